@@ -1,0 +1,192 @@
+import * as z from "zod";
+
+const Name = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, "lower-case letters, digits and dashes, starting with a letter");
+const AbsolutePath = z
+  .string()
+  .regex(/^\/[^\0]*$/, "an absolute path")
+  .refine((path) => !path.split("/").includes(".."), "no .. in it");
+const Duration = z.string().regex(/^\d+(s|m|h|d)$/, "a number and s, m, h or d, such as 24h");
+const Zone = z.string().refine(isZone, "an IANA time zone such as Europe/Berlin");
+const UserName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user name");
+const UnitName = z
+  .string()
+  .regex(/^[A-Za-z0-9:_.@-]+\.(service|timer|socket|target)$/, "a systemd unit with its suffix");
+
+const Ssh = z.strictObject({
+  address: z.string().min(1).describe("host name or address"),
+  port: z.int().min(1).max(65535).default(22),
+  user: UserName.default("root"),
+  key_file: AbsolutePath.optional().describe("private key; without it the SSH agent is asked"),
+  host_key: z
+    .string()
+    .regex(
+      /^(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/=]+$/,
+      "a public key line: type and base64",
+    )
+    .optional()
+    .describe("the pinned host key; without it known_hosts decides"),
+  known_hosts: AbsolutePath.optional().describe("default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts"),
+});
+
+const Host = z
+  .union([z.literal("local"), z.strictObject({ ssh: Ssh })])
+  .describe("the machine to back up: `local`, or over SSH");
+
+const S3 = z.strictObject({
+  bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "an S3 bucket name"),
+  prefix: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/)
+    .default("drops"),
+  endpoint: z.url({ protocol: /^https?$/ }).optional(),
+  region: z.string().default("us-east-1"),
+  path_style: z.boolean().default(true),
+  ca_file: AbsolutePath.optional().describe(
+    "PEM file of the certificate authority, when it is not a public one",
+  ),
+  credentials_file: AbsolutePath.optional().describe(
+    "file of AWS_ACCESS_KEY_ID=… and AWS_SECRET_ACCESS_KEY=… lines; default: the environment",
+  ),
+});
+
+const Store = z.union([z.strictObject({ s3: S3 }), z.strictObject({ directory: AbsolutePath })]);
+
+const Keys = z
+  .strictObject({
+    recovery_recipients: z
+      .array(z.string().regex(/^age1[a-z0-9]+$/, "an age recipient (age1…)"))
+      .min(1)
+      .optional()
+      .describe("public age recipients that can open everything"),
+    recovery_recipients_file: AbsolutePath.optional().describe("the same, one a line"),
+    metadata_identity_file: AbsolutePath.describe(
+      "age identity of the backup host: opens manifests, never packs",
+    ),
+    signing_key_file: AbsolutePath.describe("OpenSSH ed25519 private key that signs snapshots"),
+    trusted_signers: z
+      .array(z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+/, "an ssh-ed25519 public key line"))
+      .default([])
+      .describe("public keys whose snapshots are believed; the key of signing_key_file always is"),
+  })
+  .refine(
+    (keys) => (keys.recovery_recipients === undefined) !== (keys.recovery_recipients_file === undefined),
+    {
+      error: "exactly one of recovery_recipients and recovery_recipients_file",
+      path: ["recovery_recipients"],
+    },
+  );
+
+const Rocksdb = z
+  .strictObject({
+    name: Name,
+    kind: z.literal("rocksdb"),
+    path: AbsolutePath.describe("the database directory; symlinks are followed"),
+    mode: z.enum(["hot", "stopped"]).default("hot"),
+    unit: UnitName.optional().describe("the unit that is stopped for the capture in mode stopped"),
+    staging: AbsolutePath.optional().describe(
+      "directory for hard links, on the database's file system; default: beside it",
+    ),
+    min_free: z
+      .string()
+      .regex(/^\d+(MiB|GiB)$/)
+      .default("512MiB")
+      .describe("stop below this much free space on the host"),
+  })
+  .refine((source) => source.mode !== "stopped" || source.unit !== undefined, {
+    error: "mode stopped needs the unit",
+    path: ["unit"],
+  });
+
+const Postgres = z.strictObject({
+  name: Name,
+  kind: z.literal("postgres"),
+  database: z.string().regex(/^[A-Za-z_][A-Za-z0-9_$-]{0,62}$/, "a database name"),
+  run_as: UserName.default("postgres").describe("user of the host that may connect by peer authentication"),
+  host: z.string().optional().describe("socket directory or address, as PGHOST"),
+  port: z.int().min(1).max(65535).optional(),
+  user: z.string().optional().describe("database role, as PGUSER"),
+  bin: AbsolutePath.optional().describe("directory of psql and pg_dump when they are not on PATH"),
+  digests: z.boolean().default(true).describe("a digest of every table's rows beside its count"),
+  spool: z
+    .boolean()
+    .default(true)
+    .describe(
+      "write the dump to the host's staging first when it fits, so that the snapshot is not held for the upload",
+    ),
+});
+
+const Files = z.strictObject({
+  name: Name,
+  kind: z.literal("files"),
+  paths: z.array(AbsolutePath).min(1),
+  exclude: z
+    .array(z.string().min(1))
+    .default([])
+    .describe("absolute paths or globs (* and ?), matched against the whole path"),
+  optional: z.boolean().default(false).describe("a missing path is a note instead of a failure"),
+  one_file_system: z.boolean().default(true),
+});
+
+const Command = z.strictObject({
+  name: Name,
+  kind: z.literal("command"),
+  argv: z.array(z.string().min(1)).min(1).describe("the command and its arguments; no shell"),
+  run_as: UserName.optional(),
+  restore_hint: z.string().optional(),
+});
+
+const Source = z.discriminatedUnion("kind", [Rocksdb, Postgres, Files, Command]);
+
+const Keep = z
+  .strictObject({
+    rules: z.enum(["sequential", "independent"]).default("sequential"),
+    daily: z.int().min(0).max(1000).default(7),
+    weekly: z.int().min(0).max(1000).default(4),
+    monthly: z.int().min(0).max(1000).default(12),
+  })
+  .refine((keep) => keep.daily + keep.weekly + keep.monthly > 0, { error: "keeps nothing", path: ["daily"] });
+
+export const Policy = z.strictObject({
+  name: Name,
+  zone: Zone.describe("dates are days of this zone"),
+  host: Host,
+  store: Store,
+  keys: Keys,
+  rpo: Duration.default("24h").describe("how old the newest snapshot may get"),
+  rto: Duration.default("2h").describe("how long a restore may take"),
+  keep: Keep.default({ rules: "sequential", daily: 7, weekly: 4, monthly: 12 }),
+  reread_percent: z
+    .number()
+    .min(0)
+    .max(100)
+    .default(2)
+    .describe("share of the unchanged files that is read and compared every night"),
+  sources: z
+    .array(Source)
+    .min(1)
+    .refine(
+      (all) => new Set(all.map((source) => source.name)).size === all.length,
+      "source names must differ",
+    ),
+});
+
+export type Policy = z.infer<typeof Policy>;
+export type SourcePolicy = Policy["sources"][number];
+export type RocksdbPolicy = Extract<SourcePolicy, { kind: "rocksdb" }>;
+export type PostgresPolicy = Extract<SourcePolicy, { kind: "postgres" }>;
+export type FilesPolicy = Extract<SourcePolicy, { kind: "files" }>;
+export type CommandPolicy = Extract<SourcePolicy, { kind: "command" }>;
+export type SshPolicy = z.infer<typeof Ssh>;
+export type S3Policy = z.infer<typeof S3>;
+export type StorePolicy = Policy["store"];
+
+function isZone(zone: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: zone });
+    return true;
+  } catch {
+    return false;
+  }
+}
