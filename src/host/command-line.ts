@@ -1,0 +1,45 @@
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError } from "../lib/errors.ts";
+import { asUser, isSame, type OwnUser, type WantedUser } from "./as-user.ts";
+import type { CommandResult, RunOptions } from "./host.ts";
+
+/** Runs a command as the logged-in user and hands its exit back, whatever it was. */
+export type RunPlainly = (argv: readonly string[], how: Cancel) => Promise<CommandResult>;
+
+/** Turns `as` and `env` of a command into words of its argument list; what it learns of users it keeps. */
+export class CommandLines {
+  readonly #own: OwnUser;
+  readonly #run: RunPlainly;
+  readonly #users = new Map<string, WantedUser>();
+
+  constructor(own: OwnUser, run: RunPlainly) {
+    this.#own = own;
+    this.#run = run;
+  }
+
+  /** Throws host/command-failed when the wanted user does not exist on the host. */
+  async build(argv: readonly string[], how: RunOptions): Promise<readonly string[]> {
+    const settings = Object.entries(how.env ?? {}).map(([name, value]) => `${name}=${value}`);
+    const command = settings.length === 0 ? argv : ["env", ...settings, ...argv];
+    if (how.as === undefined || isSame(how.as, this.#own)) return command;
+    if (this.#own.uid !== 0) return asUser(command, { name: how.as, gid: -1 }, this.#own); // sudo looks the user up
+    return asUser(command, await this.#look(how.as, how.signal), this.#own);
+  }
+
+  async #look(name: string, signal: AbortSignal): Promise<WantedUser> {
+    const known = this.#users.get(name);
+    if (known !== undefined) return known;
+    const group = await this.#run(["id", "-g", "--", name], { signal });
+    const gid = group.stdout.toString("utf8").trim();
+    if (group.exit !== 0 || !/^\d+$/.test(gid)) {
+      throw new DropsError("host/command-failed", `there is no user ${name} on the host: ${group.stderr}`, {
+        hint: `id ${name}`,
+      });
+    }
+    const entry = await this.#run(["getent", "passwd", name], { signal });
+    const home = entry.exit === 0 ? entry.stdout.toString("utf8").trim().split(":")[5] : undefined;
+    const user: WantedUser = { name, gid: Number(gid), home };
+    this.#users.set(name, user);
+    return user;
+  }
+}

@@ -1,0 +1,47 @@
+import { DropsError } from "../lib/errors.ts";
+import { commandFailed, nameOf } from "./expect-success.ts";
+import type { CommandResult, Host, RunningCommand } from "./host.ts";
+
+const MAX_STDOUT = 16 * 1024 * 1024;
+
+export type RunHow = Parameters<Host["run"]>[1];
+
+/** Drive a started command to its end: feed its input, collect its output, judge its exit. See `Host.run`. */
+export async function runToEnd(
+  started: Promise<RunningCommand>,
+  argv: readonly string[],
+  how: RunHow,
+  label: string,
+): Promise<CommandResult> {
+  await using command = await started;
+  const what = `${nameOf(argv)} on ${label}`;
+  command.stdin.end(how.stdin ?? "");
+  const stdout = await collect(command, how.maxStdout ?? MAX_STDOUT, what, how.signal);
+  const ended = await command.ended;
+  how.signal.throwIfAborted();
+  if (ended.exit === undefined || !(how.okExits ?? [0]).includes(ended.exit))
+    throw commandFailed(what, ended);
+  return { ...ended, stdout };
+}
+
+async function collect(
+  command: RunningCommand,
+  most: number,
+  what: string,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const piece of command.stdout as AsyncIterable<Buffer>) {
+      pieces.push(piece);
+      length += piece.length;
+      if (length > most)
+        throw new DropsError("host/command-failed", `${what} printed more than ${most} bytes`);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+  return Buffer.concat(pieces, length);
+}
