@@ -38,9 +38,12 @@ const S3 = z.strictObject({
   bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "an S3 bucket name"),
   prefix: z
     .string()
-    .regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/)
+    .regex(
+      /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/,
+      "letters, digits, dots, dashes, with single slashes between",
+    )
     .default("drops"),
-  endpoint: z.url({ protocol: /^https?$/ }).optional(),
+  endpoint: z.url({ protocol: /^https?$/, error: "an http or https address" }).optional(),
   region: z.string().default("us-east-1"),
   path_style: z.boolean().default(true),
   ca_file: AbsolutePath.optional().describe(
@@ -90,7 +93,7 @@ const Rocksdb = z
     ),
     min_free: z
       .string()
-      .regex(/^\d+(MiB|GiB)$/)
+      .regex(/^\d+(MiB|GiB)$/, "a number and MiB or GiB, such as 512MiB")
       .default("512MiB")
       .describe("stop below this much free space on the host"),
   })

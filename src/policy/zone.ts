@@ -1,0 +1,23 @@
+import { TZDate } from "@date-fns/tz";
+import { tzOffset } from "@date-fns/tz/tzOffset";
+
+const DAY_MS = 86_400_000;
+
+/**
+ * The instants at which clocks in `zone` showed `wall` (milliseconds, as if it were UTC), earliest first: one as a
+ * rule, none when clocks jumped over it, two when they were set back.
+ */
+export function wallTimeToInstants(wall: number, zone: string): Date[] {
+  const offsets = [wall - DAY_MS, wall + DAY_MS].map((near) => tzOffset(zone, new Date(near)));
+  const candidates = [...new Set(offsets)].map((offset) => ({ at: wall - offset * 60_000, offset }));
+  return candidates
+    .filter(({ at, offset }) => tzOffset(zone, new Date(at)) === offset)
+    .map(({ at }) => new Date(at))
+    .sort((a, b) => a.getTime() - b.getTime());
+}
+
+/** What clocks in `zone` showed: `2026-11-20 02:30:05 +01:00`. */
+export function wallTime(at: Date, zone: string): string {
+  const iso = new TZDate(at, zone).toISOString();
+  return `${iso.slice(0, 10)} ${iso.slice(11, 19)} ${iso.slice(23)}`;
+}
