@@ -5,9 +5,9 @@
 import { hash } from "node:crypto";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { DropsError } from "../lib/errors.ts";
-import { openInto, openedSize, type OpenKey, openKey, type SealKey, sealInto } from "../seal/age-stream.ts";
-import { proveReadable } from "./prove-readable.ts";
+import { type OpenKey, openedSize, openInto, openKey, type SealKey, sealInto } from "../seal/age-stream.ts";
 import { MAX_PACK_TAR, PACK_BUFFER_SIZE } from "./pack-buffer.ts";
+import { proveReadable } from "./prove-readable.ts";
 import { readChunkHeaders, type TarChunk } from "./tar-bytes.ts";
 
 export interface SealJob {
@@ -80,7 +80,11 @@ function inflate(compressed: Buffer, name: string): Buffer {
   try {
     return zstdDecompressSync(compressed, { maxOutputLength: MAX_PACK_TAR, chunkSize: MAX_PACK_TAR });
   } catch (cause) {
-    throw new DropsError("data/damaged", `pack ${name} does not hold a zstd frame of at most ${MAX_PACK_TAR} bytes`, { cause });
+    throw new DropsError(
+      "data/damaged",
+      `pack ${name} does not hold a zstd frame of at most ${MAX_PACK_TAR} bytes`,
+      { cause },
+    );
   }
 }
 

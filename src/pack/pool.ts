@@ -74,7 +74,9 @@ export class PackPool implements AsyncDisposable {
 
   #spawn(): Worker {
     const file = import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js";
-    const worker = new Worker(new URL(file, import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: 8 } });
+    const worker = new Worker(new URL(file, import.meta.url), {
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
+    });
     worker.on("message", (result: SealedPack | OpenedPack | WorkerFailure) => this.#finished(worker, result));
     worker.on("error", (error) => this.#broke(worker, error));
     worker.unref();
@@ -102,5 +104,7 @@ export class PackPool implements AsyncDisposable {
 }
 
 function asError({ failed }: WorkerFailure): Error {
-  return failed.code ? new DropsError(failed.code, failed.message, { hint: failed.hint }) : new Error(failed.message);
+  return failed.code
+    ? new DropsError(failed.code, failed.message, { hint: failed.hint })
+    : new Error(failed.message);
 }

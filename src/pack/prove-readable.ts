@@ -12,9 +12,14 @@ export async function proveReadable(key: SealKey, sealed: Uint8Array, plain: Uin
   const decrypter = new Decrypter();
   decrypter.addIdentity({ unwrapFileKey: () => key.fileKey.slice() });
   const back = await decrypter.decrypt(Uint8Array.from(sealed)).catch((cause: unknown) => {
-    throw new DropsError("data/damaged", "the age package cannot read back the first pack of this run", { cause });
+    throw new DropsError("data/damaged", "the age package cannot read back the first pack of this run", {
+      cause,
+    });
   });
   if (Buffer.compare(back, plain) !== 0) {
-    throw new DropsError("data/damaged", "the age package reads back other bytes than were sealed in the first pack of this run");
+    throw new DropsError(
+      "data/damaged",
+      "the age package reads back other bytes than were sealed in the first pack of this run",
+    );
   }
 }

@@ -22,13 +22,13 @@ export function padded(size: number): number {
 /** Write the header of a chunk at `at`; `name` is 64 hex digits. */
 export function writeChunkHeader(into: Buffer, at: number, name: string, size: number): void {
   TEMPLATE.copy(into, at);
-  into.latin1Write(name, at, 64);
+  into.write(name, at, 64, "latin1");
   const digits = size.toString(8).padStart(11, "0");
-  into.latin1Write(digits, at + SIZE_AT, 11);
+  into.write(digits, at + SIZE_AT, 11, "latin1");
   let total = TEMPLATE_SUM;
   for (let index = 0; index < 64; index++) total += into[at + index] as number;
   for (let index = 0; index < 11; index++) total += into[at + SIZE_AT + index] as number;
-  into.latin1Write(`${total.toString(8).padStart(6, "0")}\0 `, at + CHECKSUM_AT, 8);
+  into.write(`${total.toString(8).padStart(6, "0")}\0 `, at + CHECKSUM_AT, 8, "latin1");
 }
 
 export interface TarChunk {
@@ -45,14 +45,15 @@ export function readChunkHeaders(tar: Buffer): TarChunk[] {
   for (;;) {
     if (at + BLOCK > tar.length) throw damaged("ends without a trailer");
     if (tar[at] === 0) return chunks;
-    const id = tar.latin1Slice(at, at + 64);
-    const size = Number.parseInt(tar.latin1Slice(at + SIZE_AT, at + SIZE_AT + 11), 8);
-    const stated = Number.parseInt(tar.latin1Slice(at + CHECKSUM_AT, at + CHECKSUM_AT + 6), 8);
+    const id = tar.toString("latin1", at, at + 64);
+    const size = Number.parseInt(tar.toString("latin1", at + SIZE_AT, at + SIZE_AT + 11), 8);
+    const stated = Number.parseInt(tar.toString("latin1", at + CHECKSUM_AT, at + CHECKSUM_AT + 6), 8);
     if (!/^[0-9a-f]{64}$/.test(id) || tar[at + TYPE_AT] !== 0x30 || stated !== checksum(tar, at)) {
       throw damaged(`has a malformed header at byte ${at}`);
     }
     const offset = at + BLOCK;
-    if (!(size >= 0) || offset + size > tar.length) throw damaged(`has a chunk that passes its end at byte ${at}`);
+    if (!(size >= 0) || offset + size > tar.length)
+      throw damaged(`has a chunk that passes its end at byte ${at}`);
     chunks.push({ id, offset, size });
     at = offset + padded(size);
   }
@@ -63,7 +64,9 @@ function damaged(what: string): DropsError {
 }
 
 function checksum(tar: Buffer, at: number): number {
-  return sum(tar.subarray(at, at + BLOCK)) - sum(tar.subarray(at + CHECKSUM_AT, at + CHECKSUM_AT + 8)) + 8 * 0x20;
+  return (
+    sum(tar.subarray(at, at + BLOCK)) - sum(tar.subarray(at + CHECKSUM_AT, at + CHECKSUM_AT + 8)) + 8 * 0x20
+  );
 }
 
 function sum(bytes: Uint8Array): number {
@@ -74,14 +77,14 @@ function sum(bytes: Uint8Array): number {
 
 function headerTemplate(): Buffer {
   const header = Buffer.alloc(BLOCK);
-  header.latin1Write("0000400\0", 100); // mode: owner may read
-  header.latin1Write("0000000\0", 108);
-  header.latin1Write("0000000\0", 116);
-  header.latin1Write("           \0", SIZE_AT);
+  header.write("0000400\0", 100, "latin1"); // mode: owner may read
+  header.write("0000000\0", 108, "latin1");
+  header.write("0000000\0", 116, "latin1");
+  header.write("           \0", SIZE_AT, "latin1");
   header.fill(0, SIZE_AT, SIZE_AT + 12);
-  header.latin1Write("00000000000\0", 136);
-  header.latin1Write("        ", CHECKSUM_AT);
-  header.latin1Write("0", TYPE_AT);
-  header.latin1Write("ustar\x0000", 257);
+  header.write("00000000000\0", 136, "latin1");
+  header.write("        ", CHECKSUM_AT, "latin1");
+  header.write("0", TYPE_AT, "latin1");
+  header.write("ustar\x0000", 257, "latin1");
   return header;
 }

@@ -4,7 +4,11 @@ import { type OpenJob, runOpen, runSeal, type SealJob } from "./jobs.ts";
 
 /** What crosses back when a job throws: a class does not survive structured cloning. */
 export interface WorkerFailure {
-  readonly failed: { readonly code: DropsError["code"] | undefined; readonly message: string; readonly hint: string | undefined };
+  readonly failed: {
+    readonly code: DropsError["code"] | undefined;
+    readonly message: string;
+    readonly hint: string | undefined;
+  };
 }
 
 const port = parentPort;

@@ -1,0 +1,55 @@
+import type * as z from "zod";
+import { DropsError } from "../lib/errors.ts";
+
+/**
+ * JSON as the repository holds it: exactly what JSON.stringify gives (`indent` 0 for lines, 2 for documents, which end
+ * in a newline). Anything else is refused, which also refuses duplicate keys: no reader can then be shown another value
+ * than the one that was signed.
+ */
+export function encodeDocument(value: unknown): Buffer {
+  return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/**
+ * Parse a document written by `encodeDocument` and check it against its schema.
+ *
+ * @param what the object, for the sentence: `snapshot record …`
+ * @throws DropsError data/damaged when it is not canonical JSON or does not fit the schema
+ */
+export function decodeDocument<Schema extends z.ZodType>(
+  bytes: Uint8Array,
+  schema: Schema,
+  what: string,
+): z.infer<Schema> {
+  const value = parseCanonical(
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString(),
+    2,
+    what,
+  );
+  return checkShape(value, schema, what);
+}
+
+/** Parse one line (without its newline) written by JSON.stringify. */
+export function parseCanonical(text: string, indent: 0 | 2, what: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new DropsError("data/damaged", `${what} is not JSON`, { cause });
+  }
+  const again = indent === 0 ? JSON.stringify(value) : `${JSON.stringify(value, null, 2)}\n`;
+  if (again !== text) throw new DropsError("data/damaged", `${what} is not in canonical form`);
+  return value;
+}
+
+export function checkShape<Schema extends z.ZodType>(
+  value: unknown,
+  schema: Schema,
+  what: string,
+): z.infer<Schema> {
+  const read = schema.safeParse(value);
+  if (read.success) return read.data;
+  const issue = read.error.issues[0];
+  const where = issue && issue.path.length > 0 ? ` at ${issue.path.join(".")}` : "";
+  throw new DropsError("data/damaged", `${what} is malformed${where}: ${issue?.message ?? "unknown"}`);
+}

@@ -1,0 +1,117 @@
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
+import { mapLimit } from "../lib/map-limit.ts";
+import { SNAPSHOT_NAMESPACE } from "../seal/sshsig.ts";
+import type { BlobInfo, BlobReader } from "../store/blob-store.ts";
+import { keyTime, parseRecordKey, signatureKey, snapshotsPrefix } from "../store/keys.ts";
+import { decodeRecord, MAX_RECORD, recordDigest, type SnapshotRecord } from "./record.ts";
+import type { Repository } from "./repository.ts";
+import { type Trust, trustedSigner } from "./trust.ts";
+
+const MAX_SIGNATURE = 64 * 1024;
+
+export interface ListedSnapshot {
+  readonly record: SnapshotRecord;
+  readonly key: string;
+  /** SHA-256 of the record's bytes. */
+  readonly sha256: string;
+  /** When it landed, by the store's clock. */
+  readonly landed: Date;
+  /** The trusted key that signed it; undefined when nobody's signature was asked for. */
+  readonly signer: string | undefined;
+}
+
+export interface UnreadableSnapshot {
+  readonly key: string;
+  readonly why: DropsError;
+}
+
+export interface Catalog {
+  /** Oldest first. */
+  readonly snapshots: readonly ListedSnapshot[];
+  /** Records that are damaged, unsigned or signed by somebody else. They are never used, and never hidden. */
+  readonly unreadable: readonly UnreadableSnapshot[];
+}
+
+/**
+ * Every snapshot of a policy. The signature is checked before a byte is parsed, then name and repository against what is
+ * inside: a record copied to another name, policy or repository is unreadable.
+ */
+export async function readCatalog(
+  store: BlobReader,
+  repository: Repository,
+  policy: string,
+  trust: Trust,
+  how: Cancel,
+): Promise<Catalog> {
+  const keys: BlobInfo[] = [];
+  for await (const blob of store.list(snapshotsPrefix(policy), how)) {
+    if (parseRecordKey(policy, blob.key)) keys.push(blob);
+  }
+  const snapshots: ListedSnapshot[] = [];
+  const unreadable: UnreadableSnapshot[] = [];
+  const read = (blob: BlobInfo, signal: AbortSignal) =>
+    readOne(store, repository, policy, trust, blob, { signal });
+  for await (const one of mapLimit(keys, 8, read, how.signal)) {
+    if (one === undefined) continue; // pruned since it was listed
+    if ("why" in one) unreadable.push(one);
+    else snapshots.push(one);
+  }
+  return { snapshots, unreadable };
+}
+
+/** Policies that have snapshots in this store, by name. */
+export async function listPolicies(store: BlobReader, how: Cancel): Promise<string[]> {
+  const names = new Set<string>();
+  for await (const { key } of store.list("", how)) {
+    const [policy, folder] = key.split("/");
+    if (policy && folder === "snapshots") names.add(policy);
+  }
+  return [...names].sort();
+}
+
+async function readOne(
+  store: BlobReader,
+  repository: Repository,
+  policy: string,
+  trust: Trust,
+  blob: BlobInfo,
+  how: Cancel,
+): Promise<ListedSnapshot | UnreadableSnapshot | undefined> {
+  try {
+    const bytes = await store.get(blob.key, { ...how, maxSize: MAX_RECORD });
+    const signature = await getIfThere(store, signatureKey(blob.key), how);
+    const signer = trustedSigner(`snapshot record ${blob.key}`, SNAPSHOT_NAMESPACE, bytes, signature, trust);
+    const record = decodeRecord(bytes, blob.key);
+    checkPlace(record, repository, policy, blob.key);
+    return { record, key: blob.key, sha256: recordDigest(bytes), landed: blob.modified, signer };
+  } catch (error) {
+    if (isFailure(error, "store/missing")) return undefined;
+    if (isFailure(error, "signature/untrusted", "data/damaged")) return { key: blob.key, why: error };
+    throw error;
+  }
+}
+
+function checkPlace(record: SnapshotRecord, repository: Repository, policy: string, key: string): void {
+  const name = parseRecordKey(policy, key);
+  const same =
+    record.repository === repository.id &&
+    record.policy === policy &&
+    record.id === name?.id &&
+    keyTime(new Date(record.ended)) === name.time;
+  if (!same) {
+    throw new DropsError(
+      "data/damaged",
+      `snapshot record ${key} was made for another place (${record.policy}, ${record.id})`,
+    );
+  }
+}
+
+async function getIfThere(store: BlobReader, key: string, how: Cancel): Promise<Uint8Array | undefined> {
+  try {
+    return await store.get(key, { ...how, maxSize: MAX_SIGNATURE });
+  } catch (error) {
+    if (isFailure(error, "store/missing")) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,102 @@
+import { constants, createZstdDecompress } from "node:zlib";
+import * as z from "zod";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError } from "../lib/errors.ts";
+import { checkShape, parseCanonical } from "./canonical-json.ts";
+import type { ManifestEntry } from "./entry.ts";
+import { decodeEntry } from "./entry-line.ts";
+import { ManifestHead } from "./manifest-head.ts";
+
+/** A stored manifest is never larger than this, nor one of its lines. Bytes. */
+export const MAX_MANIFEST = 1024 * 1024 * 1024;
+const MAX_LINE = 128 * 1024 * 1024;
+/** zstd windows larger than 128 MiB are refused, as the zstd program does. */
+const WINDOW_LOG_MAX = 27;
+
+const End = z.strictObject({ end: z.literal(true), entries: z.int().nonnegative() });
+
+export interface OpenManifest {
+  readonly head: ManifestHead;
+  /** Once only, in ascending order of path bytes. Throws data/damaged when the end line is missing or does not agree. */
+  readonly entries: AsyncGenerator<ManifestEntry>;
+}
+
+/**
+ * Read a manifest's plaintext frame. The bytes are those that the hash in the record names; nothing is held but a line.
+ *
+ * @param packNumber from the index in the manifest's list to the reader's pack number
+ */
+export async function openManifest(
+  compressed: Uint8Array,
+  packNumber: (index: number) => number | undefined,
+  name: string,
+  how: Cancel,
+): Promise<OpenManifest> {
+  const lines = readLines(compressed, name, how);
+  const first = await lines.next();
+  if (first.done) throw new DropsError("data/damaged", `manifest ${name} is empty`);
+  const head = checkShape(
+    parseCanonical(first.value, 0, `manifest ${name} line 1`),
+    ManifestHead,
+    `manifest ${name} line 1`,
+  );
+  return { head, entries: readEntries(lines, packNumber, name) };
+}
+
+async function* readEntries(
+  lines: AsyncGenerator<string>,
+  packNumber: (index: number) => number | undefined,
+  name: string,
+): AsyncGenerator<ManifestEntry> {
+  let count = 0;
+  let last: Buffer | undefined;
+  for await (const line of lines) {
+    const what = `manifest ${name} line ${count + 2}`;
+    if (line.startsWith('{"end":')) {
+      const end = checkShape(parseCanonical(line, 0, what), End, what);
+      if (end.entries !== count)
+        throw new DropsError(
+          "data/damaged",
+          `manifest ${name} holds ${count} entries and says ${end.entries}`,
+        );
+      return;
+    }
+    const entry = decodeEntry(line, packNumber, what);
+    if (last && Buffer.compare(last, entry.path) >= 0)
+      throw new DropsError("data/damaged", `${what} is out of order`);
+    last = entry.path;
+    count++;
+    yield entry;
+  }
+  throw new DropsError("data/damaged", `manifest ${name} ends before its last line`);
+}
+
+async function* readLines(compressed: Uint8Array, name: string, how: Cancel): AsyncGenerator<string> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const part of inflate(compressed, name)) {
+    how.signal.throwIfAborted();
+    const whole: Buffer = rest.length === 0 ? part : Buffer.concat([rest, part]);
+    let start = 0;
+    for (let end = whole.indexOf(10, rest.length); end !== -1; end = whole.indexOf(10, start)) {
+      yield whole.toString("utf8", start, end);
+      start = end + 1;
+    }
+    rest = whole.subarray(start);
+    if (rest.length > MAX_LINE)
+      throw new DropsError("data/damaged", `manifest ${name} has a line longer than ${MAX_LINE} bytes`);
+  }
+  if (rest.length > 0) throw new DropsError("data/damaged", `manifest ${name} ends in the middle of a line`);
+}
+
+async function* inflate(compressed: Uint8Array, name: string): AsyncGenerator<Buffer> {
+  const params = { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX };
+  const stream = createZstdDecompress({ chunkSize: 256 * 1024, params });
+  stream.end(compressed);
+  try {
+    yield* stream as AsyncIterable<Buffer>;
+  } catch (cause) {
+    throw new DropsError("data/damaged", `manifest ${name} is not a whole zstd frame`, { cause });
+  } finally {
+    stream.destroy();
+  }
+}
