@@ -91,25 +91,25 @@ function article(kind: string): string {
 
 /** The offset in the text of what `path` (or `key` under it) names, or of the nearest thing around it. */
 export function locate(document: Document.Parsed, path: readonly PropertyKey[], key?: string): number {
-  for (let length = path.length; length >= 0; length--) {
-    const part = path.slice(0, length);
-    const node = part.length === 0 ? document.contents : document.getIn(part, true);
-    if (!isNode(node) || !node.range) continue;
-    if (length === path.length && key !== undefined) return keyOffset(node, key) ?? node.range[0];
-    if (length < path.length || part.length === 0) return node.range[0];
-    return isScalar(node) ? node.range[0] : (parentKeyOffset(document, part) ?? node.range[0]);
-  }
-  return 0;
+  const node = nodeAt(document, path);
+  if (!node) return path.length === 0 ? 0 : locate(document, path.slice(0, -1));
+  if (key !== undefined) return keyOffset(node, key) ?? node.start;
+  // a map or a list is pointed at by its key, which is where the eye looks
+  return (isScalar(node.node) ? undefined : parentKeyOffset(document, path)) ?? node.start;
 }
 
-/** A map or list is pointed at by its key, which is where the eye looks. */
+function nodeAt(document: Document.Parsed, path: readonly PropertyKey[]) {
+  const node = path.length === 0 ? document.contents : document.getIn(path, true);
+  return isNode(node) && node.range ? { node, start: node.range[0] } : undefined;
+}
+
 function parentKeyOffset(document: Document.Parsed, path: readonly PropertyKey[]): number | undefined {
   const last = path.at(-1);
-  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
-  return typeof last === "string" ? keyOffset(parent, last) : undefined;
+  const parent = path.length > 0 ? nodeAt(document, path.slice(0, -1)) : undefined;
+  return parent && typeof last === "string" ? keyOffset(parent, last) : undefined;
 }
 
-function keyOffset(node: unknown, key: string): number | undefined {
+function keyOffset({ node }: { readonly node: unknown }, key: string): number | undefined {
   if (!isMap(node)) return undefined;
   const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === key);
   return pair && isScalar(pair.key) ? pair.key.range?.[0] : undefined;

@@ -1,0 +1,130 @@
+import type { Writable } from "node:stream";
+import type { Cancel } from "../lib/cancel.ts";
+import type {
+  BackupReport,
+  ExportReport,
+  InitReport,
+  KeygenReport,
+  LsEntry,
+  LsReport,
+  RestoreReport,
+  ShowReport,
+  SnapshotsReport,
+  VerifyReport,
+} from "./outputs.ts";
+
+/**
+ * What the command line needs from the rest of drops. src/app.ts implements it (`AppModule` is what that file exports)
+ * and is imported by the first command that calls it, so that `drops --help` loads no SDK.
+ */
+export interface AppModule {
+  /** For commands that need a policy: `policy` is a file or a name, undefined the default. Throws usage/ and policy/invalid. */
+  openApp(access: PolicyAccess, context: AppContext): Promise<App>;
+  /** For commands that read: from a policy, or from a store and an identity alone. */
+  openReader(access: ReadAccess, context: AppContext): Promise<Reader>;
+  /** Make all keys of a policy in `to`, files 0600. Throws safety/refused when one of them exists, having written nothing. */
+  makeKeys(options: { readonly to: string } & Cancel, context: AppContext): Promise<KeygenReport>;
+}
+
+export interface PolicyAccess {
+  readonly policy: string | undefined;
+}
+
+export interface ReadAccess extends PolicyAccess, TrustOptions {
+  /** `s3://bucket/prefix?endpoint=…&region=…` or a directory. With it, `policy` is only the name of a policy in that repository. */
+  readonly store: string | undefined;
+  /** Files of age identities, tried in turn. */
+  readonly identities: readonly string[];
+}
+
+export interface TrustOptions {
+  /** Public key lines, or files of them, believed beside those of the policy. */
+  readonly trustedSigners: readonly string[];
+  /** Go on when no known key signed: the operator takes the risk. */
+  readonly trustUnsigned: boolean;
+}
+
+/** The world, as far as the verbs may see it. */
+export interface AppContext {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly now: () => Date;
+  readonly reporter: Reporter;
+}
+
+/** How a verb tells what it is doing; implemented by the screen, on standard error. */
+export interface Reporter {
+  /** One line. */
+  say(line: string): void;
+  /** A step that takes time. `unit` says what `done` counts; the default is bytes. */
+  progress(title: string, unit?: "bytes" | "files" | "objects"): Progress;
+}
+
+export interface Progress {
+  /** How much is done in all so far, of how much when that is known. Cheap: call it as often as you like. */
+  update(done: number, total?: number, note?: string): void;
+  /** The step ended, well or badly. Once; later calls do nothing. */
+  done(): void;
+}
+
+/** The snapshot that was asked for, still in the operator's words: dates need the policy's zone. */
+export type SnapshotChoice =
+  | { readonly date: string; readonly id?: undefined }
+  | { readonly id: string; readonly date?: undefined };
+
+export interface Reader extends AsyncDisposable {
+  snapshots(how: Cancel): Promise<SnapshotsReport>;
+  show(how: { readonly choice: SnapshotChoice } & Cancel): Promise<ShowReport>;
+  /** `entries` is pulled: a tree of any size streams through. */
+  ls(
+    how: { readonly choice: SnapshotChoice; readonly source: string | undefined } & Cancel,
+  ): Promise<Listing>;
+  /**
+   * One source, or one file of it, to `into`: the file's bytes; a tar when it is a directory or a whole source of
+   * several files. Everything is authenticated before it is written. Does not end `into`.
+   */
+  export(how: ExportOptions & Cancel): Promise<ExportReport>;
+  /** Into a new or empty directory. A source that failed is in the report; nothing unauthenticated is left in `to`. */
+  restore(how: RestoreOptions & Cancel): Promise<RestoreReport>;
+  /** Never throws for damage it finds: that is in the report. */
+  verify(how: VerifyOptions & Cancel): Promise<VerifyReport>;
+}
+
+export interface App extends Reader {
+  /** Throws repository/exists. */
+  init(how: Cancel): Promise<InitReport>;
+  /** A source that failed makes the report's snapshot partial; throws only when nothing could be committed. */
+  backup(how: BackupOptions & Cancel): Promise<BackupReport>;
+}
+
+export interface BackupOptions {
+  /** Read unchanged files too, and compare. */
+  readonly reread: boolean;
+  /** Only these sources; empty means all. The snapshot of a part is partial. */
+  readonly sources: readonly string[];
+}
+
+export interface Listing extends Omit<LsReport, "entries"> {
+  readonly entries: AsyncIterable<LsEntry>;
+}
+
+export interface ExportOptions {
+  readonly source: string;
+  readonly path: string | undefined;
+  readonly choice: SnapshotChoice;
+  readonly into: Writable;
+}
+
+export interface RestoreOptions {
+  readonly choice: SnapshotChoice;
+  /** Only these sources; empty means all. */
+  readonly only: readonly string[];
+  readonly to: string;
+}
+
+export interface VerifyOptions {
+  readonly choice: SnapshotChoice | undefined;
+  /** Share (0 to 1) of the packs that is read whole; 0 looks at names and sizes only. */
+  readonly readShare: number;
+  /** Run the sources' own checks on the stored data. */
+  readonly sources: boolean;
+}

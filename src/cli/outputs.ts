@@ -1,0 +1,264 @@
+import * as z from "zod";
+
+/**
+ * What every command answers, as `--json` prints it and as schemas/*.json describe it. Sizes are bytes, times ISO 8601
+ * in UTC, durations seconds. A field may be added; none is renamed or removed.
+ */
+const Time = z.iso.datetime().describe("UTC");
+const Bytes = z.int().nonnegative();
+const Count = z.int().nonnegative();
+const Seconds = z.number().nonnegative();
+const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const Id = z
+  .string()
+  .regex(/^[0-9a-f]{8,32}$/)
+  .describe("a snapshot's id");
+const Kind = z.enum(["rocksdb", "postgres", "files", "command"]);
+const State = z.enum(["complete", "partial", "checkpoint"]);
+const Signature = z.enum(["trusted", "untrusted", "missing"]).describe("who vouches for the record");
+const Notes = z.array(z.string()).describe("what the operator should know; not failures");
+
+export const Failure = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });
+/** What `--json` prints instead of a value when the command failed before it had one. */
+export const ErrorReport = z.object({ error: Failure });
+
+export const InitReport = z.object({
+  store: z.string(),
+  repositoryId: z.string(),
+  policy: z.string(),
+  created: Time,
+  recoveryObjects: z.array(z.string()).describe("keys of what recovery with standard tools needs"),
+});
+
+export const KeygenReport = z.object({
+  directory: z.string(),
+  files: z.array(
+    z.object({
+      role: z.enum([
+        "recovery-identity",
+        "recovery-recipients",
+        "metadata-identity",
+        "signing-key",
+        "signer",
+      ]),
+      path: z.string(),
+      secret: z.boolean(),
+    }),
+  ),
+  recoveryRecipient: z.string(),
+  metadataRecipient: z.string(),
+  signer: z.string().describe("the public key line for trusted_signers"),
+});
+
+export const BackedUpSource = z.object({
+  name: z.string(),
+  kind: Kind,
+  outcome: z.enum(["ok", "unchanged", "failed"]),
+  capturedAt: Time.optional(),
+  files: Count,
+  bytes: Bytes.describe("size of the source"),
+  readBytes: Bytes.describe("read from the host"),
+  newBytes: Bytes.describe("of those, not in the repository before"),
+  storedBytes: Bytes.describe("packed and encrypted, as put into the store"),
+  seconds: Seconds,
+  notes: Notes,
+  error: Failure.optional(),
+});
+
+export const BackupReport = z.object({
+  policy: z.string(),
+  store: z.string(),
+  zone: z.string(),
+  snapshot: z.object({ id: Id, key: z.string(), state: State, sequence: Count, started: Time, ended: Time }),
+  sources: z.array(BackedUpSource),
+  skewSeconds: Seconds.describe("between the first and the last source's recovery point"),
+  bytes: Bytes,
+  readBytes: Bytes,
+  newBytes: Bytes,
+  storedBytes: Bytes,
+  packs: Count,
+  seconds: Seconds,
+  notes: Notes,
+});
+
+export const SnapshotLine = z.object({
+  id: Id,
+  state: State,
+  started: Time,
+  ended: Time,
+  sequence: Count,
+  signature: Signature,
+  sources: z.array(z.object({ name: z.string(), outcome: z.enum(["ok", "unchanged", "failed"]) })),
+  files: Count,
+  bytes: Bytes,
+});
+
+export const SnapshotsReport = z.object({
+  policy: z.string(),
+  store: z.string(),
+  zone: z.string(),
+  snapshots: z.array(SnapshotLine).describe("oldest first"),
+  notes: Notes.describe("records that could not be understood, clocks that disagree"),
+});
+
+export const ShownSource = z.object({
+  name: z.string(),
+  kind: Kind,
+  outcome: z.enum(["ok", "unchanged", "failed"]),
+  capturedAt: Time.optional(),
+  files: Count,
+  bytes: Bytes,
+  manifest: Sha256.optional(),
+  list: Sha256.optional(),
+  packs: Count.optional(),
+  facts: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe("from the manifest, when an identity opens it"),
+  notes: Notes,
+  error: Failure.optional(),
+});
+
+export const ShowReport = SnapshotLine.omit({ sources: true, files: true, bytes: true }).extend({
+  policy: z.string(),
+  store: z.string(),
+  zone: z.string(),
+  key: z.string(),
+  signer: z.string().optional().describe("fingerprint, SHA256:…"),
+  tool: z.string().describe("the drops version that made it"),
+  host: z.record(z.string(), z.unknown()),
+  skewSeconds: Seconds,
+  sources: z.array(ShownSource),
+});
+
+export const LsEntry = z.object({
+  source: z.string(),
+  path: z.string().optional().describe("relative to the source; absent when its bytes are not clean UTF-8"),
+  pathB64: z.base64().optional().describe("the raw bytes, when path is absent"),
+  type: z.enum(["file", "dir", "symlink", "hardlink", "fifo"]),
+  mode: z
+    .string()
+    .regex(/^[0-7]{4,6}$/)
+    .describe("octal permissions"),
+  uid: Count,
+  gid: Count,
+  user: z.string().optional(),
+  group: z.string().optional(),
+  size: Bytes,
+  modified: Time,
+  target: z.string().optional().describe("of a symlink or hard link; lossy when not UTF-8"),
+});
+
+export const LsReport = z.object({
+  snapshot: Id,
+  policy: z.string(),
+  ended: Time,
+  entries: z.array(LsEntry).describe("by source, then by path bytes"),
+});
+
+export const ExportReport = z.object({
+  snapshot: Id,
+  source: z.string(),
+  path: z.string().optional(),
+  form: z.enum(["file", "tar"]),
+  bytes: Bytes.describe("written to standard output"),
+});
+
+export const RestoredSource = z.object({
+  name: z.string(),
+  kind: Kind,
+  outcome: z.enum(["restored", "failed"]),
+  directory: z.string(),
+  files: Count,
+  bytes: Bytes,
+  seconds: Seconds,
+  notes: Notes,
+  error: Failure.optional(),
+});
+
+export const RestoreReport = z.object({
+  policy: z.string(),
+  store: z.string(),
+  zone: z.string(),
+  snapshot: z.object({ id: Id, state: State, started: Time, ended: Time, signature: Signature }),
+  to: z.string(),
+  laterSnapshots: Count.describe("complete ones that ended after the one restored"),
+  ageSeconds: Seconds.describe("of the snapshot when the restore began"),
+  sources: z.array(RestoredSource),
+  files: Count,
+  bytes: Bytes,
+  packs: Count,
+  seconds: Seconds,
+  next: z.array(z.string()).describe("what to do with what was restored, one step a line"),
+  notes: Notes,
+});
+
+export const Damage = z.object({
+  key: z.string().describe("the object's name in the store"),
+  problem: z.string(),
+  snapshots: z.array(Id).describe("those that need it"),
+});
+
+export const VerifyReport = z.object({
+  policy: z.string(),
+  store: z.string(),
+  zone: z.string(),
+  snapshots: z.array(
+    z.object({ id: Id, ended: Time, state: State, signature: Signature, intact: z.boolean() }),
+  ),
+  objects: Count.describe("that were looked for by name and size"),
+  objectBytes: Bytes,
+  readShare: z.number().min(0).max(1).describe("of the packs that were read whole"),
+  packsRead: Count,
+  bytesRead: Bytes,
+  opened: z.boolean().describe("whether an identity opened the packs, or only their hashes were compared"),
+  sources: z
+    .array(z.object({ snapshot: Id, name: z.string(), ok: z.boolean(), detail: z.string() }))
+    .describe("what the sources' own checks said of the stored data, with --sources"),
+  damage: z.array(Damage),
+  seconds: Seconds,
+  notes: Notes,
+});
+
+export const PolicyReport = z.object({
+  origin: z.string(),
+  sha256: Sha256,
+  name: z.string(),
+  zone: z.string(),
+  host: z.string(),
+  store: z.string(),
+  sources: z.array(z.object({ name: z.string(), kind: Kind, what: z.string() })),
+});
+
+/** One JSON Schema is generated per name: schemas/<name>.schema.json. */
+export const OUTPUTS = {
+  error: ErrorReport,
+  init: InitReport,
+  keygen: KeygenReport,
+  backup: BackupReport,
+  snapshots: SnapshotsReport,
+  show: ShowReport,
+  ls: LsReport,
+  export: ExportReport,
+  restore: RestoreReport,
+  verify: VerifyReport,
+  policy: PolicyReport,
+} as const;
+
+export type Failure = z.infer<typeof Failure>;
+export type InitReport = z.infer<typeof InitReport>;
+export type KeygenReport = z.infer<typeof KeygenReport>;
+export type BackedUpSource = z.infer<typeof BackedUpSource>;
+export type BackupReport = z.infer<typeof BackupReport>;
+export type SnapshotLine = z.infer<typeof SnapshotLine>;
+export type SnapshotsReport = z.infer<typeof SnapshotsReport>;
+export type ShownSource = z.infer<typeof ShownSource>;
+export type ShowReport = z.infer<typeof ShowReport>;
+export type LsEntry = z.infer<typeof LsEntry>;
+export type LsReport = z.infer<typeof LsReport>;
+export type ExportReport = z.infer<typeof ExportReport>;
+export type RestoredSource = z.infer<typeof RestoredSource>;
+export type RestoreReport = z.infer<typeof RestoreReport>;
+export type Damage = z.infer<typeof Damage>;
+export type VerifyReport = z.infer<typeof VerifyReport>;
+export type PolicyReport = z.infer<typeof PolicyReport>;
