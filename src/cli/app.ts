@@ -48,6 +48,8 @@ export interface TrustOptions {
 export interface AppContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly now: () => Date;
+  /** Of drops itself, for records. */
+  readonly version: string;
   readonly reporter: Reporter;
 }
 

@@ -2,6 +2,9 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DropsError } from "../lib/errors.ts";
 
+/** Where policies are looked up by name. */
+export const POLICY_DIRS: readonly string[] = ["/etc/drops"];
+
 export interface PolicyPlaces {
   /** The value of DROPS_POLICY, when set. */
   readonly fromEnv: string | undefined;

@@ -1,0 +1,53 @@
+import type { Command } from "commander";
+import { DropsError } from "../../lib/errors.ts";
+import { addReadOptions, explain, openReader, type ReadFlags, type Shell } from "../shell.ts";
+
+interface Flags extends ReadFlags {
+  readonly readData?: string | true;
+  readonly sources: boolean;
+}
+
+export function addVerify(program: Command, shell: Shell): void {
+  const command = addReadOptions(program.command("verify"))
+    .description("prove that what the snapshots promise is in the store")
+    .argument("[snapshot]", "an id or a date; default: all snapshots")
+    .option("--read-data [share]", "read packs back too: all, or a share such as 5% or 0.05")
+    .option("--sources", "run the sources' own checks on the stored data", false)
+    .action(async (snapshot: string | undefined, _flags: object, self: Command) => {
+      const flags = self.optsWithGlobals<Flags>();
+      const readShare = parseShare(flags.readData);
+      const choice = snapshot === undefined ? undefined : { date: snapshot };
+      await using reader = await openReader(shell, flags);
+      const report = await reader.verify({
+        choice,
+        readShare,
+        sources: flags.sources,
+        signal: shell.signal,
+      });
+      const { verifyInWords } = await import("../words/verify.ts");
+      shell.screen.show(report, verifyInWords);
+      const broken = report.snapshots.filter(({ intact }) => !intact).length;
+      const bad = report.sources.filter(({ ok }) => !ok).length;
+      if (broken + bad + report.damage.length > 0) {
+        const what = `${report.damage.length} damaged or missing objects in ${broken} snapshots`;
+        throw new DropsError("data/damaged", bad > 0 ? `${what}, ${bad} failed source checks` : what, {
+          hint: "drops backup --reread stores again what the host still has",
+        });
+      }
+    });
+  explain(
+    command,
+    ["drops verify", "drops verify --read-data 5%", "drops verify latest --read-data --sources"],
+    [10, 11, 13, 20],
+  );
+}
+
+/** `5%` or `0.05` as 0.05; nothing as 0; the bare option as 1. Throws usage/invalid. */
+export function parseShare(text: string | true | undefined): number {
+  if (text === undefined) return 0;
+  if (text === true) return 1;
+  const percent = /^(\d+(?:\.\d+)?)%$/.exec(text)?.[1];
+  const share = percent === undefined ? Number(text) : Number(percent) / 100;
+  if (text.trim() !== "" && share >= 0 && share <= 1) return share;
+  throw new DropsError("usage/invalid", `"${text}" is not a share`, { hint: "--read-data, --read-data 5%" });
+}

@@ -1,0 +1,42 @@
+import { type DropsError, isFailure } from "../lib/errors.ts";
+import type { Screen } from "./screen.ts";
+
+export const EXIT_BUG = 1;
+
+/**
+ * Tell what went wrong, and return the exit code. A foreseen failure is a sentence and a hint; anything else is a bug
+ * and shows its stack. With --json an error object is the command's one value, unless it has answered already.
+ */
+export function fail(error: unknown, screen: Screen, signal: AbortSignal): number {
+  const cause = meant(error, signal);
+  const foreseen = isFailure(cause) ? cause : undefined;
+  const code = foreseen?.code ?? "bug";
+  const message = foreseen?.message ?? (cause instanceof Error ? cause.message : String(cause));
+  const hint = foreseen?.hint;
+  if (screen.json && !screen.hasAnswered) {
+    const value = { error: { code, message, ...(hint === undefined ? {} : { hint }) } };
+    screen.show(value, () => message);
+  }
+  screen.complain(foreseen ? inWords(foreseen) : bugInWords(cause));
+  return foreseen?.exitCode ?? EXIT_BUG;
+}
+
+/** An interrupted call fails in many ways; while an interruption is going on, an abort is that interruption. */
+function meant(error: unknown, signal: AbortSignal): unknown {
+  const isAbort = error instanceof Error && (error.name === "AbortError" || error.name === "TimeoutError");
+  return signal.aborted && isAbort ? signal.reason : error;
+}
+
+/** Continuation lines are indented, so that a foreign message cannot pass for another line of ours. */
+function inWords(failure: DropsError): string {
+  const message = failure.message.replaceAll("\n", "\n  ").replaceAll(/^ {4}/gm, "  ");
+  const hint = failure.hint === undefined ? "" : `\nhint: ${failure.hint.replaceAll("\n", "\n  ")}`;
+  return `drops: ${message}${hint}`;
+}
+
+function bugInWords(error: unknown): string {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const cause =
+    error instanceof Error && error.cause !== undefined ? `\ncaused by: ${String(error.cause)}` : "";
+  return `drops: ${stack}${cause}\nthis is a bug: please report it with the lines above`;
+}

@@ -1,0 +1,88 @@
+import { Command, CommanderError } from "commander";
+import { DropsError } from "../lib/errors.ts";
+import { addBackup } from "./commands/backup.ts";
+import { addExport } from "./commands/export.ts";
+import { addInit } from "./commands/init.ts";
+import { addKeygen } from "./commands/keygen.ts";
+import { addLs } from "./commands/ls.ts";
+import { addPolicy } from "./commands/policy.ts";
+import { addRestore } from "./commands/restore.ts";
+import { addShow } from "./commands/show.ts";
+import { addSnapshots } from "./commands/snapshots.ts";
+import { addVerify } from "./commands/verify.ts";
+import { EXITS, type ExitCode, exitsInWords } from "./exits.ts";
+import type { Shell } from "./shell.ts";
+
+const WIDTH = 100;
+
+/**
+ * The command line. Running it throws DropsError (usage/invalid for wrong usage) and never exits the process, so that
+ * what commands opened is closed.
+ */
+export function buildProgram(shell: Shell): Command {
+  const { screen } = shell;
+  const program = new Command("drops")
+    .description("Backup and disaster recovery of a self-hosted service: all of it, off the machine, by date")
+    .version(shell.context.version, "-V, --version", "show the version")
+    .helpOption("-h, --help", "show help")
+    .helpCommand(false)
+    .option("--policy <file|name>", "the policy; default: $DROPS_POLICY, else the only one in /etc/drops")
+    .option("--json", "one JSON value on standard output (schemas/ describes it); words on standard error")
+    .option("--quiet", "no progress and no remarks; results and failures only")
+    .option("--no-color", "no colours (also: NO_COLOR)")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => screen.print(text),
+      writeErr: () => {}, // thrown, and told by fail.ts
+      getOutHelpWidth: () => WIDTH,
+      getErrHelpWidth: () => WIDTH,
+      getOutHasColors: () => false,
+    })
+    .addHelpText("after", `\nExamples:\n${EXAMPLES}\n\nExit codes:\n${exitsInWords(codes())}`);
+  const add = [
+    addInit,
+    addKeygen,
+    addBackup,
+    addSnapshots,
+    addShow,
+    addLs,
+    addExport,
+    addRestore,
+    addVerify,
+    addPolicy,
+  ];
+  for (const each of add) each(program, shell);
+  return program;
+}
+
+/** Parse and run. `args` is without the interpreter and the script. */
+export async function run(args: readonly string[], shell: Shell): Promise<void> {
+  const program = buildProgram(shell);
+  try {
+    if (args.length === 0)
+      throw new DropsError("usage/invalid", "no command given", { hint: "drops --help" });
+    await program.parseAsync(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode !== 0) throw usage(error, program, args);
+  }
+}
+
+function usage(error: CommanderError, program: Command, args: readonly string[]): DropsError {
+  const wasCommand = program.commands.find((command) => args.includes(command.name()));
+  const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
+  const sentence = error.code === "commander.help" ? "no command given" : message;
+  return new DropsError("usage/invalid", sentence, {
+    hint: wasCommand ? `drops ${wasCommand.name()} --help` : "drops --help",
+  });
+}
+
+function codes(): ExitCode[] {
+  return Object.keys(EXITS).map((code) => Number(code) as ExitCode);
+}
+
+const EXAMPLES = `  drops keygen --to /etc/drops/keys        once; then move the recovery identity off this machine
+  drops init && drops backup               the first backup
+  drops snapshots                          what there is
+  drops restore --date 2026-11-20 --to /restore
+  drops restore --date latest --to /restore --store /mnt/backups --identity recovery-identity.txt`;

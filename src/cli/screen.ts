@@ -1,0 +1,136 @@
+import { once } from "node:events";
+import type { Writable } from "node:stream";
+import { DropsError } from "../lib/errors.ts";
+import type { Progress, Reporter } from "./app.ts";
+import { clean, cleanBlock } from "./clean.ts";
+import { ProgressBoard } from "./progress.ts";
+
+export interface ScreenOptions {
+  readonly stdout: Writable & { readonly isTTY?: boolean };
+  readonly stderr: Writable & { readonly isTTY?: boolean };
+  readonly json: boolean;
+  readonly quiet: boolean;
+  /** Whether styles are wanted at all; a stream that is no terminal gets none anyway. */
+  readonly color: boolean;
+  /** Milliseconds, monotonic. */
+  readonly clock: () => number;
+}
+
+/** Styles for the words of a result; each returns its text unchanged when colours are off. */
+export type Paint = Readonly<Record<"bold" | "dim" | "red" | "green" | "yellow", (text: string) => string>>;
+
+/** The only writer to standard output and standard error. Results go to the first, everything else to the second. */
+export class Screen implements Reporter {
+  readonly json: boolean;
+  readonly paint: Paint;
+  readonly #stdout: ScreenOptions["stdout"];
+  readonly #stderr: ScreenOptions["stderr"];
+  readonly #quiet: boolean;
+  readonly #board: ProgressBoard;
+  #hasAnswered = false;
+
+  constructor(how: ScreenOptions) {
+    this.json = how.json;
+    this.paint = how.color && how.stdout.isTTY === true ? COLORS : PLAIN;
+    this.#stdout = how.stdout;
+    this.#stderr = how.stderr;
+    this.#quiet = how.quiet;
+    this.#board = new ProgressBoard({
+      stream: how.stderr,
+      isTerminal: how.stderr.isTTY === true,
+      clock: how.clock,
+      write: (line) => void how.stderr.write(`${line}\n`),
+    });
+  }
+
+  /** Whether standard output holds the command's one value already. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered;
+  }
+
+  /** The result of a command: the value itself with --json, else its words. */
+  show<Value>(value: Value, words: (value: Value, paint: Paint) => string): void {
+    const text = this.json ? JSON.stringify(value, undefined, 2) : cleanBlock(words(value, this.paint));
+    this.#answer(`${text}\n`);
+  }
+
+  /** A result too long to hold: `head` and, under `key`, the items, as one value with --json, else a line per item. */
+  async stream<Item>(
+    head: object,
+    key: string,
+    items: AsyncIterable<Item>,
+    words: (item: Item) => string,
+  ): Promise<void> {
+    const opening = JSON.stringify(head, undefined, 2).slice(0, -2);
+    if (this.json) this.#answer(`${opening}${opening === "{" ? "" : ","}\n  ${JSON.stringify(key)}: [`);
+    let separator = "\n";
+    let pending = "";
+    for await (const item of items) {
+      pending += this.json ? `${separator}    ${JSON.stringify(item)}` : `${cleanBlock(words(item))}\n`;
+      separator = ",\n";
+      if (pending.length < 65_536) continue;
+      await this.#answerSlowly(pending);
+      pending = "";
+    }
+    await this.#answerSlowly(this.json ? `${pending}\n  ]\n}\n` : pending);
+  }
+
+  /** For bytes instead of words. Throws usage/invalid where they would land on a terminal or beside a JSON value. */
+  bytes(): Writable {
+    if (this.json) {
+      throw new DropsError("usage/invalid", "--json cannot be used where bytes go to standard output");
+    }
+    if (this.#stdout.isTTY === true) {
+      const hint = "add  > FILE  or pipe it into another command";
+      throw new DropsError("usage/invalid", "refusing to write raw bytes to a terminal", { hint });
+    }
+    this.#hasAnswered = true;
+    return this.#stdout;
+  }
+
+  say(line: string): void {
+    if (!this.#quiet) this.#writeLine(clean(line));
+  }
+
+  progress(title: string, unit: "bytes" | "files" | "objects" = "bytes"): Progress {
+    if (this.#quiet) return { update: () => {}, done: () => {} };
+    return this.#board.start(title, unit);
+  }
+
+  /** A failure's words, shown even with --quiet; bars are taken away first. */
+  complain(text: string): void {
+    this.#board.stop();
+    this.#stderr.write(`${cleanBlock(text)}\n`);
+  }
+
+  /** Text that is no value: help and version, on standard output. */
+  print(text: string): void {
+    this.#stdout.write(text);
+  }
+
+  #answer(text: string): void {
+    this.#board.stop();
+    this.#hasAnswered = true;
+    this.#stdout.write(text);
+  }
+
+  async #answerSlowly(text: string): Promise<void> {
+    this.#hasAnswered = true;
+    if (!this.#stdout.write(text)) await once(this.#stdout, "drain");
+  }
+
+  #writeLine(line: string): void {
+    if (!this.#board.logAbove(line)) this.#stderr.write(`${line}\n`);
+  }
+}
+
+const style = (on: number, off: number) => (text: string) => `\u001b[${on}m${text}\u001b[${off}m`;
+const COLORS: Paint = {
+  bold: style(1, 22),
+  dim: style(2, 22),
+  red: style(31, 39),
+  green: style(32, 39),
+  yellow: style(33, 39),
+};
+const same = (text: string): string => text;
+const PLAIN: Paint = { bold: same, dim: same, red: same, green: same, yellow: same };

@@ -1,0 +1,93 @@
+import { type Command, Option } from "commander";
+import { DropsError } from "../lib/errors.ts";
+import type { App, AppContext, AppModule, ReadAccess, Reader, SnapshotChoice } from "./app.ts";
+import { type ExitCode, exitsInWords } from "./exits.ts";
+import type { Screen } from "./screen.ts";
+
+/** What every command file is handed. */
+export interface Shell {
+  readonly screen: Screen;
+  readonly signal: AbortSignal;
+  readonly context: AppContext;
+  /** Loads the app, with all its libraries, when a command first needs it. */
+  readonly app: () => Promise<AppModule>;
+}
+
+export interface GlobalFlags {
+  readonly policy?: string;
+}
+
+export interface ReadFlags extends GlobalFlags {
+  readonly store?: string;
+  readonly identity: readonly string[];
+  readonly trustedSigner: readonly string[];
+  readonly trustUnsigned: boolean;
+}
+
+export interface ChoiceFlags {
+  readonly date?: string;
+  readonly snapshot?: string;
+}
+
+export async function openApp(shell: Shell, flags: GlobalFlags): Promise<App> {
+  const { openApp } = await shell.app();
+  return openApp({ policy: flags.policy }, shell.context);
+}
+
+export async function openReader(shell: Shell, flags: ReadFlags): Promise<Reader> {
+  const { openReader } = await shell.app();
+  const access: ReadAccess = {
+    policy: flags.policy,
+    store: flags.store,
+    identities: flags.identity,
+    trustedSigners: flags.trustedSigner,
+    trustUnsigned: flags.trustUnsigned,
+  };
+  return openReader(access, shell.context);
+}
+
+/** Options of commands that read: they work from a policy, or from a store and an identity alone. */
+export function addReadOptions(command: Command): Command {
+  return command
+    .option("--store <url>", "s3://bucket/prefix?endpoint=https://… or a directory; needs no policy file")
+    .option("--identity <file>", "age identity that opens it; may be repeated", collect, [])
+    .option(
+      "--trusted-signer <key>",
+      "public key line or file that is believed; may be repeated",
+      collect,
+      [],
+    )
+    .option("--trust-unsigned", "go on when no known key signed: nothing proves who wrote it", false);
+}
+
+export function addChoiceOptions(command: Command): Command {
+  return command
+    .addOption(new Option("--date <words>", "2026-11-20, latest, yesterday, …").conflicts("snapshot"))
+    .option("--snapshot <id>", "an id from drops snapshots");
+}
+
+/** Throws usage/invalid when neither --date nor --snapshot was given. */
+export function choiceOf(flags: ChoiceFlags): SnapshotChoice {
+  if (flags.snapshot !== undefined) return { id: flags.snapshot };
+  if (flags.date !== undefined) return { date: flags.date };
+  throw new DropsError("usage/invalid", "which snapshot is not said", {
+    hint: "--date 2026-11-20, --date latest, or --snapshot ID from drops snapshots",
+  });
+}
+
+/** For options that may be repeated. */
+export function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+/** Examples and exit codes below a command's own help. */
+export function explain(
+  command: Command,
+  examples: readonly string[],
+  exits: readonly ExitCode[],
+  more = "",
+): Command {
+  const listed = examples.map((example) => `  ${example}`).join("\n");
+  const codes = exitsInWords([0, 2, ...exits, 130].toSorted((a, b) => a - b) as ExitCode[]);
+  return command.addHelpText("after", `${more}\nExamples:\n${listed}\n\nExit codes:\n${codes}`);
+}

@@ -1,0 +1,44 @@
+import { clean } from "../clean.ts";
+import type { ShownSource, ShowReport } from "../outputs.ts";
+import type { Paint } from "../screen.ts";
+import { duration, notes, size, table, when } from "./format.ts";
+
+export function showInWords(report: ShowReport, paint: Paint): string {
+  const facts: (readonly [string, string])[] = [
+    ["state", report.state],
+    ["started", when(report.started, report.zone)],
+    ["ended", when(report.ended, report.zone)],
+    ["sequence", String(report.sequence)],
+    ["signature", report.signer === undefined ? report.signature : `${report.signature}, ${report.signer}`],
+    ["made by", report.tool],
+    ["skew", duration(report.skewSeconds)],
+    ["record", report.key],
+  ];
+  return [
+    `${paint.bold(`snapshot ${report.id}`)} of ${report.policy} in ${report.store}`,
+    ...facts.map(([name, value]) => `  ${name.padEnd(10)} ${clean(value)}`),
+    "",
+    table(
+      ["source", "kind", "outcome", "captured", "files", "size"],
+      report.sources.map((source) => row(source, report.zone)),
+      { right: ["files", "size"] },
+    ),
+    ...report.sources.flatMap(details),
+  ].join("\n");
+}
+
+function row(source: ShownSource, zone: string): string[] {
+  return [
+    source.name,
+    source.kind,
+    source.outcome,
+    source.capturedAt === undefined ? "" : when(source.capturedAt, zone),
+    source.files.toLocaleString("en"),
+    size(source.bytes),
+  ];
+}
+
+function details(source: ShownSource): string[] {
+  const listed = notes(source.notes).map((line) => line.replace("note:", `${source.name}:`));
+  return source.error ? [`  ${source.name} failed: ${clean(source.error.message)}`, ...listed] : listed;
+}

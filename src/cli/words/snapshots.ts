@@ -1,0 +1,28 @@
+import type { SnapshotLine, SnapshotsReport } from "../outputs.ts";
+import { count, notes, size, table, when } from "./format.ts";
+
+export function snapshotsInWords(report: SnapshotsReport): string {
+  if (report.snapshots.length === 0) {
+    return [`no snapshots of ${report.policy} in ${report.store}`, ...notes(report.notes)].join("\n");
+  }
+  const rows = report.snapshots.map((snapshot) => row(snapshot, report.zone));
+  return [
+    table(["ended", "id", "state", "files", "size", "sources"], rows, { right: ["files", "size"] }),
+    "",
+    `${count(report.snapshots.length, "snapshot")} of ${report.policy} in ${report.store}`,
+    ...notes(report.notes),
+  ].join("\n");
+}
+
+function row(snapshot: SnapshotLine, zone: string): string[] {
+  const failed = snapshot.sources.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
+  const unsigned = snapshot.signature === "trusted" ? "" : ` (signature ${snapshot.signature})`;
+  return [
+    when(snapshot.ended, zone),
+    snapshot.id,
+    snapshot.state + unsigned,
+    snapshot.files.toLocaleString("en"),
+    size(snapshot.bytes),
+    `${snapshot.sources.length - failed.length} of ${snapshot.sources.length}${failed.length > 0 ? `, failed: ${failed.join(", ")}` : ""}`,
+  ];
+}

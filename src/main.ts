@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { fail } from "./cli/fail.ts";
+import { run } from "./cli/program.ts";
+import { Screen } from "./cli/screen.ts";
+import { DropsError } from "./lib/errors.ts";
+
+/** After the answer is out, nothing should be left running; what is must not keep a nightly job alive. */
+const LINGER_MS = 5000;
+
+const args = process.argv.slice(2);
+const options = args.includes("--") ? args.slice(0, args.indexOf("--")) : args;
+const screen = new Screen({
+  stdout: process.stdout,
+  stderr: process.stderr,
+  json: options.includes("--json"),
+  quiet: options.includes("--quiet"),
+  color: !options.includes("--no-color") && !process.env["NO_COLOR"],
+  clock: () => performance.now(),
+});
+const signal = interruption();
+try {
+  await run(args, {
+    screen,
+    signal,
+    context: { env: process.env, now: () => new Date(), version: version(), reporter: screen },
+    app: () => import("./app.ts"),
+  });
+} catch (error) {
+  process.exitCode = fail(error, screen, signal);
+}
+setTimeout(() => process.exit(), LINGER_MS).unref();
+
+/** Aborted by the first signal, so that everything cleans up; the second one ends the process at once. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  const stop = (why: string) => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort(new DropsError("interrupted", why));
+  };
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => {
+      if (!controller.signal.aborted) screen.say(`${name}: cleaning up; once more to stop at once`);
+      stop(`interrupted by ${name}`);
+    });
+  }
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    if (!controller.signal.aborted) stop("standard output was closed by its reader");
+  });
+  return controller.signal;
+}
+
+function version(): string {
+  const description: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return (description as { version: string }).version;
+}
