@@ -7,7 +7,7 @@ import type { OwnUser } from "./as-user.ts";
 import { CommandLines } from "./command-line.ts";
 import { end } from "./ending.ts";
 import type { CommandExit, Host, RunningCommand, RunOptions } from "./host.ts";
-import { runToEnd } from "./run-to-end.ts";
+import { ANY_EXIT, runToEnd } from "./run-to-end.ts";
 import { StderrTail } from "./stderr-tail.ts";
 
 const LABEL = "this machine";
@@ -41,8 +41,6 @@ export async function openLocalHost(): Promise<Host> {
     },
   };
 }
-
-const ANY_EXIT: readonly number[] = Array.from({ length: 256 }, (_, status) => status);
 
 async function startHere(argv: readonly string[], signal: AbortSignal): Promise<RunningCommand> {
   signal.throwIfAborted();

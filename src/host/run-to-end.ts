@@ -4,6 +4,9 @@ import type { CommandResult, Host, RunningCommand } from "./host.ts";
 
 const MAX_STDOUT = 16 * 1024 * 1024;
 
+/** For `okExits`, when the caller judges the status. */
+export const ANY_EXIT: readonly number[] = Array.from({ length: 256 }, (_, status) => status);
+
 export type RunHow = Parameters<Host["run"]>[1];
 
 /** Drive a started command to its end: feed its input, collect its output, judge its exit. See `Host.run`. */

@@ -1,0 +1,122 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DropsError } from "../lib/errors.ts";
+import type { SshPolicy } from "../policy/schema.ts";
+import {
+  fingerprint,
+  hostName,
+  judgeKey,
+  type KeyVerdict,
+  type KnownHost,
+  knownTypes,
+  parseKnownHosts,
+} from "./known-hosts.ts";
+import { quote } from "./quote.ts";
+
+/** Decides whether the machine that answers is the one that is meant. */
+export interface HostKeyCheck {
+  /** Host key algorithms to offer, those of known keys first: a host with several keys then shows one that we know. */
+  readonly algorithms: readonly HostKeyAlgorithm[];
+  /** The failure (host/key-mismatch) when `key`, as it travels, is not trusted. */
+  judge(key: Uint8Array): DropsError | undefined;
+}
+
+const ALGORITHMS = [
+  "ssh-ed25519",
+  "ecdsa-sha2-nistp256",
+  "ecdsa-sha2-nistp384",
+  "ecdsa-sha2-nistp521",
+  "rsa-sha2-512",
+  "rsa-sha2-256",
+] as const;
+
+type HostKeyAlgorithm = (typeof ALGORITHMS)[number];
+
+/** The pinned key of the policy alone when there is one, else the known_hosts files. A key is always needed. */
+export async function hostKeyCheck(ssh: SshPolicy, home: string): Promise<HostKeyCheck> {
+  const pinned = ssh.host_key;
+  if (pinned !== undefined) {
+    const [type = "", key = ""] = pinned.split(" ");
+    return {
+      algorithms: inOrder([type]),
+      judge: (shown) => judgePinned(ssh, Buffer.from(key, "base64"), shown),
+    };
+  }
+  const files =
+    ssh.known_hosts === undefined
+      ? [join(home, ".ssh/known_hosts"), join(home, ".ssh/known_hosts2"), "/etc/ssh/ssh_known_hosts"]
+      : [ssh.known_hosts];
+  const lines = (await Promise.all(files.map(readLines))).flat();
+  return {
+    algorithms: inOrder(knownTypes(lines, ssh)),
+    judge: (shown) => failureOf(judgeKey(lines, ssh, shown), ssh, shown, files[0] ?? ""),
+  };
+}
+
+function judgePinned(ssh: SshPolicy, pinned: Buffer, shown: Uint8Array): DropsError | undefined {
+  if (pinned.equals(shown)) return undefined;
+  return new DropsError(
+    "host/key-mismatch",
+    `${hostName(ssh)} shows the host key ${typeOf(shown)} ${fingerprint(shown)} instead of the pinned ${fingerprint(pinned)}`,
+    {
+      hint: `if the machine was rebuilt, check that key on its console (${CONSOLE}), then put the new one in host_key of the policy`,
+    },
+  );
+}
+
+function failureOf(
+  verdict: KeyVerdict,
+  ssh: SshPolicy,
+  shown: Uint8Array,
+  file: string,
+): DropsError | undefined {
+  const name = hostName(ssh);
+  const key = `${typeOf(shown)} ${fingerprint(shown)}`;
+  switch (verdict) {
+    case "known":
+      return undefined;
+    case "revoked":
+      return new DropsError(
+        "host/key-mismatch",
+        `${name} shows the host key ${key}, which is marked as revoked`,
+      );
+    case "changed":
+      return new DropsError(
+        "host/key-mismatch",
+        `${name} shows the host key ${key}, which is not the known one`,
+        {
+          hint: `if the machine was rebuilt, check that key on its console (${CONSOLE}), then: ssh-keygen -R ${quote(name)} -f ${quote(file)}`,
+        },
+      );
+    case "unknown":
+      return new DropsError("host/key-mismatch", `${name} is unknown and shows the host key ${key}`, {
+        hint: [
+          `check it on the machine's console (${CONSOLE}), then put in the policy:`,
+          `host_key: ${typeOf(shown)} ${Buffer.from(shown).toString("base64")}`,
+          `or run: ssh-keyscan -p ${ssh.port} ${quote(ssh.address)} >> ${quote(file)}`,
+        ].join("\n"),
+      });
+  }
+}
+
+const CONSOLE = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub";
+
+/** A key as it travels begins with its type: a 32-bit length and the letters (RFC 4253 6.6). */
+function typeOf(key: Uint8Array): string {
+  const bytes = Buffer.from(key);
+  return bytes.subarray(4, 4 + bytes.readUInt32BE(0)).toString("latin1");
+}
+
+function inOrder(types: readonly string[]): readonly HostKeyAlgorithm[] {
+  const first = ALGORITHMS.filter((name) => types.includes(name.startsWith("rsa-") ? "ssh-rsa" : name));
+  return [...new Set([...first, ...ALGORITHMS])];
+}
+
+async function readLines(file: string): Promise<readonly KnownHost[]> {
+  try {
+    return parseKnownHosts(await readFile(file, "utf8"));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw new DropsError("host/key-mismatch", `cannot read ${file}`, { cause: error });
+  }
+}

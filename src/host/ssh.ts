@@ -1,0 +1,163 @@
+import pRetry from "p-retry";
+import type { ClientChannel } from "ssh2";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
+import type { SshPolicy } from "../policy/schema.ts";
+import type { OwnUser } from "./as-user.ts";
+import { CommandLines } from "./command-line.ts";
+import type { CommandResult, Host, RunningCommand, RunOptions } from "./host.ts";
+import { shellLine } from "./quote.ts";
+import { ANY_EXIT, type RunHow, runToEnd } from "./run-to-end.ts";
+import { SshCommand } from "./ssh-command.ts";
+import { connect, type SshConnection } from "./ssh-connection.ts";
+
+type OpenHow = Cancel & { readonly home: string; readonly agentSocket?: string | undefined };
+
+/** Waits of about 0.5, 1 and 2 s, up to doubled at random so that many hosts do not come back at once. */
+const RETRIES = { retries: 3, minTimeout: 500, factor: 2, randomize: true } as const;
+
+/**
+ * A machine over SSH. Its host key is always verified. `home` is where known_hosts is; `how.signal` ends the whole
+ * connection. A lost connection fails what is running (host/unreachable) and is made anew for the next command.
+ * Throws host/unreachable, host/key-mismatch, host/login-refused.
+ */
+export async function openSshHost(ssh: SshPolicy, how: OpenHow): Promise<Host> {
+  const link = new Link(ssh, how);
+  try {
+    const uid = await runToEnd(link.start(["id", "-u"], how.signal), ["id", "-u"], how, link.label);
+    return new SshHost(link, { name: ssh.user, uid: Number(uid.stdout.toString("utf8").trim()) });
+  } catch (error) {
+    await link.close();
+    throw error;
+  }
+}
+
+class SshHost implements Host {
+  readonly label: string;
+  readonly user: OwnUser;
+  readonly #link: Link;
+  readonly #lines: CommandLines;
+
+  constructor(link: Link, user: OwnUser) {
+    this.label = link.label;
+    this.user = user;
+    this.#link = link;
+    this.#lines = new CommandLines(user, (argv, how) =>
+      runToEnd(link.start(argv, how.signal), argv, { ...how, okExits: ANY_EXIT }, link.label),
+    );
+  }
+
+  run(argv: readonly string[], how: RunHow): Promise<CommandResult> {
+    return runToEnd(this.start(argv, how), argv, how, this.label);
+  }
+
+  async start(argv: readonly string[], how: RunOptions): Promise<RunningCommand> {
+    return this.#link.start(await this.#lines.build(argv, how), how.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#link.close();
+  }
+}
+
+/** One connection at a time, made when it is needed, and the commands that run over it. */
+class Link {
+  readonly label: string;
+  readonly #ssh: SshPolicy;
+  readonly #how: OpenHow;
+  readonly #closing = new AbortController();
+  readonly #running = new Set<RunningCommand>();
+  #connection: Promise<SshConnection> | undefined;
+
+  constructor(ssh: SshPolicy, how: OpenHow) {
+    this.#ssh = ssh;
+    this.#how = { ...how, signal: AbortSignal.any([how.signal, this.#closing.signal]) };
+    this.label = `${ssh.user}@${ssh.address}`;
+  }
+
+  /** Never starts a command twice: once the request to start it was sent, a loss is the caller's to answer. */
+  async start(argv: readonly string[], signal: AbortSignal): Promise<RunningCommand> {
+    signal.throwIfAborted();
+    const connection = await unlessAborted(this.#connected(), signal);
+    const started = this.#open(connection, shellLine(argv)).then((channel) => {
+      const command = new SshCommand(connection.client, channel, this.label, signal); // aborted since: it ends itself
+      this.#running.add(command);
+      const forget = () => this.#running.delete(command);
+      command.ended.then(forget, forget);
+      return command;
+    });
+    return unlessAborted(started, signal);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#running].map((command) => command[Symbol.asyncDispose]()));
+    this.#closing.abort(new DropsError("host/unreachable", `the connection to ${this.label} was closed`));
+    const connection = await this.#connection?.catch(() => undefined);
+    await connection?.close();
+  }
+
+  /** The connection that is there, or the attempt that is under way, or a new one. */
+  async #connected(): Promise<SshConnection> {
+    this.#how.signal.throwIfAborted();
+    const seen = this.#connection;
+    const current = await seen?.catch(() => undefined);
+    if (current?.isAlive()) return current;
+    // several may have waited for the same loss: the first connects, the others find its attempt
+    if (this.#connection === seen) this.#connection = this.#connect();
+    return this.#connection ?? this.#connect();
+  }
+
+  #connect(): Promise<SshConnection> {
+    return pRetry(() => connect(this.#ssh, this.#how), {
+      ...RETRIES,
+      signal: this.#how.signal,
+      shouldRetry: ({ error }) => isFailure(error, "host/unreachable"),
+    });
+  }
+
+  #open(connection: SshConnection, line: string): Promise<ClientChannel> {
+    return new Promise<ClientChannel>((resolve, reject) => {
+      const failed = (error: unknown) => reject(this.#notStarted(connection, error));
+      const lost = () => failed(new Error("it was closed"));
+      connection.client.once("close", lost);
+      try {
+        connection.client.exec(line, (error, channel) => {
+          connection.client.removeListener("close", lost);
+          if (error !== undefined && error !== null) failed(error);
+          else resolve(channel);
+        });
+      } catch (error) {
+        failed(error);
+      }
+    });
+  }
+
+  #notStarted(connection: SshConnection, error: unknown): DropsError {
+    if (!connection.isAlive() || !/open fail/i.test(messageOf(error))) {
+      return new DropsError("host/unreachable", `the connection to ${this.label} was lost`, { cause: error });
+    }
+    return new DropsError(
+      "host/command-failed",
+      `${this.label} opens no further session: ${messageOf(error)}`,
+      {
+        hint: "raise MaxSessions in sshd_config of the host",
+        cause: error,
+      },
+    );
+  }
+}
+
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let stop = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    work.catch(() => {});
+  }
+}

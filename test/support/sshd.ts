@@ -1,0 +1,177 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type Socket, connect as tcpConnect } from "node:net";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import type { SshPolicy } from "../../src/policy/schema.ts";
+
+const run = promisify(execFile);
+const SSHD = "/usr/sbin/sshd";
+
+/** A user without privileges that the tests log in as; made when the tests run as root and it is absent. */
+export const PLAIN_USER = "drops-test";
+
+export interface Sshd extends AsyncDisposable {
+  readonly directory: string;
+  readonly port: number;
+  /** The public host key: type and base64. */
+  readonly hostKey: string;
+  readonly hostKeyFile: string;
+  readonly clientKeyFile: string;
+  /** A key that nobody authorized. */
+  readonly strangerKeyFile: string;
+  readonly knownHostsFile: string;
+  /** Logs in as the current user with the key, the host key from the known_hosts file. */
+  readonly policy: SshPolicy;
+  /** The same as `PLAIN_USER`; only when started with `plainUser`. */
+  readonly plainPolicy: SshPolicy;
+  /** End every connection as if the network had gone: no goodbye from SSH. Resolves to their number. */
+  killConnections(): Promise<number>;
+  /** What it wrote to its log so far. */
+  log(): Promise<string>;
+}
+
+/** A throwaway OpenSSH server on loopback, as whoever runs the tests. */
+export async function startSshd(options: { readonly plainUser?: boolean } = {}): Promise<Sshd> {
+  const directory = await mkdtemp(join(tmpdir(), "drops-sshd-"));
+  const inside = (name: string) => join(directory, name);
+  if (options.plainUser === true) await ensurePlainUser();
+  for (const name of ["host", "client", "stranger"]) await makeKey(inside(name));
+  const publicKey = await readFile(inside("client.pub"), "utf8");
+  await writeFile(inside("authorized_keys"), publicKey, { mode: 0o644 });
+  await run("chmod", ["755", directory]); // the plain user's login reads authorized_keys as that user
+  const port = await freePort();
+  await writeFile(inside("sshd_config"), configOf(directory, port));
+  if (process.getuid?.() === 0) await mkdir("/run/sshd", { recursive: true }); // for its privilege separation
+  const server = spawn(SSHD, ["-D", "-e", "-f", inside("sshd_config")], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let log = "";
+  server.stderr.setEncoding("utf8").on("data", (text: string) => {
+    log += text;
+  });
+  server.once("error", (error) => {
+    log += `${error.message}; install the Debian package openssh-server`;
+  });
+  await untilItAnswers(
+    port,
+    () => server.exitCode !== null || server.pid === undefined,
+    () => log,
+  );
+  const hostKey = (await readFile(inside("host.pub"), "utf8")).split(" ").slice(0, 2).join(" ").trim();
+  await writeFile(inside("known_hosts"), `[127.0.0.1]:${port} ${hostKey}\n`);
+  const policy: SshPolicy = {
+    address: "127.0.0.1",
+    port,
+    user: userInfo().username,
+    key_file: inside("client"),
+    known_hosts: inside("known_hosts"),
+  };
+  const pid = server.pid ?? 0;
+  return {
+    directory,
+    port,
+    hostKey,
+    hostKeyFile: inside("host"),
+    clientKeyFile: inside("client"),
+    strangerKeyFile: inside("stranger"),
+    knownHostsFile: inside("known_hosts"),
+    policy,
+    plainPolicy: { ...policy, user: PLAIN_USER },
+    killConnections: () => killBelow(pid),
+    log: async () => log,
+    async [Symbol.asyncDispose]() {
+      await killBelow(pid);
+      if (server.exitCode === null) {
+        server.kill("SIGTERM");
+        await once(server, "exit");
+      }
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function configOf(directory: string, port: number): string {
+  return [
+    "ListenAddress 127.0.0.1",
+    `Port ${port}`,
+    `HostKey ${directory}/host`,
+    `PidFile ${directory}/sshd.pid`,
+    `AuthorizedKeysFile ${directory}/authorized_keys`,
+    "StrictModes no",
+    "UsePAM no",
+    "PasswordAuthentication no",
+    "KbdInteractiveAuthentication no",
+    "PermitRootLogin prohibit-password",
+    "UseDNS no",
+    "MaxStartups 100",
+    "",
+  ].join("\n");
+}
+
+/** An ed25519 key pair without a passphrase (or with `passphrase`) at `file` and `file`.pub. */
+export async function makeKey(file: string, passphrase = ""): Promise<void> {
+  await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", file]);
+}
+
+async function ensurePlainUser(): Promise<void> {
+  if (process.getuid?.() !== 0) throw new Error("a second user needs root");
+  const present = await run("id", ["-u", PLAIN_USER]).then(
+    () => true,
+    () => false,
+  );
+  // a password that matches nothing, but not a locked account: without PAM sshd refuses those
+  if (!present) await run("useradd", ["--create-home", "--shell", "/bin/sh", "--password", "*", PLAIN_USER]);
+}
+
+async function untilItAnswers(port: number, hasEnded: () => boolean, log: () => string): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    if (hasEnded()) break;
+    if (await answers(port)) return;
+    await sleep(25);
+  }
+  throw new Error(`sshd did not start: ${log()}`);
+}
+
+async function answers(port: number): Promise<boolean> {
+  const socket: Socket = tcpConnect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+/** Kill the processes that a server made for its connections, but not itself. */
+async function killBelow(pid: number): Promise<number> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  const pids = children.split(" ").filter((text) => text.trim() !== "");
+  let killed = 0;
+  for (const child of pids.map(Number)) {
+    killed += await killBelow(child); // with privilege separation the one that holds the socket is a grandchild
+    try {
+      process.kill(child, "SIGKILL");
+      killed += 1;
+    } catch {
+      // it ended by itself
+    }
+  }
+  return killed;
+}
