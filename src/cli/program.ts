@@ -85,4 +85,5 @@ const EXAMPLES = `  drops keygen --to /etc/drops/keys        once; then move the
   drops init && drops backup               the first backup
   drops snapshots                          what there is
   drops restore --date 2026-11-20 --to /restore
-  drops restore --date latest --to /restore --store /mnt/backups --identity recovery-identity.txt`;
+  drops restore --date latest --to /restore --store /mnt/backups \\
+      --identity recovery-identity.txt --trusted-signer signer.pub    no policy file needed`;

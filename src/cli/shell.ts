@@ -19,9 +19,9 @@ export interface GlobalFlags {
 
 export interface ReadFlags extends GlobalFlags {
   readonly store?: string;
-  readonly identity: readonly string[];
-  readonly trustedSigner: readonly string[];
-  readonly trustUnsigned: boolean;
+  readonly identity?: readonly string[];
+  readonly trustedSigner?: readonly string[];
+  readonly trustUnsigned?: true;
 }
 
 export interface ChoiceFlags {
@@ -39,9 +39,9 @@ export async function openReader(shell: Shell, flags: ReadFlags): Promise<Reader
   const access: ReadAccess = {
     policy: flags.policy,
     store: flags.store,
-    identities: flags.identity,
-    trustedSigners: flags.trustedSigner,
-    trustUnsigned: flags.trustUnsigned,
+    identities: flags.identity ?? [],
+    trustedSigners: flags.trustedSigner ?? [],
+    trustUnsigned: flags.trustUnsigned === true,
   };
   return openReader(access, shell.context);
 }
@@ -50,14 +50,14 @@ export async function openReader(shell: Shell, flags: ReadFlags): Promise<Reader
 export function addReadOptions(command: Command): Command {
   return command
     .option("--store <url>", "s3://bucket/prefix?endpoint=https://… or a directory; needs no policy file")
-    .option("--identity <file>", "age identity that opens it; may be repeated", collect, [])
+    .option("--identity <file>", "age identity that opens it; may be repeated", collect)
     .option(
       "--trusted-signer <key>",
       "public key line or file that is believed; may be repeated",
       collect,
       [],
     )
-    .option("--trust-unsigned", "go on when no known key signed: nothing proves who wrote it", false);
+    .option("--trust-unsigned", "go on when no known key signed: nothing proves who wrote it");
 }
 
 export function addChoiceOptions(command: Command): Command {
@@ -76,7 +76,7 @@ export function choiceOf(flags: ChoiceFlags): SnapshotChoice {
 }
 
 /** For options that may be repeated. */
-export function collect(value: string, before: readonly string[]): readonly string[] {
+export function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
 

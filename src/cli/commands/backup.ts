@@ -3,20 +3,24 @@ import { DropsError } from "../../lib/errors.ts";
 import { collect, explain, type GlobalFlags, openApp, type Shell } from "../shell.ts";
 
 interface Flags extends GlobalFlags {
-  readonly reread: boolean;
-  readonly source: readonly string[];
+  readonly reread?: true;
+  readonly source?: readonly string[];
 }
 
 export function addBackup(program: Command, shell: Shell): void {
   const command = program
     .command("backup")
     .description("capture every source of the policy at one recovery point and store what is new")
-    .option("--reread", "read files that did not change too, and compare", false)
-    .option("--source <name>", "only this source; may be repeated; the snapshot is partial", collect, [])
+    .option("--reread", "read files that did not change too, and compare")
+    .option("--source <name>", "only this source; may be repeated; the snapshot is partial", collect)
     .action(async (_flags: object, self: Command) => {
-      const { reread, source, ...rest } = self.optsWithGlobals<Flags>();
-      await using app = await openApp(shell, rest);
-      const report = await app.backup({ reread, sources: source, signal: shell.signal });
+      const flags = self.optsWithGlobals<Flags>();
+      await using app = await openApp(shell, flags);
+      const report = await app.backup({
+        reread: flags.reread === true,
+        sources: flags.source ?? [],
+        signal: shell.signal,
+      });
       const { backupInWords } = await import("../words/backup.ts");
       shell.screen.show(report, backupInWords);
       const failed = report.sources.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);

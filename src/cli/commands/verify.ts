@@ -4,7 +4,7 @@ import { addReadOptions, explain, openReader, type ReadFlags, type Shell } from 
 
 interface Flags extends ReadFlags {
   readonly readData?: string | true;
-  readonly sources: boolean;
+  readonly sources?: true;
 }
 
 export function addVerify(program: Command, shell: Shell): void {
@@ -12,7 +12,7 @@ export function addVerify(program: Command, shell: Shell): void {
     .description("prove that what the snapshots promise is in the store")
     .argument("[snapshot]", "an id or a date; default: all snapshots")
     .option("--read-data [share]", "read packs back too: all, or a share such as 5% or 0.05")
-    .option("--sources", "run the sources' own checks on the stored data", false)
+    .option("--sources", "run the sources' own checks on the stored data")
     .action(async (snapshot: string | undefined, _flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
       const readShare = parseShare(flags.readData);
@@ -21,7 +21,7 @@ export function addVerify(program: Command, shell: Shell): void {
       const report = await reader.verify({
         choice,
         readShare,
-        sources: flags.sources,
+        sources: flags.sources === true,
         signal: shell.signal,
       });
       const { verifyInWords } = await import("../words/verify.ts");
