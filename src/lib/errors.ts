@@ -53,9 +53,13 @@ export class DropsError extends Error {
   }
 }
 
-/** Whether `error` is a DropsError with one of these codes: catch only what can be answered. */
-export function isFailure(error: unknown, ...codes: readonly FailureCode[]): error is DropsError {
-  return error instanceof DropsError && (codes.length === 0 || codes.includes(error.code));
+/** Whether `error` is a DropsError, with one of these codes if any are given: catch only what can be answered. */
+export function isFailure<Code extends FailureCode = FailureCode>(
+  error: unknown,
+  ...codes: readonly Code[]
+): error is DropsError & { readonly code: Code } {
+  const wanted: readonly FailureCode[] = codes;
+  return error instanceof DropsError && (wanted.length === 0 || wanted.includes(error.code));
 }
 
 /** The message of whatever was thrown, for use inside another sentence. */

@@ -13,12 +13,18 @@ const MAX_LINE = 128 * 1024 * 1024;
 /** zstd windows larger than 128 MiB are refused, as the zstd program does. */
 const WINDOW_LOG_MAX = 27;
 
-const End = z.strictObject({ end: z.literal(true), entries: z.int().nonnegative() });
+const End = z.strictObject({
+  end: z.literal(true),
+  entries: z.int().nonnegative(),
+  sha256: z.string().length(64),
+});
 
 export interface OpenManifest {
   readonly head: ManifestHead;
   /** Once only, in ascending order of path bytes. Throws data/damaged when the end line is missing or does not agree. */
   readonly entries: AsyncGenerator<ManifestEntry>;
+  /** SHA-256 of the entry lines, from the last line; undefined until `entries` has been read to its end. */
+  readonly digest: () => string | undefined;
 }
 
 /**
@@ -40,13 +46,18 @@ export async function openManifest(
     ManifestHead,
     `manifest ${name} line 1`,
   );
-  return { head, entries: readEntries(lines, packNumber, name) };
+  let digest: string | undefined;
+  const onEnd = (sha256: string) => {
+    digest = sha256;
+  };
+  return { head, entries: readEntries(lines, packNumber, name, onEnd), digest: () => digest };
 }
 
 async function* readEntries(
   lines: AsyncGenerator<string>,
   packNumber: (index: number) => number | undefined,
   name: string,
+  onEnd: (sha256: string) => void,
 ): AsyncGenerator<ManifestEntry> {
   let count = 0;
   let last: Buffer | undefined;
@@ -54,11 +65,13 @@ async function* readEntries(
     const what = `manifest ${name} line ${count + 2}`;
     if (line.startsWith('{"end":')) {
       const end = checkShape(parseCanonical(line, 0, what), End, what);
-      if (end.entries !== count)
+      if (end.entries !== count) {
         throw new DropsError(
           "data/damaged",
           `manifest ${name} holds ${count} entries and says ${end.entries}`,
         );
+      }
+      onEnd(end.sha256);
       return;
     }
     const entry = decodeEntry(line, packNumber, what);

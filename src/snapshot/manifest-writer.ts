@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { constants, createZstdCompress, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { ManifestEntry } from "./entry.ts";
@@ -16,6 +17,7 @@ export class ManifestWriter {
   #lines: string[] = [];
   #held = 0;
   #last: Buffer | undefined;
+  readonly #hash = createHash("sha256");
   entries = 0;
   /** Logical bytes of all files. */
   bytes = 0;
@@ -28,6 +30,7 @@ export class ManifestWriter {
     this.#last = entry.path;
     const line = encodeEntry(entry, (pack) => this.#listIndex(pack));
     this.#lines.push(line);
+    this.#hash.update(line);
     this.#held += line.length;
     this.entries++;
     this.bytes += entry.type === "file" ? entry.size : 0;
@@ -39,8 +42,16 @@ export class ManifestWriter {
     return [...this.#indexOf.keys()];
   }
 
-  /** One zstd frame of the whole manifest; entries may be added afterwards, for a later one. */
-  async compressed(head: ManifestHead): Promise<Buffer> {
+  /** SHA-256 of all entry lines so far: two manifests with the same one hold the same entries. */
+  digest(): string {
+    return this.#hash.copy().digest("hex");
+  }
+
+  /**
+   * One zstd frame of the whole manifest. Entries may be added afterwards, for a later one; `unfinished` is a file that
+   * is still being read and stands in this one alone, so that a checkpoint knows what was stored of it.
+   */
+  async compressed(head: ManifestHead, unfinished?: ManifestEntry): Promise<Buffer> {
     this.#flush();
     const stream = createZstdCompress({
       params: { [constants.ZSTD_c_compressionLevel]: 3 },
@@ -54,7 +65,14 @@ export class ManifestWriter {
     };
     await write(`${JSON.stringify(head)}\n`);
     for (const block of this.#blocks) await write(zstdDecompressSync(block));
-    stream.end(`${JSON.stringify({ end: true, entries: this.entries })}\n`);
+    const hash = this.#hash.copy();
+    if (unfinished) {
+      const line = encodeEntry(unfinished, (pack) => this.#listIndex(pack));
+      hash.update(line);
+      await write(line);
+    }
+    const end = { end: true, entries: this.entries + (unfinished ? 1 : 0), sha256: hash.digest("hex") };
+    stream.end(`${JSON.stringify(end)}\n`);
     await ended;
     return Buffer.concat(parts);
   }

@@ -9,36 +9,47 @@ import { decodeList, MAX_LIST } from "./list.ts";
 import { MAX_MANIFEST, type OpenManifest, openManifest } from "./manifest-reader.ts";
 import type { SourceRecord } from "./record.ts";
 
+/** A manifest whose bytes are authentic; its entries can be read any number of times. */
+export interface LoadedManifest {
+  /** The run's pack numbers, in the order of the manifest's list. */
+  readonly numbers: readonly number[];
+  /** From the first line on. Throws data/damaged. */
+  entries(how: Cancel): Promise<OpenManifest>;
+}
+
 /**
- * Fetch, authenticate and open the manifest that a trusted record names for one source: list and manifest must have the
- * hashes and sizes in the record before a byte of them is used. Packs are numbered in `packs`.
+ * Fetch, authenticate and decrypt the manifest that a trusted record names for one source: list and manifest must have
+ * the hashes and sizes in the record before a byte of them is used. Packs are numbered in `packs`.
  *
  * @throws DropsError data/missing when the record names no manifest; store/missing, data/damaged, key/wrong
  */
-export async function openSourceManifest(
+export async function loadSourceManifest(
   store: BlobReader,
   policy: string,
   source: SourceRecord,
   keys: { readonly identities: readonly string[]; readonly packs: PackTable },
   how: Cancel,
-): Promise<OpenManifest> {
+): Promise<LoadedManifest> {
   if (!source.manifest || !source.list) {
     throw new DropsError(
       "data/missing",
       `this snapshot holds nothing of source ${source.name}: its capture failed`,
     );
   }
+  const { sha256 } = source.manifest;
   const list = await getExactly(store, listKey(policy, source.list.sha256), source.list, MAX_LIST, how);
   const numbers = decodeList(list, source.list.sha256).map((pack) => keys.packs.intern(pack));
-  const sealed = await getExactly(
-    store,
-    manifestKey(policy, source.manifest.sha256),
-    source.manifest,
-    MAX_MANIFEST,
-    how,
-  );
+  const sealed = await getExactly(store, manifestKey(policy, sha256), source.manifest, MAX_MANIFEST, how);
   const compressed = await open(keys.identities, sealed);
-  return openManifest(compressed, (index) => numbers[index], source.manifest.sha256, how);
+  return { numbers, entries: (again) => openManifest(compressed, (index) => numbers[index], sha256, again) };
+}
+
+/** As `loadSourceManifest`, for who reads it once. */
+export async function openSourceManifest(
+  ...request: Parameters<typeof loadSourceManifest>
+): Promise<OpenManifest> {
+  const manifest = await loadSourceManifest(...request);
+  return manifest.entries(request[4]);
 }
 
 /** The blob whose size and hash are already known from something authentic. Throws data/damaged when it is another. */

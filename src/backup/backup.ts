@@ -1,0 +1,192 @@
+import { randomBytes } from "node:crypto";
+import type { Host } from "../host/host.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
+import type { PackPool } from "../pack/pool.ts";
+import type { Policy, SourcePolicy } from "../policy/schema.ts";
+import type { Signer } from "../seal/sshsig.ts";
+import { type Catalog, readCatalog } from "../snapshot/catalog.ts";
+import { readCondemned } from "../snapshot/condemned.ts";
+import type { SnapshotRecord } from "../snapshot/record.ts";
+import { type Repository, readRepository, requireUnderstood } from "../snapshot/repository.ts";
+import type { Trust } from "../snapshot/trust.ts";
+import type { FrozenSource } from "../source/source.ts";
+import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
+import { listPacks } from "./commit.ts";
+import { freezeSource, inCaptureOrder } from "./freeze.ts";
+import { hostFacts } from "./host-facts.ts";
+import { type RunResult, SnapshotRun } from "./snapshot-run.ts";
+
+/** Everything a backup is made from. It is handed no remover: it cannot delete. */
+export interface BackupParts {
+  readonly policy: Policy;
+  /** The policy file as it is, kept in every manifest. */
+  readonly policyText: string;
+  readonly store: BlobReader & BlobWriter;
+  readonly openHost: () => Promise<Host>;
+  readonly pool: PackPool;
+  readonly recoveryRecipients: readonly string[];
+  readonly metadata: { readonly identities: readonly string[]; readonly recipients: readonly string[] };
+  readonly signer: Signer;
+  readonly trust: Trust;
+  readonly tool: string;
+  readonly now: () => Date;
+  readonly random: () => number;
+  readonly say: (line: string) => void;
+  /** Bytes read from the host, per source. */
+  readonly onRead?: (source: string, bytes: number) => void;
+  readonly checkpoint: { readonly afterBytes: number; readonly afterMs: number };
+}
+
+/**
+ * Capture every source at one recovery point, store what is new and commit a snapshot. What failed is in the result; a
+ * run in which nothing at all succeeded throws the first failure.
+ *
+ * @param only names of sources; empty means all
+ * @throws DropsError repository/missing, format/unsupported, clock/skewed, store, host and source failures
+ */
+export async function backup(
+  parts: BackupParts,
+  what: { readonly only: readonly string[]; readonly rereadShare: number },
+  how: Cancel,
+): Promise<RunResult> {
+  const repository = await readRepository(parts.store, parts.trust, how);
+  requireUnderstood(repository);
+  await refuseSkewedClock(parts, repository, how);
+  const catalog = await readCatalog(parts.store, repository, parts.policy.name, parts.trust, how);
+  for (const { why } of catalog.unreadable) parts.say(`ignored: ${why.message}`);
+  const sources = inCaptureOrder(chosenSources(parts.policy, what.only));
+
+  await using host = await parts.openHost();
+  await using frozen = new FrozenSources();
+  const record = await beginRecord(parts, repository, catalog, host, how);
+  for (const source of sources) await frozen.freeze(source, parts, host, what.rereadShare, how);
+  frozen.throwIfNone();
+
+  const known = {
+    snapshots: catalog.snapshots,
+    listed: await listPacks(parts.store, parts.policy.name, how),
+    condemned: await readCondemned(parts.store, parts.policy.name, how),
+  };
+  const run = new SnapshotRun(parts, repository, record, known, how);
+  try {
+    for (const source of sources) {
+      await run.ship(source, frozen.get(source.name), how);
+      await frozen.release(source.name);
+    }
+    return await run.commit(sources.length === parts.policy.sources.length, how);
+  } finally {
+    await run.settle();
+  }
+}
+
+/** The frozen views, and why those that are missing could not be taken. */
+class FrozenSources implements AsyncDisposable {
+  readonly #views = new Map<string, FrozenSource | DropsError>();
+
+  async freeze(
+    source: SourcePolicy,
+    parts: BackupParts,
+    host: Host,
+    rereadShare: number,
+    how: Cancel,
+  ): Promise<void> {
+    const { policy, now, random, say } = parts;
+    try {
+      const view = await freezeSource(source, {
+        ...how,
+        host,
+        policyName: policy.name,
+        rereadShare,
+        now,
+        random,
+        say,
+      });
+      this.#views.set(source.name, view);
+    } catch (error) {
+      how.signal.throwIfAborted();
+      if (!isFailure(error) || isFailure(error, "host/unreachable")) throw error;
+      say(`source ${source.name} failed: ${error.message}`);
+      this.#views.set(source.name, error);
+    }
+  }
+
+  throwIfNone(): void {
+    const views = [...this.#views.values()];
+    const [first] = views;
+    if (first instanceof DropsError && views.every((view) => view instanceof DropsError)) throw first;
+  }
+
+  get(name: string): FrozenSource | DropsError {
+    const view = this.#views.get(name);
+    if (!view) throw new Error(`source ${name} was not frozen`);
+    return view;
+  }
+
+  /** Let go of one view as soon as its bytes are shipped: staging pins disk space, a database session pins rows. */
+  async release(name: string): Promise<void> {
+    const view = this.#views.get(name);
+    this.#views.delete(name);
+    if (view && !(view instanceof DropsError)) await view[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled([...this.#views.keys()].map((name) => this.release(name)));
+  }
+}
+
+function chosenSources(policy: Policy, only: readonly string[]): readonly SourcePolicy[] {
+  const unknown = only.find((name) => !policy.sources.some((source) => source.name === name));
+  if (unknown !== undefined) {
+    throw new DropsError("usage/invalid", `policy ${policy.name} has no source ${unknown}`, {
+      hint: `its sources: ${policy.sources.map(({ name }) => name).join(", ")}`,
+    });
+  }
+  return only.length === 0 ? policy.sources : policy.sources.filter(({ name }) => only.includes(name));
+}
+
+async function refuseSkewedClock(parts: BackupParts, repository: Repository, how: Cancel): Promise<void> {
+  const before = parts.now().getTime();
+  const store = await parts.store.now(how);
+  const skew = Math.round((store.getTime() - (before + parts.now().getTime()) / 2) / 1000);
+  if (Math.abs(skew) <= repository.constants.max_clock_skew) return;
+  throw new DropsError(
+    "clock/skewed",
+    `this machine's clock is ${Math.abs(skew)} s ${skew > 0 ? "behind" : "ahead of"} the store's`,
+    {
+      hint: "set the clock (timedatectl set-ntp true): dates decide what is kept",
+    },
+  );
+}
+
+async function beginRecord(
+  parts: BackupParts,
+  repository: Repository,
+  catalog: Catalog,
+  host: Host,
+  how: Cancel,
+): Promise<SnapshotRecord> {
+  const last = Math.max(0, ...catalog.snapshots.map(({ record }) => record.sequence));
+  const started = parts.now().toISOString();
+  const facts = await hostFacts(host, how).catch((error: unknown) => {
+    if (isFailure(error, "host/command-failed")) return { unknown: messageOf(error).slice(0, 1000) };
+    throw error;
+  });
+  return {
+    drops: "snapshot",
+    format: 1,
+    repository: repository.id,
+    policy: parts.policy.name,
+    id: randomBytes(8).toString("hex"),
+    sequence: last + 1,
+    state: "checkpoint",
+    started,
+    ended: started,
+    tool: parts.tool,
+    host: facts,
+    skew_ms: 0,
+    stored_bytes: 0,
+    seen: catalog.snapshots.map(({ record, sha256 }) => ({ id: record.id, sha256 })),
+    sources: [],
+  };
+}

@@ -1,0 +1,276 @@
+import { randomBytes } from "node:crypto";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
+import { type PackInfo, PackTable } from "../pack/pack-table.ts";
+import type { SourcePolicy } from "../policy/schema.ts";
+import { recipientSetHash } from "../seal/recipients.ts";
+import type { ListedSnapshot } from "../snapshot/catalog.ts";
+import { readCondemned } from "../snapshot/condemned.ts";
+import type { ManifestHead } from "../snapshot/manifest-head.ts";
+import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
+import { FORMAT, type Repository } from "../snapshot/repository.ts";
+import type { FrozenSource } from "../source/source.ts";
+import type { BackupParts } from "./backup.ts";
+import { checkListed, commitRecord, listPacks, storeSource } from "./commit.ts";
+import { Shipper } from "./shipper.ts";
+import { SourceBase } from "./source-base.ts";
+import { ManifestSink } from "./source-sink.ts";
+
+/** What the store held when the run began. */
+export interface StoreState {
+  readonly snapshots: readonly ListedSnapshot[];
+  readonly listed: ReadonlyMap<string, number>;
+  readonly condemned: ReadonlySet<string>;
+}
+
+/** What one source came to, beside its part of the record. */
+export interface SourceResult {
+  readonly record: SourceRecord;
+  readonly newBytes: number;
+  readonly storedBytes: number;
+  readonly seconds: number;
+}
+
+export interface RunResult {
+  readonly key: string;
+  readonly record: SnapshotRecord;
+  readonly sources: readonly SourceResult[];
+  readonly packs: number;
+  readonly checkpoints: number;
+}
+
+/** One snapshot in the making: ships the sources one after another, commits checkpoints on the way and the record at the end. */
+export class SnapshotRun {
+  readonly #parts: BackupParts;
+  readonly #repository: Repository;
+  readonly #begun: SnapshotRecord;
+  readonly #known: StoreState;
+  readonly #packs = new PackTable();
+  readonly #shipper: Shipper;
+  readonly #recipients: string;
+  readonly #results: SourceResult[] = [];
+  readonly #needed = new Map<string, PackInfo>();
+  #checkpoints = 0;
+  #bytesAtCheckpoint = 0;
+  #timeOfCheckpoint: number;
+
+  constructor(
+    parts: BackupParts,
+    repository: Repository,
+    begun: SnapshotRecord,
+    known: StoreState,
+    how: Cancel,
+  ) {
+    this.#parts = parts;
+    this.#repository = repository;
+    this.#begun = begun;
+    this.#known = { ...known, listed: withoutCondemned(known) };
+    this.#recipients = recipientSetHash(parts.recoveryRecipients);
+    this.#timeOfCheckpoint = parts.now().getTime();
+    this.#shipper = new Shipper({
+      store: parts.store,
+      policyName: parts.policy.name,
+      pool: parts.pool,
+      packs: this.#packs,
+      recipients: parts.recoveryRecipients,
+      signal: how.signal,
+    });
+  }
+
+  /** Ship one source. Its own failure becomes part of the record; the store's and the host's loss end the run. */
+  async ship(source: SourcePolicy, view: FrozenSource | DropsError, how: Cancel): Promise<void> {
+    const begun = this.#parts.now().getTime();
+    const before = { newBytes: this.#shipper.newBytes, storedBytes: this.#shipper.storedBytes };
+    const record =
+      view instanceof DropsError ? failed(source, view, []) : await this.#shipFrozen(source, view, how);
+    this.#results.push({
+      record,
+      newBytes: this.#shipper.newBytes - before.newBytes,
+      storedBytes: this.#shipper.storedBytes - before.storedBytes,
+      seconds: (this.#parts.now().getTime() - begun) / 1000,
+    });
+  }
+
+  /** Check that everything is listed, then put the record. `all`: no source of the policy was left out. */
+  async commit(all: boolean, how: Cancel): Promise<RunResult> {
+    const records = this.#results.map(({ record }) => record);
+    const bad = this.#results.find(({ record }) => record.outcome === "failed")?.record;
+    if (bad?.error && records.every(({ outcome }) => outcome === "failed")) {
+      throw new DropsError(
+        "source/failed",
+        `every source failed; the first, ${bad.name}: ${bad.error.message}`,
+      );
+    }
+    const record = this.#record(all && !bad ? "complete" : "partial", this.#begun.id, records);
+    const key = await this.#commit(record, how);
+    return {
+      key,
+      record,
+      sources: this.#results,
+      packs: this.#shipper.packCount,
+      checkpoints: this.#checkpoints,
+    };
+  }
+
+  async settle(): Promise<void> {
+    await this.#shipper.settle();
+  }
+
+  async #shipFrozen(source: SourcePolicy, view: FrozenSource, how: Cancel): Promise<SourceRecord> {
+    const base = await SourceBase.load(this.#baseParts(), this.#known.snapshots, source.name, how);
+    const onChunk = () => this.#checkpointWhenDue(source, view, sink, how);
+    const sink = new ManifestSink({ shipper: this.#shipper, base, onChunk }, how);
+    this.#parts.say(`source ${source.name}: shipping`);
+    try {
+      await view.ship(sink, how);
+    } catch (error) {
+      how.signal.throwIfAborted();
+      if (!isFailure(error) || isFailure(error, "host/unreachable", "store/unavailable", "store/refused"))
+        throw error;
+      await this.#shipper.flush();
+      this.#parts.say(`source ${source.name} failed: ${error.message}`);
+      return failed(source, error, sink.notes());
+    }
+    const outcome = (await this.#isUnchanged(sink, base, how)) ? "unchanged" : "stored";
+    const shown = { ...captured(source, view, sink), outcome, recipients: this.#recipients } as const;
+    if (outcome === "unchanged" && base.success) {
+      for (const number of base.success.manifest.numbers) this.#need(this.#packs.get(number));
+      return { ...shown, manifest: base.success.record.manifest, list: base.success.record.list };
+    }
+    return { ...shown, ...(await this.#store(source, view, sink, how)) };
+  }
+
+  async #isUnchanged(sink: ManifestSink, base: SourceBase, how: Cancel): Promise<boolean> {
+    if (!sink.isUnchanged()) return false;
+    return (await base.head(how))?.policy_text === this.#parts.policyText;
+  }
+
+  async #store(
+    source: SourcePolicy,
+    view: FrozenSource,
+    sink: ManifestSink,
+    how: Cancel,
+    unfinished = false,
+  ) {
+    await this.#shipper.flush();
+    const { policy, recoveryRecipients, metadata, store } = this.#parts;
+    const what = {
+      writer: sink.writer,
+      head: this.#head(source, view),
+      packs: this.#packs,
+      recipients: [...recoveryRecipients, ...metadata.recipients],
+      unfinished: unfinished ? sink.unfinished() : undefined,
+    };
+    const { manifest, list, packs } = await storeSource(store, policy.name, what, how);
+    for (const pack of packs) this.#need(pack);
+    return { manifest, list };
+  }
+
+  /** So that a run that is killed every night still gets further every night. */
+  async #checkpointWhenDue(
+    source: SourcePolicy,
+    view: FrozenSource,
+    sink: ManifestSink,
+    how: Cancel,
+  ): Promise<void> {
+    const { afterBytes, afterMs } = this.#parts.checkpoint;
+    const now = this.#parts.now().getTime();
+    const due =
+      this.#shipper.newBytes - this.#bytesAtCheckpoint >= afterBytes ||
+      now - this.#timeOfCheckpoint >= afterMs;
+    if (!due || this.#shipper.newBytes === this.#bytesAtCheckpoint) return;
+    this.#bytesAtCheckpoint = this.#shipper.newBytes;
+    this.#timeOfCheckpoint = now;
+    const stored = await this.#store(source, view, sink, how, true);
+    const partial = {
+      ...captured(source, view, sink),
+      outcome: "partial",
+      recipients: this.#recipients,
+      ...stored,
+    } as const;
+    const done = this.#results.map(({ record }) => record).filter(({ outcome }) => outcome !== "failed");
+    await this.#commit(this.#record("checkpoint", randomBytes(8).toString("hex"), [...done, partial]), how);
+    this.#checkpoints++;
+    this.#parts.say(
+      `checkpoint: ${this.#shipper.packCount} packs are stored; a broken run goes on from here`,
+    );
+  }
+
+  async #commit(record: SnapshotRecord, how: Cancel): Promise<string> {
+    const { store, policy, signer } = this.#parts;
+    const listed = await listPacks(store, policy.name, how);
+    checkListed(this.#needed.values(), listed, await readCondemned(store, policy.name, how));
+    return commitRecord(store, record, signer, how);
+  }
+
+  #record(state: SnapshotRecord["state"], id: string, sources: SourceRecord[]): SnapshotRecord {
+    const times = sources.flatMap(({ captured_at }) => (captured_at ? [Date.parse(captured_at)] : []));
+    return {
+      ...this.#begun,
+      state,
+      id,
+      ended: this.#parts.now().toISOString(),
+      skew_ms: times.length > 0 ? Math.max(...times) - Math.min(...times) : 0,
+      stored_bytes: this.#shipper.storedBytes,
+      sources,
+    };
+  }
+
+  #head(source: SourcePolicy, view: FrozenSource): ManifestHead {
+    return {
+      drops: "manifest",
+      format: FORMAT,
+      repository: this.#repository.id,
+      policy: this.#parts.policy.name,
+      source: source.name,
+      kind: source.kind,
+      captured_at: view.capturedAt.toISOString(),
+      policy_text: this.#parts.policyText,
+      trusted_signers: [...this.#parts.trust.signers],
+      facts: view.facts,
+    };
+  }
+
+  #baseParts() {
+    return {
+      store: this.#parts.store,
+      policyName: this.#parts.policy.name,
+      identities: this.#parts.metadata.identities,
+      packs: this.#packs,
+      listed: this.#known.listed,
+      recipients: this.#recipients,
+      minPackUse: this.#repository.constants.min_pack_use,
+    };
+  }
+
+  #need(pack: PackInfo | undefined): void {
+    if (pack) this.#needed.set(pack.sha256, pack);
+  }
+}
+
+function withoutCondemned({ listed, condemned }: StoreState): ReadonlyMap<string, number> {
+  return new Map([...listed].filter(([name]) => !condemned.has(name)));
+}
+
+function captured(source: SourcePolicy, view: FrozenSource, sink: ManifestSink) {
+  return {
+    name: source.name,
+    kind: source.kind,
+    captured_at: view.capturedAt.toISOString(),
+    files: sink.writer.entries,
+    bytes: sink.writer.bytes,
+    read_bytes: sink.readBytes,
+    notes: sink.notes(),
+  };
+}
+
+function failed(source: SourcePolicy, error: DropsError, notes: string[]): SourceRecord {
+  const { code, message } = error;
+  return {
+    name: source.name,
+    kind: source.kind,
+    outcome: "failed",
+    notes,
+    error: { code, message: message.slice(0, 4000) },
+  };
+}

@@ -1,0 +1,96 @@
+import { ContentCutter } from "../chunk/fastcdc.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import type { ChunkRef, EntryHead, ManifestEntry } from "../snapshot/entry.ts";
+import { ManifestWriter } from "../snapshot/manifest-writer.ts";
+import type { SourceSink } from "../source/source.ts";
+import { FixedCutter } from "./fixed-cutter.ts";
+import type { Shipper } from "./shipper.ts";
+import type { SourceBase } from "./source-base.ts";
+
+/** More notes than this are counted, not kept. */
+const MAX_NOTES = 100;
+const MAX_NOTE = 1000;
+
+/** Collects one source: content to the shipper, entries to its manifest. */
+export class ManifestSink implements SourceSink {
+  readonly writer = new ManifestWriter();
+  readonly #shipper: Shipper;
+  readonly #base: SourceBase;
+  readonly #how: Cancel;
+  readonly #onChunk: () => Promise<void>;
+  readonly #notes: string[] = [];
+  #droppedNotes = 0;
+  #baseDigest: (() => string | undefined) | undefined;
+  #unfinished: { readonly head: EntryHead; readonly chunks: ChunkRef[]; size: number } | undefined;
+  /** Bytes read from the host for this source. */
+  readBytes = 0;
+
+  /** `onChunk` runs whenever a chunk has been taken in: the moment for a checkpoint. */
+  constructor(parts: { shipper: Shipper; base: SourceBase; onChunk: () => Promise<void> }, how: Cancel) {
+    this.#shipper = parts.shipper;
+    this.#base = parts.base;
+    this.#onChunk = parts.onChunk;
+    this.#how = how;
+    for (const note of parts.base.notes) this.note(note);
+  }
+
+  async *previous(): AsyncGenerator<ManifestEntry> {
+    const { entries, digest } = await this.#base.previous(this.#how);
+    this.#baseDigest = digest;
+    yield* entries;
+  }
+
+  keep(entry: ManifestEntry): boolean {
+    const chunks = this.#base.locate(entry.chunks);
+    if (!chunks) return false;
+    this.writer.add({ ...entry, chunks });
+    return true;
+  }
+
+  add(entry: EntryHead): void {
+    this.writer.add({ ...entry, size: 0, chunks: [] });
+  }
+
+  async file(
+    entry: EntryHead,
+    data: AsyncIterable<Uint8Array>,
+    how: Cancel & { readonly cutting: "content" | "fixed" },
+  ): Promise<{ size: number; chunks: readonly ChunkRef[] }> {
+    const cutter = how.cutting === "content" ? new ContentCutter() : new FixedCutter();
+    const file = { head: entry, chunks: [] as ChunkRef[], size: 0 };
+    this.#unfinished = file;
+    try {
+      await this.#shipper.ship(data, cutter, await this.#base.index(how), async (chunk) => {
+        file.chunks.push(chunk);
+        file.size += chunk.size;
+        this.readBytes += chunk.size;
+        await this.#onChunk();
+      });
+    } finally {
+      this.#unfinished = undefined;
+    }
+    this.writer.add({ ...entry, size: file.size, chunks: file.chunks });
+    return file;
+  }
+
+  note(text: string): void {
+    if (this.#notes.length < MAX_NOTES) this.#notes.push(text.slice(0, MAX_NOTE));
+    else this.#droppedNotes++;
+  }
+
+  notes(): string[] {
+    return this.#droppedNotes === 0 ? this.#notes : [...this.#notes, `and ${this.#droppedNotes} more notes`];
+  }
+
+  /** The file that is being read, as far as it is stored: for a checkpoint. It is never taken for unchanged later. */
+  unfinished(): ManifestEntry | undefined {
+    if (!this.#unfinished || this.#unfinished.chunks.length === 0) return undefined;
+    const { head, chunks, size } = this.#unfinished;
+    return { ...head, same: undefined, size, chunks: [...chunks] };
+  }
+
+  /** Whether the entries are exactly those of the newest success. */
+  isUnchanged(): boolean {
+    return this.#baseDigest?.() !== undefined && this.#baseDigest() === this.writer.digest();
+  }
+}
