@@ -1,0 +1,81 @@
+/** Sparse files as GNU tar keeps them in pax archives, version 1.0: a map of decimal lines before the data. */
+import { BLOCK, damagedTar } from "./tar-header.ts";
+import type { TarInput } from "./tar-input.ts";
+
+const MAX_MAP = 64 * 1024 * 1024;
+const MAX_SEGMENTS = 2_000_000;
+const NEWLINE = 0x0a;
+
+/** Where a sparse file has data; the rest of it reads as zeros. */
+export interface DataSegment {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Read the map at the head of a sparse entry's content: `stored` bytes in all, `realSize` when unfolded. */
+export async function readSparseMap(
+  input: TarInput,
+  stored: number,
+  realSize: number,
+): Promise<{ readonly segments: readonly DataSegment[]; readonly mapSize: number }> {
+  const numbers = new NumberLines();
+  let mapSize = 0;
+  let wanted = 1;
+  while (numbers.count < wanted) {
+    if (mapSize + BLOCK > Math.min(stored, MAX_MAP)) throw damagedTar("has a sparse map without an end");
+    numbers.add(await input.take(BLOCK));
+    mapSize += BLOCK;
+    wanted = 1 + 2 * (numbers.values[0] ?? 0);
+    if (wanted > 2 * MAX_SEGMENTS) throw damagedTar("has a sparse map that is too long");
+  }
+  const segments: DataSegment[] = [];
+  for (let at = 1; at < wanted; at += 2)
+    segments.push({ offset: numbers.values[at] ?? 0, size: numbers.values[at + 1] ?? 0 });
+  checkSegments(segments, stored - mapSize, realSize);
+  return { segments, mapSize };
+}
+
+/** The map as it stands before the data, padded to a whole block. */
+export function formatSparseMap(segments: readonly DataSegment[]): Buffer {
+  const lines = [segments.length, ...segments.flatMap(({ offset, size }) => [offset, size])];
+  const text = Buffer.from(`${lines.join("\n")}\n`);
+  return Buffer.concat([text], Math.ceil(text.length / BLOCK) * BLOCK);
+}
+
+function checkSegments(segments: readonly DataSegment[], stored: number, realSize: number): void {
+  let end = 0;
+  let total = 0;
+  for (const { offset, size } of segments) {
+    if (offset < end) throw damagedTar("has a sparse map that goes back");
+    end = offset + size;
+    total += size;
+  }
+  if (end > realSize || total !== stored) throw damagedTar("has a sparse map that contradicts its sizes");
+}
+
+/** Decimal numbers, one a line, possibly cut anywhere. */
+class NumberLines {
+  readonly values: number[] = [];
+  #digits = 0;
+  #value = 0;
+
+  get count(): number {
+    return this.values.length;
+  }
+
+  add(block: Buffer): void {
+    for (const byte of block) {
+      if (byte === 0) return; // padding
+      if (byte === NEWLINE && this.#digits > 0) {
+        this.values.push(this.#value);
+        this.#digits = 0;
+        this.#value = 0;
+      } else if (byte >= 0x30 && byte <= 0x39 && this.#digits < 15) {
+        this.#value = this.#value * 10 + byte - 0x30;
+        this.#digits++;
+      } else {
+        throw damagedTar("has a malformed sparse map");
+      }
+    }
+  }
+}

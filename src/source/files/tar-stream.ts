@@ -1,0 +1,202 @@
+import type { EntryType } from "../../snapshot/entry.ts";
+import { BLOCK, damagedTar, decodeHeader, paddingOf, type TarHeader } from "./tar-header.ts";
+import { TarInput } from "./tar-input.ts";
+import { type PaxRecords, parsePax, paxNumber, paxTime, xattrsOf } from "./tar-pax.ts";
+import { type DataSegment, readSparseMap } from "./tar-sparse.ts";
+
+const MAX_PAX = 1024 * 1024;
+const MAX_NAME = 64 * 1024;
+const MAX_ID = 2 ** 32 - 1;
+const ZEROS = Buffer.alloc(1024 * 1024);
+const NO_RECORDS: PaxRecords = new Map();
+const TYPES: Readonly<Record<string, TarEntry["type"]>> = {
+  "0": "file",
+  "1": "hardlink",
+  "2": "symlink",
+  "3": "device",
+  "4": "device",
+  "5": "dir",
+  "6": "fifo",
+};
+
+/** One entry of a tar stream. `path` and `target` are raw bytes as they stand there, `mtime` nanoseconds since 1970. */
+export interface TarEntry {
+  readonly path: Buffer;
+  readonly type: EntryType | "device";
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+  readonly mtime: bigint;
+  /** Length of `data`, holes included. */
+  readonly size: number;
+  readonly target: Buffer | undefined;
+  readonly xattrs: Readonly<Record<string, Buffer>> | undefined;
+  readonly sparse: boolean;
+  /** Read once, before the next entry is pulled; what is left unread is skipped then. A view is valid until the next pull. */
+  readonly data: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * The entries of a tar stream: ustar, pax (path, linkpath, size, mtime, owners, xattrs, sparse 1.0) and GNU's long names.
+ * Nothing is read ahead of who pulls, and content is handed out as views of the incoming buffers. Leaving early closes
+ * the stream; reading to the end reads what follows the trailer too.
+ *
+ * @throws DropsError data/damaged: cut off, wrong checksum, malformed or oversized headers, a kind that is not known
+ */
+export async function* readTar(stream: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
+  const input = new TarInput(stream);
+  let globals = NO_RECORDS;
+  try {
+    for (;;) {
+      const { header, before } = await nextHeader(input);
+      if (before.g) globals = merged(globals, parsePax(before.g));
+      if (!header) break;
+      const records = merged(globals, before.x ? parsePax(before.x) : NO_RECORDS);
+      const { entry, skipRest } = await openEntry(input, header, records, before);
+      yield entry;
+      await skipRest();
+    }
+    await input.drain();
+  } finally {
+    await input.close();
+  }
+}
+
+/** Contents of the headers that speak about the entry after them. */
+type Extensions = { readonly [Flag in "g" | "x" | "L" | "K"]?: Buffer };
+
+/** The next entry's header with those before it; without a header at the trailer. */
+async function nextHeader(input: TarInput): Promise<{ header: TarHeader | undefined; before: Extensions }> {
+  let before: Extensions = {};
+  for (;;) {
+    const header = decodeHeader(await input.take(BLOCK));
+    if (!header) break;
+    if (!"gxLK".includes(header.flag)) return { header, before };
+    before = { ...before, [header.flag]: await extension(input, header) };
+  }
+  if (decodeHeader(await input.take(BLOCK))) throw damagedTar("has a block of zeros in its middle");
+  return { header: undefined, before };
+}
+
+async function extension(input: TarInput, header: TarHeader): Promise<Buffer> {
+  const most = header.flag === "L" || header.flag === "K" ? MAX_NAME : MAX_PAX;
+  if (header.size < 0 || header.size > most) throw damagedTar("has an extended header that is too long");
+  const content = Buffer.from(await input.take(header.size));
+  await input.skip(paddingOf(header.size));
+  return content;
+}
+
+async function openEntry(input: TarInput, header: TarHeader, records: PaxRecords, long: Extensions) {
+  const type = TYPES[header.flag];
+  if (!type) throw damagedTar(`has an entry of the unknown kind ${JSON.stringify(header.flag)}`);
+  const stored = type === "file" ? storedSize(header, records) : 0;
+  const content = await openContent(input, stored, records);
+  const entry: TarEntry = {
+    path: records.get("GNU.sparse.name") ?? records.get("path") ?? untilZero(long.L) ?? header.path,
+    type,
+    mode: header.mode,
+    uid: paxNumber(records, "uid", MAX_ID) ?? header.uid,
+    gid: paxNumber(records, "gid", MAX_ID) ?? header.gid,
+    user: nonEmpty(records.get("uname")?.toString() ?? header.user),
+    group: nonEmpty(records.get("gname")?.toString() ?? header.group),
+    mtime: paxTime(records, "mtime") ?? BigInt(header.mtime) * 1_000_000_000n,
+    size: content.size,
+    target:
+      type === "symlink" || type === "hardlink"
+        ? (records.get("linkpath") ?? untilZero(long.K) ?? header.target)
+        : undefined,
+    xattrs: xattrsOf(records),
+    sparse: content.sparse,
+    data: content.read(),
+  };
+  if (entry.path.length === 0) throw damagedTar("has an entry without a name");
+  return { entry, skipRest: () => content.skipRest() };
+}
+
+function storedSize(header: TarHeader, records: PaxRecords): number {
+  const size = paxNumber(records, "size") ?? header.size;
+  if (size < 0) throw damagedTar("has an entry of negative size");
+  return size;
+}
+
+async function openContent(input: TarInput, stored: number, records: PaxRecords): Promise<Content> {
+  const major = records.get("GNU.sparse.major")?.toString("latin1");
+  if (major === undefined && !records.has("GNU.sparse.map") && !records.has("GNU.sparse.numblocks"))
+    return new Content(input, stored, {
+      segments: [{ offset: 0, size: stored }],
+      size: stored,
+      sparse: false,
+    });
+  const size = paxNumber(records, "GNU.sparse.realsize");
+  if (major !== "1" || records.get("GNU.sparse.minor")?.toString("latin1") !== "0" || size === undefined)
+    throw damagedTar("has a sparse file of an unknown version");
+  const { segments, mapSize } = await readSparseMap(input, stored, size);
+  return new Content(input, stored - mapSize, { segments, size, sparse: true }, paddingOf(stored));
+}
+
+/** The content of the entry at hand: what of its stored bytes was not read yet must be skipped before the next header. */
+class Content {
+  readonly size: number;
+  readonly sparse: boolean;
+  readonly #input: TarInput;
+  readonly #segments: readonly DataSegment[];
+  readonly #padding: number;
+  #unread: number;
+  #over = false;
+
+  constructor(
+    input: TarInput,
+    stored: number,
+    shape: { readonly segments: readonly DataSegment[]; readonly size: number; readonly sparse: boolean },
+    padding = paddingOf(stored),
+  ) {
+    this.#input = input;
+    this.#unread = stored;
+    this.#padding = padding;
+    this.#segments = shape.segments;
+    this.size = shape.size;
+    this.sparse = shape.sparse;
+  }
+
+  async *read(): AsyncGenerator<Uint8Array> {
+    let at = 0;
+    for (const { offset, size } of this.#segments) {
+      yield* zeros(offset - at);
+      for (let left = size; left > 0; ) {
+        if (this.#over) throw new Error("a tar entry was read after the next one was pulled");
+        const piece = await this.#input.some(left);
+        left -= piece.length;
+        this.#unread -= piece.length;
+        yield piece;
+      }
+      at = offset + size;
+    }
+    yield* zeros(this.size - at);
+  }
+
+  async skipRest(): Promise<void> {
+    this.#over = true;
+    await this.#input.skip(this.#unread + this.#padding);
+  }
+}
+
+function* zeros(size: number): Generator<Uint8Array> {
+  for (let left = size; left > 0; left -= ZEROS.length)
+    yield left < ZEROS.length ? ZEROS.subarray(0, left) : ZEROS;
+}
+
+function merged(first: PaxRecords, second: PaxRecords): PaxRecords {
+  if (first.size === 0) return second;
+  return second.size === 0 ? first : new Map([...first, ...second]);
+}
+
+function untilZero(name: Buffer | undefined): Buffer | undefined {
+  const end = name?.indexOf(0) ?? -1;
+  return end < 0 ? name : name?.subarray(0, end);
+}
+
+function nonEmpty(text: string): string | undefined {
+  return text === "" ? undefined : text;
+}
