@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize, relative } from "node:path";
+import { test } from "node:test";
+
+// The layers of docs/architecture.md, top first. A file may import from its own row and the rows below it. Between
+// folders of one row only what is listed in `SIDEWAYS` is allowed.
+const LAYERS: readonly (readonly string[])[] = [
+  ["main.ts"],
+  ["app"],
+  ["cli"],
+  ["backup", "restore", "drill", "retention", "status", "notify"],
+  ["source"],
+  ["snapshot"],
+  ["pack", "chunk", "seal"],
+  ["host", "store"],
+  ["policy"],
+  ["lib"],
+];
+const SIDEWAYS = new Set(["pack>chunk", "pack>seal"]);
+/** Who may know the process, its environment and the wall clock's machine. */
+const MEETS_PROCESS = ["main.ts", "app", "cli"];
+
+const root = new URL("../", import.meta.url).pathname;
+const src = join(root, "src");
+
+interface Source {
+  /** Relative to src. */
+  readonly path: string;
+  readonly text: string;
+  readonly imports: readonly { readonly to: string; readonly isType: boolean }[];
+}
+
+const sources: readonly Source[] = filesUnder(src)
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => {
+    const text = readFileSync(file, "utf8");
+    return { path: relative(src, file), text, imports: importsOf(text, file) };
+  });
+
+/** app.ts and app-*.ts are the composition root together. */
+const folderOf = (path: string): string => (path.split("/")[0] ?? "").replace(/^app(-[a-z-]+)?\.ts$/, "app");
+const rowOf = (folder: string): number => LAYERS.findIndex((row) => row.includes(folder));
+
+test("the reader of imports sees every form", () => {
+  const text = [
+    'import a from "./a.ts";',
+    'import type { B } from "./b.ts";',
+    'import {\n  c,\n  type D,\n} from "../c.ts";',
+    'export { e } from "./e.ts";',
+    'const f = await import("./f.ts");',
+    'import "./g.ts";',
+    'import type { H } from "zod";',
+    'new Worker(new URL("./i.ts", import.meta.url));',
+  ].join("\n");
+  assert.deepEqual(importsOf(text, join(src, "cli", "x.ts")), [
+    { to: "cli/a.ts", isType: false },
+    { to: "cli/b.ts", isType: true },
+    { to: "c.ts", isType: false },
+    { to: "cli/e.ts", isType: false },
+    { to: "cli/f.ts", isType: false },
+    { to: "cli/g.ts", isType: false },
+    { to: "cli/i.ts", isType: false },
+  ]);
+});
+
+test("every file of src is in a folder of the layer table", () => {
+  assert.ok(sources.length > 20, "the sources were found");
+  const strangers = sources.map(({ path }) => path).filter((path) => rowOf(folderOf(path)) < 0);
+  assert.deepEqual(strangers, []);
+});
+
+test("imports point down", () => {
+  const upward = sources.flatMap(({ path, imports }) =>
+    imports
+      .filter(({ to }) => !mayImport(folderOf(path), folderOf(to)))
+      .map(({ to }) => `${path} imports ${to}`),
+  );
+  assert.deepEqual(upward, []);
+});
+
+test("no import cycles", () => {
+  assert.deepEqual(
+    findCycle(
+      new Map([
+        ["a", ["b"]],
+        ["b", ["c"]],
+        ["c", ["b"]],
+      ]),
+    ),
+    ["b", "c", "b"],
+  );
+  const graph = sources.map(({ path, imports }): [string, string[]] => {
+    return [path, imports.filter(({ isType }) => !isType).map(({ to }) => to)];
+  });
+  assert.equal(findCycle(new Map(graph)), undefined);
+});
+
+test("only main, app and cli meet the process", () => {
+  const wrong = sources
+    .filter(({ path }) => !MEETS_PROCESS.includes(folderOf(path)))
+    .filter(({ text }) =>
+      /\bprocess\.(env|argv|exit|exitCode|stdout|stderr|on)\b/.test(withoutComments(text)),
+    );
+  assert.deepEqual(
+    wrong.map(({ path }) => path),
+    [],
+  );
+});
+
+test("only the screen writes to standard output and standard error", () => {
+  const wrong = sources
+    .filter(({ path }) => path !== "cli/screen.ts" && path !== "main.ts")
+    .filter(({ text }) => /\bconsole\.\w+\(|process\.(stdout|stderr)/.test(withoutComments(text)));
+  assert.deepEqual(
+    wrong.map(({ path }) => path),
+    [],
+  );
+});
+
+test("no default exports, barrels, enums or any", () => {
+  const shapes: readonly [string, RegExp][] = [
+    ["default export", /^export default\b/m],
+    ["star export", /^export \* from\b/m],
+    ["enum", /^\s*(export )?(const )?enum\b/m],
+    ["any", /[:<|&,] *any\b(?! of)|\bas any\b/],
+  ];
+  const found = sources.flatMap(({ path, text }) => {
+    const code = withoutStrings(withoutComments(text));
+    return shapes.filter(([, shape]) => shape.test(code)).map(([name]) => `${path}: ${name}`);
+  });
+  assert.deepEqual(found, []);
+});
+
+test("no date-fns as a whole: one function at a time", () => {
+  const whole = sources.filter(({ text }) => /from "date-fns"/.test(text)).map(({ path }) => path);
+  assert.deepEqual(whole, []);
+});
+
+test("what is about one server stays in policies/", () => {
+  const folders = ["src", "test", "scripts", "schemas", "nix"].map((folder) => join(root, folder));
+  const texts = folders
+    .flatMap(filesUnder)
+    .filter((file) => /\.(ts|sh|json|nix|yaml|txt)$|\/[a-z-]+$/.test(file));
+  const self = new URL(import.meta.url).pathname;
+  const allowed = new Set([self, join(root, "test", "policy.test.ts")]);
+  const private_ = ["/work" + "/", "../shar" + "ed", "jrz1@", "root@ops-jrz1", "/home/", "/Users/"];
+  const found = texts
+    .filter((file) => !allowed.has(file))
+    .flatMap((file) => {
+      const text = readFileSync(file, "utf8");
+      return private_.filter((word) => text.includes(word)).map((word) => `${relative(root, file)}: ${word}`);
+    });
+  assert.deepEqual(found, []);
+});
+
+function mayImport(from: string, to: string): boolean {
+  if (from === to) return true;
+  const [above, below] = [rowOf(from), rowOf(to)];
+  if (from === "app" && to === "cli") return true; // it implements the types that cli declares
+  if (from === "main.ts" || above < below) return true;
+  return above === below && SIDEWAYS.has(`${from}>${to}`);
+}
+
+/** Relative imports, as paths relative to src. */
+function importsOf(text: string, file: string): Source["imports"] {
+  const code = withoutComments(text);
+  const forms =
+    /(?:^|\n)\s*(?:import|export)\s+(type\s)?[^"';]*?from\s*"(\.[^"]+)"|(?:^|\n)\s*import\s*()"(\.[^"]+)"|\bimport\(\s*()"(\.[^"]+)"\s*\)|new URL\(()"(\.[^"]+\.ts)"/g;
+  return [...code.matchAll(forms)].map((match) => {
+    const target = match[2] ?? match[4] ?? match[6] ?? match[8] ?? "";
+    return { to: relative(src, normalize(join(dirname(file), target))), isType: match[1] !== undefined };
+  });
+}
+
+function findCycle(graph: ReadonlyMap<string, readonly string[]>): string[] | undefined {
+  const finished = new Set<string>();
+  const walk = (node: string, trail: readonly string[]): string[] | undefined => {
+    if (trail.includes(node)) return [...trail.slice(trail.indexOf(node)), node];
+    if (finished.has(node)) return undefined;
+    for (const next of graph.get(node) ?? []) {
+      const cycle = walk(next, [...trail, node]);
+      if (cycle) return cycle;
+    }
+    finished.add(node);
+    return undefined;
+  };
+  for (const node of graph.keys()) {
+    const cycle = walk(node, []);
+    if (cycle) return cycle;
+  }
+  return undefined;
+}
+
+function withoutComments(text: string): string {
+  return text.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/(^|\s)\/\/.*$/gm, "$1");
+}
+
+function withoutStrings(text: string): string {
+  return text.replaceAll(/"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g, '""');
+}
+
+function filesUnder(dir: string): string[] {
+  return readdirSync(dir, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
