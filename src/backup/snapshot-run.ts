@@ -118,7 +118,10 @@ export class SnapshotRun {
 
   async #shipFrozen(source: SourcePolicy, view: FrozenSource, how: Cancel): Promise<SourceRecord> {
     const base = await SourceBase.load(this.#baseParts(), this.#known.snapshots, source.name, how);
-    const onChunk = () => this.#checkpointWhenDue(source, view, sink, how);
+    const onChunk = (size: number) => {
+      this.#parts.onRead?.(source.name, size);
+      return this.#checkpointWhenDue(source, view, sink, how);
+    };
     const sink = new ManifestSink({ shipper: this.#shipper, base, onChunk }, how);
     this.#parts.say(`source ${source.name}: shipping`);
     try {

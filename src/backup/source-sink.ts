@@ -17,7 +17,7 @@ export class ManifestSink implements SourceSink {
   readonly #shipper: Shipper;
   readonly #base: SourceBase;
   readonly #how: Cancel;
-  readonly #onChunk: () => Promise<void>;
+  readonly #onChunk: (size: number) => Promise<void>;
   readonly #notes: string[] = [];
   #droppedNotes = 0;
   #baseDigest: (() => string | undefined) | undefined;
@@ -26,7 +26,10 @@ export class ManifestSink implements SourceSink {
   readBytes = 0;
 
   /** `onChunk` runs whenever a chunk has been taken in: the moment for a checkpoint. */
-  constructor(parts: { shipper: Shipper; base: SourceBase; onChunk: () => Promise<void> }, how: Cancel) {
+  constructor(
+    parts: { shipper: Shipper; base: SourceBase; onChunk: (size: number) => Promise<void> },
+    how: Cancel,
+  ) {
     this.#shipper = parts.shipper;
     this.#base = parts.base;
     this.#onChunk = parts.onChunk;
@@ -64,7 +67,7 @@ export class ManifestSink implements SourceSink {
         file.chunks.push(chunk);
         file.size += chunk.size;
         this.readBytes += chunk.size;
-        await this.#onChunk();
+        await this.#onChunk(chunk.size);
       });
     } finally {
       this.#unfinished = undefined;

@@ -151,6 +151,18 @@ const Keep = z
   })
   .refine((keep) => keep.daily + keep.weekly + keep.monthly > 0, { error: "keeps nothing", path: ["daily"] });
 
+const Checkpoint = z
+  .strictObject({
+    after: Duration.default("1h"),
+    after_bytes: z
+      .string()
+      .regex(/^\d+(MiB|GiB)$/, "a number and MiB or GiB")
+      .default("4GiB"),
+  })
+  .describe(
+    "how much of a first backup may be lost when it is broken off: it goes on from the last checkpoint",
+  );
+
 export const Policy = z.strictObject({
   name: Name,
   zone: Zone.describe("dates are days of this zone"),
@@ -160,6 +172,7 @@ export const Policy = z.strictObject({
   rpo: Duration.default("24h").describe("how old the newest snapshot may get"),
   rto: Duration.default("2h").describe("how long a restore may take"),
   keep: Keep.default({ rules: "sequential", daily: 7, weekly: 4, monthly: 12 }),
+  checkpoint: Checkpoint.default({ after: "1h", after_bytes: "4GiB" }),
   reread_percent: z
     .number()
     .min(0)

@@ -1,0 +1,19 @@
+const BYTES: Readonly<Record<string, number>> = { MiB: 1024 ** 2, GiB: 1024 ** 3 };
+const MILLISECONDS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `512MiB` or `4GiB` in bytes. The policy's schema admits nothing else. */
+export function byteCount(text: string): number {
+  return quantity(text, BYTES);
+}
+
+/** `30s`, `15m`, `24h` or `7d` in milliseconds. The policy's schema admits nothing else. */
+export function milliseconds(text: string): number {
+  return quantity(text, MILLISECONDS);
+}
+
+function quantity(text: string, units: Readonly<Record<string, number>>): number {
+  const [, count, unit] = /^(\d+)([A-Za-z]+)$/.exec(text) ?? [];
+  const factor = unit === undefined ? undefined : units[unit];
+  if (count === undefined || factor === undefined) throw new TypeError(`not a quantity: ${text}`);
+  return Number(count) * factor;
+}
