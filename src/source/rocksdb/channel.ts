@@ -1,0 +1,145 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { commandFailed } from "../../host/expect-success.ts";
+import type { Host, RunningCommand } from "../../host/host.ts";
+import type { Cancel } from "../../lib/cancel.ts";
+import { DropsError } from "../../lib/errors.ts";
+import type { RocksdbPolicy } from "../../policy/schema.ts";
+import {
+  type AgainReport,
+  FieldReader,
+  type FrozenReport,
+  type Hello,
+  readAttempt,
+  readHello,
+} from "./report.ts";
+
+const SCRIPT = readFileSync(new URL("./host-script.sh", import.meta.url), "utf8");
+const CLEAN_UP_MS = 30_000;
+const UNITS: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/**
+ * The script on the host that holds the staging directory: it exists as long as this is open. When drops dies, the
+ * script sees its input end and removes it.
+ */
+export class FreezeChannel implements AsyncDisposable {
+  readonly hello: Hello;
+  readonly #command: RunningCommand;
+  readonly #fields: FieldReader;
+  readonly #label: string;
+
+  /** Throws source/failed or space/low with the script's reason when the host or the policy does not allow a freeze. */
+  static async open(source: RocksdbPolicy, how: Cancel & { readonly host: Host }): Promise<FreezeChannel> {
+    const argv = [
+      "sh",
+      "-c",
+      SCRIPT,
+      "drops-rocksdb",
+      source.mode,
+      source.path,
+      source.staging ?? "",
+      String(bytesOf(source.min_free)),
+      source.unit ?? "",
+    ];
+    // Not how.signal: to abort is to close the input, so that the script cleans up instead of being killed.
+    const command = await how.host.start(argv, { signal: new AbortController().signal });
+    const fields = new FieldReader(command.stdout);
+    try {
+      const hello = await untilAborted(readHello(fields), how.signal);
+      return new FreezeChannel(command, fields, hello, how.host.label);
+    } catch (error) {
+      const reason = await reasonFor(error, command, how.host.label);
+      await close(command);
+      throw reason;
+    }
+  }
+
+  private constructor(command: RunningCommand, fields: FieldReader, hello: Hello, label: string) {
+    this.#command = command;
+    this.#fields = fields;
+    this.#label = label;
+    this.hello = hello;
+  }
+
+  /** Link and copy once more; what an earlier attempt left in staging is gone. */
+  async attempt(how: Cancel): Promise<FrozenReport | AgainReport> {
+    this.#say("go");
+    return this.#answer(readAttempt(this.#fields), how.signal);
+  }
+
+  /** Bytes that are free on the file system of the staging directory. */
+  async freeBytes(how: Cancel): Promise<number> {
+    this.#say("free");
+    return this.#answer(readFree(this.#fields), how.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#command.stdin.writable) this.#say("done");
+    await close(this.#command);
+  }
+
+  #say(command: string): void {
+    this.#command.stdin.write(`${command}\n`);
+  }
+
+  async #answer<T>(reading: Promise<T>, signal: AbortSignal): Promise<T> {
+    try {
+      return await untilAborted(reading, signal);
+    } catch (error) {
+      throw await reasonFor(error, this.#command, this.#label);
+    }
+  }
+}
+
+async function readFree(fields: FieldReader): Promise<number> {
+  if ((await fields.expect()) !== "free")
+    throw new DropsError("host/command-failed", "asking for free space failed");
+  return fields.number();
+}
+
+/** Removing many links takes a moment: the script is only forced to end when it does not end by itself. */
+async function close(command: RunningCommand): Promise<void> {
+  command.stdin.end();
+  command.stdout.resume();
+  const stop = new AbortController();
+  await Promise.race([
+    command.ended.catch(() => {}),
+    sleep(CLEAN_UP_MS, undefined, { signal: stop.signal }).catch(() => {}),
+  ]);
+  stop.abort();
+  await command[Symbol.asyncDispose]();
+}
+
+/** A report that broke off is the symptom; how the script ended is the cause. */
+async function reasonFor(error: unknown, command: RunningCommand, label: string): Promise<unknown> {
+  if (!(error instanceof DropsError) || error.code !== "host/command-failed" || error.hint !== undefined)
+    return error;
+  command.stdin.end();
+  command.stdout.resume();
+  try {
+    const ended = await command.ended;
+    return ended.exit === 0 ? error : commandFailed(`the freeze script on ${label}`, ended);
+  } catch (lost) {
+    return lost;
+  }
+}
+
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let abort = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+  });
+  work.catch(() => {}); // when the abort wins
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+function bytesOf(size: string): number {
+  const [, count = "0", unit = ""] = /^(\d+)(\w+)$/.exec(size) ?? [];
+  return Number(count) * (UNITS[unit] ?? 1);
+}
