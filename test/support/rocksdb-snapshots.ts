@@ -1,0 +1,71 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Host } from "../../src/host/host.ts";
+import type { RocksdbPolicy } from "../../src/policy/schema.ts";
+import { freezeRocksdb } from "../../src/source/rocksdb/capture.ts";
+import type { CaptureContext, Facts } from "../../src/source/source.ts";
+import { type CollectingSink, collectingSink } from "./collecting-sink.ts";
+import { openAndCheck } from "./rocksdb-library.ts";
+import type { RocksdbWriter } from "./rocksdb-writer.ts";
+
+/** A policy for the database at `path` with small demands. */
+export function rocksdbPolicy(path: string, more: Partial<RocksdbPolicy> = {}): RocksdbPolicy {
+  return { name: "db", kind: "rocksdb", path, mode: "hot", min_free: "1MiB", ...more };
+}
+
+export function captureContext(host: Host, more: Partial<CaptureContext> = {}): CaptureContext {
+  return {
+    host,
+    policyName: "test",
+    rereadShare: 0,
+    now: () => new Date(),
+    random: Math.random,
+    say: () => {},
+    signal: AbortSignal.timeout(120_000),
+    ...more,
+  };
+}
+
+/** Write what a sink collected as a directory. */
+export function materialise(sink: CollectingSink, directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  for (const entry of sink.entries)
+    writeFileSync(join(directory, entry.path.toString()), sink.bytes(entry.path.toString()));
+}
+
+export interface HotSnapshot {
+  readonly freezeMs: number;
+  readonly rejected: readonly { readonly reason: string; readonly text: string }[];
+  readonly facts: Facts;
+  readonly counter: number;
+}
+
+/** One snapshot of a busy database, taken, shipped, and opened by the real library. Throws when anything is wrong. */
+export async function hotSnapshot(writer: RocksdbWriter, host: Host): Promise<HotSnapshot> {
+  const published = writer.published();
+  const signal = AbortSignal.timeout(120_000);
+  const started = performance.now();
+  const sink = collectingSink();
+  let facts: Facts;
+  let freezeMs: number;
+  {
+    await using frozen = await freezeRocksdb(
+      rocksdbPolicy(writer.directory),
+      captureContext(host, { signal }),
+    );
+    freezeMs = performance.now() - started;
+    facts = frozen.facts;
+    await frozen.ship(sink, { signal });
+  }
+  const copy = mkdtempSync(join(writer.scratch, "copy-"));
+  try {
+    materialise(sink, copy);
+    const { counter, sequence } = await openAndCheck(copy, { families: writer.families, published });
+    if (String(sequence) !== facts["sequence"]) {
+      throw new Error(`opened at write ${sequence}, the snapshot claims ${String(facts["sequence"])}`);
+    }
+    return { freezeMs, facts, counter, rejected: facts["rejected_attempts"] as HotSnapshot["rejected"] };
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
