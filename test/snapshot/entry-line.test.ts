@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import fc from "fast-check";
+import { isFailure } from "../../src/lib/errors.ts";
+import { isSafePath, type ManifestEntry } from "../../src/snapshot/entry.ts";
+import { decodeEntry, encodeEntry } from "../../src/snapshot/entry-line.ts";
+
+const segment = fc
+  .uint8Array({ minLength: 1, maxLength: 20 })
+  .map((bytes) => Buffer.from(bytes.filter((byte) => byte !== 0 && byte !== 0x2f)))
+  .filter(
+    (bytes) => ![0, 1, 2].includes(bytes.length) || ![".", "..", ""].includes(bytes.toString("latin1")),
+  );
+const path = fc
+  .array(segment, { minLength: 1, maxLength: 4 })
+  .map((parts) => Buffer.from(parts.map((part) => part.toString("latin1")).join("/"), "latin1"));
+const chunk = fc.record({
+  pack: fc.nat(5),
+  id: fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes).toString("hex")),
+  size: fc.integer({ min: 1, max: 4 * 1024 * 1024 }),
+});
+const entry: fc.Arbitrary<ManifestEntry> = fc
+  .record({
+    path,
+    mode: fc.integer({ min: 0, max: 0o7777 }),
+    uid: fc.nat(),
+    gid: fc.nat(),
+    user: fc.option(fc.string(), { nil: undefined }),
+    group: fc.option(fc.string(), { nil: undefined }),
+    mtime: fc.bigInt({ min: -(2n ** 62n), max: 2n ** 62n }),
+    same: fc.option(fc.string({ maxLength: 50 }), { nil: undefined }),
+    xattrs: fc.option(
+      fc.dictionary(
+        fc.string(),
+        fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+      ),
+      { nil: undefined },
+    ),
+    chunks: fc.array(chunk, { maxLength: 5 }),
+  })
+  .map(
+    (parts) =>
+      ({ ...parts, type: "file", size: parts.chunks.reduce((sum, { size }) => sum + size, 0) }) as const,
+  );
+
+test("an entry of any bytes survives its line", () => {
+  fc.assert(
+    fc.property(entry, (before) => {
+      const line = encodeEntry(before, (pack) => pack + 10);
+      assert.ok(line.endsWith("\n") && !line.slice(0, -1).includes("\n"));
+      const after = decodeEntry(line.slice(0, -1), (index) => index - 10, "line");
+      assert.deepEqual(JSON.parse(encodeEntry(after, (pack) => pack + 10)), JSON.parse(line));
+      assert.deepEqual(after.path, before.path);
+      assert.equal(after.mtime, before.mtime);
+      assert.deepEqual(after.chunks, structuredClone(before.chunks));
+    }),
+  );
+});
+
+const good = encodeEntry(
+  {
+    path: Buffer.from("a/b"),
+    type: "file",
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    mtime: 1n,
+    size: 3,
+    chunks: [{ pack: 0, id: "ab".repeat(32), size: 3 }],
+  },
+  (pack) => pack,
+).trimEnd();
+
+const hostile: readonly { name: string; line: string }[] = [
+  { name: "a path that climbs", line: good.replace("a/b", "a/../b") },
+  { name: "an absolute path", line: good.replace("a/b", "/a/b") },
+  { name: "an empty path", line: good.replace("a/b", "") },
+  { name: "a dot segment", line: good.replace("a/b", "./b") },
+  { name: "a NUL in a path", line: good.replace('"path":"a/b"', '"path":"a\\u0000b"') },
+  { name: "a key twice", line: good.replace('"type"', '"path":"c","type"') },
+  { name: "a path in two forms", line: good.replace('"type"', '"path_b64":"YQ==","type"') },
+  { name: "an unknown field", line: good.replace('"type"', '"extra":1,"type"') },
+  { name: "a pack that the list does not have", line: good.replace("[[0,", "[[7,") },
+  { name: "a size that its chunks do not add up to", line: good.replace('"size":"3"', '"size":"4"') },
+  { name: "a chunk without bytes", line: good.replace(",3]]", ",0]]") },
+  { name: "a chunk of negative size", line: good.replace(",3]]", ",-3]]") },
+  { name: "a chunk id that is a path", line: good.replace("ab".repeat(32), "../".repeat(21)) },
+  { name: "space where there is none", line: good.replace('"type":', '"type": ') },
+  { name: "half a line", line: good.slice(0, 40) },
+  { name: "a mode that is a number", line: good.replace('"0644"', "420") },
+  {
+    name: "a hard link out of the source",
+    line: '{"path":"a","type":"hardlink","mode":"0644","uid":0,"gid":0,"mtime":"1","size":"0","target":"../b"}',
+  },
+];
+for (const { name, line } of hostile) {
+  test(`refused: ${name}`, () => {
+    assert.notEqual(line, good);
+    assert.throws(
+      () => decodeEntry(line, (index) => (index === 0 ? 0 : undefined), "the line"),
+      (error) => isFailure(error, "data/damaged"),
+    );
+  });
+}
+
+test("a path is safe when no segment is empty, a dot or two", () => {
+  const table: readonly [string, boolean][] = [
+    ["a", true],
+    ["a/b", true],
+    ["...", true],
+    ["a/.hidden", true],
+    ["a\n", true],
+    ["", false],
+    ["/a", false],
+    ["a/", false],
+    ["a//b", false],
+    [".", false],
+    ["..", false],
+    ["a/..", false],
+    ["../a", false],
+    ["a\0b", false],
+  ];
+  for (const [text, safe] of table) assert.equal(isSafePath(Buffer.from(text)), safe, JSON.stringify(text));
+});
