@@ -1,0 +1,48 @@
+import { webcrypto } from "node:crypto";
+import { DropsError } from "../lib/errors.ts";
+import { isSafeKey } from "./keys.ts";
+
+/** Keys are built in keys.ts: anything else is a bug of the caller, not a failure of the store. */
+export function assertSafeKey(key: string): void {
+  if (!isSafeKey(key)) throw new TypeError(`not a key of a repository: ${key.slice(0, 80)}`);
+}
+
+/**
+ * For stores that are no server and cannot check for themselves. Throws data/damaged when `bytes` do not hash to
+ * `sha256` (lower-case hex; undefined: nothing was promised). Hashes off the main thread.
+ */
+export async function checkSha256(key: string, bytes: Uint8Array, sha256: string | undefined): Promise<void> {
+  if (sha256 === undefined) return;
+  const found = Buffer.from(await webcrypto.subtle.digest("SHA-256", bytes)).toString("hex");
+  if (found !== sha256) throw damagedOnTheWay(key);
+}
+
+export function damagedOnTheWay(key: string, cause?: unknown): DropsError {
+  return new DropsError(
+    "data/damaged",
+    `storing ${key}: its bytes do not have the SHA-256 that was announced`,
+    {
+      hint: "check this machine's memory, then run the command again",
+      cause,
+    },
+  );
+}
+
+/** A blob larger than the caller is ready to hold: what is stored is not what a repository holds at this key. */
+export function tooLarge(label: string, key: string, size: number, maxSize: number): DropsError {
+  return new DropsError(
+    "data/damaged",
+    `reading ${key} in ${label}: ${size} bytes where at most ${maxSize} belong`,
+  );
+}
+
+export function missing(label: string, key: string, cause?: unknown): DropsError {
+  return new DropsError("store/missing", `reading ${key} in ${label}: it is not there`, {
+    hint: "find what else is missing: drops verify",
+    cause,
+  });
+}
+
+export function taken(label: string, key: string, cause?: unknown): DropsError {
+  return new DropsError("store/exists", `storing ${key} in ${label}: something is there already`, { cause });
+}

@@ -1,0 +1,48 @@
+import type { BlobInfo, BlobStore } from "./blob-store.ts";
+import { assertSafeKey, checkSha256, missing, taken, tooLarge } from "./check-bytes.ts";
+
+const LABEL = "memory";
+
+/** A store that is gone with the process: for tests and rehearsals. It keeps copies, as a real store would. */
+export function openMemoryStore(): BlobStore {
+  const blobs = new Map<string, { readonly bytes: Uint8Array; readonly modified: Date }>();
+  return {
+    label: LABEL,
+    async get(key, { signal, maxSize }) {
+      signal.throwIfAborted();
+      assertSafeKey(key);
+      const blob = blobs.get(key);
+      if (!blob) throw missing(LABEL, key);
+      if (blob.bytes.length > maxSize) throw tooLarge(LABEL, key, blob.bytes.length, maxSize);
+      return blob.bytes.slice();
+    },
+    async *list(prefix, { signal }): AsyncGenerator<BlobInfo> {
+      signal.throwIfAborted();
+      const keys = [...blobs.keys()].filter((key) => key.startsWith(prefix)).sort();
+      for (const key of keys) {
+        signal.throwIfAborted();
+        const blob = blobs.get(key);
+        if (blob) yield { key, size: blob.bytes.length, modified: blob.modified };
+      }
+    },
+    async now({ signal }) {
+      signal.throwIfAborted();
+      return new Date();
+    },
+    async put(key, bytes, { signal, sha256 }) {
+      signal.throwIfAborted();
+      assertSafeKey(key);
+      const copy = Uint8Array.from(bytes);
+      await checkSha256(key, copy, sha256);
+      signal.throwIfAborted();
+      if (blobs.has(key)) throw taken(LABEL, key);
+      blobs.set(key, { bytes: copy, modified: new Date() });
+    },
+    async remove(key, { signal }) {
+      signal.throwIfAborted();
+      assertSafeKey(key);
+      blobs.delete(key);
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+}
