@@ -37,8 +37,8 @@ function howItEnded(ended: CommandExit): string {
 }
 
 function hintFor(ended: CommandExit): string | undefined {
-  if (!ended.stderr.startsWith("sudo:")) return undefined;
-  return "log in as root, or allow this user the command with NOPASSWD in sudoers";
+  if (!/\bsudo: /.test(ended.stderr)) return undefined;
+  return "log in as root, or have sudo allow this user the command with NOPASSWD";
 }
 
 function lastWords(stderr: string): string {

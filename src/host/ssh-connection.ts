@@ -72,6 +72,7 @@ export async function connect(
   const stop = () => client?.destroy();
   how.signal.addEventListener("abort", stop, { once: true });
   client?.on("error", () => {}); // each command is told by its channel; without this line Node would stop the program
+  client?.once("connect", () => client.setNoDelay(true)); // else delayed acknowledgements add 80 ms to every command
   try {
     await connecting;
   } catch (error) {

@@ -79,7 +79,7 @@ class Link {
   async start(argv: readonly string[], signal: AbortSignal): Promise<RunningCommand> {
     signal.throwIfAborted();
     const connection = await unlessAborted(this.#connected(), signal);
-    const started = this.#open(connection, shellLine(argv)).then((channel) => {
+    const started = this.#open(connection, shellLine(argv), (channel) => {
       const command = new SshCommand(connection.client, channel, this.label, signal); // aborted since: it ends itself
       this.#running.add(command);
       const forget = () => this.#running.delete(command);
@@ -115,8 +115,9 @@ class Link {
     });
   }
 
-  #open(connection: SshConnection, line: string): Promise<ClientChannel> {
-    return new Promise<ClientChannel>((resolve, reject) => {
+  /** `take` is called at once: the answer and all of a short command's output may be in the packets that came together. */
+  #open<T>(connection: SshConnection, line: string, take: (channel: ClientChannel) => T): Promise<T> {
+    return new Promise((resolve, reject) => {
       const failed = (error: unknown) => reject(this.#notStarted(connection, error));
       const lost = () => failed(new Error("it was closed"));
       connection.client.once("close", lost);
@@ -124,7 +125,7 @@ class Link {
         connection.client.exec(line, (error, channel) => {
           connection.client.removeListener("close", lost);
           if (error !== undefined && error !== null) failed(error);
-          else resolve(channel);
+          else resolve(take(channel));
         });
       } catch (error) {
         failed(error);

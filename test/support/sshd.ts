@@ -19,6 +19,8 @@ export interface Sshd extends AsyncDisposable {
   readonly port: number;
   /** The public host key: type and base64. */
   readonly hostKey: string;
+  /** All of them: that one first. */
+  readonly hostKeys: readonly string[];
   readonly hostKeyFile: string;
   readonly clientKeyFile: string;
   /** A key that nobody authorized. */
@@ -35,18 +37,23 @@ export interface Sshd extends AsyncDisposable {
 }
 
 /** A throwaway OpenSSH server on loopback, as whoever runs the tests. */
-export async function startSshd(options: { readonly plainUser?: boolean } = {}): Promise<Sshd> {
+export async function startSshd(
+  options: { readonly plainUser?: boolean; readonly moreHostKeys?: readonly ("ecdsa" | "rsa")[] } = {},
+): Promise<Sshd> {
   const directory = await mkdtemp(join(tmpdir(), "drops-sshd-"));
   const inside = (name: string) => join(directory, name);
   if (options.plainUser === true) await ensurePlainUser();
   for (const name of ["host", "client", "stranger"]) await makeKey(inside(name));
+  const more = options.moreHostKeys ?? [];
+  for (const type of more) await makeKey(inside(`host-${type}`), { type });
+  const hostKeyFiles = [inside("host"), ...more.map((type) => inside(`host-${type}`))];
   const publicKey = await readFile(inside("client.pub"), "utf8");
   await writeFile(inside("authorized_keys"), publicKey, { mode: 0o644 });
   await run("chmod", ["755", directory]); // the plain user's login reads authorized_keys as that user
   const port = await freePort();
-  await writeFile(inside("sshd_config"), configOf(directory, port));
+  await writeFile(inside("sshd_config"), configOf(directory, port, hostKeyFiles));
   if (process.getuid?.() === 0) await mkdir("/run/sshd", { recursive: true }); // for its privilege separation
-  const server = spawn(SSHD, ["-D", "-e", "-f", inside("sshd_config")], {
+  const server = spawn("setpriv", ["--pdeathsig", "TERM", SSHD, "-D", "-e", "-f", inside("sshd_config")], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let log = "";
@@ -61,7 +68,8 @@ export async function startSshd(options: { readonly plainUser?: boolean } = {}):
     () => server.exitCode !== null || server.pid === undefined,
     () => log,
   );
-  const hostKey = (await readFile(inside("host.pub"), "utf8")).split(" ").slice(0, 2).join(" ").trim();
+  const hostKeys = await Promise.all(hostKeyFiles.map(publicKeyOf));
+  const [hostKey = ""] = hostKeys;
   await writeFile(inside("known_hosts"), `[127.0.0.1]:${port} ${hostKey}\n`);
   const policy: SshPolicy = {
     address: "127.0.0.1",
@@ -75,6 +83,7 @@ export async function startSshd(options: { readonly plainUser?: boolean } = {}):
     directory,
     port,
     hostKey,
+    hostKeys,
     hostKeyFile: inside("host"),
     clientKeyFile: inside("client"),
     strangerKeyFile: inside("stranger"),
@@ -94,11 +103,11 @@ export async function startSshd(options: { readonly plainUser?: boolean } = {}):
   };
 }
 
-function configOf(directory: string, port: number): string {
+function configOf(directory: string, port: number, hostKeyFiles: readonly string[]): string {
   return [
     "ListenAddress 127.0.0.1",
     `Port ${port}`,
-    `HostKey ${directory}/host`,
+    ...hostKeyFiles.map((file) => `HostKey ${file}`),
     `PidFile ${directory}/sshd.pid`,
     `AuthorizedKeysFile ${directory}/authorized_keys`,
     "StrictModes no",
@@ -108,13 +117,23 @@ function configOf(directory: string, port: number): string {
     "PermitRootLogin prohibit-password",
     "UseDNS no",
     "MaxStartups 100",
+    `SetEnv HOME=${directory}`, // start-up files of the real home have no part in this
     "",
   ].join("\n");
 }
 
-/** An ed25519 key pair without a passphrase (or with `passphrase`) at `file` and `file`.pub. */
-export async function makeKey(file: string, passphrase = ""): Promise<void> {
-  await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", file]);
+/** A key pair (ed25519, without a passphrase, unless told otherwise) at `file` and `file`.pub. */
+export async function makeKey(
+  file: string,
+  how: { readonly passphrase?: string; readonly type?: "ed25519" | "ecdsa" | "rsa" } = {},
+): Promise<void> {
+  const { passphrase = "", type = "ed25519" } = how;
+  await run("ssh-keygen", ["-q", "-t", type, "-N", passphrase, "-C", "test", "-f", file]);
+}
+
+/** Type and base64, without the comment. */
+async function publicKeyOf(file: string): Promise<string> {
+  return (await readFile(`${file}.pub`, "utf8")).split(" ").slice(0, 2).join(" ").trim();
 }
 
 async function ensurePlainUser(): Promise<void> {
@@ -159,19 +178,25 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Kill the processes that a server made for its connections, but not itself. */
+/** Kill the processes that a server made for its connections, but not itself; parents first, so that none says goodbye. */
 async function killBelow(pid: number): Promise<number> {
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
-  const pids = children.split(" ").filter((text) => text.trim() !== "");
-  let killed = 0;
-  for (const child of pids.map(Number)) {
-    killed += await killBelow(child); // with privilege separation the one that holds the socket is a grandchild
+  const below = await childrenOf(pid);
+  for (const child of below) {
     try {
       process.kill(child, "SIGKILL");
-      killed += 1;
     } catch {
       // it ended by itself
     }
   }
-  return killed;
+  return below.length;
+}
+
+async function childrenOf(pid: number): Promise<readonly number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  const children = text
+    .split(" ")
+    .map(Number)
+    .filter((child) => child > 0);
+  const below = await Promise.all(children.map(childrenOf));
+  return [...children, ...below.flat()];
 }
