@@ -34,19 +34,18 @@ setTimeout(() => process.exit(), LINGER_MS).unref();
 /** Aborted by the first signal, so that everything cleans up; the second one ends the process at once. */
 function interruption(): AbortSignal {
   const controller = new AbortController();
-  const stop = (why: string) => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort(new DropsError("interrupted", why));
-  };
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(name, () => {
-      if (!controller.signal.aborted) screen.say(`${name}: cleaning up; once more to stop at once`);
-      stop(`interrupted by ${name}`);
+  const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const name of names) {
+    process.once(name, () => {
+      // from now on signals do what they do to any process: process.exit would wait for a read that hangs
+      for (const each of names) process.removeAllListeners(each);
+      screen.say(`${name}: cleaning up; once more to stop at once`);
+      controller.abort(new DropsError("interrupted", `interrupted by ${name}`));
     });
   }
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
-    if (!controller.signal.aborted) stop("standard output was closed by its reader");
+    controller.abort(new DropsError("interrupted", "standard output was closed by its reader"));
   });
   return controller.signal;
 }

@@ -29,8 +29,9 @@ export function addVerify(program: Command, shell: Shell): void {
       const broken = report.snapshots.filter(({ intact }) => !intact).length;
       const bad = report.sources.filter(({ ok }) => !ok).length;
       if (broken + bad + report.damage.length > 0) {
-        const what = `${report.damage.length} damaged or missing objects in ${broken} snapshots`;
-        throw new DropsError("data/damaged", bad > 0 ? `${what}, ${bad} failed source checks` : what, {
+        const checks = bad > 0 ? `, failed source checks: ${bad}` : "";
+        const what = `damaged or missing objects: ${report.damage.length}, snapshots not whole: ${broken}`;
+        throw new DropsError("data/damaged", what + checks, {
           hint: "drops backup --reread stores again what the host still has",
         });
       }

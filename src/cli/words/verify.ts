@@ -8,7 +8,7 @@ export function verifyInWords(report: VerifyReport, paint: Paint): string {
   return [
     `${count(report.snapshots.length, "snapshot")} of ${report.policy} in ${report.store}: ` +
       `${report.damage.length === 0 ? paint.green(`${intact} intact`) : paint.red(`${intact} intact`)}`,
-    `${count(report.objects, "object")} (${size(report.objectBytes)}) are there by name and size; ${reading(report)}`,
+    `${count(report.objects, "object")} (${size(report.objectBytes)}) looked for by name and size; ${reading(report)}`,
     ...broken(report),
     ...report.damage.slice(0, 50).map(({ key, problem, snapshots }) => {
       return `  ${clean(key)}: ${clean(problem)}; needed by ${snapshots.join(", ")}`;

@@ -1,0 +1,233 @@
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { PassThrough } from "node:stream";
+import { test } from "node:test";
+import type * as z from "zod";
+import { fail } from "../src/cli/fail.ts";
+import { OUTPUTS } from "../src/cli/outputs.ts";
+import { run } from "../src/cli/program.ts";
+import { Screen } from "../src/cli/screen.ts";
+import { DropsError } from "../src/lib/errors.ts";
+import { type FakeApp, fakeApp } from "./support/fake-app.ts";
+
+interface Outcome {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exit: number;
+  readonly calls: readonly string[];
+}
+
+/** Run a command line against an app that answers with samples. */
+async function drops(
+  line: string | readonly string[],
+  how: { readonly app?: FakeApp; readonly terminal?: boolean } = {},
+): Promise<Outcome> {
+  const args = typeof line === "string" ? line.split(" ").filter((word) => word !== "") : line;
+  const app = how.app ?? fakeApp();
+  const stdout = Object.assign(new PassThrough(), { isTTY: how.terminal === true });
+  const stderr = Object.assign(new PassThrough(), { isTTY: false });
+  const [json, quiet] = [args.includes("--json"), args.includes("--quiet")];
+  const screen = new Screen({ stdout, stderr, json, quiet, color: true, clock: () => 0 });
+  const { signal } = new AbortController();
+  const context = { env: {}, now: () => new Date(0), version: "1.2.3", reporter: screen };
+  let exit = 0;
+  try {
+    await run(args, { screen, signal, context, app: async () => app.module });
+  } catch (error) {
+    exit = fail(error, screen, signal);
+  }
+  const read = (stream: PassThrough) => String(stream.read() ?? "");
+  return { stdout: read(stdout), stderr: read(stderr), exit, calls: app.calls };
+}
+
+const READER = { store: undefined, identities: [], trustedSigners: [], trustUnsigned: false };
+const reader = (access: object = {}) => `openReader ${JSON.stringify({ ...READER, ...access })}`;
+
+const lines: readonly { line: string; calls: readonly string[]; exit?: number }[] = [
+  { line: "init", calls: ["openApp {}", "init {}", "closed"] },
+  { line: "init --policy a.yaml", calls: ['openApp {"policy":"a.yaml"}', "init {}", "closed"] },
+  { line: "--policy a.yaml init", calls: ['openApp {"policy":"a.yaml"}', "init {}", "closed"] },
+  { line: "keygen --to /k", calls: ['makeKeys {"to":"/k"}'] },
+  { line: "backup", calls: ["openApp {}", 'backup {"reread":false,"sources":[]}', "closed"], exit: 3 },
+  {
+    line: "backup --reread --source a --source b",
+    calls: ["openApp {}", 'backup {"reread":true,"sources":["a","b"]}', "closed"],
+    exit: 3,
+  },
+  { line: "snapshots", calls: [reader(), "snapshots {}", "closed"] },
+  {
+    line: "snapshots --store s3://b/p --identity i --identity j --trusted-signer k --trust-unsigned",
+    calls: [
+      reader({ store: "s3://b/p", identities: ["i", "j"], trustedSigners: ["k"], trustUnsigned: true }),
+      "snapshots {}",
+      "closed",
+    ],
+  },
+  { line: "show latest", calls: [reader(), 'show {"choice":{"date":"latest"}}', "closed"] },
+  { line: "ls yesterday", calls: [reader(), 'ls {"choice":{"date":"yesterday"}}', "closed"] },
+  { line: "ls abc media", calls: [reader(), 'ls {"choice":{"date":"abc"},"source":"media"}', "closed"] },
+  {
+    line: "export media a --date 2026-11-20",
+    calls: [reader(), 'export {"source":"media","path":"a","choice":{"date":"2026-11-20"}}', "closed"],
+  },
+  {
+    line: "export media --snapshot abcdef",
+    calls: [reader(), 'export {"source":"media","choice":{"id":"abcdef"}}', "closed"],
+  },
+  {
+    line: "restore --date latest --to /r --only a --only b",
+    calls: [reader(), 'restore {"choice":{"date":"latest"},"only":["a","b"],"to":"/r"}', "closed"],
+    exit: 20,
+  },
+  { line: "verify", calls: [reader(), 'verify {"readShare":0,"sources":false}', "closed"], exit: 20 },
+  {
+    line: "verify latest --read-data 5% --sources",
+    calls: [reader(), 'verify {"choice":{"date":"latest"},"readShare":0.05,"sources":true}', "closed"],
+    exit: 20,
+  },
+  {
+    line: "verify --read-data",
+    calls: [reader(), 'verify {"readShare":1,"sources":false}', "closed"],
+    exit: 20,
+  },
+];
+for (const row of lines) {
+  test(`drops ${row.line} asks the app, and closes it`, async () => {
+    const { calls, exit, stderr } = await drops(row.line);
+    assert.deepEqual(calls, row.calls);
+    assert.equal(exit, row.exit ?? 0, stderr);
+  });
+}
+
+const refused: readonly { line: string; says: string; hint: string }[] = [
+  { line: "", says: "no command given", hint: "drops --help" },
+  { line: "bakcup", says: "unknown command 'bakcup' (Did you mean backup?)", hint: "drops --help" },
+  {
+    line: "backup --rered",
+    says: "unknown option '--rered' (Did you mean --reread?)",
+    hint: "drops backup --help",
+  },
+  {
+    line: "backup extra",
+    says: "too many arguments for 'backup'. Expected 0 arguments but got 1.",
+    hint: "drops backup --help",
+  },
+  { line: "keygen", says: "required option '--to <dir>' not specified", hint: "drops keygen --help" },
+  {
+    line: "restore --to /r",
+    says: "which snapshot is not said",
+    hint: "--date 2026-11-20, --date latest, or --snapshot ID from drops snapshots",
+  },
+  {
+    line: "restore --to /r --date a --snapshot b",
+    says: "option '--date <words>' cannot be used with option '--snapshot <id>'",
+    hint: "drops restore --help",
+  },
+  { line: "verify --read-data=7", says: '"7" is not a share', hint: "--read-data, --read-data 5%" },
+  { line: "verify --read-data=x%", says: '"x%" is not a share', hint: "--read-data, --read-data 5%" },
+  { line: "show", says: "missing required argument 'snapshot'", hint: "drops show --help" },
+  { line: "policy", says: "no command given", hint: "drops policy --help" },
+  {
+    line: "export media --date latest --json",
+    says: "--json cannot be used where bytes go to standard output",
+    hint: "",
+  },
+];
+for (const row of refused) {
+  test(`drops ${row.line} is refused before anything is opened`, async () => {
+    const { calls, exit, stderr, stdout } = await drops(row.line);
+    assert.deepEqual(calls, []);
+    assert.equal(exit, 2);
+    assert.equal(stderr, `drops: ${row.says}\n${row.hint === "" ? "" : `hint: ${row.hint}\n`}`);
+    if (!row.line.includes("--json")) assert.equal(stdout, "");
+  });
+}
+
+const REPORTS = [
+  "init",
+  "keygen --to /k",
+  "backup",
+  "snapshots",
+  "show x",
+  "ls x",
+  "restore --date x --to /r",
+  "verify",
+];
+for (const line of REPORTS) {
+  const name = (line.split(" ")[0] ?? "") as keyof typeof OUTPUTS;
+  test(`drops ${line} --json prints one value that its schema describes, and nothing else`, async () => {
+    const { stdout } = await drops(`${line} --json`);
+    const schema: z.ZodObject = OUTPUTS[name];
+    schema.strict().parse(JSON.parse(stdout));
+  });
+}
+
+test("the words of every result are what they were", async () => {
+  const shown: string[] = [];
+  for (const line of [...REPORTS, "export media --date x"]) {
+    const { stdout, stderr, exit } = await drops(line);
+    shown.push(`$ drops ${line}\n${stdout}${stderr === "" ? "" : `stderr:\n${stderr}`}exit ${exit}\n`);
+  }
+  golden("words.txt", shown.join("\n"));
+});
+
+test("nothing of a server's drives the terminal", async () => {
+  const { stdout } = await drops("ls x", { terminal: true });
+  assert.match(stdout, /a b\/ü\\x1b\]0;x\\x07\.png/);
+  const { stdout: words } = await drops("backup", { terminal: true });
+  assert.match(words, /we\\x1b\[31mird\\nname/);
+  assert.match(
+    words,
+    /^\u001b\[1msnapshot 5f1e0c3ab2d49788\u001b\[22m of ops, \u001b\[31mpartial\u001b\[39m/,
+  );
+  const colourless = await drops("backup");
+  assert.equal(colourless.stdout.includes("\u001b"), false);
+});
+
+test("raw bytes do not land on a terminal", async () => {
+  const { exit, calls, stdout } = await drops("export media --date x", { terminal: true });
+  assert.deepEqual([exit, calls, stdout], [2, [], ""]);
+  const piped = await drops("export media --date x");
+  assert.equal(piped.stdout, "raw bytes");
+});
+
+test("a failure is a sentence and a hint; the app is closed all the same", async () => {
+  const error = new DropsError("store/refused", "putting a pack: 403\nsecond line\u001b[2J", {
+    hint: "drops init",
+  });
+  const { exit, stderr, stdout, calls } = await drops("backup", { app: fakeApp({ at: "backup", error }) });
+  assert.equal(exit, 11);
+  assert.equal(stderr, "drops: putting a pack: 403\n  second line\\x1b[2J\nhint: drops init\n");
+  assert.equal(stdout, "");
+  assert.equal(calls.at(-1), "closed");
+});
+
+test("with --json a failure is the one value, unless there is one already", async () => {
+  const error = new DropsError("snapshot/missing", "no snapshot x");
+  const failed = await drops("show x --json", { app: fakeApp({ at: "show", error }) });
+  assert.deepEqual(JSON.parse(failed.stdout), {
+    error: { code: "snapshot/missing", message: "no snapshot x" },
+  });
+  assert.equal(failed.exit, 10);
+  const usage = await drops("show --json");
+  assert.deepEqual(OUTPUTS.error.strict().parse(JSON.parse(usage.stdout)).error.code, "usage/invalid");
+  const partial = await drops("backup --json");
+  assert.equal(JSON.parse(partial.stdout).snapshot.state, "partial");
+  assert.equal(partial.exit, 3);
+});
+
+test("anything unforeseen is a bug, with its stack", async () => {
+  const { exit, stderr, stdout } = await drops("show x --json", {
+    app: fakeApp({ at: "show", error: new TypeError("boom") }),
+  });
+  assert.equal(exit, 1);
+  assert.match(stderr, /^drops: TypeError: boom\n\s+at .*\n[\s\S]*this is a bug: please report/);
+  assert.deepEqual(JSON.parse(stdout), { error: { code: "bug", message: "boom" } });
+});
+
+/** Compare with a frozen file; DROPS_UPDATE_GOLDEN=1 writes it anew, for a reviewed change. */
+function golden(name: string, text: string): void {
+  const file = new URL(`golden/${name}`, import.meta.url);
+  if (process.env["DROPS_UPDATE_GOLDEN"] === "1") writeFileSync(file, text);
+  assert.equal(text, readFileSync(file, "utf8"));
+}

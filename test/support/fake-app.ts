@@ -1,0 +1,49 @@
+import type { App, AppModule, Listing } from "../../src/cli/app.ts";
+import * as samples from "./sample-reports.ts";
+
+export interface FakeApp {
+  readonly module: AppModule;
+  /** What was called with what, signals and streams left out; "closed" when the app was disposed. */
+  readonly calls: string[];
+}
+
+/** An app that answers with the samples and remembers how it was asked. `fails` makes the named call throw. */
+export function fakeApp(fails: { readonly at?: string; readonly error?: unknown } = {}): FakeApp {
+  const calls: string[] = [];
+  const answer =
+    <How, Report>(name: string, report: (how: How) => Report) =>
+    async (how: How): Promise<Report> => {
+      const { signal: _signal, into: _into, ...rest } = how as Record<string, unknown>;
+      calls.push(`${name} ${JSON.stringify(rest)}`);
+      if (fails.at === name) throw fails.error;
+      return report(how);
+    };
+  const app: App = {
+    init: answer("init", () => samples.init),
+    backup: answer("backup", () => samples.backup),
+    snapshots: answer("snapshots", () => samples.snapshots),
+    show: answer("show", () => samples.show),
+    ls: answer("ls", (): Listing => samples.listing()),
+    export: answer("export", ({ into }: { into: NodeJS.WritableStream }) => {
+      into.write("raw bytes");
+      return samples.exported;
+    }),
+    restore: answer("restore", () => samples.restore),
+    verify: answer("verify", () => samples.verify),
+    [Symbol.asyncDispose]: async () => void calls.push("closed"),
+  };
+  const open =
+    (name: string) =>
+    async (access: object): Promise<App> => {
+      calls.push(`${name} ${JSON.stringify(access)}`);
+      return app;
+    };
+  return {
+    calls,
+    module: {
+      openApp: open("openApp"),
+      openReader: open("openReader"),
+      makeKeys: answer("makeKeys", () => samples.keygen),
+    },
+  };
+}

@@ -1,0 +1,245 @@
+import type { Listing } from "../../src/cli/app.ts";
+import type * as Out from "../../src/cli/outputs.ts";
+
+// One report of every command, as if from one small server, with something awkward in each.
+const HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+const ID = "5f1e0c3ab2d49788";
+const snapshot = {
+  id: ID,
+  state: "partial",
+  started: "2026-11-20T01:30:00.000Z",
+  ended: "2026-11-20T01:32:05.000Z",
+} as const;
+const place = { policy: "ops", store: "/srv/backups", zone: "Europe/Berlin" } as const;
+
+export const init: Out.InitReport = {
+  store: "s3://bucket/drops",
+  repositoryId: "c0ffee",
+  policy: "ops",
+  created: snapshot.started,
+  recoveryObjects: [`recovery/${HASH}.sh`, "recovery/README.md"],
+};
+
+export const keygen: Out.KeygenReport = {
+  directory: "/etc/drops/keys",
+  files: [
+    { role: "recovery-identity", path: "/etc/drops/keys/recovery-identity.txt", secret: true },
+    { role: "recovery-recipients", path: "/etc/drops/keys/recovery-recipients.txt", secret: false },
+    { role: "metadata-identity", path: "/etc/drops/keys/metadata-identity.txt", secret: true },
+    { role: "signing-key", path: "/etc/drops/keys/signing-key", secret: true },
+    { role: "signer", path: "/etc/drops/keys/signing-key.pub", secret: false },
+  ],
+  recoveryRecipient: "age1recovery",
+  metadataRecipient: "age1metadata",
+  signer: "ssh-ed25519 AAAA drops",
+};
+
+const zero = { files: 0, bytes: 0, readBytes: 0, newBytes: 0, storedBytes: 0 };
+export const backup: Out.BackupReport = {
+  ...place,
+  snapshot: { ...snapshot, key: `ops/snapshots/20261120T013205Z-${ID}.json`, sequence: 12 },
+  sources: [
+    {
+      name: "homeserver-db",
+      kind: "rocksdb",
+      outcome: "ok",
+      capturedAt: "2026-11-20T01:30:02.000Z",
+      files: 1234,
+      bytes: 5_368_709_120,
+      readBytes: 104_857_600,
+      newBytes: 94_371_840,
+      storedBytes: 41_943_040,
+      seconds: 65.4,
+      notes: [],
+    },
+    {
+      name: "media",
+      kind: "files",
+      outcome: "unchanged",
+      capturedAt: "2026-11-20T01:30:03.500Z",
+      ...zero,
+      files: 1,
+      bytes: 999,
+      seconds: 0.421,
+      notes: ["vanished while it was read: we\u001b[31mird\nname"],
+    },
+    {
+      name: "forgejo",
+      kind: "files",
+      outcome: "failed",
+      ...zero,
+      seconds: 2,
+      notes: [],
+      error: {
+        code: "source/failed",
+        message: "/var/lib/forgejo does not exist",
+        hint: "drops policy check",
+      },
+    },
+  ],
+  skewSeconds: 1.5,
+  bytes: 5_368_710_119,
+  readBytes: 104_857_600,
+  newBytes: 94_371_840,
+  storedBytes: 41_943_040,
+  packs: 2,
+  seconds: 125,
+  notes: ["the store's clock is 3 s ahead"],
+};
+
+const line: Out.SnapshotLine = {
+  ...snapshot,
+  sequence: 12,
+  signature: "trusted",
+  sources: [
+    { name: "homeserver-db", outcome: "ok" },
+    { name: "forgejo", outcome: "failed" },
+  ],
+  files: 1235,
+  bytes: 5_368_710_119,
+};
+
+export const snapshots: Out.SnapshotsReport = {
+  ...place,
+  snapshots: [
+    {
+      ...line,
+      id: "aaaaaaaaaaaaaaaa",
+      state: "complete",
+      sources: [{ name: "homeserver-db", outcome: "ok" }],
+    },
+    { ...line, signature: "untrusted" },
+  ],
+  notes: [],
+};
+
+export const show: Out.ShowReport = {
+  ...place,
+  ...snapshot,
+  sequence: 12,
+  signature: "trusted",
+  signer: "SHA256:abc",
+  key: backup.snapshot.key,
+  tool: "drops 0.1.0",
+  host: { name: "ops" },
+  skewSeconds: 1.5,
+  sources: [
+    {
+      name: "homeserver-db",
+      kind: "rocksdb",
+      outcome: "ok",
+      capturedAt: "2026-11-20T01:30:02.000Z",
+      files: 1234,
+      bytes: 5_368_709_120,
+      manifest: HASH,
+      list: HASH,
+      packs: 160,
+      facts: { sequence: "18446744073709551615" },
+      notes: ["3 hot attempts"],
+    },
+  ],
+};
+
+export const entries: readonly Out.LsEntry[] = [
+  {
+    source: "media",
+    path: "a b/ü\u001b]0;x\u0007.png",
+    type: "file",
+    mode: "0640",
+    uid: 1000,
+    gid: 1000,
+    user: "alice",
+    group: "users",
+    size: 1234,
+    modified: "2026-11-19T08:00:00.123Z",
+  },
+  {
+    source: "media",
+    pathB64: "/w==",
+    type: "symlink",
+    mode: "0777",
+    uid: 65534,
+    gid: 0,
+    size: 0,
+    modified: "2026-11-19T08:00:00.000Z",
+    target: "../b",
+  },
+];
+
+export const listing = (): Listing => ({
+  snapshot: ID,
+  policy: "ops",
+  ended: snapshot.ended,
+  entries: (async function* () {
+    yield* entries;
+  })(),
+});
+
+export const exported: Out.ExportReport = {
+  snapshot: ID,
+  source: "media",
+  path: "a b",
+  form: "tar",
+  bytes: 4096,
+};
+
+export const restore: Out.RestoreReport = {
+  ...place,
+  snapshot: { ...snapshot, state: "complete", signature: "missing" },
+  to: "/restore",
+  laterSnapshots: 3,
+  ageSeconds: 260_000,
+  sources: [
+    {
+      name: "homeserver-db",
+      kind: "rocksdb",
+      outcome: "restored",
+      directory: "/restore/homeserver-db",
+      files: 1234,
+      bytes: 5_368_709_120,
+      seconds: 80,
+      notes: [],
+    },
+    {
+      name: "media",
+      kind: "files",
+      outcome: "failed",
+      directory: "/restore/media",
+      files: 0,
+      bytes: 0,
+      seconds: 1,
+      notes: ["not root: owners are not set"],
+      error: { code: "data/missing", message: "a pack is missing" },
+    },
+  ],
+  files: 1234,
+  bytes: 5_368_709_120,
+  packs: 160,
+  seconds: 81,
+  next: ["stop the homeserver before its database is put back"],
+  notes: [],
+};
+
+export const verify: Out.VerifyReport = {
+  ...place,
+  snapshots: [
+    {
+      id: "aaaaaaaaaaaaaaaa",
+      ended: "2026-11-19T01:32:05.000Z",
+      state: "complete",
+      signature: "trusted",
+      intact: true,
+    },
+    { id: ID, ended: snapshot.ended, state: "partial", signature: "trusted", intact: false },
+  ],
+  objects: 170,
+  objectBytes: 2_147_483_648,
+  readShare: 0.05,
+  packsRead: 8,
+  bytesRead: 268_435_456,
+  opened: true,
+  sources: [{ snapshot: ID, name: "homeserver-db", ok: false, detail: "table 000123.sst: block checksum" }],
+  damage: [{ key: `ops/packs/9f/${HASH}`, problem: "other bytes than its name says", snapshots: [ID] }],
+  seconds: 12.5,
+  notes: [],
+};
