@@ -21,10 +21,14 @@ export function fail(error: unknown, screen: Screen, signal: AbortSignal): numbe
   return foreseen?.exitCode ?? EXIT_BUG;
 }
 
-/** An interrupted call fails in many ways; while an interruption is going on, an abort is that interruption. */
+/** How a call ends that was interrupted, or whose output nobody reads any more. */
+const BROKEN_OFF = ["EPIPE", "ERR_STREAM_DESTROYED", "ERR_STREAM_PREMATURE_CLOSE"];
+
+/** An interrupted call fails in many ways; once there is a reason for that, it is the one to tell. */
 function meant(error: unknown, signal: AbortSignal): unknown {
-  const isAbort = error instanceof Error && (error.name === "AbortError" || error.name === "TimeoutError");
-  return signal.aborted && isAbort ? signal.reason : error;
+  if (!signal.aborted || !(error instanceof Error)) return error;
+  const code = "code" in error ? String(error.code) : "";
+  return error.name === "AbortError" || BROKEN_OFF.includes(code) ? signal.reason : error;
 }
 
 /** Continuation lines are indented, so that a foreign message cannot pass for another line of ours. */

@@ -88,14 +88,15 @@ export class Screen implements Reporter {
     return this.#stdout;
   }
 
-  say(line: string): void {
+  // say and progress are handed on by themselves, so they carry their `this` with them
+  readonly say = (line: string): void => {
     if (!this.#quiet) this.#writeLine(clean(line));
-  }
+  };
 
-  progress(title: string, unit: "bytes" | "files" | "objects" = "bytes"): Progress {
+  readonly progress = (title: string, unit: "bytes" | "files" | "objects" = "bytes"): Progress => {
     if (this.#quiet) return { update: () => {}, done: () => {} };
     return this.#board.start(title, unit);
-  }
+  };
 
   /** A failure's words, shown even with --quiet; bars are taken away first. */
   complain(text: string): void {

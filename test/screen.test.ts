@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { stripVTControlCharacters } from "node:util";
+import fc from "fast-check";
+import { clean, cleanBlock } from "../src/cli/clean.ts";
+import { Screen } from "../src/cli/screen.ts";
+import { count, duration, size, table } from "../src/cli/words/format.ts";
+
+const MiB = 1024 * 1024;
+
+function screenWith(how: { terminal?: boolean; quiet?: boolean; json?: boolean } = {}) {
+  const stdout = Object.assign(new PassThrough(), { isTTY: false });
+  const stderr = Object.assign(new PassThrough(), { isTTY: how.terminal === true, columns: 100 });
+  const time = { ms: 0 };
+  const screen = new Screen({
+    stdout,
+    stderr,
+    json: how.json === true,
+    quiet: how.quiet === true,
+    color: true,
+    clock: () => time.ms,
+  });
+  const told = () => String(stderr.read() ?? "");
+  const answered = () => String(stdout.read() ?? "");
+  return { screen, time, told, answered };
+}
+
+test("without a terminal progress is a line every ten seconds and one at the end", () => {
+  const { screen, time, told } = screenWith();
+  const step = screen.progress("media");
+  for (time.ms = 0; time.ms <= 25_000; time.ms += 100) step.update((time.ms / 100) * MiB, 1000 * MiB);
+  step.done();
+  step.done();
+  step.update(5);
+  assert.deepEqual(told().split("\n"), [
+    "media: 100.0 MiB of 1000.0 MiB, 10.0 MiB/s, 1:30 left",
+    "media: 200.0 MiB of 1000.0 MiB, 10.0 MiB/s, 1:20 left",
+    "media: 250.0 MiB in 0:25",
+    "",
+  ]);
+});
+
+test("a step that is short is one line; files and objects are counted, notes are cleaned", () => {
+  const { screen, time, told } = screenWith();
+  const step = screen.progress("listing\u001b[2J", "files");
+  time.ms = 11_000;
+  step.update(300_000, undefined, "in /var\n");
+  step.done();
+  assert.deepEqual(told().split("\n"), [
+    "listing\\x1b[2J: 300,000 files, 27,273 files/s (in /var\\n)",
+    "listing\\x1b[2J: 300,000 files in 0:11",
+    "",
+  ]);
+});
+
+test("--quiet shows neither remarks nor progress, but failures", () => {
+  const { screen, told } = screenWith({ quiet: true });
+  screen.say("hello");
+  const step = screen.progress("media");
+  step.update(1);
+  step.done();
+  screen.complain("drops: no");
+  assert.equal(told(), "drops: no\n");
+});
+
+test("on a terminal bars show amount, rate and time left, and go away before the last words", async () => {
+  const { screen, time, told } = screenWith({ terminal: true });
+  const media = screen.progress("media");
+  const database = screen.progress("homeserver-db");
+  time.ms = 2000;
+  media.update(50 * MiB, 100 * MiB);
+  database.update(2048, undefined, "attempt 1");
+  screen.say("a remark");
+  await sleep(500); // bars are drawn five times a second
+  const drawn = stripVTControlCharacters(told());
+  assert.match(drawn, /█+░+ media: 50\.0 MiB of 100\.0 MiB, 25\.0 MiB\/s, 0:02 left/);
+  assert.match(drawn, /homeserver-db: 2 KiB, 1 KiB\/s \(attempt 1\)/);
+  assert.match(drawn, /^a remark$/m);
+  media.done();
+  database.done();
+  const ended = stripVTControlCharacters(told());
+  assert.match(ended, /^media: 50\.0 MiB in 0:02$/m);
+  assert.match(ended, /^homeserver-db: 2 KiB in 0:02$/m);
+  screen.complain("the end");
+  await sleep(400);
+  assert.equal(stripVTControlCharacters(told()), "the end\n");
+});
+
+test("a long result streams as lines, or as one JSON value", async () => {
+  const items = async function* (amount: number) {
+    for (let index = 0; index < amount; index++) yield { path: `file ${index}` };
+  };
+  for (const amount of [0, 1, 20_000]) {
+    const { screen, answered } = screenWith({ json: true });
+    const chunks: string[] = [];
+    const collecting = setInterval(() => chunks.push(answered()), 1);
+    await screen.stream({ snapshot: "x" }, "entries", items(amount), ({ path }) => path);
+    clearInterval(collecting);
+    const value = JSON.parse(chunks.join("") + answered());
+    assert.equal(value.snapshot, "x");
+    assert.deepEqual([value.entries.length, value.entries[0]?.path], [amount, amount ? "file 0" : undefined]);
+  }
+  const { screen, answered } = screenWith();
+  await screen.stream({}, "entries", items(2), ({ path }) => `${path}\u001b[2J`);
+  assert.equal(answered(), "file 0\\x1b[2J\nfile 1\\x1b[2J\n");
+});
+
+test("cleaned text holds nothing that a terminal obeys, and plain text is untouched", () => {
+  assert.equal(
+    clean("a\tb\r\n\u009b1m\u202e\u{e0041}\ud800é日本"),
+    "a\\tb\\r\\n\\x9b1m\\u202e\\u{e0041}\\ud800é日本",
+  );
+  assert.equal(
+    cleanBlock("a\nb\u001b[1mc\u001b[22m\u001b[2J\u001b]0;t\u0007"),
+    "a\nb\u001b[1mc\u001b[22m\\x1b[2J\\x1b]0;t\\x07",
+  );
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (text) => {
+      assert.doesNotMatch(clean(text), /[\p{Cc}\p{Cs}\p{Cf}\u2028\u2029]/u);
+      assert.equal(clean(clean(text)), clean(text));
+    }),
+  );
+  fc.assert(fc.property(fc.string({ unit: "grapheme-ascii" }), (text) => assert.equal(clean(text), text)));
+});
+
+const sizes: readonly (readonly [number, string])[] = [
+  [0, "0 B"],
+  [999, "999 B"],
+  [1000, "1.0 KiB"],
+  [1536, "1.5 KiB"],
+  [102_349, "100 KiB"],
+  [1024 ** 2 - 1, "1.0 MiB"],
+  [2 ** 40, "1.0 TiB"],
+  [2 ** 62, "4096 PiB"],
+];
+for (const [bytes, words] of sizes)
+  test(`${bytes} bytes are ${words}`, () => assert.equal(size(bytes), words));
+
+const durations: readonly (readonly [number, string])[] = [
+  [0, "0.00 s"],
+  [0.421, "0.42 s"],
+  [1, "1.0 s"],
+  [59.4, "59 s"],
+  [59.6, "1 min"],
+  [185, "3 min 5 s"],
+  [7800, "2 h 10 min"],
+  [86_400, "1 d"],
+  [270_000, "3 d 3 h"],
+];
+for (const [seconds, words] of durations) {
+  test(`${seconds} seconds are ${words}`, () => assert.equal(duration(seconds), words));
+}
+
+test("counts and tables", () => {
+  assert.deepEqual(
+    [count(1, "file"), count(0, "file"), count(12_345, "entry", "entries")],
+    ["1 file", "0 files", "12,345 entries"],
+  );
+  const shown = table(
+    ["name", "size"],
+    [
+      ["日本", "1"],
+      ["b\u001b[2J", "22"],
+    ],
+    { right: ["size"] },
+  );
+  assert.equal(shown, "name      size\n日本         1\nb\\x1b[2J    22");
+});
