@@ -1,8 +1,4 @@
 import type { SourcePolicy } from "../policy/schema.ts";
-import { freezeCommand } from "../source/command.ts";
-import { freezeFiles } from "../source/files/capture.ts";
-import { freezePostgres } from "../source/postgres/capture.ts";
-import { freezeRocksdb } from "../source/rocksdb/capture.ts";
 import type { CaptureContext, FrozenSource } from "../source/source.ts";
 
 /**
@@ -15,15 +11,16 @@ export function inCaptureOrder(sources: readonly SourcePolicy[]): SourcePolicy[]
   return [...sources].sort((a, b) => CAPTURE_ORDER.indexOf(a.kind) - CAPTURE_ORDER.indexOf(b.kind));
 }
 
-export function freezeSource(source: SourcePolicy, context: CaptureContext): Promise<FrozenSource> {
+/** Each kind is loaded when a policy has it. */
+export async function freezeSource(source: SourcePolicy, context: CaptureContext): Promise<FrozenSource> {
   switch (source.kind) {
     case "postgres":
-      return freezePostgres(source, context);
+      return (await import("../source/postgres/capture.ts")).freezePostgres(source, context);
     case "rocksdb":
-      return freezeRocksdb(source, context);
+      return (await import("../source/rocksdb/capture.ts")).freezeRocksdb(source, context);
     case "files":
-      return freezeFiles(source, context);
+      return (await import("../source/files/capture.ts")).freezeFiles(source, context);
     case "command":
-      return freezeCommand(source, context);
+      return (await import("../source/command.ts")).freezeCommand(source, context);
   }
 }

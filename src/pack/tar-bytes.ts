@@ -8,10 +8,10 @@ export const BLOCK = 512;
 /** Two zero blocks end a tar. */
 export const TAR_TRAILER = 2 * BLOCK;
 
-const TEMPLATE = headerTemplate();
 const SIZE_AT = 124;
 const CHECKSUM_AT = 148;
 const TYPE_AT = 156;
+const TEMPLATE = headerTemplate();
 /** Sum of the template's bytes with the checksum field as spaces. */
 const TEMPLATE_SUM = sum(TEMPLATE);
 

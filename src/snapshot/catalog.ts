@@ -57,7 +57,12 @@ export async function readCatalog(
     if ("why" in one) unreadable.push(one);
     else snapshots.push(one);
   }
-  return { snapshots, unreadable };
+  return { snapshots: snapshots.sort(byAge), unreadable };
+}
+
+/** Names order by second and then by chance; within a second the sequence decides, and a checkpoint comes before its snapshot. */
+function byAge({ record: a }: ListedSnapshot, { record: b }: ListedSnapshot): number {
+  return a.ended < b.ended ? -1 : a.ended > b.ended ? 1 : a.sequence - b.sequence;
 }
 
 /** Policies that have snapshots in this store, by name. */

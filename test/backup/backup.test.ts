@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test from "node:test";
+import { isFailure } from "../../src/lib/errors.ts";
+import type { BlobStore } from "../../src/store/blob-store.ts";
+import { openMemoryStore } from "../../src/store/memory.ts";
+import { fixedBytes } from "../support/fixed-bytes.ts";
+import { type Rehearsal, rehearse } from "../support/rehearsal.ts";
+import { readWhole } from "../support/whole-repository.ts";
+
+const MiB = 1024 * 1024;
+const TWO_SOURCES = `  - { name: first, kind: command, argv: [cat, "@DIR@/first"] }
+  - { name: second, kind: command, argv: [cat, "@DIR@/second"] }
+`;
+
+async function twoSources(
+  store?: BlobStore,
+  checkpoint?: { afterBytes: number; afterMs: number },
+): Promise<Rehearsal> {
+  const rehearsal = await rehearse({
+    sources: TWO_SOURCES,
+    ...(store ? { store } : {}),
+    ...(checkpoint ? { checkpoint } : {}),
+  });
+  await writeFile(join(rehearsal.directory, "first"), fixedBytes("first", 20 * MiB));
+  await writeFile(join(rehearsal.directory, "second"), fixedBytes("second", 3 * MiB));
+  return rehearsal;
+}
+
+function whole({ store, recovery, signer }: Rehearsal) {
+  return readWhole(store, { identity: recovery.identity, signer: signer.publicKey, policy: "rehearsal" });
+}
+
+test("a night is stored whole and comes back byte for byte", async () => {
+  await using rehearsal = await twoSources();
+  const run = await rehearsal.night();
+  assert.equal(run.record.state, "complete");
+  const [snapshot] = await whole(rehearsal);
+  assert.deepEqual(snapshot?.sources.get("first")?.get("output"), fixedBytes("first", 20 * MiB));
+  assert.deepEqual(snapshot?.sources.get("second")?.get("output"), fixedBytes("second", 3 * MiB));
+});
+
+test("the second night stores what changed and no more", async () => {
+  await using rehearsal = await twoSources();
+  await rehearsal.night();
+  const bytes = fixedBytes("first", 20 * MiB);
+  bytes.fill(7, 10 * MiB, 10 * MiB + 1000);
+  await writeFile(join(rehearsal.directory, "first"), bytes);
+  const run = await rehearsal.night();
+  const stored = run.sources.map(({ storedBytes }) => storedBytes);
+  assert.ok((stored[0] ?? 0) > 0 && (stored[0] ?? 0) < 5 * MiB, `${stored[0]} bytes`);
+  assert.equal(stored[1], 0);
+  const snapshots = await whole(rehearsal);
+  assert.deepEqual(
+    snapshots.map(({ record }) => record.sequence),
+    [1, 2],
+  );
+  assert.deepEqual(snapshots[1]?.sources.get("first")?.get("output"), bytes);
+  assert.deepEqual(
+    snapshots[1]?.record.seen.map(({ id }) => id),
+    [snapshots[0]?.record.id],
+  );
+});
+
+test("one dead source makes the night partial, and the others are stored", async () => {
+  await using rehearsal = await twoSources();
+  await rehearsal.night();
+  await writeFile(join(rehearsal.directory, "second"), fixedBytes("other", 3 * MiB));
+  const dead = rehearsal.parts.policy.sources.map((source) =>
+    source.name === "first" && source.kind === "command"
+      ? { ...source, argv: ["sh", "-c", "head -c 5000000 /dev/zero; exit 7"] }
+      : source,
+  );
+  const run = await rehearsal.night({ policy: { ...rehearsal.parts.policy, sources: dead } });
+  assert.equal(run.record.state, "partial");
+  assert.deepEqual(
+    run.record.sources.map(({ name, outcome }) => [name, outcome]),
+    [
+      ["first", "failed"],
+      ["second", "stored"],
+    ],
+  );
+  assert.match(run.record.sources[0]?.error?.message ?? "", /7/);
+  const again = await rehearsal.night();
+  assert.equal(again.record.state, "complete");
+  assert.deepEqual(
+    again.sources.map(({ storedBytes }) => storedBytes),
+    [0, 0],
+  );
+});
+
+test("a night in which every source fails commits nothing", async () => {
+  await using rehearsal = await rehearse({ sources: `  - { name: dead, kind: command, argv: ["false"] }\n` });
+  await assert.rejects(rehearsal.night(), (error) =>
+    isFailure(error, "source/failed", "host/command-failed"),
+  );
+  assert.deepEqual(await whole(rehearsal), []);
+});
+
+test("a night of some sources is partial, and an unknown source is refused", async () => {
+  await using rehearsal = await twoSources();
+  assert.equal((await rehearsal.night({}, { only: ["second"] })).record.state, "partial");
+  await assert.rejects(rehearsal.night({}, { only: ["third"] }), (error) =>
+    isFailure(error, "usage/invalid"),
+  );
+});
+
+const HOUR = 3_600_000;
+const clocks: readonly { name: string; ahead: number; refused: boolean }[] = [
+  { name: "10 minutes ahead", ahead: HOUR / 6, refused: false },
+  { name: "16 minutes ahead", ahead: (16 * HOUR) / 60, refused: true },
+  { name: "a year behind", ahead: -8760 * HOUR, refused: true },
+];
+for (const { name, ahead, refused } of clocks) {
+  test(`a clock ${name} of the store's is ${refused ? "refused" : "accepted"}`, async () => {
+    await using rehearsal = await rehearse({ sources: `  - { name: date, kind: command, argv: [date] }\n` });
+    const night = rehearsal.night({ now: () => new Date(Date.now() + ahead) });
+    if (refused)
+      await assert.rejects(night, (error) => isFailure(error, "clock/skewed") && error.exitCode === 22);
+    else assert.equal((await night).record.state, "complete");
+  });
+}
+
+test("a checkpoint saves what was sent: the next night does not send it again", async () => {
+  const store = openMemoryStore();
+  await using rehearsal = await twoSources(store, { afterBytes: 4 * MiB, afterMs: 2 ** 40 });
+  const stop = new AbortController();
+  let packs = 0;
+  const stopping: BlobStore = {
+    ...store,
+    put: async (key, bytes, how) => {
+      if (key.includes("/packs/") && ++packs === 4) throw new Error("killed here");
+      await store.put(key, bytes, how);
+    },
+  };
+  await assert.rejects(rehearsal.night({ store: stopping }), /killed here/);
+  stop.abort();
+  const broken = await whole(rehearsal);
+  assert.ok(broken.length > 0 && broken.every(({ record }) => record.state === "checkpoint"));
+  const saved = Buffer.concat([...(broken.at(-1)?.sources.get("first")?.values() ?? [])]).length;
+  assert.ok(saved >= 8 * MiB, `${saved} bytes were saved`);
+  const run = await rehearsal.night();
+  assert.equal(run.record.state, "complete");
+  assert.ok(
+    (run.sources[0]?.newBytes ?? 0) <= 20 * MiB - saved,
+    `${run.sources[0]?.newBytes} bytes were sent again`,
+  );
+});
+
+test("a first backup that is killed every night converges", async () => {
+  const store = openMemoryStore();
+  await using rehearsal = await twoSources(store, { afterBytes: 4 * MiB, afterMs: 2 ** 40 });
+  let nights = 0;
+  for (let done = false; !done; nights++) {
+    assert.ok(nights < 20, "it does not converge");
+    let packs = 0;
+    const stopping: BlobStore = {
+      ...store,
+      put: async (key, bytes, how) => {
+        if (key.includes("/packs/") && ++packs === 3) throw new Error("killed");
+        await store.put(key, bytes, how);
+      },
+    };
+    done = await rehearsal.night({ store: stopping }).then(
+      () => true,
+      () => false,
+    );
+  }
+  assert.ok(nights > 2);
+  const snapshots = await whole(rehearsal);
+  assert.deepEqual(snapshots.at(-1)?.sources.get("first")?.get("output"), fixedBytes("first", 20 * MiB));
+});
+
+test("a pack that vanished from the store is stored anew", async () => {
+  await using rehearsal = await twoSources();
+  await rehearsal.night();
+  for await (const { key } of rehearsal.store.list("rehearsal/packs/", {
+    signal: AbortSignal.timeout(5000),
+  })) {
+    await rehearsal.store.remove(key, { signal: AbortSignal.timeout(5000) });
+    break;
+  }
+  const run = await rehearsal.night();
+  assert.ok(run.packs > 0);
+  const newest = (await rehearsal.night()).record;
+  assert.equal(newest.state, "complete");
+});
+
+test("another recovery key opens the next snapshot whole", async () => {
+  await using rehearsal = await twoSources();
+  await rehearsal.night();
+  await using other = await twoSources();
+  const run = await rehearsal.night({ recoveryRecipients: [other.recovery.recipient] });
+  assert.equal(run.sources[0]?.newBytes, 20 * MiB);
+});
