@@ -71,6 +71,9 @@ test("every file of src is in a folder of the layer table", () => {
 });
 
 test("imports point down", () => {
+  const rules = ["store>lib", "lib>store", "backup>restore", "pack>seal", "seal>pack", "app>cli", "cli>app"];
+  const allowed = rules.filter((rule) => mayImport(rule.split(">")[0] ?? "", rule.split(">")[1] ?? ""));
+  assert.deepEqual(allowed, ["store>lib", "pack>seal", "app>cli"]);
   const upward = sources.flatMap(({ path, imports }) =>
     imports
       .filter(({ to }) => !mayImport(folderOf(path), folderOf(to)))
