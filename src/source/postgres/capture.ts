@@ -1,0 +1,74 @@
+import type { PostgresPolicy } from "../../policy/schema.ts";
+import type { CaptureContext, FrozenSource } from "../source.ts";
+import { PostgresClient } from "./client.ts";
+import { databaseSql } from "./database-sql.ts";
+import type { PostgresFacts } from "./facts.ts";
+import { lockRelations, measureDatabase } from "./measure.ts";
+import { type ReadFacts, readFacts } from "./read-facts.ts";
+import { dumpRoles } from "./roles.ts";
+import { PsqlSession } from "./session.ts";
+import { shipPostgres } from "./ship-postgres.ts";
+import { checkDumpVersion, pgDumpVersion } from "./versions.ts";
+
+/**
+ * Freeze a database: export a snapshot from a session that stays open, and count and digest every table in that very
+ * snapshot. `ship` runs pg_dump in it. Throws source/failed with the next command to type when tools are missing or
+ * too old, or the server, the database or the role refuse.
+ */
+export async function freezePostgres(source: PostgresPolicy, how: CaptureContext): Promise<FrozenSource> {
+  const client = new PostgresClient(how.host, source);
+  const pgDump = await pgDumpVersion(client, how);
+  await using undo = new AsyncDisposableStack();
+  const session = undo.use(await PsqlSession.open(client, how));
+  const read = await readFacts(session);
+  checkDumpVersion(pgDump, read.server, client.label);
+
+  await session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  const [snapshot = ""] = await session.run("SELECT pg_export_snapshot()");
+  const capturedAt = how.now();
+  how.say(`${source.name}: snapshot ${snapshot} of ${client.label}`);
+  const relations = await lockRelations(session);
+  const { tablespaces, ...database } = await readFacts(session);
+  const roles = await dumpRoles(client, { passwords: database.role_passwords, signal: how.signal });
+  const measure = await measureDatabase(session, { digests: source.digests, relations });
+  how.say(`${source.name}: ${measure.tables.length} tables counted${source.digests ? " and digested" : ""}`);
+
+  const facts: PostgresFacts = { kind: "postgres", ...database, ...measure, pg_dump: pgDump };
+  const open = undo.move();
+  return {
+    capturedAt,
+    facts,
+    ship: async (into, { signal }) => {
+      for (const note of notesOf(facts, tablespaces)) into.note(note);
+      await shipPostgres(into, {
+        client,
+        session,
+        snapshot,
+        capturedAt,
+        spool: source.spool,
+        estimate: BigInt(facts.size_bytes),
+        databaseSql: databaseSql(facts),
+        rolesSql: roles,
+        signal,
+      });
+    },
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}
+
+function notesOf(facts: PostgresFacts, tablespaces: ReadFacts["tablespaces"]): readonly string[] {
+  const notes: string[] = [];
+  if (!facts.role_passwords) {
+    notes.push("roles.sql has no passwords, since the capturing role may not read them (use a superuser)");
+  }
+  const foreign = facts.uncounted.filter((relation) => relation.kind === "foreign");
+  if (foreign.length > 0) {
+    notes.push(`the rows of ${foreign.length} foreign tables lie elsewhere and are not in the dump`);
+  }
+  if (tablespaces.length > 0) {
+    notes.push(
+      `tablespaces ${tablespaces.join(", ")} are not made by a restore: use pg_restore --no-tablespaces`,
+    );
+  }
+  return notes;
+}

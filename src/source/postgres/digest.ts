@@ -1,0 +1,102 @@
+import { quoteLiteral, quoteName } from "./quote.ts";
+
+/**
+ * The digest of a table's rows, as SQL that gives the same answer wherever the same rows lie: in the snapshot of a
+ * capture, in a restored database, in a drill.
+ *
+ * `v1`: the text of every row (`record_out`: all columns in their order) is hashed with SHA-256; the first and the
+ * second 8 bytes, as signed 64-bit numbers, are summed over all rows; the digest is the first 128 bits of the SHA-256
+ * of `rows:sum:sum`. A sum does not care for order, counts duplicates (XOR would cancel pairs), and needs neither a
+ * sort nor memory. It finds what goes wrong by accident; what is done on purpose is held off by the signature over
+ * the dump. The text of a row depends on settings of the session: they are pinned (`PINNED_SETTINGS`).
+ */
+export const DIGEST_VERSION = "v1";
+
+/** What the text of a value depends on, and what could hide rows or stop a session that is held open for long. */
+const PINNED_SETTINGS: Readonly<Record<string, string>> = {
+  TimeZone: "UTC",
+  DateStyle: "ISO, YMD",
+  IntervalStyle: "postgres",
+  bytea_output: "hex",
+  extra_float_digits: "3", // 3 is exact on every version; from 12 on every value above 0 is the same
+  lc_monetary: "C", // type money
+  search_path: "", // names in reg* types, and no function of the database can stand in for a built-in one
+  quote_all_identifiers: "off", // names in reg* types
+  standard_conforming_strings: "on",
+  client_encoding: "UTF8",
+  row_security: "off", // an error instead of rows left out in silence
+  statement_timeout: "0",
+  lock_timeout: "60s",
+  idle_in_transaction_session_timeout: "0",
+};
+
+/** Settings that only newer servers know, by their server_version_num. */
+const NEWER_SETTINGS: readonly (readonly [name: string, value: string, since: number])[] = [
+  ["client_connection_check_interval", "10s", 140000], // a long query ends soon after its client is gone
+  ["transaction_timeout", "0", 170000],
+];
+
+/** Statements to run first in every session that measures, outside of a transaction. */
+export function pinSettingsSql(): readonly string[] {
+  const always = Object.entries(PINNED_SETTINGS).map(
+    ([name, value]) => `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`,
+  );
+  const newer = NEWER_SETTINGS.map(
+    ([name, value, since]) =>
+      `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false) ` +
+      `WHERE pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= ${since}`,
+  );
+  return [...always, ...newer];
+}
+
+/** One row of one JSON object for a table: `rows`, and `digest` when asked for, both strings. */
+export function measureTableSql(
+  table: { readonly schema: string; readonly name: string },
+  how: { readonly digests: boolean },
+): string {
+  // ONLY: the rows of partitions and of tables that inherit are counted where they lie
+  const from = `FROM ONLY ${quoteName(table)} AS t`;
+  if (!how.digests) return `SELECT json_build_object('rows', count(*)::text) ${from}`;
+  return `SELECT json_build_object(
+  'rows', count(*)::text,
+  'digest', '${DIGEST_VERSION}:' || left(encode(sha256(convert_to(concat_ws(':', count(*),
+    sum(('x' || substr(h, 1, 16))::bit(64)::bigint),
+    sum(('x' || substr(h, 17, 16))::bit(64)::bigint)), 'UTF8')), 'hex'), 32))
+FROM (
+  SELECT encode(sha256(convert_to((t.*)::text, getdatabaseencoding())), 'hex') AS h
+  ${from} OFFSET 0
+) AS hashed`;
+}
+
+/**
+ * The relations that hold rows, one JSON object each: `schema`, `name`, `kind`. Only kind `table` is measured; the
+ * others hold nothing of their own (partitioned), are computed again (materialized view), lie elsewhere (foreign
+ * table), belong to an extension, or cannot be read on a standby (unlogged). Views hold no rows.
+ */
+export const RELATIONS_SQL = `SELECT json_build_object('schema', n.nspname, 'name', c.relname, 'kind',
+  CASE
+    WHEN EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
+      THEN 'extension'
+    WHEN c.relkind = 'p' THEN 'partitioned'
+    WHEN c.relkind = 'm' THEN 'materialized-view'
+    WHEN c.relkind = 'f' THEN 'foreign'
+    WHEN c.relpersistence = 'u' AND pg_is_in_recovery() THEN 'unlogged'
+    ELSE 'table'
+  END)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'm', 'f') AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+
+/** One JSON object a sequence; `last_value` is null when it was never used. Sequences are not part of any snapshot. */
+export const SEQUENCES_SQL = `SELECT json_build_object(
+  'schema', schemaname, 'name', sequencename, 'last_value', last_value::text)
+FROM pg_sequences ORDER BY schemaname COLLATE "C", sequencename COLLATE "C"`;
+
+export const LARGE_OBJECTS_SQL = `SELECT json_build_object('count', count(*)::text) FROM pg_largeobject_metadata`;
+
+/** Keeps tables from being dropped, truncated or rewritten, which no snapshot hides; readers and writers go on. */
+export function lockTablesSql(tables: readonly { readonly schema: string; readonly name: string }[]): string {
+  const names = tables.map((table) => `ONLY ${quoteName(table)}`);
+  return `LOCK TABLE ${names.join(", ")} IN ACCESS SHARE MODE`;
+}

@@ -1,0 +1,116 @@
+import type { Cancel } from "../../lib/cancel.ts";
+import { DropsError, isFailure, messageOf } from "../../lib/errors.ts";
+import type { EntryHead } from "../../snapshot/entry.ts";
+import type { SourceSink } from "../source.ts";
+import { checkedArchive } from "./archive.ts";
+import type { PostgresClient } from "./client.ts";
+import { toolFailure, warningsIn } from "./failure.ts";
+import type { PsqlSession } from "./session.ts";
+import { Spool } from "./spool.ts";
+
+export interface PostgresShipment extends Cancel {
+  readonly client: PostgresClient;
+  /** Holds `snapshot`; released as soon as pg_dump has ended. */
+  readonly session: PsqlSession;
+  readonly snapshot: string;
+  readonly capturedAt: Date;
+  readonly spool: boolean;
+  /** About how many bytes the dump will have. */
+  readonly estimate: bigint;
+  readonly databaseSql: string;
+  readonly rolesSql: Uint8Array;
+}
+
+/** The entries of a PostgreSQL source, in ascending order of path: `database.dump`, `database.sql`, `roles.sql`. */
+export async function shipPostgres(into: SourceSink, shipment: PostgresShipment): Promise<void> {
+  const how = { cutting: "content", signal: shipment.signal } as const;
+  if (!(await shipSpooled(into, shipment))) await shipStreamed(into, shipment);
+  await into.file(head("database.sql", shipment), once(Buffer.from(shipment.databaseSql)), how);
+  await into.file(head("roles.sql", shipment), once(shipment.rolesSql), how);
+}
+
+/** By way of a file on the host, so that the snapshot is released before the upload. False when there is no room. */
+async function shipSpooled(into: SourceSink, shipment: PostgresShipment): Promise<boolean> {
+  const { client, signal } = shipment;
+  if (!shipment.spool) return false;
+  const opened = await Spool.open(client, {
+    estimate: shipment.estimate,
+    pgDump: dumpArguments(shipment),
+    signal,
+  });
+  if (!(opened instanceof Spool)) return noRoom(into, opened.noRoom);
+  await using spool = opened;
+  const dump = await spool.dump(shipment);
+  if ("noRoom" in dump) return noRoom(into, dump.noRoom);
+  await releaseSnapshot(shipment);
+  for (const warning of warningsIn(dump.stderr)) into.note(warning);
+
+  const list = `reading the archive list of the dump of ${client.label}`;
+  const listed = await client.runAny(
+    ["sh", "-c", '"$@" >/dev/null', "drops", ...client.words("pg_restore", ["--list", dump.path])],
+    shipment,
+  );
+  if (listed.exit !== 0) throw toolFailure("pg_restore", list, listed);
+  const bytes = checkedArchive(spool.read(dump, shipment), `pg_dump of ${client.label}`);
+  await into.file(head("database.dump", shipment), bytes, { cutting: "content", signal });
+  return true;
+}
+
+function noRoom(into: SourceSink, why: string): false {
+  into.note(`the dump was not spooled but streamed, so its snapshot was held for the upload: ${why}`);
+  return false;
+}
+
+async function shipStreamed(into: SourceSink, shipment: PostgresShipment): Promise<void> {
+  const warnings: string[] = [];
+  const bytes = checkedArchive(streamDump(shipment, warnings), `pg_dump of ${shipment.client.label}`);
+  await into.file(head("database.dump", shipment), bytes, { cutting: "content", signal: shipment.signal });
+  for (const warning of warnings) into.note(warning);
+}
+
+/** Ends well only when pg_dump has, and the snapshot was held until then: so the entry is not counted otherwise. */
+async function* streamDump(shipment: PostgresShipment, warnings: string[]): AsyncGenerator<Uint8Array> {
+  const { client } = shipment;
+  await using command = await client.start(client.argv("pg_dump", dumpArguments(shipment)), shipment);
+  yield* command.stdout as AsyncIterable<Buffer>;
+  const ended = await command.ended;
+  if (ended.exit !== 0) throw toolFailure("pg_dump", `pg_dump of ${client.label}`, ended);
+  warnings.push(...warningsIn(ended.stderr));
+  await releaseSnapshot(shipment);
+}
+
+/** Throws source/failed when the session that holds the snapshot did not live until now. */
+async function releaseSnapshot({ session, client, signal }: PostgresShipment): Promise<void> {
+  try {
+    await session.run("COMMIT");
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isFailure(error, "source/failed")) throw error;
+    throw new DropsError(
+      "source/failed",
+      `the snapshot of ${client.label} was lost before pg_dump had ended: ${messageOf(error)}`,
+      { hint: "look for who ended the session in the server's log, then run the backup again", cause: error },
+    );
+  }
+  await session[Symbol.asyncDispose]();
+}
+
+/** Uncompressed, so that what did not change is cut into the same chunks. */
+function dumpArguments({ snapshot }: PostgresShipment): readonly string[] {
+  return ["-Fc", "-Z0", "-w", "--lock-wait-timeout=60s", `--snapshot=${snapshot}`];
+}
+
+function head(path: string, { capturedAt }: PostgresShipment): EntryHead {
+  return {
+    path: Buffer.from(path),
+    type: "file",
+    mode: 0o600,
+    uid: 0,
+    gid: 0,
+    mtime: BigInt(capturedAt.getTime()) * 1_000_000n,
+  };
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

@@ -1,0 +1,29 @@
+import type { Cancel } from "../../lib/cancel.ts";
+import { DropsError } from "../../lib/errors.ts";
+import type { PostgresClient } from "./client.ts";
+
+/** The version that pg_dump tells, `15.13`. Throws source/failed that names the package when it is missing. */
+export async function pgDumpVersion(client: PostgresClient, how: Cancel): Promise<string> {
+  const what = `pg_dump of ${client.label}`;
+  const told = await client.run("pg_dump", ["--version"], { what, signal: how.signal });
+  const version = /\(PostgreSQL\) (\d\S*)/.exec(told.stdout.toString("utf8"))?.[1];
+  if (version !== undefined) return version;
+  throw new DropsError("source/failed", `${what} told no version`);
+}
+
+/** pg_dump refuses a newer server; said here before anything is begun. */
+export function checkDumpVersion(
+  pgDump: string,
+  server: { readonly version: string; readonly version_num: string },
+  label: string,
+): void {
+  const major = Math.floor(Number(server.version_num) / 10_000);
+  if (Number.parseInt(pgDump, 10) >= major) return;
+  throw new DropsError(
+    "source/failed",
+    `pg_dump of ${label} is version ${pgDump}, older than the server's ${server.version}`,
+    {
+      hint: `apt-get install postgresql-client-${major}, or set bin in the policy to the directory of a newer pg_dump`,
+    },
+  );
+}
