@@ -67,6 +67,7 @@ class LocalCommand implements RunningCommand {
     this.stdout = child.stdout;
     child.stdin.on("error", () => {}); // it left without reading all: its exit status tells why
     child.stdout.on("error", () => {}); // whoever reads sees it too
+    child.once("exit", () => keepUnread(child.stdout));
     const stop = () => {
       this.stdout.destroy(reasonOf(signal));
       this.#close({ gently: this.stdin.writable }).catch(() => {}); // closing never rejects
@@ -108,6 +109,13 @@ class LocalCommand implements RunningCommand {
       // gone already, or another user's: closed streams are all it gets
     }
   }
+}
+
+/** Node throws away what nobody has begun to read when a process exits; here it waits for the reader. */
+function keepUnread(stdout: Readable): void {
+  const hold = () => {};
+  stdout.on("readable", hold);
+  setImmediate(() => stdout.removeListener("readable", hold));
 }
 
 async function waitForEnd(child: ChildProcessWithoutNullStreams): Promise<CommandExit> {

@@ -163,6 +163,17 @@ export function hostContract(name: string, open: () => Promise<Host>): void {
       assert.ok(flood.stdout.readable);
     });
 
+    test("what a command printed before it ended waits for whoever reads late", async () => {
+      for (const wait of [0, 5, 50, 300]) {
+        await using command = await host.start(["seq", "1", "12000"], { signal });
+        await sleep(wait);
+        let length = 0;
+        for await (const piece of command.stdout as AsyncIterable<Buffer>) length += piece.length;
+        assert.equal(length, 60894, `${wait} ms after the start`);
+        assert.equal((await command.ended).exit, 0);
+      }
+    });
+
     test("much on stderr does not hold up stdout", async () => {
       const ran = await host.run(script("head -c 20000000 /dev/zero >&2; head -c 1000000 /dev/zero"), {
         signal,

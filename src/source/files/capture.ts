@@ -1,0 +1,52 @@
+import { DropsError } from "../../lib/errors.ts";
+import type { FilesPolicy } from "../../policy/schema.ts";
+import type { CaptureContext, FrozenSource } from "../source.ts";
+import { findFiles } from "./find.ts";
+import { hostTime, ownerNames, requireGnuTools } from "./gnu-tools.ts";
+import { shipFiles } from "./ship.ts";
+
+/**
+ * Freeze files: list them. Nothing holds their content still, so what changes until it is read is read as it then is,
+ * and noted. `ship` reads what differs from the previous entries through one tar.
+ *
+ * @throws DropsError source/failed: GNU find or tar is missing, or a path does not exist; host failures
+ */
+export async function freezeFiles(source: FilesPolicy, context: CaptureContext): Promise<FrozenSource> {
+  const { host, signal } = context;
+  const versions = await requireGnuTools(host, { signal });
+  const capturedAt = context.now();
+  const listedAt = await hostTime(host, { signal });
+  const { listing, unreadable, notes } = await findFiles(host, source, { signal });
+  const { uids, gids } = listing.owners();
+  const [users, groups] = await Promise.all([
+    ownerNames(host, "passwd", uids, { signal }),
+    ownerNames(host, "group", gids, { signal }),
+  ]);
+  context.say(`${source.name}: ${listing.length} files listed`);
+  return {
+    capturedAt,
+    facts: { paths: source.paths, exclude: source.exclude, entries: listing.length, ...versions },
+    ship: async (into, how) => {
+      for (const note of notes) into.note(note);
+      const bad = await shipFiles(
+        { source: source.name, context, listing, listedAt, names: { users, groups } },
+        into,
+        how,
+      );
+      throwIfUnreadable(source, [...unreadable, ...bad]);
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** Thrown after everything else was handed over, so that the next night does not read that again. */
+function throwIfUnreadable(source: FilesPolicy, bad: readonly string[]): void {
+  if (bad.length === 0) return;
+  const first = bad.slice(0, 5).join("; ");
+  const more = bad.length > 5 ? `; and ${bad.length - 5} more` : "";
+  throw new DropsError(
+    "source/failed",
+    `${bad.length} ${bad.length === 1 ? "file" : "files"} of source ${source.name} could not be read: ${first}${more}`,
+    { hint: "log in to the host as a user who may read them, or name them under `exclude`" },
+  );
+}

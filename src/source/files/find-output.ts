@@ -1,0 +1,139 @@
+/** What `find -printf` is asked to say of each file, and reading it back. */
+import { DropsError } from "../../lib/errors.ts";
+import type { FileKind, ListedFile, Listing } from "./listing.ts";
+
+/** Kind, mode, user, group, size, mtime, ctime, inode, device, links; then path and link target, each ended by NUL. */
+export const FIND_FORMAT = "%y %m %U %G %s %T@ %C@ %i %D %n %p\\0%l\\0";
+
+const MAX_RECORD = 64 * 1024;
+const SPACE = 0x20;
+const DOT = 0x2e;
+const MINUS = 0x2d;
+const ZERO = 0x30;
+
+/** Add every file that the stream names to `into`, paths relative to `/`. Throws host/command-failed on anything else. */
+export async function readFindOutput(stream: AsyncIterable<Uint8Array>, into: Listing): Promise<void> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const { buffer, byteOffset, byteLength } of stream) {
+    const piece = Buffer.from(buffer, byteOffset, byteLength);
+    const whole = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+    rest = Buffer.from(whole.subarray(addRecords(whole, into)));
+    if (rest.length > MAX_RECORD) throw malformed();
+  }
+  if (rest.length > 0) throw malformed();
+}
+
+/** Where the first record begins that is not whole. */
+function addRecords(bytes: Buffer, into: Listing): number {
+  const fields = new Fields(bytes);
+  for (let start = 0; ; ) {
+    const pathEnd = bytes.indexOf(0, start);
+    const end = pathEnd < 0 ? -1 : bytes.indexOf(0, pathEnd + 1);
+    if (end < 0) return start;
+    addRecord(fields.from(start), pathEnd, end, into);
+    start = end + 1;
+  }
+}
+
+function addRecord(fields: Fields, pathEnd: number, end: number, into: Listing): void {
+  const kind = fields.letter();
+  const file: ListedFile = {
+    kind,
+    mode: fields.octal(),
+    uid: fields.number(),
+    gid: fields.number(),
+    size: fields.number(),
+    mtime: fields.time(),
+    ctime: fields.time(),
+    inode: fields.bigint(),
+    device: fields.word(),
+    links: fields.number(),
+  };
+  const path = fields.rootless(pathEnd);
+  if (path.length > 0) into.add(path, fields.bytes.subarray(pathEnd + 1, end), file);
+}
+
+/** A cursor over one record's fields; as few allocations as there are values. */
+class Fields {
+  readonly bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  from(at: number): this {
+    this.#at = at;
+    return this;
+  }
+
+  letter(): FileKind {
+    const letter = this.word();
+    if (!"fdlpsbc".includes(letter) || letter.length !== 1) throw malformed();
+    return letter as FileKind;
+  }
+
+  octal(): number {
+    return this.#digits(8);
+  }
+
+  number(): number {
+    return this.#digits(10);
+  }
+
+  /** Below 2^53 by way of a number, which is much faster. */
+  bigint(): bigint {
+    const start = this.#at;
+    const value = this.#digits(10);
+    if (Number.isSafeInteger(value)) return BigInt(value);
+    return BigInt(this.bytes.toString("latin1", start, this.#at - 1));
+  }
+
+  word(): string {
+    const end = this.bytes.indexOf(SPACE, this.#at);
+    if (end < 0) throw malformed();
+    const word = this.bytes.toString("latin1", this.#at, end);
+    this.#at = end + 1;
+    return word;
+  }
+
+  /** Seconds and a fraction as nanoseconds. Find writes a time before 1970 as the second below it plus a fraction. */
+  time(): bigint {
+    const negative = this.bytes[this.#at] === MINUS;
+    if (negative) this.#at++;
+    const seconds = this.#digits(10, DOT);
+    let nanoseconds = 0;
+    let scale = 100_000_000;
+    for (; this.bytes[this.#at] !== SPACE; this.#at++) {
+      nanoseconds += this.#digit(10) * Math.floor(scale);
+      scale /= 10;
+    }
+    this.#at++;
+    return BigInt(negative ? -seconds : seconds) * 1_000_000_000n + BigInt(nanoseconds);
+  }
+
+  /** The path up to `end`, without the slash it begins with. */
+  rootless(end: number): Buffer {
+    if (this.bytes[this.#at] !== 0x2f) throw malformed();
+    return this.bytes.subarray(this.#at + 1, end);
+  }
+
+  #digits(base: number, stop = SPACE): number {
+    let value = 0;
+    for (; this.bytes[this.#at] !== stop; this.#at++) value = value * base + this.#digit(base);
+    this.#at++;
+    return value;
+  }
+
+  #digit(base: number): number {
+    const digit = (this.bytes[this.#at] ?? 0) - ZERO;
+    if (digit < 0 || digit >= base) throw malformed();
+    return digit;
+  }
+}
+
+function malformed(): DropsError {
+  return new DropsError("host/command-failed", "find printed something that is not a listing", {
+    hint: "install the package findutils on the host",
+  });
+}

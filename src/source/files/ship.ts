@@ -1,0 +1,170 @@
+import type { Cancel } from "../../lib/cancel.ts";
+import type { ChunkRef, EntryHead, ManifestEntry } from "../../snapshot/entry.ts";
+import { RegistrationWatch } from "../appservice/registration.ts";
+import type { CaptureContext, SourceSink } from "../source.ts";
+import { keptEntry, listedHead, type OwnerNames, readHead } from "./entry-heads.ts";
+import type { Listing } from "./listing.ts";
+import { Lookahead, type Step } from "./lookahead.ts";
+import { type Decision, identityOf, planFiles } from "./plan.ts";
+import { shownPath } from "./shown-path.ts";
+import type { TarSession } from "./tar-session.ts";
+import type { TarEntry } from "./tar-stream.ts";
+
+export interface ListedSource {
+  readonly source: string;
+  readonly context: CaptureContext;
+  readonly listing: Listing;
+  /** The host's time before the listing began. */
+  readonly listedAt: bigint;
+  readonly names: OwnerNames;
+}
+
+/**
+ * Hand all files of the listing to the sink, reading what is not unchanged. The complaints that it returns are about files
+ * which are there and could not be read.
+ */
+export async function shipFiles(
+  listed: ListedSource,
+  into: SourceSink,
+  how: Cancel,
+): Promise<readonly string[]> {
+  const { listing, listedAt, context, source } = listed;
+  const reread = () => context.rereadShare > 0 && context.random() < context.rereadShare;
+  const plan = planFiles(listing, into.previous(), { reread, listedAt });
+  await using ahead = new Lookahead(plan, listing, { host: context.host, source }, how);
+  const shipping = new Shipping(listed, ahead, into, how);
+  for (let step = await ahead.next(); step; step = await ahead.next()) {
+    how.signal.throwIfAborted();
+    await shipping.take(step);
+  }
+  return await shipping.finish(); // awaited: the tars are closed on the way out
+}
+
+class Shipping {
+  readonly #listing: Listing;
+  readonly #listed: ListedSource;
+  readonly #ahead: Lookahead;
+  readonly #into: SourceSink;
+  readonly #how: Cancel;
+  readonly #registrations: RegistrationWatch;
+  /** Positions that tar was asked for and passed over. */
+  readonly #missing = new Set<number>();
+  /** Which name of an inode holds its content when the first one went away. */
+  readonly #standIns = new Map<number, number>();
+  readonly #skipped: string[] = [];
+
+  constructor(listed: ListedSource, ahead: Lookahead, into: SourceSink, how: Cancel) {
+    this.#listing = listed.listing;
+    this.#listed = listed;
+    this.#ahead = ahead;
+    this.#into = into;
+    this.#how = how;
+    this.#registrations = new RegistrationWatch((text) => into.note(text));
+  }
+
+  async take(step: Step): Promise<void> {
+    const { decision } = step;
+    const { position } = decision;
+    if (decision.act === "skip") this.#skipped.push(this.#listing.shown(position));
+    else if (decision.act === "record") this.#into.add(this.#fromListing(position, "fifo"));
+    else if (decision.act === "link") await this.#link(position, decision.first);
+    else if (step.session) await this.#read(position, step.session, expected(decision));
+    else if (decision.act === "keep" && !this.#keep(decision.previous))
+      await this.#read(position, await this.#ahead.askAgain(step));
+  }
+
+  /** Wait for every tar to end, note what it said, and return what could not be read. */
+  async finish(): Promise<readonly string[]> {
+    const bad: string[] = [];
+    let explained = 0;
+    for (const session of this.#ahead.sessions) {
+      const told = await session.finish();
+      for (const line of told.gone) this.#into.note(`vanished before it was read: ${line}`);
+      for (const line of told.changed) this.#into.note(`changed while it was read: ${line}`);
+      bad.push(...told.bad);
+      explained += told.gone.length + told.changed.length + told.bad.length;
+    }
+    if (this.#skipped.length > 0) this.#into.note(skippedInWords(this.#skipped));
+    const [first] = this.#missing;
+    if (first !== undefined && this.#missing.size > explained)
+      bad.push(`tar passed over ${this.#listing.shown(first)} without a word`);
+    return bad;
+  }
+
+  #keep(previous: ManifestEntry): boolean {
+    const entry = keptEntry(previous, this.#listed.names);
+    if (entry.type === "file") return this.#into.keep(entry);
+    this.#into.add(withoutContent(entry));
+    return true;
+  }
+
+  async #link(position: number, first: number): Promise<void> {
+    const holder = this.#missing.has(first) ? this.#standIns.get(first) : first;
+    if (holder !== undefined) {
+      const target = this.#listing.path(holder);
+      this.#into.add({ ...this.#fromListing(position, "hardlink"), target });
+      return;
+    }
+    if (await this.#read(position, await this.#ahead.askAlone(position))) this.#standIns.set(first, position);
+  }
+
+  /** Read what tar was asked for; false when it passed the file over. */
+  async #read(position: number, session: TarSession, previous?: ManifestEntry): Promise<boolean> {
+    const path = this.#listing.path(position);
+    const entry = await session.open(path);
+    if (!entry) {
+      this.#missing.add(position);
+      return false;
+    }
+    const same = identityOf(this.#listing, position, this.#listed.listedAt);
+    if (entry.type === "device" || entry.type === "hardlink")
+      this.#skipped.push(this.#listing.shown(position));
+    else if (entry.type !== "file") this.#into.add(readHead(entry, path, entry.type, same));
+    else await this.#readContent(entry, readHead(entry, path, "file", same), { session, previous });
+    return true;
+  }
+
+  async #readContent(
+    entry: TarEntry,
+    head: EntryHead,
+    from: { readonly session: TarSession; readonly previous: ManifestEntry | undefined },
+  ): Promise<void> {
+    const watched = this.#registrations.watch(head.path, entry.size, entry.data);
+    try {
+      const stored = await this.#into.file(head, watched, { ...this.#how, cutting: "content" });
+      if (from.previous && isOtherContent(from.previous, entry, stored.chunks))
+        this.#into.note(`content changed without trace: ${shownPath(head.path)}`);
+    } catch (error) {
+      await from.session.explain(error);
+      throw error;
+    }
+  }
+
+  #fromListing(position: number, type: "fifo" | "hardlink"): EntryHead {
+    return listedHead(this.#listing, position, type, this.#listed.names);
+  }
+}
+
+/** What a file must still hold that is only read to see whether it does. */
+function expected(decision: Decision): ManifestEntry | undefined {
+  return decision.act === "reread" ? decision.previous : undefined;
+}
+
+/** Whether a file that nothing shows to have changed reads differently than it did. */
+function isOtherContent(previous: ManifestEntry, entry: TarEntry, chunks: readonly ChunkRef[]): boolean {
+  if (previous.mtime !== entry.mtime || previous.size !== entry.size) return false; // it changed after the listing
+  return (
+    previous.chunks.length !== chunks.length ||
+    previous.chunks.some((chunk, index) => chunk.id !== chunks[index]?.id)
+  );
+}
+
+function withoutContent({ chunks: _chunks, size: _size, ...head }: ManifestEntry): EntryHead {
+  return head;
+}
+
+function skippedInWords(skipped: readonly string[]): string {
+  const shown = skipped.slice(0, 5).join(", ");
+  const more = skipped.length > 5 ? ` and ${skipped.length - 5} more` : "";
+  return `sockets and devices are not backed up: ${shown}${more}`;
+}

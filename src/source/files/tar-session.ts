@@ -1,0 +1,147 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { commandFailed } from "../../host/expect-success.ts";
+import type { Host, RunningCommand } from "../../host/host.ts";
+import type { Cancel } from "../../lib/cancel.ts";
+import { isFailure } from "../../lib/errors.ts";
+import { PLAIN } from "./gnu-tools.ts";
+import { readTar, type TarEntry } from "./tar-stream.ts";
+import { type Told, toldOf } from "./told.ts";
+
+/**
+ * Names come from standard input as they are asked for. `--hard-dereference`: the listing knows what is linked, and
+ * asks for one name of each inode alone.
+ */
+const TAR = [
+  "tar",
+  "--create",
+  "--file=-",
+  "--format=posix",
+  "--sparse",
+  "--xattrs",
+  "--xattrs-include=*",
+  "--hard-dereference",
+  "--no-recursion",
+  "--directory=/",
+  "--blocking-factor=20",
+  "--null",
+  "--verbatim-files-from",
+  "--files-from=-",
+];
+/** A record is 20 blocks, and no entry is shorter than one: so many entries push out whatever stood before them. */
+const PUSHERS = Buffer.from(".\0".repeat(20));
+/** How long a tar whose output ended may take to say why. */
+const PATIENCE_MS = 2000;
+const SLASH = 0x2f;
+
+/** One running tar: ask for files, then open them in the same order. */
+export class TarSession implements AsyncDisposable {
+  readonly #command: RunningCommand;
+  readonly #entries: AsyncGenerator<TarEntry>;
+  readonly #what: string;
+  #asked: Buffer[] = [];
+  #waiting: TarEntry | undefined;
+  #over = false;
+  #told: Told | undefined;
+
+  private constructor(command: RunningCommand, what: string) {
+    this.#command = command;
+    this.#what = what;
+    this.#entries = readTar(command.stdout);
+  }
+
+  static async start(host: Host, source: string, how: Cancel): Promise<TarSession> {
+    const command = await host.start(TAR, { ...how, env: PLAIN });
+    return new TarSession(command, `reading the files of ${source} on ${host.label}`);
+  }
+
+  /** Ask for a file by its path relative to `/`. It need not come before `push` or `end`. */
+  ask(path: Buffer): void {
+    // a name that is `.` to tar would be taken for a pusher; no path of a listing is
+    this.#asked.push(Buffer.from(path));
+  }
+
+  /** Make tar write out all that was asked for, though it does not know yet what comes next. */
+  push(): void {
+    if (this.#asked.length === 0) return;
+    this.#send();
+    this.#command.stdin.write(PUSHERS);
+  }
+
+  /** Nothing more will be asked for. */
+  end(): void {
+    this.#send();
+    this.#command.stdin.end();
+  }
+
+  /** The file, which was asked for, or undefined when tar passed it over. Its content must be read before the next call. */
+  async open(path: Buffer): Promise<TarEntry | undefined> {
+    this.#waiting ??= await this.#next();
+    const entry = this.#waiting;
+    if (entry === undefined || !isPath(entry.path, path)) return undefined;
+    this.#waiting = undefined;
+    return entry;
+  }
+
+  /** Wait for its end and hand over what it complained about. Throws host/command-failed or source/failed when it broke off. */
+  async finish(): Promise<Told> {
+    this.end();
+    while (!this.#over) await this.#next();
+    return this.#judge();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#command[Symbol.asyncDispose]();
+  }
+
+  #send(): void {
+    const names = this.#asked.flatMap((path) => [path, Buffer.alloc(1)]);
+    this.#asked = [];
+    if (names.length > 0) this.#command.stdin.write(Buffer.concat(names));
+  }
+
+  async #next(): Promise<TarEntry | undefined> {
+    while (!this.#over) {
+      const next = await this.#pull();
+      if (next.done) this.#over = true;
+      else if (!isPusher(next.value)) return next.value;
+    }
+    return undefined;
+  }
+
+  /** A tar that broke off says why on stderr, which is worth more than where its output ended. */
+  async #pull(): Promise<IteratorResult<TarEntry, unknown>> {
+    try {
+      return await this.#entries.next();
+    } catch (error) {
+      await this.explain(error);
+      throw error;
+    }
+  }
+
+  /** Throw why the command broke off when `error` is only that its output did. */
+  async explain(error: unknown): Promise<void> {
+    if (!isFailure(error, "data/damaged")) return;
+    this.#command.stdin.end();
+    const patience = new AbortController();
+    const late = sleep(PATIENCE_MS, undefined, { signal: patience.signal }).catch(() => undefined);
+    const ended = await Promise.race([this.#command.ended, late]);
+    patience.abort();
+    if (ended && ended.exit !== 0) throw commandFailed(this.#what, ended);
+  }
+
+  async #judge(): Promise<Told> {
+    const ended = await this.#command.ended;
+    if (ended.exit === undefined || ended.exit > 2) throw commandFailed(this.#what, ended);
+    this.#told ??= toldOf(ended.stderr, this.#what);
+    return this.#told;
+  }
+}
+
+function isPath(found: Buffer, wanted: Buffer): boolean {
+  const end = found[found.length - 1] === SLASH ? found.length - 1 : found.length; // tar ends directories so
+  return end === wanted.length && found.compare(wanted, 0, wanted.length, 0, end) === 0;
+}
+
+function isPusher({ path, type }: TarEntry): boolean {
+  return type === "dir" && (path.equals(Buffer.from("./")) || path.equals(Buffer.from(".")));
+}
