@@ -1,13 +1,38 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after } from "node:test";
+import { after, test } from "node:test";
+import { isFailure } from "../src/lib/errors.ts";
 import { openDirectoryStore } from "../src/store/directory.ts";
 import { openMemoryStore } from "../src/store/memory.ts";
+import { openS3Store } from "../src/store/s3.ts";
 import { storeContract } from "./contracts/store.ts";
+import { startS3 } from "./support/s3.ts";
 
+const s3 = await startS3();
+after(() => s3[Symbol.asyncDispose]());
 const scratch = mkdtempSync(join(tmpdir(), "drops-store-"));
 after(() => rmSync(scratch, { recursive: true }));
 
 storeContract("memory", async () => openMemoryStore());
 storeContract("directory", () => openDirectoryStore(mkdtempSync(join(scratch, "repository-"))));
+storeContract("s3", async () => openS3Store(s3.policy(await s3.makeBucket()), s3.credentials));
+
+test("s3 over https trusts the policy's authority, and nobody else's certificate", async () => {
+  const policy = s3.policy(await s3.makeBucket(), { endpoint: s3.tlsEndpoint, ca_file: s3.caFile });
+  await using store = await openS3Store(policy, s3.credentials);
+  const signal = AbortSignal.timeout(60_000);
+  const bytes = randomBytes(32 * 1024 * 1024);
+  await store.put("p/packs/00/large", bytes, { signal });
+  assert.ok(bytes.equals(await store.get("p/packs/00/large", { signal, maxSize: bytes.length })));
+  const { ca_file: _, ...withoutAuthority } = policy;
+  await using wary = await openS3Store(withoutAuthority, s3.credentials);
+  await assert.rejects(wary.now({ signal }), (error) => {
+    assert.ok(isFailure(error, "store/refused"), String(error));
+    assert.match(error.message, /certificate is not trusted \(DEPTH_ZERO_SELF_SIGNED_CERT\)/);
+    assert.match(error.hint ?? "", /ca_file/);
+    return true;
+  });
+});

@@ -1,0 +1,103 @@
+import { webcrypto } from "node:crypto";
+import type { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import type { Cancel } from "../lib/cancel.ts";
+import type { Sdk } from "./s3-client.ts";
+import { mayBeUnknownHeader } from "./s3-failure.ts";
+
+/** What not every server understands. Each is tried, and left out from then on where the server refuses it. */
+export interface Features {
+  /** `If-None-Match: *`: the server refuses a put of a taken key. */
+  readonly createOnly: boolean;
+  /** `x-amz-checksum-sha256`: the server keeps the checksum beside the blob. */
+  readonly checksum: boolean;
+}
+
+export const ALL_FEATURES: Features = { createOnly: true, checksum: true };
+
+export interface Blob {
+  readonly bucket: string;
+  /** With the prefix. */
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  /** Lower-case hex. */
+  readonly sha256: string;
+}
+
+/**
+ * One put, with as many of `features` as the server accepts; answers those that it accepted. A refusal of a header is a
+ * clear answer, so the put may be sent again without it. `mayCreate` is asked before a put that the server would not
+ * refuse for a taken key, and throws when it is taken.
+ */
+export async function putOnce(
+  sdk: Sdk,
+  client: S3Client,
+  blob: Blob,
+  features: Features,
+  mayCreate: () => Promise<void>,
+  { signal }: Cancel,
+): Promise<Features> {
+  let first: unknown;
+  for (const subset of subsetsOf(features)) {
+    if (!subset.createOnly) await mayCreate();
+    try {
+      await client.send(putCommand(sdk, blob, subset), { abortSignal: signal });
+      return subset;
+    } catch (error) {
+      if (!mayBeUnknownHeader(error)) throw error;
+      first ??= error;
+    }
+  }
+  throw first;
+}
+
+/** SHA-256 as lower-case hex, off the main thread. */
+export async function sha256Of(bytes: Uint8Array): Promise<string> {
+  return Buffer.from(await webcrypto.subtle.digest("SHA-256", bytes)).toString("hex");
+}
+
+function putCommand({ PutObjectCommand }: Sdk, blob: Blob, features: Features): PutObjectCommand {
+  const command = new PutObjectCommand({
+    Bucket: blob.bucket,
+    Key: blob.path,
+    Body: blob.bytes,
+    ContentLength: blob.bytes.length,
+    ContentType: "application/octet-stream",
+    ...(features.createOnly ? { IfNoneMatch: "*" } : {}),
+    ...(features.checksum ? { ChecksumSHA256: Buffer.from(blob.sha256, "hex").toString("base64") } : {}),
+  });
+  announce(command, blob.sha256);
+  return command;
+}
+
+/**
+ * Signs the hash that we know, which the server then holds the body against. Without this the SDK's signer would
+ * hash the body once more, on the main thread.
+ */
+function announce(command: PutObjectCommand, sha256: string): void {
+  command.middlewareStack.add(
+    (next) => (args) => {
+      const { request } = args;
+      if (hasHeaders(request)) request.headers["x-amz-content-sha256"] = sha256;
+      return next(args);
+    },
+    { step: "build", name: "announceSha256" },
+  );
+}
+
+function hasHeaders(request: unknown): request is { headers: Record<string, string> } {
+  return typeof request === "object" && request !== null && "headers" in request;
+}
+
+/** From everything in `features` to nothing, no subset twice. */
+function subsetsOf({ createOnly, checksum }: Features): readonly Features[] {
+  const all: readonly Features[] = [
+    { createOnly, checksum },
+    { createOnly, checksum: false },
+    { createOnly: false, checksum },
+    { createOnly: false, checksum: false },
+  ];
+  return all.filter(
+    (one, at) =>
+      all.findIndex((other) => other.createOnly === one.createOnly && other.checksum === one.checksum) === at,
+  );
+}
