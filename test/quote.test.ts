@@ -46,10 +46,14 @@ test("a NUL is refused: no argument can hold one", () => {
 });
 
 test("the line for the login shell works without any PATH, in /, and says the command's process id", () => {
-  const printed = execFileSync("/bin/sh", ["-c", `${shellLine(["sh", "-c", "echo $$ $PWD $PATH"])} 2>&1`], {
-    env: {},
-    encoding: "utf8",
-  });
+  const printed = execFileSync(
+    "/bin/sh",
+    ["-c", `{ ${shellLine(["sh", "-c", "echo $$ $PWD $PATH"])}; } 2>&1`],
+    {
+      env: {},
+      encoding: "utf8",
+    },
+  );
   const rest = /^drops-command-pid (\d+)\n(\d+) \/ (\S+)\n$/.exec(printed);
   assert.ok(rest !== null, printed);
   assert.equal(rest[1], rest[2]);

@@ -20,9 +20,9 @@ interface Inside {
 const WINDOW = 8 * 1024 * 1024;
 const GRANTED_AT_OPENING = 2 * 1024 * 1024;
 /** The host hears of free space in steps of this size. */
-const STEP = 512 * 1024;
-/** Largest piece handed on at once. */
-const PIECE = 1024 * 1024;
+const STEP = 2 * 1024 * 1024;
+/** Packets (of 32 KiB) that the stream holds for its reader. */
+const AHEAD = 8;
 
 /** The window of one channel: it grows by what was taken, so that what is under way never passes `WINDOW`. */
 class Window {
@@ -53,13 +53,13 @@ class Window {
 export class ChannelOutput extends Readable {
   readonly #window: Window;
   #waiting: Buffer[] = [];
-  #length = 0;
   #wanted = false;
   #ended = false;
 
   /** Takes over `channel`: neither its data nor its stderr may be read by anyone else. */
   constructor(channel: ClientChannel, onStderr: (bytes: Buffer) => void) {
-    super({ highWaterMark: 1 }); // what was read ahead waits here, counted by the window
+    // object mode: packets are handed on as they are instead of being copied together; the window counts what waits here
+    super({ objectMode: true, highWaterMark: AHEAD });
     this.#window = new Window(channel);
     const push = channel.push.bind(channel);
     channel.push = (bytes: Buffer | null) => {
@@ -86,9 +86,8 @@ export class ChannelOutput extends Readable {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#window.taken(this.#length);
+    for (const bytes of this.#waiting) this.#window.taken(bytes.length);
     this.#waiting = [];
-    this.#length = 0;
     done(error);
   }
 
@@ -98,7 +97,6 @@ export class ChannelOutput extends Readable {
       return true;
     }
     this.#waiting.push(bytes);
-    this.#length += bytes.length;
     if (this.#wanted) this.#hand();
     return true;
   }
@@ -110,33 +108,16 @@ export class ChannelOutput extends Readable {
   }
 
   #hand(): void {
-    const piece = this.#next();
-    if (piece !== undefined) {
-      this.#wanted = false;
-      this.#window.taken(piece.length);
-      this.push(piece);
-    } else if (this.#ended) {
-      this.push(null);
+    let bytes = this.#waiting.shift();
+    while (bytes !== undefined) {
+      this.#window.taken(bytes.length);
+      if (!this.push(bytes)) {
+        this.#wanted = false;
+        return;
+      }
+      bytes = this.#waiting.shift();
     }
-  }
-
-  #next(): Buffer | undefined {
-    if (this.#length <= PIECE) {
-      const [only] = this.#waiting;
-      const all = this.#waiting.length > 1 ? Buffer.concat(this.#waiting, this.#length) : only;
-      this.#waiting = [];
-      this.#length = 0;
-      return all;
-    }
-    let count = 0;
-    let length = 0;
-    for (const bytes of this.#waiting) {
-      if (count > 0 && length + bytes.length > PIECE) break;
-      count += 1;
-      length += bytes.length;
-    }
-    this.#length -= length;
-    return Buffer.concat(this.#waiting.splice(0, count), length);
+    if (this.#ended) this.push(null);
   }
 }
 
@@ -145,7 +126,7 @@ export class ChannelInput extends Writable {
   readonly #channel: ClientChannel;
 
   constructor(channel: ClientChannel) {
-    super({ highWaterMark: PIECE });
+    super({ highWaterMark: 256 * 1024 });
     this.#channel = channel;
     channel.on("error", () => {}); // told by its close
     this.on("error", () => {}); // it left without reading all: its exit status tells why

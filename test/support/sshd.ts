@@ -38,7 +38,11 @@ export interface Sshd extends AsyncDisposable {
 
 /** A throwaway OpenSSH server on loopback, as whoever runs the tests. */
 export async function startSshd(
-  options: { readonly plainUser?: boolean; readonly moreHostKeys?: readonly ("ecdsa" | "rsa")[] } = {},
+  options: {
+    readonly plainUser?: boolean;
+    readonly moreHostKeys?: readonly ("ecdsa" | "rsa")[];
+    readonly config?: readonly string[];
+  } = {},
 ): Promise<Sshd> {
   const directory = await mkdtemp(join(tmpdir(), "drops-sshd-"));
   const inside = (name: string) => join(directory, name);
@@ -51,7 +55,7 @@ export async function startSshd(
   await writeFile(inside("authorized_keys"), publicKey, { mode: 0o644 });
   await run("chmod", ["755", directory]); // the plain user's login reads authorized_keys as that user
   const port = await freePort();
-  await writeFile(inside("sshd_config"), configOf(directory, port, hostKeyFiles));
+  await writeFile(inside("sshd_config"), configOf(directory, port, hostKeyFiles, options.config ?? []));
   if (process.getuid?.() === 0) await mkdir("/run/sshd", { recursive: true }); // for its privilege separation
   const server = spawn("setpriv", ["--pdeathsig", "TERM", SSHD, "-D", "-e", "-f", inside("sshd_config")], {
     stdio: ["ignore", "ignore", "pipe"],
@@ -103,8 +107,14 @@ export async function startSshd(
   };
 }
 
-function configOf(directory: string, port: number, hostKeyFiles: readonly string[]): string {
+function configOf(
+  directory: string,
+  port: number,
+  hostKeyFiles: readonly string[],
+  more: readonly string[],
+): string {
   return [
+    ...more, // the first of two settings counts
     "ListenAddress 127.0.0.1",
     `Port ${port}`,
     ...hostKeyFiles.map((file) => `HostKey ${file}`),
