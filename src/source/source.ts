@@ -27,7 +27,8 @@ export interface FrozenSource extends AsyncDisposable {
   readonly facts: Facts;
   /**
    * Hand every entry to `into`, in ascending order of path bytes. Throws source/failed (or a host failure) when the
-   * source as a whole cannot be trusted; a vanished, unreadable or changing file is a note.
+   * source as a whole cannot be trusted; a vanished or changing file is a note. When a file is there but cannot be read, the
+   * rest is handed over first, so that it need not be read again.
    */
   ship(into: SourceSink, how: Cancel): Promise<void>;
 }
