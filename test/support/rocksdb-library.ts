@@ -32,12 +32,12 @@ export function familyNames(families: number): readonly string[] {
 /** Open read-write, with memtables and levels so small that flush and compaction never rest. */
 export async function openRocksdb(
   directory: string,
-  how: { families: number; create?: boolean; walCompression?: boolean },
+  how: { families: number; create?: boolean; walCompression?: boolean; memtableBytes?: number },
 ): Promise<Rocksdb> {
   const { RocksLevel } = createRequire(import.meta.url)("@nxtedition/rocksdb") as { RocksLevel: Constructor };
   const family = (at: number) => ({
     compaction: "level",
-    memtableMemoryBudget: 256 * 1024 * (1 + (at % 3)),
+    memtableMemoryBudget: 4 * (how.memtableBytes ?? 64 * 1024 * (1 + (at % 3))),
     compression: at % 2 === 0,
     optimize: at % 5 === 0 ? "point-lookup" : "",
     cacheSize: 0,

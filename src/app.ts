@@ -1,0 +1,148 @@
+/**
+ * The composition root: from a policy, or from a store's address and an identity alone, to store, host, keys and clock.
+ * With app-reader.ts the only place beside main.ts that knows every adapter.
+ */
+import { readFile } from "node:fs/promises";
+import { availableParallelism, homedir, totalmem } from "node:os";
+import { policyReader } from "./app-reader.ts";
+import { openStore } from "./app-store.ts";
+import { backupReport } from "./app-report.ts";
+import { type BackupParts, backup } from "./backup/backup.ts";
+import { init } from "./backup/init.ts";
+import type { App, AppContext, BackupOptions, PolicyAccess } from "./cli/app.ts";
+import type { BackupReport, InitReport, KeygenReport } from "./cli/outputs.ts";
+import type { Host } from "./host/host.ts";
+import type { Cancel } from "./lib/cancel.ts";
+import { DropsError } from "./lib/errors.ts";
+import { byteCount, milliseconds } from "./lib/units.ts";
+import { PackPool } from "./pack/pool.ts";
+import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
+import { type LoadedPolicy, loadPolicy } from "./policy/load.ts";
+import type { Policy } from "./policy/schema.ts";
+import { checkRecipients, readIdentityFile, recipientsOf } from "./seal/recipients.ts";
+import { loadSigner, type Signer } from "./seal/sshsig.ts";
+
+export { openReader } from "./app-reader.ts";
+
+/** A machine with less memory than this seals with one thread. Bytes. */
+const SMALL_MACHINE = 3 * 1024 * 1024 * 1024;
+
+export async function openApp(access: PolicyAccess, context: AppContext): Promise<App> {
+  const file = await findPolicy(access.policy, { fromEnv: context.env["DROPS_POLICY"], dirs: POLICY_DIRS });
+  const loaded = await loadPolicy(file);
+  const reader = policyReader(loaded, { identities: [], trustedSigners: [], trustUnsigned: false }, context);
+  return Object.assign(reader, {
+    init: (how: Cancel) => runInit(loaded.policy, context, how),
+    backup: (how: BackupOptions & Cancel) => runBackup(loaded, context, how),
+  });
+}
+
+export async function makeKeys(
+  options: { readonly to: string } & Cancel,
+  context: AppContext,
+): Promise<KeygenReport> {
+  const { makeKeys } = await import("./seal/keygen.ts");
+  return makeKeys(options.to, { now: context.now() });
+}
+
+async function runInit(policy: Policy, context: AppContext, how: Cancel): Promise<InitReport> {
+  const signer = await loadSigner(policy.keys.signing_key_file);
+  await recoveryRecipients(policy); // a policy that could not back up makes no repository
+  await readIdentityFile(policy.keys.metadata_identity_file);
+  await using store = await openStore(policy.store, context, { create: true });
+  const { repository, recovery } = await init(store, signer, context.now(), how);
+  return {
+    store: store.label,
+    repositoryId: repository.id,
+    policy: policy.name,
+    created: repository.created,
+    recoveryObjects: recovery,
+  };
+}
+
+async function runBackup(
+  loaded: LoadedPolicy,
+  context: AppContext,
+  options: BackupOptions & Cancel,
+): Promise<BackupReport> {
+  const { policy } = loaded;
+  const how = { signal: options.signal };
+  await using store = await openStore(policy.store, context);
+  await using pool = new PackPool(sealingThreads());
+  const signer = await loadSigner(policy.keys.signing_key_file);
+  const metadata = await readIdentityFile(policy.keys.metadata_identity_file);
+  const { say } = context.reporter;
+  const progress = context.reporter.progress("backup");
+  let read = 0;
+  const parts: BackupParts = {
+    policy,
+    policyText: loaded.text,
+    store,
+    openHost: () => openHost(policy, context, how),
+    pool,
+    recoveryRecipients: await recoveryRecipients(policy),
+    metadata: { identities: metadata.identities, recipients: await recipientsOf(metadata.identities) },
+    signer,
+    trust: { signers: trustedBy(policy, signer), allowUnsigned: false },
+    tool: `drops ${context.version}`,
+    now: context.now,
+    random: Math.random,
+    say: (line) => say.call(context.reporter, line),
+    onRead: (source, bytes) => {
+      read += bytes;
+      progress.update(read, undefined, source);
+    },
+    checkpoint: {
+      afterBytes: byteCount(policy.checkpoint.after_bytes),
+      afterMs: milliseconds(policy.checkpoint.after),
+    },
+  };
+  try {
+    const rereadShare = options.reread ? 1 : policy.reread_percent / 100;
+    const run = await backup(parts, { only: options.sources, rereadShare }, how);
+    return backupReport(policy, store.label, run, []);
+  } finally {
+    progress.done();
+  }
+}
+
+async function openHost(policy: Policy, context: AppContext, how: Cancel): Promise<Host> {
+  if (policy.host === "local") {
+    const { openLocalHost } = await import("./host/local.ts");
+    return openLocalHost();
+  }
+  const { openSshHost } = await import("./host/ssh.ts");
+  const home = context.env["HOME"] ?? homedir();
+  return openSshHost(policy.host.ssh, { ...how, home, agentSocket: context.env["SSH_AUTH_SOCK"] });
+}
+
+async function recoveryRecipients(policy: Policy): Promise<readonly string[]> {
+  const { recovery_recipients: inline, recovery_recipients_file: file } = policy.keys;
+  const recipients = inline ?? (file === undefined ? [] : await readRecipients(file));
+  checkRecipients(recipients, file ?? `policy ${policy.name}`);
+  return recipients;
+}
+
+async function readRecipients(file: string): Promise<string[]> {
+  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+    throw new DropsError("key/missing", `cannot read the recovery recipients in ${file}`, {
+      hint: "drops keygen --to DIR makes them",
+      cause,
+    });
+  });
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("#"));
+}
+
+/** The key that signs here is believed here. */
+function trustedBy(policy: Policy, signer: Signer): string[] {
+  return [...new Set([signer.publicKey, ...policy.keys.trusted_signers])];
+}
+
+/** Every thread holds about 70 MiB while it seals. */
+function sealingThreads(): number {
+  if (totalmem() < SMALL_MACHINE) return 1;
+  return Math.min(2, availableParallelism());
+}
