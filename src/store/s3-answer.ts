@@ -1,17 +1,27 @@
 import { Readable } from "node:stream";
 import type { GetObjectCommandOutput, ListObjectsV2CommandOutput } from "@aws-sdk/client-s3";
 import { DropsError } from "../lib/errors.ts";
+import { NOT_S3 } from "./s3-failure.ts";
+
+/**
+ * Throws unless `mark`, which every S3 server gives with such an answer, is there. A login page of a network, or a proxy
+ * that says 200, would else be read as an empty listing, or as a blob that was stored.
+ */
+export function checkIsS3(mark: unknown): void {
+  if (mark === undefined) throw new Error(NOT_S3);
+}
 
 /** The body, read into one buffer that is never larger than `maxSize`. */
 export async function readWhole(
-  { Body, ContentLength }: GetObjectCommandOutput,
+  { Body, ContentLength, ETag }: GetObjectCommandOutput,
   maxSize: number,
   refusal: (size: number) => DropsError,
 ): Promise<Uint8Array> {
-  if (!(Body instanceof Readable)) throw new Error("the answer has no body");
+  if (!(Body instanceof Readable)) throw new Error(NOT_S3);
   const size = ContentLength ?? 0;
-  if (ContentLength === undefined || size > maxSize) Body.destroy();
-  if (ContentLength === undefined) throw new Error("the answer does not say how long it is");
+  if (ETag === undefined || ContentLength === undefined || size > maxSize) Body.destroy();
+  checkIsS3(ETag);
+  if (ContentLength === undefined) throw new Error(NOT_S3);
   if (size > maxSize) throw refusal(size);
   const bytes = Buffer.allocUnsafeSlow(size);
   let filled = 0;

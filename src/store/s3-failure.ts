@@ -14,6 +14,9 @@ interface Meaning {
   readonly hint: string;
 }
 
+/** Also thrown, as a plain Error, by those who look into an answer. */
+export const NOT_S3 = "the answer is not that of an S3 server";
+
 const CHECK_KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY with the provider";
 const TRY_AGAIN = "look at the network and the provider's status page, then run the command again";
 const refused = (why: string, hint: string): Meaning => ({ code: "store/refused", why, hint });
@@ -117,7 +120,7 @@ function byStatus(status: number | undefined): Meaning | undefined {
       `the server answered ${status}`,
       "compare the policy's store with the server's documentation",
     );
-  return unavailable("the answer is not that of an S3 server");
+  return unavailable(NOT_S3);
 }
 
 function byNetwork(error: unknown): Meaning {

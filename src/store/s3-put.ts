@@ -1,6 +1,7 @@
 import { webcrypto } from "node:crypto";
 import type { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { Cancel } from "../lib/cancel.ts";
+import { checkIsS3 } from "./s3-answer.ts";
 import type { Sdk } from "./s3-client.ts";
 import { mayBeUnknownHeader } from "./s3-failure.ts";
 
@@ -40,7 +41,8 @@ export async function putOnce(
   for (const subset of subsetsOf(features)) {
     if (!subset.createOnly) await mayCreate();
     try {
-      await client.send(putCommand(sdk, blob, subset), { abortSignal: signal });
+      const { ETag } = await client.send(putCommand(sdk, blob, subset), { abortSignal: signal });
+      checkIsS3(ETag);
       return subset;
     } catch (error) {
       if (!mayBeUnknownHeader(error)) throw error;

@@ -7,7 +7,7 @@ import { assertSafeKey, taken, tooLarge } from "./check-bytes.ts";
 import type { S3Credentials } from "./credentials.ts";
 import { isSafeKey } from "./keys.ts";
 import { PATIENCE, type Patience, retrying } from "./retrying.ts";
-import { busy, dateOf, decoded, nextPage, outOfOrder, readWhole } from "./s3-answer.ts";
+import { busy, checkIsS3, dateOf, decoded, nextPage, outOfOrder, readWhole } from "./s3-answer.ts";
 import { makeS3Client, type S3Timeouts, type Sdk, TIMEOUTS } from "./s3-client.ts";
 import { type Asked, s3Failure, statusOf, wasNotDone } from "./s3-failure.ts";
 import { ALL_FEATURES, type Blob, type Features, putOnce, sha256Of } from "./s3-put.ts";
@@ -101,7 +101,7 @@ class S3Store implements BlobStore {
           },
           { step: "deserialize", name: "readDate", priority: "low" },
         );
-        await this.#client.send(command, { abortSignal: how.signal });
+        checkIsS3((await this.#client.send(command, { abortSignal: how.signal })).Name);
         const time = new Date(date ?? Number.NaN);
         if (!Number.isNaN(time.getTime())) return time;
         throw new DropsError("store/unavailable", `${this.label} does not say what time it is`, {
@@ -177,11 +177,14 @@ class S3Store implements BlobStore {
 
   #listPage(prefix: string, more: ListMore, how: Cancel): Promise<ListObjectsV2CommandOutput> {
     const work = (): Promise<ListObjectsV2CommandOutput> =>
-      this.#ask("listing", undefined, how, () => {
+      this.#ask("listing", undefined, how, async () => {
         // Other programs' keys may hold what XML cannot.
         const where = { Bucket: this.#bucket, Prefix: this.#prefix + prefix, EncodingType: "url" } as const;
         const command = new this.#sdk.ListObjectsV2Command({ ...where, ...more });
-        return this.#client.send(command, { abortSignal: how.signal });
+        const page = await this.#client.send(command, { abortSignal: how.signal });
+        checkIsS3(page.Name);
+        checkIsS3(page.IsTruncated);
+        return page;
       });
     return retrying(work, this.#patience, how);
   }
