@@ -43,7 +43,7 @@ const MAX_OCTAL_11 = 0o77777777777;
  */
 export function tarHeader(entry: TarHead, segments?: readonly DataSegment[]): Buffer {
   const sparse = entry.type === "file" ? segments : undefined;
-  const map = sparse === undefined ? NOTHING : formatSparseMap(sparse);
+  const map = sparse === undefined ? NOTHING : formatSparseMap(sparse, entry.size);
   const stored = map.length + (sparse === undefined ? contentSize(entry) : dataSize(sparse));
   const header = block(
     entry,

@@ -35,9 +35,13 @@ export async function readSparseMap(
   return { segments, mapSize };
 }
 
-/** The map as it stands before the data, padded to a whole block. */
-export function formatSparseMap(segments: readonly DataSegment[]): Buffer {
-  const lines = [segments.length, ...segments.flatMap(({ offset, size }) => [offset, size])];
+/** The map as it stands before the data of a file of `size` bytes, padded to a whole block. */
+export function formatSparseMap(segments: readonly DataSegment[], size: number): Buffer {
+  const last = segments.at(-1);
+  const reachesEnd = last !== undefined && last.offset + last.size === size;
+  // GNU tar makes a file as long as its map reaches: a hole at the end needs an empty segment after it
+  const all = reachesEnd ? segments : [...segments, { offset: size, size: 0 }];
+  const lines = [all.length, ...all.flatMap((segment) => [segment.offset, segment.size])];
   const text = Buffer.from(`${lines.join("\n")}\n`);
   return Buffer.concat([text], Math.ceil(text.length / BLOCK) * BLOCK);
 }
