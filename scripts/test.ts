@@ -9,9 +9,13 @@ const given = process.argv.slice(2);
 const files = given.length > 0 ? given : globSync("test/**/*.test.ts", { cwd: root }).sort();
 
 await using s3 = await startS3();
-const child = spawn(process.execPath, ["--test", "--test-concurrency=2", ...files.map((file) => relative("", file))], {
-  cwd: root,
-  stdio: ["ignore", "inherit", "inherit"],
-  env: { ...process.env, DROPS_TEST_S3: s3.asEnvironment() },
-});
+const child = spawn(
+  process.execPath,
+  ["--test", "--test-concurrency=2", ...files.map((file) => relative("", file))],
+  {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, DROPS_TEST_S3: s3.asEnvironment() },
+  },
+);
 process.exitCode = await new Promise<number>((resolve) => child.on("close", (code) => resolve(code ?? 1)));

@@ -5,8 +5,8 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism, homedir, totalmem } from "node:os";
 import { policyReader } from "./app-reader.ts";
-import { openStore } from "./app-store.ts";
 import { backupReport } from "./app-report.ts";
+import { openStore } from "./app-store.ts";
 import { type BackupParts, backup } from "./backup/backup.ts";
 import { init } from "./backup/init.ts";
 import type { App, AppContext, BackupOptions, PolicyAccess } from "./cli/app.ts";
@@ -42,7 +42,14 @@ export async function makeKeys(
   context: AppContext,
 ): Promise<KeygenReport> {
   const { makeKeys } = await import("./seal/keygen.ts");
-  return makeKeys(options.to, { now: context.now() });
+  const made = await makeKeys(options.to, { now: context.now() });
+  const file = (wanted: (typeof made.files)[number]["role"]) =>
+    made.files.find(({ role }) => role === wanted)?.path ?? "";
+  const { identities } = await readIdentityFile(file("metadata-identity"));
+  const [recoveryRecipient = ""] = await readRecipients(file("recovery-recipients"));
+  const [metadataRecipient = ""] = await recipientsOf(identities);
+  const { publicKey } = await loadSigner(file("signing-key"));
+  return { ...made, files: [...made.files], recoveryRecipient, metadataRecipient, signer: publicKey };
 }
 
 async function runInit(policy: Policy, context: AppContext, how: Cancel): Promise<InitReport> {
