@@ -169,6 +169,35 @@ describe("over SSH", () => {
     }
   });
 
+  test("a name with several addresses is tried at each", async () => {
+    await using host = await open({ address: "localhost", host_key: sshd.hostKey });
+    assert.equal(host.label, `${sshd.policy.user}@localhost`);
+  });
+
+  test("more commands at once than the host has sessions for is said, and the others go on", async () => {
+    await using own = await startSshd({ config: ["MaxSessions 2"] });
+    await using host = await openSshHost(own.policy, { signal, home: own.directory });
+    await using first = await host.start(["cat"], { signal });
+    await using second = await host.start(["cat"], { signal });
+    await assert.rejects(host.start(["cat"], { signal }), (error) => {
+      assert.ok(isFailure(error, "host/command-failed"), String(error));
+      assert.match(error.hint ?? "", /MaxSessions/);
+      return true;
+    });
+    first.stdin.end();
+    second.stdin.end();
+    await Promise.all([expectSuccess(first, "first"), expectSuccess(second, "second")]);
+    await host.run(["true"], { signal });
+  });
+
+  test("a login shell that prints text of its own is refused: it would be mixed into what is backed up", async () => {
+    await using chatty = await startSshd({
+      config: ['ForceCommand echo welcome; eval "$SSH_ORIGINAL_COMMAND"'],
+    });
+    const opening = openSshHost(chatty.policy, { signal, home: chatty.directory });
+    await assert.rejects(opening, /prints text of its own/);
+  });
+
   test("a machine that does not answer is unreachable", async () => {
     await fails(
       { port: await freePort() },

@@ -27,11 +27,17 @@ export interface RunningCommand extends AsyncDisposable {
   readonly stdin: Writable;
   /** Pulled: nothing is read from the host while nobody reads here. Its end does not mean success: see `ended`. */
   readonly stdout: Readable;
-  /** Resolves when the command has ended, whatever its status; rejects only when the host was lost. */
+  /**
+   * Resolves when the command has ended, whatever its status (a missing program: 127); rejects when the host was lost
+   * (host/unreachable) or the signal was aborted (its reason), and only then.
+   */
   readonly ended: Promise<CommandExit>;
 }
 
-/** The machine whose services are backed up: this one, or one over SSH. Same promises for both (test/contracts/host). */
+/**
+ * The machine whose services are backed up: this one, or one over SSH. Same promises for both (test/contracts/host).
+ * Commands start in `/`, without a terminal; no shell sees their arguments.
+ */
 export interface Host extends AsyncDisposable {
   /** For sentences: `this machine` or `root@example.org`. */
   readonly label: string;

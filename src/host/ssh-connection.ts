@@ -74,14 +74,17 @@ export async function connect(
     },
   });
   const { connection: client } = session;
-  const stop = () => client?.destroy();
+  const stop = () => {
+    client?.destroy();
+    socket.destroy(); // not the client's yet when it refused the key
+  };
   how.signal.addEventListener("abort", stop, { once: true });
   client?.on("error", () => {}); // each command is told by its channel; without this line Node would stop the program
   if (client !== null) quicken(client);
   try {
     await connecting;
   } catch (error) {
-    client?.destroy();
+    stop();
     how.signal.throwIfAborted();
     throw untrusted ?? failureOf(error, ssh);
   } finally {
@@ -92,6 +95,7 @@ export async function connect(
 }
 
 function watch(client: Client): SshConnection {
+  client.setMaxListeners(0); // one for each command that is being started
   let alive = true;
   const closed = new Promise<void>((resolve) => {
     client.once("close", () => {
@@ -134,6 +138,7 @@ function openSocket(ssh: SshPolicy, mayLend: () => boolean): Socket {
       },
     },
   });
+  socket.on("error", () => {}); // the client tells, once it has the socket
   return socket;
 }
 

@@ -24,12 +24,19 @@ const RETRIES = { retries: 3, minTimeout: 500, factor: 2, randomize: true } as c
 export async function openSshHost(ssh: SshPolicy, how: OpenHow): Promise<Host> {
   const link = new Link(ssh, how);
   try {
-    const uid = await runToEnd(link.start(["id", "-u"], how.signal), ["id", "-u"], how, link.label);
-    return new SshHost(link, { name: ssh.user, uid: Number(uid.stdout.toString("utf8").trim()) });
+    const told = await runToEnd(link.start(["id", "-u"], how.signal), ["id", "-u"], how, link.label);
+    return new SshHost(link, { name: ssh.user, uid: uidOf(told.stdout.toString("utf8"), link.label) });
   } catch (error) {
     await link.close();
     throw error;
   }
+}
+
+function uidOf(text: string, label: string): number {
+  if (/^\d+\n$/.test(text)) return Number(text);
+  throw new DropsError("host/command-failed", `the login shell of ${label} prints text of its own`, {
+    hint: "let its start-up files print nothing when there is no terminal, as scp and rsync need it too",
+  });
 }
 
 class SshHost implements Host {
