@@ -1,0 +1,135 @@
+import { createPublicKey, generateKeyPairSync, randomInt } from "node:crypto";
+import { link, mkdir, mkdtemp, open, rm } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from "age-encryption";
+import { DropsError } from "../lib/errors.ts";
+import { formatPrivateKey, publicKeyLine } from "./ssh-key.ts";
+
+export interface KeyFiles {
+  /** Absolute. */
+  readonly directory: string;
+  readonly files: readonly KeyFile[];
+}
+
+export interface KeyFile {
+  readonly role: "recovery-identity" | "recovery-recipients" | "metadata-identity" | "signing-key" | "signer";
+  /** Absolute. */
+  readonly path: string;
+  readonly secret: boolean;
+}
+
+interface NewFile extends KeyFile {
+  readonly text: string;
+}
+
+/**
+ * Make every key of a policy: the recovery identity (recovery.txt, which belongs off the host) with its public half
+ * (recovery-recipients.txt), the host's metadata identity (metadata.txt) and its signing key (signing, signing.pub).
+ * All files appear or none does, and none is overwritten.
+ *
+ * @throws DropsError safety/refused when one of the files exists already
+ */
+export async function makeKeys(
+  directory: string,
+  how: { readonly now: Date; readonly postQuantum?: boolean },
+): Promise<KeyFiles> {
+  const target = resolve(directory);
+  const files = await newKeys(target, how);
+  await mkdir(target, { recursive: true, mode: 0o700 });
+  await writeAllOrNone(target, files);
+  return { directory: target, files: files.map(({ role, path, secret }) => ({ role, path, secret })) };
+}
+
+/** A new Ed25519 key: its file as ssh-keygen would write it, without a passphrase, and its public key line. */
+export function newSigningKey(comment: string): { readonly privateKey: string; readonly publicKey: string } {
+  const { privateKey } = generateKeyPairSync("ed25519");
+  const raw = createPublicKey(privateKey).export({ format: "der", type: "spki" }).subarray(-32);
+  return {
+    privateKey: formatPrivateKey(privateKey, comment, randomInt(2 ** 32)),
+    publicKey: `${publicKeyLine(raw)} ${comment}`,
+  };
+}
+
+async function newKeys(
+  directory: string,
+  how: { readonly now: Date; readonly postQuantum?: boolean },
+): Promise<readonly NewFile[]> {
+  const day = how.now.toISOString().slice(0, 10);
+  const generate = how.postQuantum === true ? generateHybridIdentity : generateX25519Identity;
+  const recovery = await generate();
+  const metadata = await generate();
+  const recipient = await identityToRecipient(recovery);
+  const signing = newSigningKey(`drops-${day}`);
+  const signer = signing.publicKey;
+  const created = `# created: ${how.now.toISOString()}`;
+  const file = (role: KeyFile["role"], name: string, secret: boolean, lines: readonly string[]): NewFile => {
+    return { role, path: join(directory, name), secret, text: `${lines.join("\n")}\n` };
+  };
+  return [
+    file("recovery-identity", "recovery.txt", true, [
+      "# drops recovery identity: it opens every backup sealed to it. Keep two copies off the host.",
+      created,
+      `# public key: ${recipient}`,
+      `# trusted signer: ${signer}`,
+      recovery,
+    ]),
+    file("recovery-recipients", "recovery-recipients.txt", false, [recipient]),
+    file("metadata-identity", "metadata.txt", true, [
+      "# drops metadata identity: it opens file names, sizes and hashes, no contents. It stays on the host.",
+      created,
+      `# public key: ${await identityToRecipient(metadata)}`,
+      metadata,
+    ]),
+    file("signing-key", "signing", true, [signing.privateKey.trimEnd()]),
+    file("signer", "signing.pub", false, [signer]),
+  ];
+}
+
+/** Complete files in a place of their own first; each is then linked to its name, which cannot overwrite. */
+async function writeAllOrNone(directory: string, files: readonly NewFile[]): Promise<void> {
+  const placed: string[] = [];
+  const drafts = await mkdtemp(join(directory, ".keygen-"));
+  const draftOf = (file: NewFile): string => join(drafts, basename(file.path));
+  try {
+    for (const file of files) await writeNew(draftOf(file), file);
+    for (const file of files) {
+      await link(draftOf(file), file.path);
+      placed.push(file.path);
+    }
+    await flush(directory);
+  } catch (error) {
+    for (const path of placed) await rm(path, { force: true });
+    throw asRefusal(error);
+  } finally {
+    await rm(drafts, { recursive: true, force: true });
+  }
+}
+
+async function writeNew(path: string, file: NewFile): Promise<void> {
+  const handle = await open(path, "wx", file.secret ? 0o600 : 0o644);
+  try {
+    await handle.writeFile(file.text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Keys that a power cut takes back are lost keys. */
+async function flush(directory: string): Promise<void> {
+  const handle = await open(directory);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function asRefusal(error: unknown): unknown {
+  if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) return error;
+  const path = "dest" in error ? error.dest : "a key file";
+  return new DropsError("safety/refused", `${path} exists already: keys are never overwritten`, {
+    hint: "give an empty directory: a lost key makes every backup sealed to it unreadable",
+    cause: error,
+  });
+}
