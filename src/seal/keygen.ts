@@ -8,7 +8,11 @@ import { formatPrivateKey, publicKeyLine } from "./ssh-key.ts";
 export interface KeyFiles {
   /** Absolute. */
   readonly directory: string;
-  readonly files: readonly KeyFile[];
+  readonly files: KeyFile[];
+  readonly recoveryRecipient: string;
+  readonly metadataRecipient: string;
+  /** OpenSSH public key line. */
+  readonly signer: string;
 }
 
 export interface KeyFile {
@@ -34,10 +38,11 @@ export async function makeKeys(
   how: { readonly now: Date; readonly postQuantum?: boolean },
 ): Promise<KeyFiles> {
   const target = resolve(directory);
-  const files = await newKeys(target, how);
+  const { files, ...publicHalves } = await newKeys(target, how);
   await mkdir(target, { recursive: true, mode: 0o700 });
   await writeAllOrNone(target, files);
-  return { directory: target, files: files.map(({ role, path, secret }) => ({ role, path, secret })) };
+  const shown = files.map(({ role, path, secret }) => ({ role, path, secret }));
+  return { directory: target, files: shown, ...publicHalves };
 }
 
 /** A new Ed25519 key: its file as ssh-keygen would write it, without a passphrase, and its public key line. */
@@ -53,36 +58,37 @@ export function newSigningKey(comment: string): { readonly privateKey: string; r
 async function newKeys(
   directory: string,
   how: { readonly now: Date; readonly postQuantum?: boolean },
-): Promise<readonly NewFile[]> {
+): Promise<Omit<KeyFiles, "files" | "directory"> & { readonly files: readonly NewFile[] }> {
   const day = how.now.toISOString().slice(0, 10);
   const generate = how.postQuantum === true ? generateHybridIdentity : generateX25519Identity;
   const recovery = await generate();
   const metadata = await generate();
-  const recipient = await identityToRecipient(recovery);
-  const signing = newSigningKey(`drops-${day}`);
-  const signer = signing.publicKey;
+  const recoveryRecipient = await identityToRecipient(recovery);
+  const metadataRecipient = await identityToRecipient(metadata);
+  const { privateKey, publicKey: signer } = newSigningKey(`drops-${day}`);
   const created = `# created: ${how.now.toISOString()}`;
   const file = (role: KeyFile["role"], name: string, secret: boolean, lines: readonly string[]): NewFile => {
     return { role, path: join(directory, name), secret, text: `${lines.join("\n")}\n` };
   };
-  return [
+  const files = [
     file("recovery-identity", "recovery.txt", true, [
       "# drops recovery identity: it opens every backup sealed to it. Keep two copies off the host.",
       created,
-      `# public key: ${recipient}`,
+      `# public key: ${recoveryRecipient}`,
       `# trusted signer: ${signer}`,
       recovery,
     ]),
-    file("recovery-recipients", "recovery-recipients.txt", false, [recipient]),
+    file("recovery-recipients", "recovery-recipients.txt", false, [recoveryRecipient]),
     file("metadata-identity", "metadata.txt", true, [
       "# drops metadata identity: it opens file names, sizes and hashes, no contents. It stays on the host.",
       created,
-      `# public key: ${await identityToRecipient(metadata)}`,
+      `# public key: ${metadataRecipient}`,
       metadata,
     ]),
-    file("signing-key", "signing", true, [signing.privateKey.trimEnd()]),
+    file("signing-key", "signing", true, [privateKey.trimEnd()]),
     file("signer", "signing.pub", false, [signer]),
   ];
+  return { files, recoveryRecipient, metadataRecipient, signer };
 }
 
 /** Complete files in a place of their own first; each is then linked to its name, which cannot overwrite. */
