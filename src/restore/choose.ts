@@ -1,0 +1,165 @@
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError } from "../lib/errors.ts";
+import { parseDateWords, type WantedSnapshot } from "../policy/dates.ts";
+import { pickSnapshot } from "../policy/pick.ts";
+import {
+  type Catalog,
+  type ListedSnapshot,
+  listPolicies,
+  readCatalog,
+  type UnreadableSnapshot,
+} from "../snapshot/catalog.ts";
+import { type Repository, readRepository } from "../snapshot/repository.ts";
+import type { Trust } from "../snapshot/trust.ts";
+import type { BlobReader } from "../store/blob-store.ts";
+import { keyTime, parseRecordKey, signatureKey } from "../store/keys.ts";
+
+/** Where to read from, and whom to believe. It is handed no writer. */
+export interface ReadParts {
+  readonly store: BlobReader;
+  /** Undefined: the only one that the store holds. */
+  readonly policyName: string | undefined;
+  readonly trust: Trust;
+  /** age identities, tried in turn. */
+  readonly identities: readonly string[];
+  /** Days and times are of this zone. */
+  readonly zone: string;
+  readonly now: () => Date;
+  readonly say: (line: string) => void;
+}
+
+/** In the operator's words. */
+export type SnapshotChoice =
+  | { readonly date: string; readonly id?: undefined }
+  | { readonly id: string; readonly date?: undefined };
+
+/** Who vouches for a record: a key that is believed, one that is not, nobody. */
+export type SignatureState = "trusted" | "untrusted" | "missing";
+
+export interface OpenCatalog extends Catalog {
+  readonly repository: Repository;
+  readonly policyName: string;
+}
+
+export interface ChosenSnapshot {
+  readonly repository: Repository;
+  readonly policyName: string;
+  readonly snapshot: ListedSnapshot;
+  readonly signature: SignatureState;
+  /** Complete ones that ended after it. */
+  readonly later: number;
+  readonly ageSeconds: number;
+  /** What the operator should know about the choice. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * The repository's description and all snapshots of one policy.
+ *
+ * @throws DropsError repository/missing, signature/untrusted, usage/invalid when it is not clear which policy
+ */
+export async function openCatalog(
+  parts: Pick<ReadParts, "store" | "policyName" | "trust">,
+  how: Cancel,
+): Promise<OpenCatalog> {
+  const { store, trust } = parts;
+  const repository = await readRepository(store, trust, how);
+  const policyName = parts.policyName ?? (await onlyPolicy(store, how));
+  return { ...(await readCatalog(store, repository, policyName, trust, how)), repository, policyName };
+}
+
+/**
+ * The snapshot that was asked for; complete ones only, unless it is named by its id. What is there and cannot be believed
+ * is said, and is the failure when it is what was asked for.
+ *
+ * @throws DropsError snapshot/missing with the nearest ones, signature/untrusted, data/damaged, and as `openCatalog`
+ */
+export async function chooseSnapshot(
+  parts: Omit<ReadParts, "identities">,
+  choice: SnapshotChoice,
+  how: Cancel,
+): Promise<ChosenSnapshot> {
+  const { zone } = parts;
+  const now = parts.now();
+  const wanted: WantedSnapshot =
+    choice.id === undefined ? parseDateWords(choice.date, { zone, now }) : { kind: "id", id: choice.id };
+  const catalog = await openCatalog(parts, how);
+  const notes: string[] = [];
+  for (const { why } of passedOver(catalog, wanted)) {
+    notes.push(`passed over: ${why.message}`);
+    parts.say(`WARNING: passed over: ${why.message}`);
+  }
+  const listed = catalog.snapshots.map((snapshot) => pickable(snapshot));
+  refuseUnreadable(catalog, wanted);
+  const { snapshot } = pickSnapshot(listed, wanted, { zone });
+  const { state, ended } = snapshot.record;
+  if (state !== "complete") notes.push(`this snapshot is a ${state}: it does not hold every source whole`);
+  return {
+    repository: catalog.repository,
+    policyName: catalog.policyName,
+    snapshot,
+    signature: await signatureState(parts.store, snapshot, how),
+    later: catalog.snapshots.filter(({ record }) => record.state === "complete" && record.ended > ended)
+      .length,
+    ageSeconds: Math.max(0, (now.getTime() - Date.parse(ended)) / 1000),
+    notes,
+  };
+}
+
+/** Who vouches for a listed snapshot. */
+export async function signatureState(
+  store: BlobReader,
+  { key, signer }: ListedSnapshot,
+  how: Cancel,
+): Promise<SignatureState> {
+  if (signer !== undefined) return "trusted";
+  for await (const blob of store.list(signatureKey(key), how)) {
+    if (blob.key === signatureKey(key)) return "untrusted";
+  }
+  return "missing";
+}
+
+async function onlyPolicy(store: BlobReader, how: Cancel): Promise<string> {
+  const names = await listPolicies(store, how);
+  const [only, ...others] = names;
+  if (only === undefined)
+    throw new DropsError("snapshot/missing", `there is no snapshot in ${store.label}`, {
+      hint: "drops backup",
+    });
+  if (others.length === 0) return only;
+  throw new DropsError("usage/invalid", `${store.label} holds snapshots of several policies: which one`, {
+    hint: names.map((name) => `--policy ${name}`).join("  or  "),
+  });
+}
+
+/** Records that cannot be believed and might have been the ones that are wanted. */
+function passedOver(catalog: OpenCatalog, wanted: WantedSnapshot): readonly UnreadableSnapshot[] {
+  if (wanted.kind === "id") return [];
+  return catalog.unreadable.filter(({ key }) => {
+    const time = parseRecordKey(catalog.policyName, key)?.time ?? "";
+    if (wanted.kind === "latest") return time >= newestComplete(catalog);
+    if (wanted.kind === "time")
+      return time <= keyTime(wanted.at) && time >= newestComplete(catalog, wanted.at);
+    return keyTime(wanted.from) <= time && time < keyTime(wanted.to);
+  });
+}
+
+/** The time in the key of the newest complete snapshot that ended by then. */
+function newestComplete({ snapshots }: Catalog, by?: Date): string {
+  const complete = snapshots.filter(({ record }) => record.state === "complete");
+  const found = complete.findLast(({ record }) => by === undefined || new Date(record.ended) <= by);
+  return found ? keyTime(new Date(found.record.ended)) : "";
+}
+
+function refuseUnreadable(catalog: OpenCatalog, wanted: WantedSnapshot): void {
+  if (wanted.kind !== "id" || catalog.snapshots.some(({ record }) => record.id.startsWith(wanted.id))) return;
+  const found = catalog.unreadable.find(({ key }) =>
+    parseRecordKey(catalog.policyName, key)?.id.startsWith(wanted.id),
+  );
+  if (found) throw found.why;
+}
+
+function pickable(snapshot: ListedSnapshot) {
+  const { id, ended, state } = snapshot.record;
+  return { id, ended: new Date(ended), state, snapshot };
+}

@@ -1,0 +1,135 @@
+import { mkdir, open, readdir, rename, rm, statfs, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { Host } from "../host/host.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError } from "../lib/errors.ts";
+
+const PARTIAL = /^\.drops-partial-(\d+)$/;
+
+/**
+ * A new or empty directory that is being filled. Everything is made in `partial` and moved to its name only when it is
+ * whole and on disk, so that what has a name is whole. Closing it removes what is not.
+ */
+export class Destination implements AsyncDisposable {
+  readonly path: string;
+  /** `.drops-partial-PID`, this user's alone. */
+  readonly partial: string;
+  readonly #host: Host;
+
+  private constructor(path: string, partial: string, host: Host) {
+    this.path = path;
+    this.partial = partial;
+    this.#host = host;
+  }
+
+  /**
+   * Leftovers of a restore that was broken off are removed.
+   *
+   * @param host this machine
+   * @throws DropsError safety/refused when the directory holds something else, or another restore is at work in it
+   */
+  static async prepare(to: string, host: Host, say: (line: string) => void): Promise<Destination> {
+    const path = resolve(to);
+    await mkdir(path, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+      throw new DropsError("safety/refused", `cannot make the directory ${path}`, {
+        hint: "--to with a directory that is empty or does not exist",
+        cause,
+      });
+    });
+    const names = await readdir(path);
+    const strange = names.filter((name) => !PARTIAL.test(name));
+    if (strange.length > 0) throw notEmpty(path, strange);
+    const partial = join(path, `.drops-partial-${process.pid}`);
+    const destination = new Destination(path, partial, host);
+    for (const name of names) {
+      refuseIfAtWork(path, name);
+      say(`removing what a broken restore left: ${join(path, name)}`);
+      await destination.#remove(join(path, name));
+    }
+    await mkdir(partial, { mode: 0o700 });
+    return destination;
+  }
+
+  /** Throws space/low when the file system has not this many bytes left for us. */
+  async requireSpace(bytes: number): Promise<void> {
+    const { bavail, bsize } = await statfs(this.path);
+    if (bavail * bsize >= bytes) return;
+    throw new DropsError(
+      "space/low",
+      `${this.path} has room for ${bavail * bsize} bytes, and ${bytes} are to be restored`,
+      { hint: "--to on a larger file system, or --only SOURCE" },
+    );
+  }
+
+  /** A new directory in `partial`. */
+  async makeDirectory(name: string): Promise<string> {
+    const path = join(this.partial, name);
+    await mkdir(path, { mode: 0o700 });
+    return path;
+  }
+
+  /** A new file in `partial`. */
+  async makeFile(name: string, text: string): Promise<void> {
+    await writeFile(join(this.partial, name), text, { mode: 0o600, flag: "wx" });
+  }
+
+  /** Give them their names, in this order, once all of it is on disk. */
+  async publish(names: readonly string[], how: Cancel): Promise<void> {
+    await this.#host.run(["sync", "-f", "--", this.partial], how);
+    for (const name of names) await rename(join(this.partial, name), join(this.path, name));
+    await syncDirectory(this.path);
+  }
+
+  /** Remove something from `partial`, however far it got. */
+  async discard(name: string): Promise<void> {
+    await this.#remove(join(this.partial, name));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#remove(this.partial);
+    await syncDirectory(this.path);
+  }
+
+  /** Restored directories may forbid their own owner to empty them. */
+  async #remove(path: string): Promise<void> {
+    await rm(path, { recursive: true, force: true }).catch(async () => {
+      const how = { signal: new AbortController().signal }; // cleaning up is not broken off
+      await this.#host.run(["chmod", "-R", "u+rwX", "--", path], { ...how, okExits: [0, 1] });
+      await rm(path, { recursive: true, force: true });
+    });
+  }
+}
+
+function notEmpty(path: string, names: readonly string[]): DropsError {
+  const some = names.slice(0, 3).map((name) => JSON.stringify(name));
+  const more = names.length > 3 ? " and more" : "";
+  return new DropsError("safety/refused", `${path} is not empty: it holds ${some.join(", ")}${more}`, {
+    hint: "--to with a directory that is empty or does not exist",
+  });
+}
+
+function refuseIfAtWork(path: string, name: string): void {
+  const pid = Number(PARTIAL.exec(name)?.[1]);
+  if (pid !== process.pid && !isAlive(pid)) return;
+  throw new DropsError("safety/refused", `process ${pid} is restoring into ${path}`, {
+    hint: `wait for it; if it is no drops, rm -rf ${join(path, name)}`,
+  });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

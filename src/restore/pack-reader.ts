@@ -1,0 +1,223 @@
+import { DropsError, isFailure } from "../lib/errors.ts";
+import { MAX_PACK_TAR } from "../pack/pack-buffer.ts";
+import type { PackInfo, PackTable } from "../pack/pack-table.ts";
+import type { PackPool } from "../pack/pool.ts";
+import type { TarChunk } from "../pack/tar-bytes.ts";
+import type { BlobReader } from "../store/blob-store.ts";
+import { packKey } from "../store/keys.ts";
+import type { ChunkLedger } from "./chunk-ledger.ts";
+import type { ScratchFile } from "./scratch-file.ts";
+
+/** Packs that are fetched, opened or open at the same time may take this much memory. Bytes. */
+const BUDGET = 160 * 1024 * 1024;
+const MOST_AT_ONCE = 6;
+/** Packs that stay open beside the one that is read, before what is still needed of them goes to the scratch file. */
+const KEPT_OPEN = 2;
+/** A pack's tar is taken for at most this many times its stored size, until it is known. */
+const USUAL_RATIO = 8;
+
+export interface PackReaderParts {
+  readonly store: BlobReader;
+  readonly policyName: string;
+  readonly identities: readonly string[];
+  readonly pool: PackPool;
+  readonly packs: PackTable;
+  readonly ledger: ChunkLedger;
+  /** Packs in the order in which they are first needed. */
+  readonly order: readonly number[];
+  readonly openScratch: () => Promise<ScratchFile>;
+  /** The end of a sentence about a pack that cannot be read: what is lost with it. */
+  readonly lostWith: (pack: number) => string;
+  /** A pack was fetched and opened; its stored size. */
+  readonly onPack?: (bytes: number) => void;
+  readonly signal: AbortSignal;
+}
+
+interface OpenPack {
+  readonly number: number;
+  readonly tar: Uint8Array;
+  readonly chunks: readonly number[];
+  /** Uses of its chunks that are still to come. */
+  uses: number;
+}
+
+/**
+ * Hands out chunks whose names were checked. Packs are fetched ahead, in parallel and each once, and opened by worker
+ * threads; chunks that are needed long after the others of their pack wait in a scratch file. Closing it stops everything.
+ */
+export class PackReader implements AsyncDisposable {
+  readonly #parts: PackReaderParts;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #coming = new Map<number, Promise<OpenPack>>();
+  readonly #open = new Map<number, OpenPack>();
+  readonly #offsets: number[] = [];
+  readonly #inScratch = new Map<number, number>();
+  readonly #usesLeft: number[] = [];
+  #scratch: ScratchFile | undefined;
+  #next = 0;
+  #charged = 0;
+  packsRead = 0;
+  storedBytes = 0;
+  /** Bytes that went through the scratch file. */
+  spilledBytes = 0;
+
+  constructor(parts: PackReaderParts) {
+    this.#parts = parts;
+    this.#signal = AbortSignal.any([parts.signal, this.#stop.signal]);
+  }
+
+  /**
+   * The bytes of a chunk, by its number in the ledger; valid until `release`. One at a time.
+   *
+   * @throws DropsError data/missing or data/damaged naming the pack and what is lost with it; key/wrong; store failures
+   */
+  async read(chunk: number): Promise<Uint8Array> {
+    const { ledger } = this.#parts;
+    const number = ledger.packOf(chunk);
+    const size = ledger.sizeOf(chunk);
+    const at = this.#inScratch.get(chunk);
+    if (at !== undefined && this.#scratch) return this.#scratch.read(at, size);
+    const pack = this.#open.get(number) ?? (await this.#arrival(number));
+    const offset = this.#offsets[chunk] as number;
+    return pack.tar.subarray(offset, offset + size);
+  }
+
+  /** One use of a chunk is over. */
+  release(chunk: number): void {
+    const left = (this.#usesLeft[chunk] ?? 0) - 1;
+    this.#usesLeft[chunk] = left;
+    if (left === 0) this.#inScratch.delete(chunk);
+    const pack = this.#open.get(this.#parts.ledger.packOf(chunk));
+    if (pack && --pack.uses === 0) this.#forget(pack);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new DropsError("interrupted", "packs are not read any more"));
+    await Promise.allSettled(this.#coming.values());
+    this.#open.clear();
+    await this.#scratch?.[Symbol.asyncDispose]();
+  }
+
+  async #arrival(number: number): Promise<OpenPack> {
+    this.#fetchAhead();
+    const coming = this.#coming.get(number);
+    if (!coming) throw new Error(`pack ${number} is asked for out of the planned order`);
+    const pack = await coming;
+    this.#coming.delete(number);
+    for (const old of [...this.#open.values()].slice(0, -(KEPT_OPEN - 1))) await this.#spill(old);
+    this.#open.set(number, pack);
+    this.#fetchAhead();
+    return pack;
+  }
+
+  #fetchAhead(): void {
+    const { order, packs } = this.#parts;
+    for (;;) {
+      const number = order[this.#next];
+      const info = number === undefined ? undefined : packs.get(number);
+      if (number === undefined || !info) return;
+      const cost = info.size + expectedTar(info);
+      const free = this.#coming.size < MOST_AT_ONCE && this.#charged + cost <= BUDGET;
+      if (!free && this.#coming.size > 0) return;
+      this.#next++;
+      this.#charged += cost;
+      const coming = this.#fetch(number, info);
+      coming.catch(() => {}); // thrown in its turn, by `read`
+      this.#coming.set(number, coming);
+    }
+  }
+
+  async #fetch(number: number, info: PackInfo): Promise<OpenPack> {
+    const { store, policyName, pool, identities } = this.#parts;
+    const how = { signal: this.#signal };
+    try {
+      const sealed = await store.get(packKey(policyName, info.sha256), { ...how, maxSize: info.size });
+      if (sealed.length !== info.size)
+        throw new DropsError("data/damaged", `it has ${sealed.length} bytes and not ${info.size}`);
+      const { tar, chunks } = await pool.open({ kind: "open", sealed, sha256: info.sha256, identities }, how);
+      const pack = this.#located(number, tar, chunks);
+      this.#charged += tar.length - info.size - expectedTar(info);
+      this.packsRead++;
+      this.storedBytes += info.size;
+      this.#parts.onPack?.(info.size);
+      return pack;
+    } catch (error) {
+      throw this.#explained(error, number, info);
+    }
+  }
+
+  #located(number: number, tar: Uint8Array, inTar: readonly TarChunk[]): OpenPack {
+    const { ledger } = this.#parts;
+    const chunks: number[] = [];
+    let uses = 0;
+    for (const { id, offset, size } of inTar) {
+      const chunk = ledger.find(id);
+      if (chunk === undefined || ledger.packOf(chunk) !== number || this.#offsets[chunk] !== undefined)
+        continue;
+      if (ledger.sizeOf(chunk) !== size)
+        throw new DropsError("data/damaged", `chunk ${id} has ${size} bytes and not ${ledger.sizeOf(chunk)}`);
+      this.#offsets[chunk] = offset;
+      this.#usesLeft[chunk] = ledger.usesOf(chunk);
+      uses += ledger.usesOf(chunk);
+      chunks.push(chunk);
+    }
+    const lacking = ledger.neededFrom(number) - chunks.length;
+    if (lacking > 0)
+      throw new DropsError(
+        "data/damaged",
+        `it lacks ${lacking} of the chunks that the manifest looks for in it`,
+      );
+    return { number, tar, chunks, uses };
+  }
+
+  /** What is still needed of a pack goes to disk, and its memory is free. */
+  async #spill(pack: OpenPack): Promise<void> {
+    this.#scratch ??= await this.#parts.openScratch();
+    const { ledger } = this.#parts;
+    const chunks = pack.chunks.filter((chunk) => (this.#usesLeft[chunk] ?? 0) > 0);
+    const views = chunks.map((chunk) => {
+      const offset = this.#offsets[chunk] as number;
+      return pack.tar.subarray(offset, offset + ledger.sizeOf(chunk));
+    });
+    let at = await this.#scratch.append(views);
+    for (const chunk of chunks) {
+      this.#inScratch.set(chunk, at);
+      at += ledger.sizeOf(chunk);
+      this.spilledBytes += ledger.sizeOf(chunk);
+    }
+    this.#forget(pack);
+  }
+
+  #forget(pack: OpenPack): void {
+    this.#open.delete(pack.number);
+    this.#charged -= pack.tar.length;
+    freeMemory(pack.tar);
+    this.#fetchAhead();
+  }
+
+  #explained(error: unknown, number: number, info: PackInfo): unknown {
+    this.#parts.signal.throwIfAborted();
+    if (!isFailure(error, "store/missing", "data/damaged")) return error;
+    const missing = error.code === "store/missing";
+    const problem = missing ? `is missing from ${this.#parts.store.label}` : `is damaged (${error.message})`;
+    return new DropsError(
+      missing ? "data/missing" : "data/damaged",
+      `pack ${info.sha256} ${problem}: ${this.#parts.lostWith(number)}`,
+      {
+        hint: "drops verify --read-data tells what else is hurt; an earlier snapshot may be whole",
+        cause: error,
+      },
+    );
+  }
+}
+
+function expectedTar({ size }: PackInfo): number {
+  return Math.min(MAX_PACK_TAR, size * USUAL_RATIO);
+}
+
+/** Now, and not when the collector comes by: it does not know how much hangs on a small object. */
+function freeMemory({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer)
+    (buffer as ArrayBuffer & { transfer(size: number): unknown }).transfer(0);
+}

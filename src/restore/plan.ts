@@ -1,0 +1,187 @@
+import { DropsError } from "../lib/errors.ts";
+import { type EntryType, isSafePath, type ManifestEntry } from "../snapshot/entry.ts";
+import { ChunkLedger } from "./chunk-ledger.ts";
+import { HoleFinder } from "./hole-finder.ts";
+import { shownPath } from "./shown-path.ts";
+import type { DataSegment, TarHead } from "./tar-writer.ts";
+
+/** An entry that is known to be safe to write, held small. */
+export interface PlannedEntry {
+  /** Raw bytes, one character a byte (latin1). */
+  readonly path: string;
+  readonly type: EntryType;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+  readonly mtime: bigint;
+  readonly size: number;
+  readonly target: Buffer | undefined;
+  readonly xattrs: ManifestEntry["xattrs"];
+  /** Numbers in the ledger, in the file's order. */
+  readonly chunks: readonly number[];
+  /** Where the chunks lie, when the file has holes. */
+  readonly segments: readonly DataSegment[] | undefined;
+}
+
+/** What will be written, in this order; and the packs, each once, in the order in which they are first needed. */
+export interface RestorePlan {
+  readonly directories: readonly PlannedEntry[];
+  readonly files: readonly PlannedEntry[];
+  readonly links: readonly PlannedEntry[];
+  readonly hardLinks: readonly PlannedEntry[];
+  readonly ledger: ChunkLedger;
+  readonly packs: readonly number[];
+  readonly entries: number;
+  /** Logical bytes of all files. */
+  readonly bytes: number;
+  /** Bytes that will be written: holes left out. */
+  readonly dataBytes: number;
+}
+
+const NO_CHUNKS: readonly number[] = [];
+
+/**
+ * Takes the entries of a manifest in ascending order of path bytes and refuses what could write outside its directory:
+ * an entry below something that is not a directory, a path given twice, a hard link to nothing. Decides what is written
+ * when: directories, files in the order of their packs, links, hard links. Pure.
+ */
+export class RestorePlanner {
+  readonly #what: string;
+  readonly #directories: PlannedEntry[] = [];
+  readonly #known = new Set<string>();
+  readonly #others = new Map<string, EntryType>();
+  readonly #files: PlannedEntry[] = [];
+  readonly #links: PlannedEntry[] = [];
+  readonly #hardLinks: PlannedEntry[] = [];
+  readonly #ledger = new ChunkLedger();
+  readonly #holes = new HoleFinder();
+  readonly #names = new Map<string, string>();
+  #last = "";
+  #bytes = 0;
+  #dataBytes = 0;
+
+  /** `what` is the source in a sentence. */
+  constructor(what: string) {
+    this.#what = what;
+  }
+
+  /** Throws data/damaged naming the entry. */
+  add(entry: ManifestEntry): void {
+    const path = entry.path.toString("latin1");
+    this.#checkPlace(path, entry.path);
+    const { data, segments } = entry.sparse
+      ? this.#holes.split(entry.chunks, entry.size)
+      : { data: entry.chunks, segments: undefined };
+    const planned: PlannedEntry = {
+      path,
+      type: entry.type,
+      mode: entry.mode,
+      uid: entry.uid,
+      gid: entry.gid,
+      user: this.#shared(entry.user),
+      group: this.#shared(entry.group),
+      mtime: entry.mtime,
+      size: entry.type === "file" ? entry.size : 0,
+      target: entry.target,
+      xattrs: entry.xattrs,
+      chunks: data.length === 0 ? NO_CHUNKS : data.map((chunk) => this.#ledger.need(chunk)),
+      segments,
+    };
+    this.#bytes += planned.size;
+    for (const chunk of data) this.#dataBytes += chunk.size;
+    if (entry.type === "dir") this.#known.add(path);
+    else this.#others.set(path, entry.type);
+    this.#shelfOf(entry.type).push(planned);
+  }
+
+  /** `packOrder` is the manifest's list: files are written in the order of their first pack in it. */
+  finish(packOrder: readonly number[]): RestorePlan {
+    for (const { path, target } of this.#hardLinks) {
+      const type = target && this.#others.get(target.toString("latin1"));
+      if (type === undefined || type === "hardlink")
+        throw this.#damaged(
+          path,
+          `is a hard link to ${target ? shownPath(target) : "nothing"}, which is no file of it`,
+        );
+    }
+    const rank = new Map(packOrder.map((pack, index) => [pack, index]));
+    const rankOf = ({ chunks: [first] }: PlannedEntry) =>
+      first === undefined ? -1 : (rank.get(this.#ledger.packOf(first)) ?? packOrder.length);
+    const ranked = this.#files.map((file) => ({ file, rank: rankOf(file) }));
+    const files = ranked.sort((a, b) => a.rank - b.rank).map(({ file }) => file); // stable: by path within a pack
+    return {
+      directories: this.#directories,
+      files,
+      links: this.#links,
+      hardLinks: this.#hardLinks,
+      ledger: this.#ledger,
+      packs: packsInOrder(files, this.#ledger),
+      entries: this.#directories.length + this.#others.size,
+      bytes: this.#bytes,
+      dataBytes: this.#dataBytes,
+    };
+  }
+
+  #checkPlace(path: string, raw: Buffer): void {
+    if (!isSafePath(raw)) throw this.#damaged(path, "leaves its directory");
+    if (path <= this.#last) throw this.#damaged(path, "is given twice or out of order");
+    this.#last = path;
+    for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
+      const above = path.slice(0, end);
+      if (this.#known.has(above)) return; // whatever is above that was checked when it came
+      const type = this.#others.get(above);
+      if (type !== undefined)
+        throw this.#damaged(path, `lies below ${shownPath(above)}, which is a ${type} there`);
+    }
+  }
+
+  #shelfOf(type: EntryType): PlannedEntry[] {
+    if (type === "dir") return this.#directories;
+    if (type === "file") return this.#files;
+    return type === "hardlink" ? this.#hardLinks : this.#links;
+  }
+
+  /** The same few names come with every line. */
+  #shared(name: string | undefined): string | undefined {
+    if (name === undefined) return undefined;
+    const known = this.#names.get(name);
+    if (known !== undefined) return known;
+    this.#names.set(name, name);
+    return name;
+  }
+
+  #damaged(path: string, why: string): DropsError {
+    return new DropsError(
+      "data/damaged",
+      `the manifest of ${this.#what} cannot be believed: ${shownPath(path)} ${why}`,
+    );
+  }
+}
+
+/** What the tar's header says of a planned entry. */
+export function tarHeadOf(entry: PlannedEntry): TarHead {
+  return { ...entry, path: Buffer.from(entry.path, "latin1") };
+}
+
+/** The first few files that need this pack, and how many there are. */
+export function filesNeeding(
+  plan: RestorePlan,
+  pack: number,
+  most: number,
+): { count: number; names: string[] } {
+  const names: string[] = [];
+  let count = 0;
+  for (const { path, chunks } of plan.files) {
+    if (!chunks.some((chunk) => plan.ledger.packOf(chunk) === pack)) continue;
+    if (count++ < most) names.push(shownPath(path));
+  }
+  return { count, names };
+}
+
+function packsInOrder(files: readonly PlannedEntry[], ledger: ChunkLedger): number[] {
+  const packs = new Set<number>();
+  for (const { chunks } of files) for (const chunk of chunks) packs.add(ledger.packOf(chunk));
+  return [...packs];
+}
