@@ -3,7 +3,14 @@
  * recipients and their cryptography are; the payload, which is where the bytes are, is done here with node:crypto.
  * Loading this file does not load the package: a thread that only seals never needs it.
  */
-import { createCipheriv, createDecipheriv, hkdfSync, randomFillSync } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomFillSync,
+} from "node:crypto";
 import { DropsError } from "../lib/errors.ts";
 
 /** What sealing one file needs. Plain bytes, so it can be posted to a thread. Use it for one file only. */
@@ -191,8 +198,9 @@ function pieceCount(plainSize: number): number {
   return Math.max(1, Math.ceil(plainSize / PIECE));
 }
 
-function derive(fileKey: Uint8Array, nonce: Uint8Array): Uint8Array {
-  return new Uint8Array(hkdfSync("sha256", fileKey, nonce, "payload", 32));
+/** As a KeyObject: handing node:crypto the bytes for every piece costs half as much again as the cipher itself. */
+function derive(fileKey: Uint8Array, nonce: Uint8Array): KeyObject {
+  return createSecretKey(new Uint8Array(hkdfSync("sha256", fileKey, nonce, "payload", 32)));
 }
 
 /** An 11-byte big-endian counter and a byte that is 1 in the last piece. node:crypto copies it. */

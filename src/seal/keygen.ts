@@ -27,8 +27,8 @@ interface NewFile extends KeyFile {
 }
 
 /**
- * Make every key of a policy: the recovery identity (recovery.txt, which belongs off the host) with its public half
- * (recovery-recipients.txt), the host's metadata identity (metadata.txt) and its signing key (signing, signing.pub).
+ * Make every key of a policy: the recovery identity (recovery-identity.txt, which belongs off the host) with its public half
+ * (recovery-recipients.txt), the host's metadata identity (metadata-identity.txt) and its signing key (signing-key, signing-key.pub).
  * All files appear or none does, and none is overwritten.
  *
  * @throws DropsError safety/refused when one of the files exists already
@@ -71,7 +71,7 @@ async function newKeys(
     return { role, path: join(directory, name), secret, text: `${lines.join("\n")}\n` };
   };
   const files = [
-    file("recovery-identity", "recovery.txt", true, [
+    file("recovery-identity", "recovery-identity.txt", true, [
       "# drops recovery identity: it opens every backup sealed to it. Keep two copies off the host.",
       created,
       `# public key: ${recoveryRecipient}`,
@@ -79,14 +79,14 @@ async function newKeys(
       recovery,
     ]),
     file("recovery-recipients", "recovery-recipients.txt", false, [recoveryRecipient]),
-    file("metadata-identity", "metadata.txt", true, [
+    file("metadata-identity", "metadata-identity.txt", true, [
       "# drops metadata identity: it opens file names, sizes and hashes, no contents. It stays on the host.",
       created,
       `# public key: ${metadataRecipient}`,
       metadata,
     ]),
-    file("signing-key", "signing", true, [privateKey.trimEnd()]),
-    file("signer", "signing.pub", false, [signer]),
+    file("signing-key", "signing-key", true, [privateKey.trimEnd()]),
+    file("signer", "signing-key.pub", false, [signer]),
   ];
   return { files, recoveryRecipient, metadataRecipient, signer };
 }
