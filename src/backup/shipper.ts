@@ -12,6 +12,12 @@ import type { FixedCutter } from "./fixed-cutter.ts";
 /** Level 1: the network is slower than this and the data is mostly compressed already (docs/benchmark.md). */
 const ZSTD_LEVEL = 1;
 
+/**
+ * The first pack of a run is sealed as soon as it holds this much: it is decrypted back through the age package, which is
+ * slow, and it puts the threads to work early. Bytes.
+ */
+const FIRST_PACK = 1024 * 1024;
+
 /** Which pack holds a chunk, by 32 bytes of id. */
 export interface ChunkLookup {
   get(id: Uint8Array): number | undefined;
@@ -117,12 +123,16 @@ export class Shipper {
 
   /** The buffer to fill, with room for a chunk of any size. */
   async #room(): Promise<PackBuffer> {
-    if (this.#current && !this.#current.buffer.hasRoom) this.#send();
+    if (this.#current && this.#isFull(this.#current.buffer)) this.#send();
     if (!this.#current) {
       const memory = await this.#memory();
       this.#current = { buffer: new PackBuffer(memory), number: -1 };
     }
     return this.#current.buffer;
+  }
+
+  #isFull(buffer: PackBuffer): boolean {
+    return !buffer.hasRoom || (!this.#proven && buffer.used >= FIRST_PACK);
   }
 
   async #memory(): Promise<ArrayBuffer> {
