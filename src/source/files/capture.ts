@@ -41,12 +41,20 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
 
 /** Thrown after everything else was handed over, so that the next night does not read that again. */
 function throwIfUnreadable(source: FilesPolicy, bad: readonly string[]): void {
-  if (bad.length === 0) return;
-  const first = bad.slice(0, 5).join("; ");
-  const more = bad.length > 5 ? `; and ${bad.length - 5} more` : "";
+  const complaints = [...new Map(bad.map((words) => [pathIn(words), words])).values()];
+  if (complaints.length === 0) return;
+  const first = complaints.slice(0, 5).join("; ");
+  const more = complaints.length > 5 ? `; and ${complaints.length - 5} more` : "";
+  const files = complaints.length === 1 ? "1 file" : `${complaints.length} files`;
   throw new DropsError(
     "source/failed",
-    `${bad.length} ${bad.length === 1 ? "file" : "files"} of source ${source.name} could not be read: ${first}${more}`,
+    `${files} of source ${source.name} could not be read: ${first}${more}`,
     { hint: "log in to the host as a user who may read them, or name them under `exclude`" },
   );
+}
+
+/** What a complaint of find (`'/a': …`) or tar (`a: Cannot …`) is about, so that both count once. */
+function pathIn(words: string): string {
+  const found = /^'\/(.*)': |^(.*?): Cannot /.exec(words);
+  return found?.[1] ?? found?.[2] ?? words;
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { commandFailed } from "../../host/expect-success.ts";
 import type { Host, RunningCommand } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
-import { isFailure } from "../../lib/errors.ts";
+import { DropsError, isFailure } from "../../lib/errors.ts";
 import { PLAIN } from "./gnu-tools.ts";
 import { readTar, type TarEntry } from "./tar-stream.ts";
 import { type Told, toldOf } from "./told.ts";
@@ -118,7 +118,7 @@ export class TarSession implements AsyncDisposable {
     }
   }
 
-  /** Throw why the command broke off when `error` is only that its output did. */
+  /** When `error` is only that tar's output broke off, throw why it did: host/command-failed or source/failed. */
   async explain(error: unknown): Promise<void> {
     if (!isFailure(error, "data/damaged")) return;
     this.#command.stdin.end();
@@ -127,6 +127,9 @@ export class TarSession implements AsyncDisposable {
     const ended = await Promise.race([this.#command.ended, late]);
     patience.abort();
     if (ended && ended.exit !== 0) throw commandFailed(this.#what, ended);
+    throw new DropsError("source/failed", `${this.#what} gave nothing whole: ${error.message}`, {
+      cause: error,
+    });
   }
 
   async #judge(): Promise<Told> {
