@@ -1,22 +1,99 @@
-import type { AppContext, ReadAccess, Reader, TrustOptions } from "./cli/app.ts";
+/** The verbs that read, over whatever a policy or an address and an identity give access to. */
+import { availableParallelism } from "node:os";
+import { type Access, openAccess, policyOf, zoneOf } from "./app-access.ts";
+import type { AppContext, ReadAccess, Reader, RestoreOptions } from "./cli/app.ts";
+import type { RestoreReport } from "./cli/outputs.ts";
+import { openLocalHost } from "./host/local.ts";
+import type { Cancel } from "./lib/cancel.ts";
+import { PackPool } from "./pack/pool.ts";
 import type { LoadedPolicy } from "./policy/load.ts";
+import type { ReadParts } from "./restore/choose.ts";
 
-export function policyReader(
-  _loaded: LoadedPolicy,
-  _trust: TrustOptions & { readonly identities: readonly string[] },
-  _context: AppContext,
-): Reader {
-  const none = () => Promise.reject(new Error("to come"));
+/** Nothing is opened before the first verb asks. */
+export async function readerOf(
+  access: ReadAccess,
+  context: AppContext,
+  loaded?: LoadedPolicy,
+): Promise<Reader> {
+  const policy = loaded ?? (await policyOf(access, context));
+  let opened: Promise<Access> | undefined;
+  const open = () => {
+    opened ??= openAccess(access, policy, context);
+    return opened;
+  };
+  const parts = async (how: Cancel): Promise<ReadParts> => {
+    const found = await open();
+    return { ...found.parts, zone: await zoneOf(found, how) };
+  };
   return {
-    snapshots: none,
-    show: none,
-    ls: none,
-    export: none,
-    restore: none,
-    verify: none,
-    async [Symbol.asyncDispose]() {},
+    snapshots: async (how) => {
+      const { listSnapshots } = await import("./restore/browse.ts");
+      return listSnapshots(await parts(how), how);
+    },
+    show: async (how) => {
+      const { showSnapshot } = await import("./restore/browse.ts");
+      return showSnapshot(await parts(how), how.choice, how);
+    },
+    ls: async (how) => {
+      const { listEntries } = await import("./restore/browse.ts");
+      return listEntries(await parts(how), how, how);
+    },
+    export: async (how) => {
+      const { exportEntry } = await import("./restore/export.ts");
+      await using pool = new PackPool(threads());
+      return exportEntry({ ...(await parts(how)), pool }, how, how.into, how);
+    },
+    restore: async (how) => runRestore(await parts(how), context, how),
+    verify: async (how) => {
+      const { verifyRepository } = await import("./verify/verify.ts");
+      await using pool = new PackPool(threads());
+      return verifyRepository({ ...(await parts(how)), pool, random: Math.random }, how, how);
+    },
+    [Symbol.asyncDispose]: async () => {
+      if (opened) await (await opened.catch(() => undefined))?.store[Symbol.asyncDispose]();
+    },
   };
 }
-export async function openReader(_access: ReadAccess, _context: AppContext): Promise<Reader> {
-  throw new Error("to come");
+
+async function runRestore(
+  parts: ReadParts,
+  context: AppContext,
+  options: RestoreOptions & Cancel,
+): Promise<RestoreReport> {
+  const { restoreSnapshot } = await import("./restore/restore.ts");
+  await using pool = new PackPool(threads());
+  const progress = context.reporter.progress("restore");
+  try {
+    const onWritten = (done: number, total: number, source: string) => progress.update(done, total, source);
+    const run = await restoreSnapshot(
+      { ...parts, pool, openHost: openLocalHost, onWritten },
+      options,
+      options,
+    );
+    const { chosen, sources, next, notes, ...figures } = run;
+    const { id, state, started, ended } = chosen.snapshot.record;
+    return {
+      policy: chosen.policyName,
+      store: parts.store.label,
+      zone: parts.zone,
+      snapshot: { id, state, started, ended, signature: chosen.signature },
+      to: figures.to,
+      laterSnapshots: chosen.later,
+      ageSeconds: chosen.ageSeconds,
+      sources,
+      files: figures.files,
+      bytes: figures.bytes,
+      packs: figures.packs,
+      seconds: figures.seconds,
+      next,
+      notes,
+    };
+  } finally {
+    progress.done();
+  }
+}
+
+/** Every thread holds up to two packs. */
+function threads(): number {
+  return Math.min(2, availableParallelism());
 }

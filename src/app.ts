@@ -4,12 +4,12 @@
  */
 import { readFile } from "node:fs/promises";
 import { availableParallelism, homedir, totalmem } from "node:os";
-import { policyReader } from "./app-reader.ts";
+import { readerOf } from "./app-reader.ts";
 import { backupReport } from "./app-report.ts";
 import { openStore } from "./app-store.ts";
 import { type BackupParts, backup } from "./backup/backup.ts";
 import { init } from "./backup/init.ts";
-import type { App, AppContext, BackupOptions, PolicyAccess } from "./cli/app.ts";
+import type { App, AppContext, BackupOptions, PolicyAccess, ReadAccess, Reader } from "./cli/app.ts";
 import type { BackupReport, InitReport, KeygenReport } from "./cli/outputs.ts";
 import type { Host } from "./host/host.ts";
 import type { Cancel } from "./lib/cancel.ts";
@@ -22,19 +22,22 @@ import type { Policy } from "./policy/schema.ts";
 import { checkRecipients, readIdentityFile, recipientsOf } from "./seal/recipients.ts";
 import { loadSigner, type Signer } from "./seal/sshsig.ts";
 
-export { openReader } from "./app-reader.ts";
-
 /** A machine with less memory than this seals with one thread. Bytes. */
 const SMALL_MACHINE = 3 * 1024 * 1024 * 1024;
 
 export async function openApp(access: PolicyAccess, context: AppContext): Promise<App> {
   const file = await findPolicy(access.policy, { fromEnv: context.env["DROPS_POLICY"], dirs: POLICY_DIRS });
   const loaded = await loadPolicy(file);
-  const reader = policyReader(loaded, { identities: [], trustedSigners: [], trustUnsigned: false }, context);
-  return Object.assign(reader, {
-    init: (how: Cancel) => runInit(loaded.policy, context, how),
-    backup: (how: BackupOptions & Cancel) => runBackup(loaded, context, how),
-  });
+  const plain = { ...access, store: undefined, identities: [], trustedSigners: [], trustUnsigned: false };
+  return {
+    ...(await readerOf(plain, context, loaded)),
+    init: (how) => runInit(loaded.policy, context, how),
+    backup: (how) => runBackup(loaded, context, how),
+  };
+}
+
+export function openReader(access: ReadAccess, context: AppContext): Promise<Reader> {
+  return readerOf(access, context);
 }
 
 export async function makeKeys(
@@ -42,14 +45,8 @@ export async function makeKeys(
   context: AppContext,
 ): Promise<KeygenReport> {
   const { makeKeys } = await import("./seal/keygen.ts");
-  const made = await makeKeys(options.to, { now: context.now() });
-  const file = (wanted: (typeof made.files)[number]["role"]) =>
-    made.files.find(({ role }) => role === wanted)?.path ?? "";
-  const { identities } = await readIdentityFile(file("metadata-identity"));
-  const [recoveryRecipient = ""] = await readRecipients(file("recovery-recipients"));
-  const [metadataRecipient = ""] = await recipientsOf(identities);
-  const { publicKey } = await loadSigner(file("signing-key"));
-  return { ...made, files: [...made.files], recoveryRecipient, metadataRecipient, signer: publicKey };
+  const { files, ...made } = await makeKeys(options.to, { now: context.now() });
+  return { ...made, files: [...files] };
 }
 
 async function runInit(policy: Policy, context: AppContext, how: Cancel): Promise<InitReport> {

@@ -1,0 +1,106 @@
+/** From the options of a command that reads to what its verb needs: a store, keys, whom to believe, which zone. */
+import { readFile } from "node:fs/promises";
+import { openStore } from "./app-store.ts";
+import type { AppContext, ReadAccess } from "./cli/app.ts";
+import type { Cancel } from "./lib/cancel.ts";
+import { DropsError, isFailure } from "./lib/errors.ts";
+import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
+import { type LoadedPolicy, loadPolicy, parsePolicy } from "./policy/load.ts";
+import type { ReadParts } from "./restore/choose.ts";
+import { openCatalog } from "./restore/choose.ts";
+import { openSource } from "./restore/open-source.ts";
+import { readIdentityFile } from "./seal/recipients.ts";
+import { loadSigner } from "./seal/sshsig.ts";
+import type { Trust } from "./snapshot/trust.ts";
+import type { BlobStore } from "./store/blob-store.ts";
+import { parseStoreUrl } from "./store/store-url.ts";
+
+export interface Access {
+  readonly store: BlobStore;
+  readonly parts: Omit<ReadParts, "zone">;
+  readonly policy: LoadedPolicy | undefined;
+}
+
+/** `policy` is loaded already when the command has one. */
+export async function openAccess(
+  access: ReadAccess,
+  policy: LoadedPolicy | undefined,
+  context: AppContext,
+): Promise<Access> {
+  const files = await Promise.all(access.identities.map(readIdentityFile));
+  const own =
+    policy && files.length === 0 ? await readIfThere(policy.policy.keys.metadata_identity_file) : [];
+  const trust: Trust = {
+    signers: [
+      ...(await Promise.all(access.trustedSigners.map(publicKeyOf))),
+      ...files.flatMap(({ trustedSigners }) => trustedSigners),
+      ...(policy ? await signersOf(policy) : []),
+    ],
+    allowUnsigned: access.trustUnsigned,
+  };
+  const place = access.store === undefined ? policy?.policy.store : parseStoreUrl(access.store);
+  if (!place) throw new Error("neither a store nor a policy");
+  const store = await openStore(place, context);
+  const identities = [...files.flatMap(({ identities }) => identities), ...own];
+  const policyName = policy?.policy.name ?? access.policy;
+  const say = (line: string) => context.reporter.say(line);
+  return { store, policy, parts: { store, policyName, trust, identities, now: context.now, say } };
+}
+
+/** The policy that a command means, unless a store's address stands in for it. */
+export async function policyOf(access: ReadAccess, context: AppContext): Promise<LoadedPolicy | undefined> {
+  if (access.store !== undefined) return undefined;
+  const places = { fromEnv: context.env["DROPS_POLICY"], dirs: POLICY_DIRS };
+  return loadPolicy(await findPolicy(access.policy, places));
+}
+
+/**
+ * The zone that days are of. Without a policy file it is the one in the newest snapshot's manifest, where the whole
+ * policy lies; UTC when no identity opens it.
+ */
+export async function zoneOf({ policy, parts }: Access, how: Cancel): Promise<string> {
+  if (policy) return policy.policy.zone;
+  try {
+    const { snapshots } = await openCatalog(parts, how);
+    const record = snapshots.at(-1)?.record;
+    const source = record?.sources.find(({ manifest }) => manifest);
+    if (!record || !source || parts.identities.length === 0) return "UTC";
+    const { head, entries } = await openSource(parts.store, record, source, parts.identities, how);
+    await entries.return(undefined);
+    return parsePolicy(head.policy_text, "the policy in the snapshot").policy.zone;
+  } catch (error) {
+    if (isFailure(error, "key/wrong", "data/damaged", "data/missing", "store/missing", "policy/invalid"))
+      return "UTC";
+    throw error;
+  }
+}
+
+async function signersOf({ policy }: LoadedPolicy): Promise<string[]> {
+  try {
+    return [...policy.keys.trusted_signers, (await loadSigner(policy.keys.signing_key_file)).publicKey];
+  } catch (error) {
+    if (isFailure(error, "key/missing")) return policy.keys.trusted_signers; // on a machine that only reads
+    throw error;
+  }
+}
+
+async function readIfThere(file: string): Promise<readonly string[]> {
+  try {
+    return (await readIdentityFile(file)).identities;
+  } catch (error) {
+    if (isFailure(error, "key/missing")) return [];
+    throw error;
+  }
+}
+
+/** A public key line, or the first line of a file that holds one. */
+async function publicKeyOf(keyOrFile: string): Promise<string> {
+  if (keyOrFile.startsWith("ssh-ed25519 ")) return keyOrFile;
+  const text = await readFile(keyOrFile, "utf8").catch((cause: unknown) => {
+    throw new DropsError("key/missing", `cannot read the trusted signer ${keyOrFile}`, {
+      hint: "give a file, or the whole line: ssh-ed25519 AAAA…",
+      cause,
+    });
+  });
+  return text.trim();
+}
