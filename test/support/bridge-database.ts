@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Postgres } from "./postgres.ts";
 
 export interface BridgeSize {
@@ -140,8 +141,9 @@ INSERT INTO emoji SELECT 'T0EXAMPLE', 'emoji' || i, 'value', NULL, 'mxc://exampl
 /** In every transaction a message and its reaction come, a reaction and an older message go, and a counter moves. */
 const WRITER = `
 DO $$
-DECLARE n bigint := 0; old message;
+DECLARE n bigint; old message;
 BEGIN
+  SELECT value INTO n FROM kv_store WHERE key = 'last_startup'; -- goes on where another writer stopped
   LOOP
     n := n + 1;
     SELECT * INTO old FROM message ORDER BY rowid LIMIT 1;
@@ -165,9 +167,10 @@ async function startWriter(pg: Postgres, database: string, owner: string): Promi
     stdio: ["pipe", "ignore", "ignore"],
     env: { ...process.env, PGAPPNAME: name },
   });
+  const before = await lastWrite(pg, database);
   const ended = once(writer, "close");
   writer.stdin.end(WRITER);
-  await untilWritten(pg, database);
+  await untilWritten(pg, database, before);
   return {
     async [Symbol.asyncDispose]() {
       await pg.psql(
@@ -179,13 +182,14 @@ async function startWriter(pg: Postgres, database: string, owner: string): Promi
   };
 }
 
-async function untilWritten(pg: Postgres, database: string): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    const value = await pg.psql(
-      database,
-      "SELECT pg_sleep(0.02); SELECT value FROM kv_store WHERE key = 'last_startup'",
-    );
-    if (!value.includes("1700000000")) return;
+async function untilWritten(pg: Postgres, database: string, before: string): Promise<void> {
+  for (let tries = 0; tries < 500; tries++) {
+    if ((await lastWrite(pg, database)) !== before) return;
+    await sleep(20);
   }
   throw new Error("the writer writes nothing");
+}
+
+function lastWrite(pg: Postgres, database: string): Promise<string> {
+  return pg.psql(database, "SELECT value FROM kv_store WHERE key = 'last_startup'");
 }

@@ -59,10 +59,7 @@ export async function capture(
 /** Make a new database from a capture, under another name unless it is left out. */
 export async function restoreCapture(pg: Postgres, { facts, sink }: Capture, name?: string): Promise<void> {
   const sql = name === undefined ? sink.bytes("database.sql").toString() : databaseSql(facts, name);
-  // psql -f runs each statement by itself, which CREATE DATABASE asks for; so does this, a statement a call
-  for (const statement of sql.split(/;\n/).filter((text) => text.trim() !== "")) {
-    await pg.psql("postgres", statement);
-  }
+  await pg.psql("postgres", sql);
   const args = ["-h", pg.socketDir, "-p", String(pg.port), "-U", pg.user, "--exit-on-error", "-d"];
   const restore = run(`${pg.bin}/pg_restore`, [...args, name ?? facts.database]);
   restore.child.stdin?.on("error", () => {}).end(sink.bytes("database.dump"));

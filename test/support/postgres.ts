@@ -23,7 +23,7 @@ export interface Postgres extends AsyncDisposable {
   readonly hostUser: string;
   /** Directory of this server's programs. */
   readonly bin: string;
-  /** Run statements (several: in one transaction unless they say otherwise); what they answer, unaligned. */
+  /** Run statements, each by itself, up to the first that fails; what they answer, unaligned. */
   psql(database: string, sql: string): Promise<string>;
   /** A policy's source for this database. */
   policyFor(database: string, more?: Partial<PostgresPolicy>): PostgresPolicy;

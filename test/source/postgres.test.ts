@@ -1,0 +1,323 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { differences } from "../../src/source/postgres/measure.ts";
+import { quoteLiteral } from "../../src/source/postgres/quote.ts";
+import { type Bridge, seedBridge } from "../support/bridge-database.ts";
+import { type Postgres, startPostgres } from "../support/postgres.ts";
+import { capture, measured, restoreCapture } from "../support/postgres-captures.ts";
+
+let pg: Postgres;
+before(async () => {
+  pg = await startPostgres();
+});
+after(() => pg[Symbol.asyncDispose]());
+
+describe("a database that is written to", () => {
+  let bridge: Bridge;
+  before(async () => {
+    bridge = await seedBridge(pg);
+  });
+
+  for (const spool of [true, false]) {
+    test(`${spool ? "spooled" : "streamed"}: the dump holds the rows that were counted, whatever came later`, async () => {
+      await using _writer = await bridge.write();
+      const before = await newest();
+      const captured = await capture(pg.policyFor("bridge", { spool }), {
+        between: () => written(before + 20),
+      });
+      const name = `scratch_${spool}`;
+      await restoreCapture(pg, captured, name);
+      assert.deepEqual(differences(captured.facts, await measured(pg, name)), []);
+      assert.deepEqual(captured.facts.tables.map((table) => `${table.schema}.${table.name}`).slice(0, 4), [
+        "public.database_owner",
+        "public.emoji",
+        "public.ghost",
+        "public.kv_store",
+      ]);
+      // the live database went on, and the comparison notices
+      const later = differences(captured.facts, await measured(pg, "bridge"));
+      assert.ok(later.some((line) => line.startsWith("table public.message has ")));
+      assert.ok(later.includes("table public.kv_store has other rows than captured"));
+      assert.deepEqual(captured.sink.notes, []);
+      assert.deepEqual(
+        captured.sink.entries.map((entry) => [entry.path.toString(), entry.how, entry.mode]),
+        [
+          ["database.dump", "content", 0o600],
+          ["database.sql", "content", 0o600],
+          ["roles.sql", "content", 0o600],
+        ],
+      );
+    });
+  }
+
+  const newest = async () =>
+    Number(await pg.psql("bridge", "SELECT value FROM kv_store WHERE key = 'last_startup'"));
+  const written = async (target: number) => {
+    for (let tries = 0; tries < 500 && (await newest()) < target; tries++) await sleep(20);
+    assert.ok((await newest()) >= target, "the writer stopped");
+  };
+});
+
+/** A column of every sort of value whose text depends on something. */
+const TYPES = `
+CREATE TYPE mood AS ENUM ('sad', 'ok');
+CREATE TYPE pair AS (a int, b text);
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE EXTENSION hstore;
+CREATE TABLE types (
+  id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, t text, c char(5), b bytea, n numeric, f4 real, f8 double precision,
+  ts timestamptz, tn timestamp, d date, tm time, tz timetz, iv interval, j json, jb jsonb, a int[], aa text[][], bo boolean,
+  u uuid, i inet, m money, e mood, p pair, dom positive, r tstzrange, mr int4multirange, x xml, pt point, bits bit varying,
+  reg regclass, fn regprocedure, vec tsvector, h hstore, g text GENERATED ALWAYS AS (upper(t)) STORED
+);
+CREATE FUNCTION row_of(n int) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO types (t, c, b, n, f4, f8, ts, tn, d, tm, tz, iv, j, jb, a, aa, bo, u, i, m, e, p, dom, r, mr, x, pt, bits, reg, fn, vec, h)
+  VALUES (E'line\\nline "quoted", \\\\ ☂ ' || n, 'ab', decode(md5(n::text), 'hex'), n / 7.0, n / 3.0::real, n / 3.0::float8,
+    '2026-03-29 01:30:00+01'::timestamptz + n * interval '1 hour', '2026-01-31', '2026-02-03', '12:34:56.789', '12:00+02',
+    make_interval(months => n, days => 2, secs => 3.5), '{"b":1,  "a":[1,2]}', jsonb_build_object('n', n, 'deep', '{"x": null}'::jsonb),
+    ARRAY[n, NULL, 3], ARRAY[['a', 'b,"'], [NULL, '']], n % 2 = 0, md5(n::text)::uuid, '192.0.2.1/24', (1234.5 + n)::numeric::money,
+    'ok', ROW(n, 'x "y"'), 7, tstzrange('2026-01-01 00:00+00', NULL), '{[1,3),[7,9)}', '<a>&amp;</a>', '(1.5,0.1)', B'1011',
+    'types', 'row_of(int)', to_tsvector('simple', 'a fat cat ' || n), hstore('k', n::text))
+$$;
+SELECT row_of(n) FROM generate_series(1, 300) n;
+INSERT INTO types DEFAULT VALUES;
+INSERT INTO types (f4, f8, n, ts, d) VALUES ('NaN', '-Infinity', 'NaN', 'infinity', '-infinity'), ('-0', 1e-300, 1e100, NULL, '4713-01-01 BC');
+INSERT INTO types (t, b) VALUES ('', ''), ('', '');
+`;
+
+describe("digests", () => {
+  before(async () => {
+    await pg.psql("postgres", "CREATE DATABASE digests");
+    await pg.psql("digests", TYPES);
+  });
+  const digest = async () => (await measured(pg, "digests")).tables.find((table) => table.name === "types");
+
+  test("survive a dump and a restore with every type of column", async () => {
+    const captured = await capture(pg.policyFor("digests"));
+    await restoreCapture(pg, captured, "digests_restored");
+    assert.deepEqual(differences(captured.facts, await measured(pg, "digests_restored")), []);
+    assert.match(
+      captured.facts.tables.find((table) => table.name === "types")?.digest ?? "",
+      /^v1:[0-9a-f]{32}$/,
+    );
+  });
+
+  const SETTINGS: Readonly<Record<string, string>> = {
+    TimeZone: "'Asia/Kolkata'",
+    DateStyle: "'SQL, DMY'",
+    IntervalStyle: "'sql_standard'",
+    bytea_output: "'escape'",
+    extra_float_digits: "-10",
+    search_path: "pg_catalog",
+    quote_all_identifiers: "on",
+    standard_conforming_strings: "off",
+    client_encoding: "'LATIN1'",
+    enable_seqscan: "off",
+    max_parallel_workers_per_gather: "4",
+    default_transaction_isolation: "'serializable'",
+    xmlbinary: "'hex'",
+  };
+  for (const [name, value] of Object.entries(SETTINGS)) {
+    test(`do not depend on ${name}`, async () => {
+      const usual = await digest();
+      await pg.psql("postgres", `ALTER DATABASE digests SET ${name} TO ${value}`);
+      try {
+        assert.deepEqual(await digest(), usual);
+      } finally {
+        await pg.psql("postgres", `ALTER DATABASE digests RESET ${name}`);
+      }
+    });
+  }
+
+  test("do not depend on where rows lie, nor on dropped columns", async () => {
+    const usual = await digest();
+    await pg.psql("digests", "UPDATE types SET t = t WHERE id % 3 = 0");
+    assert.deepEqual(await digest(), usual);
+    await pg.psql("digests", "CREATE INDEX by_text ON types (md5(t), id)");
+    await pg.psql("digests", "CLUSTER types USING by_text");
+    assert.deepEqual(await digest(), usual);
+    await pg.psql("digests", "VACUUM FULL types");
+    assert.deepEqual(await digest(), usual);
+    await pg.psql(
+      "digests",
+      "ALTER TABLE types ADD COLUMN gone int DEFAULT 5; ALTER TABLE types DROP COLUMN gone",
+    );
+    assert.deepEqual(await digest(), usual);
+  });
+
+  const CHANGES: readonly string[] = [
+    "UPDATE types SET f8 = f8 + 1e-16 WHERE id = 1",
+    "UPDATE types SET b = b || '\\x00' WHERE id = 7",
+    "UPDATE types SET t = NULL WHERE t = ''",
+    "UPDATE types SET ts = ts + interval '1 microsecond' WHERE id = 9",
+    "UPDATE types SET aa = ARRAY[['a', 'b,\"'], ['NULL', '']] WHERE id = 3",
+    // each value is still there, in another row
+    "UPDATE types SET n = (SELECT n FROM types s WHERE s.id = 11 - types.id) WHERE id IN (5, 6)",
+  ];
+  for (const [nr, change] of CHANGES.entries()) {
+    test(`notice a change (${nr + 1}): ${change.slice(0, 60)}`, async () => {
+      await pg.psql("postgres", "DROP DATABASE IF EXISTS changed; CREATE DATABASE changed TEMPLATE digests");
+      const before = await measured(pg, "changed");
+      await pg.psql("changed", change);
+      assert.deepEqual(differences(before, await measured(pg, "changed")), [
+        "table public.types has other rows than captured",
+      ]);
+    });
+  }
+
+  test("notice a change of a pair of equal rows, which would cancel each other in an XOR", async () => {
+    await pg.psql("postgres", "CREATE DATABASE pairs");
+    await pg.psql("pairs", "CREATE TABLE pairs AS SELECT i % 5 AS five FROM generate_series(1, 10) i");
+    const before = await measured(pg, "pairs");
+    await pg.psql("pairs", "UPDATE pairs SET five = 7 WHERE five = 0");
+    assert.deepEqual(differences(before, await measured(pg, "pairs")), [
+      "table public.pairs has other rows than captured",
+    ]);
+  });
+});
+
+test("every kind of relation is counted once, where its rows lie", async () => {
+  await pg.psql("postgres", "CREATE DATABASE shapes");
+  await pg.psql(
+    "shapes",
+    `
+    CREATE SCHEMA "Odd ""schema""; --";
+    CREATE TABLE "Odd ""schema""; --"."semi;colon \\ 'q' ☂" (t int, "t.*" text);
+    INSERT INTO "Odd ""schema""; --"."semi;colon \\ 'q' ☂" VALUES (1, 'x'), (2, NULL);
+    CREATE TABLE t (t text); INSERT INTO t VALUES ('a');
+    CREATE TABLE nothing (); INSERT INTO nothing DEFAULT VALUES;
+    CREATE TABLE empty (a int);
+    CREATE TABLE parent (a int); CREATE TABLE child (b int) INHERITS (parent);
+    INSERT INTO parent VALUES (1); INSERT INTO child VALUES (2, 2), (3, 3);
+    CREATE TABLE parts (a int) PARTITION BY RANGE (a);
+    CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (10);
+    CREATE TABLE parts_high PARTITION OF parts FOR VALUES FROM (10) TO (20);
+    INSERT INTO parts VALUES (1), (2), (11);
+    CREATE VIEW seen AS SELECT * FROM parts;
+    CREATE MATERIALIZED VIEW kept AS SELECT * FROM parts;
+    CREATE EXTENSION file_fdw;
+    CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+    CREATE FOREIGN TABLE elsewhere (line text) SERVER files OPTIONS (filename '/nonexistent');
+    CREATE UNLOGGED TABLE fleeting (a int); INSERT INTO fleeting VALUES (1);
+    CREATE SEQUENCE counter; SELECT nextval('counter'), nextval('counter'); CREATE SEQUENCE fresh;
+    SELECT lo_from_bytea(0, 'large'), lo_from_bytea(0, 'larger');
+    `,
+  );
+  const captured = await capture(pg.policyFor("shapes"));
+  const counted = Object.fromEntries(captured.facts.tables.map((table) => [table.name, table.rows]));
+  assert.deepEqual(counted, {
+    "semi;colon \\ 'q' ☂": "2",
+    child: "2",
+    empty: "0",
+    fleeting: "1",
+    nothing: "1",
+    parent: "1",
+    parts_high: "1",
+    parts_low: "2",
+    t: "1",
+  });
+  assert.deepEqual(
+    captured.facts.uncounted.map(({ name, kind }) => [name, kind]),
+    [
+      ["elsewhere", "foreign"],
+      ["kept", "materialized-view"],
+      ["parts", "partitioned"],
+    ],
+  );
+  assert.deepEqual(captured.facts.sequences, [
+    { schema: "public", name: "counter", last_value: "2" },
+    { schema: "public", name: "fresh", last_value: null },
+  ]);
+  assert.equal(captured.facts.large_objects, "2");
+  assert.deepEqual(captured.sink.notes, [
+    "the rows of 1 foreign tables lie elsewhere and are not in the dump",
+  ]);
+  await restoreCapture(pg, captured, "shapes_restored");
+  const again = await measured(pg, "shapes_restored");
+  assert.deepEqual(differences(captured.facts, again), []);
+
+  await pg.psql("shapes_restored", "DROP TABLE t; CREATE TABLE more (); SELECT setval('counter', 1)");
+  assert.deepEqual(differences(captured.facts, await measured(pg, "shapes_restored")), [
+    "table public.t is missing",
+    "table public.more was not captured",
+    "sequence public.counter is at 1, behind 2",
+  ]);
+});
+
+test("without digests tables are counted alone", async () => {
+  await pg.psql("postgres", "CREATE DATABASE counted");
+  await pg.psql("counted", "CREATE TABLE one AS SELECT generate_series(1, 5)");
+  const { facts } = await capture(pg.policyFor("counted", { digests: false }));
+  assert.deepEqual(facts.tables, [{ schema: "public", name: "one", rows: "5" }]);
+  assert.equal(facts.digest_version, undefined);
+});
+
+test("database.sql makes the database again: encoding, owner, privileges, settings", async () => {
+  await pg.psql("postgres", `CREATE ROLE "Odd Owner"; CREATE ROLE reader LOGIN; CREATE ROLE "semi;role"`);
+  const database = "odd-Data$base";
+  await pg.psql(
+    "postgres",
+    `CREATE DATABASE "${database}" TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' OWNER "Odd Owner" CONNECTION LIMIT 17`,
+  );
+  await pg.psql(
+    "postgres",
+    `COMMENT ON DATABASE "${database}" IS ${quoteLiteral("it's a \\ comment;\nof two lines")};
+     REVOKE ALL ON DATABASE "${database}" FROM PUBLIC;
+     GRANT CONNECT ON DATABASE "${database}" TO reader WITH GRANT OPTION;
+     GRANT TEMPORARY, CREATE ON DATABASE "${database}" TO "semi;role";
+     ALTER DATABASE "${database}" SET search_path TO "$user", public, "Odd, schema", "a""b";
+     ALTER DATABASE "${database}" SET TimeZone TO 'Europe/Berlin';
+     ALTER DATABASE "${database}" SET DateStyle TO 'SQL, DMY';
+     ALTER DATABASE "${database}" SET custom.setting TO 'it''s = odd';
+     ALTER ROLE reader IN DATABASE "${database}" SET statement_timeout TO '5min';
+     ALTER ROLE reader IN DATABASE "${database}" SET search_path TO '';`,
+  );
+  await pg.psql(database, "CREATE TABLE latin (t text); INSERT INTO latin VALUES (chr(233))");
+  const captured = await capture(pg.policyFor(database));
+  assert.equal(captured.facts.encoding, "LATIN1");
+  assert.equal(captured.facts.settings.length, 6);
+
+  await pg.psql("postgres", `DROP DATABASE "${database}"`);
+  await restoreCapture(pg, captured);
+  const again = await capture(pg.policyFor(database));
+  const { size_bytes: _size, ...was } = captured.facts;
+  const { size_bytes: _other, ...is } = again.facts;
+  assert.deepEqual(is, was);
+  assert.equal(again.sink.bytes("database.sql").toString(), captured.sink.bytes("database.sql").toString());
+});
+
+test("default privileges stay the default, and none at all stay none", async () => {
+  await pg.psql("postgres", "CREATE ROLE landlord");
+  for (const name of ["plain_acl", "no_acl"])
+    await pg.psql("postgres", `CREATE DATABASE ${name} OWNER landlord`);
+  await pg.psql("postgres", "REVOKE ALL ON DATABASE no_acl FROM PUBLIC, landlord");
+  const acl = (name: string) =>
+    pg.psql("postgres", `SELECT datacl FROM pg_database WHERE datname = '${name}'`);
+  for (const [name, expected] of [
+    ["plain_acl", ""],
+    ["no_acl", "{}"],
+  ] as const) {
+    const captured = await capture(pg.policyFor(name));
+    await pg.psql("postgres", `DROP DATABASE ${name}`);
+    await restoreCapture(pg, captured);
+    assert.equal(await acl(name), expected);
+  }
+});
+
+test("roles.sql makes the roles with their passwords, and says when it has none", async () => {
+  await pg.psql(
+    "postgres",
+    "CREATE ROLE watcher LOGIN PASSWORD 'secret-of-watcher'; CREATE DATABASE watched",
+  );
+  await pg.psql("watched", "CREATE TABLE one AS SELECT 1; GRANT SELECT ON one TO watcher");
+  const full = await capture(pg.policyFor("watched"));
+  assert.match(full.sink.bytes("roles.sql").toString(), /ALTER ROLE watcher .*PASSWORD 'SCRAM-SHA-256\$/);
+  assert.ok(full.facts.roles.includes("watcher"));
+  const poor = await capture(pg.policyFor("watched", { user: "watcher" }));
+  assert.match(poor.sink.bytes("roles.sql").toString(), /ALTER ROLE watcher /);
+  assert.doesNotMatch(poor.sink.bytes("roles.sql").toString(), /PASSWORD/);
+  assert.deepEqual(poor.sink.notes, [
+    "roles.sql has no passwords, since the capturing role may not read them (use a superuser)",
+  ]);
+});
