@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { openLocalHost } from "../../src/host/local.ts";
 import { messageOf } from "../../src/lib/errors.ts";
-import { type HotSnapshot, hotSnapshot } from "../support/rocksdb-snapshots.ts";
+import { type HotSnapshot, hotSnapshot, slowedHost } from "../support/rocksdb-snapshots.ts";
 import { startRocksdbWriter } from "../support/rocksdb-writer.ts";
 
 /**
@@ -15,10 +15,13 @@ const { values } = parseArgs({
     families: { type: "string", default: "40" },
     pause: { type: "string", default: "0" },
     wal: { type: "string", default: "zstd" },
+    /** Seconds to rest before every step on the host. */
+    slow: { type: "string", default: "0" },
   },
 });
 
-await using host = await openLocalHost();
+await using local = await openLocalHost();
+const host = values.slow === "0" ? local : slowedHost(local, Number(values.slow));
 await using writer = await startRocksdbWriter({
   families: Number(values.families),
   pauseMs: Number(values.pause),

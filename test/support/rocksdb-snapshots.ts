@@ -26,6 +26,31 @@ export function captureContext(host: Host, more: Partial<CaptureContext> = {}): 
   };
 }
 
+/** The same host, on which the freeze script rests before each of its steps, as if every one were a round trip. */
+export function slowedHost(host: Host, seconds: number): Host {
+  const slower = (script: string) => {
+    const [before = "", rest = ""] = script.split("link_all() {\n");
+    const [steps = "", after = ""] = rest.split("\n}\n", 1).concat(rest.slice(rest.indexOf("\n}\n")));
+    const rested = steps.replace(
+      /^ {2}(?=(link_into|read_current|cp |find w|tail )\b)/gm,
+      `  sleep ${seconds}\n  `,
+    );
+    if (rested === steps) throw new Error("the freeze script has no steps to slow down");
+    return `${before}link_all() {\n${rested}${after}`;
+  };
+  return {
+    label: host.label,
+    user: host.user,
+    run: (argv, how) => host.run(argv, how),
+    start: (argv, how) =>
+      host.start(
+        argv.map((word) => (word.includes("link_all() {") ? slower(word) : word)),
+        how,
+      ),
+    [Symbol.asyncDispose]: () => host[Symbol.asyncDispose](),
+  };
+}
+
 /** Write what a sink collected as a directory. */
 export function materialise(sink: CollectingSink, directory: string): void {
   mkdirSync(directory, { recursive: true });

@@ -36,11 +36,16 @@ export async function proveFrozen(
   await using command = await how.host.start(argv, how);
   command.stdin.end(list);
   const sections = new Sections(command.stdout);
-  const proof = await judge({ source, hello, report, names, sizeOf, sections, keeper });
-  if (await sections.hasMore())
-    throw new DropsError("host/command-failed", "reading the frozen logs: too many bytes");
-  await expectSuccess(command, "reading the frozen logs");
-  return proof;
+  try {
+    const proof = await judge({ source, hello, report, names, sizeOf, sections, keeper });
+    if (await sections.hasMore()) {
+      throw new DropsError("host/command-failed", "reading the frozen logs: too many bytes");
+    }
+    await expectSuccess(command, "reading the frozen logs");
+    return proof;
+  } finally {
+    await sections.close();
+  }
 }
 
 const TAIL = "";

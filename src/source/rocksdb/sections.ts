@@ -27,6 +27,11 @@ export class Sections {
     return this.#rest.length > 0 || this.#pull();
   }
 
+  /** Read no more: a command that is still writing shall notice. */
+  async close(): Promise<void> {
+    await this.#chunks.return?.();
+  }
+
   async #pull(): Promise<boolean> {
     const next = await this.#chunks.next();
     if (next.done === true) return false;

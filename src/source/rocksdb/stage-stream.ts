@@ -66,6 +66,7 @@ export class StageStream implements AsyncDisposable {
   async close(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
+    await running?.files.return?.(); // tar shall notice that nobody reads
     await running?.command[Symbol.asyncDispose]();
   }
 
