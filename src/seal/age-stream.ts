@@ -12,6 +12,7 @@ import {
   randomFillSync,
 } from "node:crypto";
 import { DropsError } from "../lib/errors.ts";
+import { freeMemory } from "../lib/free-memory.ts";
 
 /** What sealing one file needs. Plain bytes, so it can be posted to a thread. Use it for one file only. */
 export interface SealKey {
@@ -155,8 +156,9 @@ export function openedSize(key: OpenKey, sealedLength: number): number {
 }
 
 /**
- * Open a whole age file to the start of `out`, which must not overlap it. Every piece is authenticated before it is
- * written; when this throws, what was written must not be used.
+ * Open a whole age file to the start of `out`, which is memory of its own or that of `sealed` itself: every piece is
+ * written before where the next one is read. Every piece is authenticated before it is written; when this throws, what
+ * was written must not be used.
  *
  * @returns the bytes written, `openedSize` of them
  * @throws DropsError data/damaged when anything was changed, cut off or added; RangeError when `out` is too small
@@ -179,6 +181,7 @@ export function openInto(key: OpenKey, sealed: Uint8Array, out: Uint8Array): num
       throw damaged(`piece ${index + 1} of ${pieces} of an age file fails its authentication`, cause);
     }
     out.set(plain, index * PIECE);
+    freeMemory(plain); // or hundreds of megabytes of pieces wait for the collector
   }
   return size;
 }

@@ -2,7 +2,7 @@ import { createPublicKey, generateKeyPairSync, randomInt } from "node:crypto";
 import { link, mkdir, mkdtemp, open, rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from "age-encryption";
-import { DropsError } from "../lib/errors.ts";
+import { DropsError, messageOf } from "../lib/errors.ts";
 import { formatPrivateKey, publicKeyLine } from "./ssh-key.ts";
 
 export interface KeyFiles {
@@ -27,11 +27,11 @@ interface NewFile extends KeyFile {
 }
 
 /**
- * Make every key of a policy: the recovery identity (recovery-identity.txt, which belongs off the host) with its public half
- * (recovery-recipients.txt), the host's metadata identity (metadata-identity.txt) and its signing key (signing-key, signing-key.pub).
- * All files appear or none does, and none is overwritten.
+ * Make every key of a policy: the recovery identity (recovery-identity.txt, which belongs off the host) with its
+ * public half (recovery-recipients.txt), the host's metadata identity (metadata-identity.txt) and its signing key
+ * (signing-key, signing-key.pub). All files appear or none does, and none is overwritten.
  *
- * @throws DropsError safety/refused when one of the files exists already
+ * @throws DropsError safety/refused when one of the files exists already, usage/invalid when none can be written there
  */
 export async function makeKeys(
   directory: string,
@@ -39,8 +39,10 @@ export async function makeKeys(
 ): Promise<KeyFiles> {
   const target = resolve(directory);
   const { files, ...publicHalves } = await newKeys(target, how);
-  await mkdir(target, { recursive: true, mode: 0o700 });
-  await writeAllOrNone(target, files);
+  await writeAllOrNone(target, files).catch((cause: unknown) => {
+    if (cause instanceof DropsError) throw cause;
+    throw new DropsError("usage/invalid", `cannot write keys into ${target}: ${messageOf(cause)}`, { cause });
+  });
   const shown = files.map(({ role, path, secret }) => ({ role, path, secret }));
   return { directory: target, files: shown, ...publicHalves };
 }
@@ -94,6 +96,7 @@ async function newKeys(
 /** Complete files in a place of their own first; each is then linked to its name, which cannot overwrite. */
 async function writeAllOrNone(directory: string, files: readonly NewFile[]): Promise<void> {
   const placed: string[] = [];
+  await mkdir(directory, { recursive: true, mode: 0o700 });
   const drafts = await mkdtemp(join(directory, ".keygen-"));
   const draftOf = (file: NewFile): string => join(drafts, basename(file.path));
   try {
@@ -133,7 +136,7 @@ async function flush(directory: string): Promise<void> {
 
 function asRefusal(error: unknown): unknown {
   if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) return error;
-  const path = "dest" in error ? error.dest : "a key file";
+  const path = "dest" in error ? error.dest : "a key file"; // link names it so
   return new DropsError("safety/refused", `${path} exists already: keys are never overwritten`, {
     hint: "give an empty directory: a lost key makes every backup sealed to it unreadable",
     cause: error,
