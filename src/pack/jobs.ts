@@ -5,7 +5,7 @@
 import { hash } from "node:crypto";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { DropsError } from "../lib/errors.ts";
-import { type OpenKey, openedSize, openInto, openKey, type SealKey, sealInto } from "../seal/age-stream.ts";
+import { openInto, openKey, type SealKey, sealInto } from "../seal/age-stream.ts";
 import { MAX_PACK_TAR, PACK_BUFFER_SIZE } from "./pack-buffer.ts";
 import { proveReadable } from "./prove-readable.ts";
 import { readChunkHeaders, type TarChunk } from "./tar-bytes.ts";
@@ -54,14 +54,15 @@ export async function runSeal(job: SealJob): Promise<SealedPack> {
 
 /**
  * Check a stored pack's name, open it, and check every chunk against its own name. Throws data/damaged, key/wrong.
- * `tar` owns its memory: it can be transferred.
+ * `sealed` is used up: it is opened where it lies. `tar` owns its memory: it can be transferred.
  */
 export async function runOpen(job: OpenJob): Promise<OpenedPack> {
   if (hash("sha256", job.sealed, "hex") !== job.sha256) {
     throw new DropsError("data/damaged", `pack ${job.sha256} does not hold the bytes that its name promises`);
   }
   const key = await openKey(job.identities, job.sealed);
-  const tar = inflate(openWhole(key, job.sealed), job.sha256);
+  const plain = job.sealed.subarray(0, openInto(key, job.sealed, job.sealed));
+  const tar = inflate(plain, job.sha256);
   const chunks = readChunkHeaders(tar);
   for (const chunk of chunks) {
     if (hash("sha256", tar.subarray(chunk.offset, chunk.offset + chunk.size), "hex") !== chunk.id) {
@@ -71,12 +72,7 @@ export async function runOpen(job: OpenJob): Promise<OpenedPack> {
   return { tar, chunks };
 }
 
-function openWhole(key: OpenKey, sealed: Uint8Array): Buffer {
-  const plain = Buffer.allocUnsafeSlow(openedSize(key, sealed.length));
-  return plain.subarray(0, openInto(key, sealed, plain));
-}
-
-function inflate(compressed: Buffer, name: string): Buffer {
+function inflate(compressed: Uint8Array, name: string): Buffer {
   try {
     return zstdDecompressSync(compressed, { maxOutputLength: MAX_PACK_TAR, chunkSize: MAX_PACK_TAR });
   } catch (cause) {

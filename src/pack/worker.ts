@@ -1,5 +1,6 @@
 import { parentPort } from "node:worker_threads";
 import { DropsError } from "../lib/errors.ts";
+import { freeMemory } from "../lib/free-memory.ts";
 import { type OpenJob, runOpen, runSeal, type SealJob } from "./jobs.ts";
 
 /** What crosses back when a job throws: a class does not survive structured cloning. */
@@ -19,6 +20,7 @@ port?.on("message", async (job: SealJob | OpenJob) => {
       port.postMessage(sealed, [sealed.memory]);
     } else {
       const opened = await runOpen(job);
+      freeMemory(job.sealed); // this thread's own: it was handed over or copied
       port.postMessage(opened, [opened.tar.buffer as ArrayBuffer]);
     }
   } catch (error) {

@@ -1,4 +1,5 @@
 import { DropsError, isFailure } from "../lib/errors.ts";
+import { freeMemory } from "../lib/free-memory.ts";
 import { MAX_PACK_TAR } from "../pack/pack-buffer.ts";
 import type { PackInfo, PackTable } from "../pack/pack-table.ts";
 import type { PackPool } from "../pack/pool.ts";
@@ -214,10 +215,4 @@ export class PackReader implements AsyncDisposable {
 
 function expectedTar({ size }: PackInfo): number {
   return Math.min(MAX_PACK_TAR, size * USUAL_RATIO);
-}
-
-/** Now, and not when the collector comes by: it does not know how much hangs on a small object. */
-function freeMemory({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer)
-    (buffer as ArrayBuffer & { transfer(size: number): unknown }).transfer(0);
 }
