@@ -1,5 +1,5 @@
 import type { Cancel } from "../lib/cancel.ts";
-import { DropsError } from "../lib/errors.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
 import { parseDateWords, type WantedSnapshot } from "../policy/dates.ts";
 import { pickSnapshot } from "../policy/pick.ts";
 import {
@@ -85,13 +85,14 @@ export async function chooseSnapshot(
     choice.id === undefined ? parseDateWords(choice.date, { zone, now }) : { kind: "id", id: choice.id };
   const catalog = await openCatalog(parts, how);
   const notes: string[] = [];
-  for (const { why } of passedOver(catalog, wanted)) {
+  const doubtful = passedOver(catalog, wanted);
+  for (const { why } of doubtful) {
     notes.push(`passed over: ${why.message}`);
     parts.say(`WARNING: passed over: ${why.message}`);
   }
   const listed = catalog.snapshots.map((snapshot) => pickable(snapshot));
   refuseUnreadable(catalog, wanted);
-  const { snapshot } = pickSnapshot(listed, wanted, { zone });
+  const { snapshot } = pickOrRefuse(listed, wanted, zone, doubtful);
   const { state, ended } = snapshot.record;
   if (state !== "complete") notes.push(`this snapshot is a ${state}: it does not hold every source whole`);
   return {
@@ -130,6 +131,22 @@ async function onlyPolicy(store: BlobReader, how: Cancel): Promise<string> {
   throw new DropsError("usage/invalid", `${store.label} holds snapshots of several policies: which one`, {
     hint: names.map((name) => `--policy ${name}`).join("  or  "),
   });
+}
+
+/** When nothing that is believed fits and something else does, that is the failure to tell. */
+function pickOrRefuse(
+  listed: ReturnType<typeof pickable>[],
+  wanted: WantedSnapshot,
+  zone: string,
+  doubtful: readonly UnreadableSnapshot[],
+): ReturnType<typeof pickable> {
+  try {
+    return pickSnapshot(listed, wanted, { zone });
+  } catch (error) {
+    const newest = doubtful.at(-1);
+    if (newest && isFailure(error, "snapshot/missing")) throw newest.why;
+    throw error;
+  }
 }
 
 /** Records that cannot be believed and might have been the ones that are wanted. */

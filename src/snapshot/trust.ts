@@ -1,4 +1,4 @@
-import { DropsError } from "../lib/errors.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
 import { samePublicKey, verifySshsig } from "../seal/sshsig.ts";
 
 /** Whose signatures are believed. */
@@ -27,17 +27,23 @@ export function trustedSigner(
 ): string | undefined {
   try {
     if (!signature) throw new DropsError("signature/untrusted", `${what} is not signed`);
-    const { publicKey } = verifySshsig(signature, namespace, bytes);
+    const publicKey = signerOf(what, namespace, bytes, signature);
     if (isTrusted(trust, publicKey)) return publicKey;
     throw new DropsError("signature/untrusted", `${what} is signed by a key that is not trusted`, {
       hint: hintFor(trust),
     });
   } catch (error) {
     if (trust.allowUnsigned) return undefined;
-    if (error instanceof DropsError && error.code === "data/damaged") {
-      throw new DropsError("signature/untrusted", `the signature of ${what} is malformed`, { cause: error });
-    }
     throw error;
+  }
+}
+
+function signerOf(what: string, namespace: string, bytes: Uint8Array, signature: Uint8Array): string {
+  try {
+    return verifySshsig(signature, namespace, bytes).publicKey;
+  } catch (cause) {
+    if (!isFailure(cause, "data/damaged", "signature/untrusted")) throw cause;
+    throw new DropsError("signature/untrusted", `${what}: ${cause.message}`, { cause });
   }
 }
 

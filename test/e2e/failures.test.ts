@@ -1,0 +1,434 @@
+import assert from "node:assert/strict";
+import { chmod, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test from "node:test";
+import { startPostgres } from "../support/postgres.ts";
+import { openSite, type Site } from "../support/site.ts";
+import { freePort, startSshd } from "../support/sshd.ts";
+
+/**
+ * What a user sees of everything that can go wrong: the exit code, one sentence, a hint with what to do, no stack, and
+ * nothing half-written. Rows of one kind; `prepare` breaks a site that has one good backup.
+ */
+interface Row {
+  readonly name: string;
+  readonly prepare: (site: Site) => Promise<unknown>;
+  /** `restore` is restored to OUT, which must not exist afterwards. */
+  readonly args: (site: Site) => readonly string[];
+  readonly exit: number;
+  readonly says: RegExp;
+  /** A failure may leave new objects, never a listed snapshot: default. `true`: a partial one is right. */
+  readonly listed?: boolean;
+}
+
+const backup = () => ["backup"];
+const restore = (site: Site) => [
+  "restore",
+  "--date",
+  "latest",
+  "--to",
+  join(site.directory, "OUT"),
+  "--identity",
+  site.identity,
+];
+
+const rows: readonly Row[] = [
+  {
+    name: "a malformed policy",
+    prepare: (site) => site.policy({ more: "keep: { daily: many }\n" }),
+    args: backup,
+    exit: 2,
+    says: /policy\.yaml:\d+:\d+ keep\.daily/,
+  },
+  {
+    name: "a policy that is not YAML",
+    prepare: (site) => site.policy({ more: "  ]: [\n" }),
+    args: backup,
+    exit: 2,
+    says: /policy\.yaml:\d+/,
+  },
+  {
+    name: "an option that does not exist",
+    prepare: async () => {},
+    args: () => ["backup", "--fast"],
+    exit: 2,
+    says: /unknown option/,
+  },
+  {
+    name: "init over a repository",
+    prepare: async () => {},
+    args: () => ["init"],
+    exit: 22,
+    says: /there is a repository in .* already/,
+  },
+  {
+    name: "keygen over keys",
+    prepare: async () => {},
+    args: (site) => ["keygen", "--to", site.keys],
+    exit: 22,
+    says: /exists already/,
+  },
+  {
+    name: "a store that is not there",
+    prepare: (site) => rm(site.repository, { recursive: true }),
+    args: backup,
+    exit: 11,
+    says: /is not there/,
+  },
+  {
+    name: "no repository in the store",
+    prepare: (site) => rm(join(site.repository, "repository.json")),
+    args: backup,
+    exit: 10,
+    says: /there is no drops repository/,
+  },
+  {
+    name: "a repository of another format",
+    prepare: (site) => replaceIn(join(site.repository, "repository.json"), '"format": 1', '"format": 7'),
+    args: (site) => [...restore(site), "--trust-unsigned"],
+    exit: 22,
+    says: /format 7; this drops reads format 1/,
+  },
+  {
+    name: "a forged description of the repository",
+    prepare: (site) => replaceIn(join(site.repository, "repository.json"), '"format": 1', '"format": 7'),
+    args: restore,
+    exit: 13,
+    says: /signature/,
+  },
+  {
+    name: "a missing signing key",
+    prepare: (site) => rm(join(site.keys, "signing-key")),
+    args: backup,
+    exit: 13,
+    says: /signing key .* does not exist/,
+  },
+  {
+    name: "a signing key that others can read",
+    prepare: (site) => chmod(join(site.keys, "signing-key"), 0o644),
+    args: backup,
+    exit: 13,
+    says: /chmod/,
+  },
+  {
+    name: "missing recipients",
+    prepare: (site) => rm(join(site.keys, "recovery-recipients.txt")),
+    args: backup,
+    exit: 13,
+    says: /recovery recipients/,
+  },
+  {
+    name: "a recipient with a typing error",
+    prepare: (site) => writeFile(join(site.keys, "recovery-recipients.txt"), "age1qqqq\n"),
+    args: backup,
+    exit: 13,
+    says: /age1qqqq|recipient/,
+  },
+  {
+    name: "a missing database",
+    prepare: postgresSource({ database: "nowhere" }),
+    args: backup,
+    exit: 12,
+    says: /nowhere/,
+  },
+  {
+    name: "a missing pg_dump",
+    prepare: postgresSource({ database: "postgres", bin: "/nonexistent" }),
+    args: backup,
+    exit: 12,
+    says: /postgresql-client/,
+  },
+  { name: "no space for staging", prepare: rocksdbWithoutSpace, args: backup, exit: 22, says: /free/ },
+  {
+    name: "a path that is not there",
+    prepare: (site) =>
+      site.policy({ sources: `  - { name: gone, kind: files, paths: [${site.directory}/nowhere] }\n` }),
+    args: backup,
+    exit: 12,
+    says: /nowhere/,
+  },
+  {
+    name: "a command that fails after it printed",
+    prepare: (site) =>
+      site.policy({ sources: `  - { name: dies, kind: command, argv: [sh, -c, "echo half; exit 9"] }\n` }),
+    args: backup,
+    exit: 12,
+    says: /9/,
+  },
+  {
+    name: "a dead source beside a living one",
+    prepare: (site) =>
+      site.policy({
+        sources: `  - { name: dies, kind: command, argv: ["false"] }\n  - { name: lives, kind: command, argv: [date] }\n`,
+      }),
+    args: backup,
+    exit: 3,
+    says: /dies/,
+    listed: true,
+  },
+  {
+    name: "a host key that is not the pinned one",
+    prepare: sshSite("wrong pin"),
+    args: backup,
+    exit: 12,
+    says: /host key/,
+  },
+  {
+    name: "a login that is refused",
+    prepare: sshSite("stranger"),
+    args: backup,
+    exit: 12,
+    says: /cannot log in .*not accepted/,
+  },
+  {
+    name: "a host that does not answer",
+    prepare: async (site) =>
+      site.policy({
+        host: `{ ssh: { address: 127.0.0.1, port: ${await freePort()}, key_file: ${site.keys}/signing-key, host_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPoYYhCAPKzVkFSm0yVnGpmY3lW0aK1hT2lq0aZ8mQF" } }`,
+      }),
+    args: backup,
+    exit: 12,
+    says: /127\.0\.0\.1/,
+  },
+  {
+    name: "a date with no snapshot",
+    prepare: async () => {},
+    args: (site) => [
+      "restore",
+      "--date",
+      "2020-02-02",
+      "--to",
+      join(site.directory, "OUT"),
+      "--identity",
+      site.identity,
+    ],
+    exit: 10,
+    says: /no complete snapshot .*2020-02-02[\s\S]*hint: .*20\d\d-/,
+  },
+  {
+    name: "a date that is none",
+    prepare: async () => {},
+    args: (site) => [
+      "restore",
+      "--date",
+      "2026-13-40",
+      "--to",
+      join(site.directory, "OUT"),
+      "--identity",
+      site.identity,
+    ],
+    exit: 2,
+    says: /2026-13-40/,
+  },
+  {
+    name: "an id that nobody has",
+    prepare: async () => {},
+    args: (site) => [
+      "restore",
+      "--snapshot",
+      "00000000ffffffff",
+      "--to",
+      join(site.directory, "OUT"),
+      "--identity",
+      site.identity,
+    ],
+    exit: 10,
+    says: /00000000ffffffff/,
+  },
+  {
+    name: "the identity of somebody else",
+    prepare: otherIdentity,
+    args: restore,
+    exit: 13,
+    says: /identity|identities/,
+  },
+  {
+    name: "no identity that opens packs",
+    prepare: async () => {},
+    args: (site) => [
+      "restore",
+      "--date",
+      "latest",
+      "--to",
+      join(site.directory, "OUT"),
+      "--identity",
+      join(site.keys, "metadata-identity.txt"),
+    ],
+    exit: 13,
+    says: /identity|identities/,
+  },
+  {
+    name: "a target that is not empty",
+    prepare: async () => {},
+    args: (site) => ["restore", "--date", "latest", "--to", site.keys, "--identity", site.identity],
+    exit: 22,
+    says: /empty/,
+  },
+  {
+    name: "a pack with one flipped bit",
+    prepare: (site) => flipIn(site, "packs"),
+    args: restore,
+    exit: 20,
+    says: /pack [0-9a-f]{64}/,
+  },
+  {
+    name: "a pack that is gone",
+    prepare: async (site) => rm(await fileIn(site, "packs")),
+    args: restore,
+    exit: 20,
+    says: /pack/,
+  },
+  {
+    name: "a manifest cut short",
+    prepare: async (site) => truncate(await fileIn(site, "manifests"), 200),
+    args: restore,
+    exit: 20,
+    says: /manifest/,
+  },
+  {
+    name: "a manifest that is gone",
+    prepare: async (site) => rm(await fileIn(site, "manifests")),
+    args: restore,
+    exit: 20,
+    says: /manifest/,
+  },
+  {
+    name: "a list with another pack",
+    prepare: async (site) =>
+      replaceIn(await fileIn(site, "lists"), "# 2", "# 3").catch(() => flipIn(site, "lists")),
+    args: restore,
+    exit: 20,
+    says: /list/,
+  },
+  {
+    name: "a forged record",
+    prepare: async (site) =>
+      replaceIn(await fileIn(site, "snapshots"), '"state": "complete"', '"state": "partial" '),
+    args: byId,
+    exit: 13,
+    says: /signature/,
+  },
+  {
+    name: "a record without a signature",
+    prepare: async (site) => rm(`${await fileIn(site, "snapshots")}.sig`),
+    args: byId,
+    exit: 13,
+    says: /not signed/,
+  },
+];
+
+for (const { name, prepare, args, exit, says, listed = false } of rows) {
+  test(`exit ${exit}: ${name}`, async () => {
+    await using site = await openSite();
+    const before = await recordsOf(site);
+    await using broken = asDisposable(await prepare(site));
+    const outcome = await site.drops(...args(site));
+    void broken;
+    assert.equal(outcome.exit, exit, outcome.stderr);
+    assert.match(outcome.stderr, says);
+    const complaint = outcome.stderr.slice(outcome.stderr.indexOf("drops: "));
+    assert.match(complaint, /^drops: [^\n]*[^.\n]\n/, "one sentence without a full stop");
+    assert.doesNotMatch(outcome.stderr, /^\s+at .*:\d+:\d+/m, "no stack");
+    assert.doesNotMatch(outcome.stderr, /AGE-SECRET-KEY|PRIVATE KEY/);
+    if (!listed) assert.deepEqual(await recordsOf(site), await stillThere(before), "no new record");
+    assert.ok(
+      !(await readdir(site.directory)).includes("OUT") ||
+        (await readdir(join(site.directory, "OUT"))).length === 0,
+    );
+  });
+}
+
+test("every failure of a foreseen kind has a hint", async () => {
+  await using site = await openSite();
+  const { stderr } = await site.drops("restore", "--date", "2020-02-02", "--to", join(site.directory, "OUT"));
+  assert.match(stderr, /\nhint: /);
+});
+
+async function recordsOf(site: Site): Promise<string[]> {
+  return (await site.objects().catch(() => [])).filter((object) => /snapshots\/.*\.json$/.test(object));
+}
+
+async function stillThere(files: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(
+    files.map((file) =>
+      readFile(file).then(
+        () => [file],
+        () => [],
+      ),
+    ),
+  );
+  return found.flat();
+}
+
+async function fileIn(site: Site, folder: string): Promise<string> {
+  const found = (await site.objects()).find(
+    (object) => object.includes(`/site/${folder}/`) && !object.endsWith(".sig"),
+  );
+  assert.ok(found, `no object in ${folder}`);
+  return found;
+}
+
+function byId(site: Site): readonly string[] {
+  return ["restore", "--date", "latest", "--to", join(site.directory, "OUT"), "--identity", site.identity];
+}
+
+async function flipIn(site: Site, folder: string): Promise<void> {
+  const file = await fileIn(site, folder);
+  const bytes = await readFile(file);
+  const at = bytes.length >> 1;
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  await writeFile(file, bytes);
+}
+
+async function replaceIn(file: string, from: string, to: string): Promise<void> {
+  const text = await readFile(file, "latin1");
+  assert.ok(text.includes(from), `${file} does not hold ${from}`);
+  await writeFile(file, text.replace(from, to), "latin1");
+}
+
+async function otherIdentity(site: Site): Promise<void> {
+  await using other = await openSite();
+  const theirs = (await readFile(other.identity, "utf8"))
+    .split("\n")
+    .find((line) => line.startsWith("AGE-SECRET-KEY"));
+  const ours = await readFile(site.identity, "utf8");
+  await writeFile(site.identity, ours.replace(/AGE-SECRET-KEY\S+/, theirs ?? ""));
+}
+
+function postgresSource(place: { database: string; bin?: string }): Row["prepare"] {
+  return async (site) => {
+    const postgres = await startPostgres();
+    const source = {
+      ...postgres.policyFor(place.database, place.bin === undefined ? {} : { bin: place.bin }),
+      name: "db",
+    };
+    await site.policy({ sources: `  - ${JSON.stringify(source)}\n` });
+    return postgres;
+  };
+}
+
+async function rocksdbWithoutSpace(site: Site): Promise<void> {
+  const database = join(site.directory, "db");
+  await site.policy({ sources: `  - { name: db, kind: rocksdb, path: ${database}, min_free: 999999GiB }\n` });
+  const { openRocksdb } = await import("../support/rocksdb-library.ts");
+  const db = await openRocksdb(database, { families: 2, create: true });
+  await db.close();
+}
+
+function sshSite(how: "wrong pin" | "stranger"): Row["prepare"] {
+  return async (site) => {
+    const sshd = await startSshd();
+    const pin = {
+      ...sshd.policy,
+      host_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPoYYhCAPKzVkFSm0yVnGpmY3lW0aK1hT2lq0aZ8mQF",
+    };
+    const stranger = { ...sshd.policy, key_file: sshd.strangerKeyFile };
+    await site.policy({ host: JSON.stringify({ ssh: how === "stranger" ? stranger : pin }) });
+    return sshd;
+  };
+}
+
+function asDisposable(value: unknown): AsyncDisposable {
+  const found = value as Partial<AsyncDisposable> | undefined;
+  return { [Symbol.asyncDispose]: async () => found?.[Symbol.asyncDispose]?.() };
+}
