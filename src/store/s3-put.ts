@@ -1,4 +1,5 @@
 import { webcrypto } from "node:crypto";
+import { Readable } from "node:stream";
 import type { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { Cancel } from "../lib/cancel.ts";
 import { checkIsS3 } from "./s3-answer.ts";
@@ -14,6 +15,9 @@ export interface Features {
 }
 
 export const ALL_FEATURES: Features = { createOnly: true, checksum: true };
+
+/** In one piece, https would hold a second, encrypted copy of a whole pack for each put in flight. */
+const SLICE = 256 * 1024;
 
 export interface Blob {
   readonly bucket: string;
@@ -61,7 +65,7 @@ function putCommand({ PutObjectCommand }: Sdk, blob: Blob, features: Features): 
   const command = new PutObjectCommand({
     Bucket: blob.bucket,
     Key: blob.path,
-    Body: blob.bytes,
+    Body: blob.bytes.length > SLICE ? Readable.from(slices(blob.bytes), { objectMode: false }) : blob.bytes,
     ContentLength: blob.bytes.length,
     ContentType: "application/octet-stream",
     ...(features.createOnly ? { IfNoneMatch: "*" } : {}),
@@ -88,6 +92,10 @@ function announce(command: PutObjectCommand, sha256: string): void {
 
 function hasHeaders(request: unknown): request is { headers: Record<string, string> } {
   return typeof request === "object" && request !== null && "headers" in request;
+}
+
+function* slices(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += SLICE) yield bytes.subarray(at, at + SLICE);
 }
 
 /** From everything in `features` to nothing, no subset twice. */
