@@ -9,7 +9,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["main.ts"],
   ["app"],
   ["cli"],
-  ["backup", "restore", "drill", "retention", "status", "notify"],
+  ["backup", "restore", "verify", "drill", "retention", "status", "notify"],
   ["source"],
   ["snapshot"],
   ["pack", "chunk", "seal"],
@@ -17,7 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["policy"],
   ["lib"],
 ];
-const SIDEWAYS = new Set(["pack>chunk", "pack>seal"]);
+const SIDEWAYS = new Set(["pack>chunk", "pack>seal", "verify>restore"]);
 /** Who may know the process, its environment and the wall clock's machine. */
 const MEETS_PROCESS = ["main.ts", "app", "cli"];
 

@@ -9,10 +9,11 @@ import { checkRocksdbDirectory } from "../source/rocksdb/check-directory.ts";
 import { type ChosenSnapshot, chooseSnapshot, type ReadParts, type SnapshotChoice } from "./choose.ts";
 import { Destination } from "./destination.ts";
 import { extract } from "./extract.ts";
+import { lostWith } from "./lost-with.ts";
 import { nextSteps } from "./next-steps.ts";
 import { openSource, wantedSources } from "./open-source.ts";
 import { PackReader } from "./pack-reader.ts";
-import { filesNeeding, type RestorePlan, RestorePlanner } from "./plan.ts";
+import { type RestorePlan, RestorePlanner } from "./plan.ts";
 import { ScratchFile } from "./scratch-file.ts";
 
 /** Everything a restore is made from: it reads the store and writes on this machine alone. */
@@ -185,7 +186,7 @@ class RestoreRun {
       ledger: plan.ledger,
       order: plan.packs,
       openScratch: () => ScratchFile.create(join(this.#to.partial, `${source.name}.scratch`)),
-      lostWith: (pack) => lost(plan, pack, source.name),
+      lostWith: (pack) => lostWith(plan, pack, source.name),
       signal: how.signal,
     });
     const onEntry = (bytes: number) => {
@@ -200,13 +201,6 @@ class RestoreRun {
 }
 
 type PackReaderPacks = ConstructorParameters<typeof PackReader>[0]["packs"];
-
-/** What is lost with a pack, as the end of a sentence. */
-export function lost(plan: RestorePlan, pack: number, source: string): string {
-  const { count, names } = filesNeeding(plan, pack, 3);
-  const more = count > names.length ? ` and ${count - names.length} more` : "";
-  return `with it ${source} loses ${names.join(", ")}${more}`;
-}
 
 /** The source's own proof, where there is one. Throws data/damaged, data/missing. */
 async function checkContent(head: ManifestHead, directory: string, how: Cancel): Promise<string[]> {

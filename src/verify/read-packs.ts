@@ -1,0 +1,109 @@
+import { hash } from "node:crypto";
+import { ChunkIndex } from "../chunk/chunk-index.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { type DropsError, isFailure } from "../lib/errors.ts";
+import { freeMemory } from "../lib/free-memory.ts";
+import { mapLimit } from "../lib/map-limit.ts";
+import type { PackPool } from "../pack/pool.ts";
+import type { BlobReader } from "../store/blob-store.ts";
+import type { DamageBook } from "./damage-book.ts";
+import { hurtBy, type NeededPack } from "./references.ts";
+
+const AT_ONCE = 3;
+
+/** The chunks of the packs that were opened. */
+export class OpenedChunks {
+  readonly #sizes = new ChunkIndex();
+  readonly #packs = new Map<string, number>();
+
+  addPack(sha256: string, chunks: Iterable<{ readonly id: string; readonly size: number }>): void {
+    const number = this.#packs.size;
+    this.#packs.set(sha256, number);
+    for (const { id, size } of chunks) this.#sizes.set(place(id, number), size);
+  }
+
+  /** Whether a pack holds this chunk with this size; undefined when the pack was not opened. */
+  holds(pack: string, id: string, size: number): boolean | undefined {
+    const number = this.#packs.get(pack);
+    return number === undefined ? undefined : this.#sizes.get(place(id, number)) === size;
+  }
+
+  get isEmpty(): boolean {
+    return this.#packs.size === 0;
+  }
+}
+
+export interface ReadPacks {
+  readonly packsRead: number;
+  readonly bytesRead: number;
+  /** Every pack that is whole was opened too. */
+  readonly opened: boolean;
+  readonly chunks: OpenedChunks;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Read packs whole. With an identity that opens them every chunk is compared with its name, else the stored bytes with
+ * the pack's. What does not agree goes into `damage`.
+ */
+export async function readPacks(
+  packs: readonly NeededPack[],
+  parts: { readonly store: BlobReader; readonly identities: readonly string[]; readonly pool: PackPool },
+  damage: DamageBook,
+  how: Cancel & { readonly onPack: (bytes: number) => void },
+): Promise<ReadPacks> {
+  const chunks = new OpenedChunks();
+  let [packsRead, bytesRead, locked] = [0, 0, 0];
+  const read = (pack: NeededPack, signal: AbortSignal) => readOne(pack, parts, chunks, { signal });
+  for await (const { pack, problem, isLocked } of mapLimit(packs, AT_ONCE, read, how.signal)) {
+    packsRead++;
+    bytesRead += pack.size;
+    if (isLocked) locked++;
+    if (problem) damage.add(pack.key, problem, hurtBy(pack.states));
+    how.onPack(pack.size);
+  }
+  const some = parts.identities.length > 0 && locked > 0;
+  const notes = some
+    ? [`${locked} packs could not be opened with these identities: their names were compared`]
+    : [];
+  return { packsRead, bytesRead, opened: packsRead > 0 && locked === 0, chunks, notes };
+}
+
+async function readOne(
+  pack: NeededPack,
+  { store, identities, pool }: Parameters<typeof readPacks>[1],
+  chunks: OpenedChunks,
+  how: Cancel,
+): Promise<{ pack: NeededPack; problem?: string; isLocked: boolean }> {
+  try {
+    const sealed = await store.get(pack.key, { ...how, maxSize: pack.size });
+    if (identities.length === 0) {
+      const same = hash("sha256", sealed, "hex") === pack.sha256;
+      return {
+        pack,
+        isLocked: true,
+        ...(same ? {} : { problem: "does not hold the bytes that its name promises" }),
+      };
+    }
+    const opened = await pool.open({ kind: "open", sealed, sha256: pack.sha256, identities }, how);
+    chunks.addPack(pack.sha256, opened.chunks);
+    freeMemory(opened.tar);
+    return { pack, isLocked: false };
+  } catch (error) {
+    if (isFailure(error, "key/wrong")) return { pack, isLocked: true }; // its name was compared first
+    if (isFailure(error, "store/missing", "data/damaged"))
+      return { pack, problem: problemOf(error), isLocked: false };
+    throw error;
+  }
+}
+
+function problemOf(error: DropsError): string {
+  return error.code === "store/missing" ? "vanished while it was to be read" : error.message;
+}
+
+/** Chunk and pack in one: the same chunk may lie in several packs. */
+function place(id: string, pack: number): Buffer {
+  const key = Buffer.from(id, "hex");
+  key.writeUInt32LE((key.readUInt32LE(0) ^ pack) >>> 0, 0);
+  return key;
+}
