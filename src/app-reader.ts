@@ -1,8 +1,9 @@
 /** The verbs that read, over whatever a policy or an address and an identity give access to. */
 import { availableParallelism } from "node:os";
 import { type Access, openAccess, policyOf, zoneOf } from "./app-access.ts";
-import type { AppContext, ReadAccess, Reader, RestoreOptions } from "./cli/app.ts";
-import type { RestoreReport } from "./cli/outputs.ts";
+import { lsView, showView, snapshotsView } from "./app-views.ts";
+import type { AppContext, ExportOptions, ReadAccess, Reader, RestoreOptions } from "./cli/app.ts";
+import type { ExportReport, RestoreReport } from "./cli/outputs.ts";
 import { openLocalHost } from "./host/local.ts";
 import type { Cancel } from "./lib/cancel.ts";
 import { PackPool } from "./pack/pool.ts";
@@ -28,21 +29,19 @@ export async function readerOf(
   return {
     snapshots: async (how) => {
       const { listSnapshots } = await import("./restore/browse.ts");
-      return listSnapshots(await parts(how), how);
+      const found = await parts(how);
+      return snapshotsView(found, await listSnapshots(found, how));
     },
     show: async (how) => {
       const { showSnapshot } = await import("./restore/browse.ts");
-      return showSnapshot(await parts(how), how.choice, how);
+      const found = await parts(how);
+      return showView(found, await showSnapshot(found, how.choice, how));
     },
     ls: async (how) => {
       const { listEntries } = await import("./restore/browse.ts");
-      return listEntries(await parts(how), how, how);
+      return lsView(await listEntries(await parts(how), how, how));
     },
-    export: async (how) => {
-      const { exportEntry } = await import("./restore/export.ts");
-      await using pool = new PackPool(threads());
-      return exportEntry({ ...(await parts(how)), pool }, how, how.into, how);
-    },
+    export: async (how) => runExport(await parts(how), context, how),
     restore: async (how) => runRestore(await parts(how), context, how),
     verify: async (how) => {
       const { verifyRepository } = await import("./verify/verify.ts");
@@ -88,6 +87,24 @@ async function runRestore(
       next,
       notes,
     };
+  } finally {
+    progress.done();
+  }
+}
+
+async function runExport(
+  parts: ReadParts,
+  context: AppContext,
+  what: ExportOptions & Cancel,
+): Promise<ExportReport> {
+  const { exportEntry } = await import("./restore/export.ts");
+  await using pool = new PackPool(threads());
+  const progress = context.reporter.progress("export");
+  try {
+    const onWritten = (done: number, total: number) => progress.update(done, total);
+    const { chosen, form, bytes } = await exportEntry({ ...parts, pool, onWritten }, what, what);
+    const path = what.path === undefined ? {} : { path: what.path };
+    return { snapshot: chosen.snapshot.record.id, source: what.source, ...path, form, bytes };
   } finally {
     progress.done();
   }

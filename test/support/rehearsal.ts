@@ -2,13 +2,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
-import ssh2 from "ssh2";
 import { type BackupParts, backup } from "../../src/backup/backup.ts";
 import { init } from "../../src/backup/init.ts";
 import type { RunResult } from "../../src/backup/snapshot-run.ts";
 import { openLocalHost } from "../../src/host/local.ts";
 import { PackPool } from "../../src/pack/pool.ts";
 import { parsePolicy } from "../../src/policy/load.ts";
+import { newSigningKey } from "../../src/seal/keygen.ts";
 import { type Signer, signerFromText } from "../../src/seal/sshsig.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
@@ -39,7 +39,7 @@ export interface RehearsalOptions {
 export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   const directory = await mkdtemp(join(tmpdir(), "drops-rehearsal-"));
   const [recovery, metadata] = [await keyPair(), await keyPair()];
-  const signer = signerFromText(ssh2.utils.generateKeyPairSync("ed25519").private, "the test's signing key");
+  const signer = signerFromText(newSigningKey("rehearsal").privateKey, "the test's signing key");
   const policyText = `name: rehearsal
 zone: Europe/Berlin
 host: local
