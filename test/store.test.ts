@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
+import { createHash, Hash, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, mock, test } from "node:test";
 import { isFailure } from "../src/lib/errors.ts";
 import { openDirectoryStore } from "../src/store/directory.ts";
 import { openMemoryStore } from "../src/store/memory.ts";
@@ -35,4 +35,27 @@ test("s3 over https trusts the policy's authority, and nobody else's certificate
     assert.match(error.hint ?? "", /ca_file/);
     return true;
   });
+});
+
+test("a pack whose hash is known is not hashed again on its way, and the server still holds it to its hash", async () => {
+  await using store = await openS3Store(s3.policy(await s3.makeBucket()), s3.credentials);
+  const { signal } = new AbortController();
+  const bytes = randomBytes(8 * 1024 * 1024);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  let hashed = 0;
+  const { update } = Hash.prototype;
+  mock.method(Hash.prototype, "update", function (this: Hash, data: string | Buffer) {
+    hashed += data.length;
+    return Reflect.apply(update, this, [data]);
+  });
+  try {
+    await store.put(`p/packs/${sha256}`, bytes, { signal, sha256 });
+  } finally {
+    mock.restoreAll();
+  }
+  assert.ok(hashed > 0 && hashed < 100_000, `${hashed} bytes were hashed to sign the request`);
+  bytes[5_000_000] = (bytes[5_000_000] ?? 0) ^ 1;
+  await assert.rejects(store.put("p/packs/flipped", bytes, { signal, sha256 }), (error) =>
+    isFailure(error, "data/damaged"),
+  );
 });
