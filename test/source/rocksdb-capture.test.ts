@@ -26,7 +26,9 @@ import { openSshHost } from "../../src/host/ssh.ts";
 import { isFailure } from "../../src/lib/errors.ts";
 import type { RocksdbPolicy } from "../../src/policy/schema.ts";
 import { freezeRocksdb } from "../../src/source/rocksdb/capture.ts";
+import { FreezeChannel } from "../../src/source/rocksdb/channel.ts";
 import { checkRocksdbDirectory } from "../../src/source/rocksdb/check-directory.ts";
+import { whileSpaceLasts } from "../../src/source/rocksdb/space-watch.ts";
 import { type CollectingSink, collectingSink } from "../support/collecting-sink.ts";
 import { fakeSystemd } from "../support/fake-systemd.ts";
 import { openAndCheck, openRocksdb } from "../support/rocksdb-library.ts";
@@ -51,7 +53,7 @@ before(async () => {
   host = await openLocalHost();
   scratch = mkdtempSync(join(tmpdir(), "drops-rocksdb-capture-"));
   await using writer = await startRocksdbWriter({ families: FAMILIES });
-  await sleep(1500);
+  await writer.reached(2500);
   await writer.kill();
   still = join(scratch, "still");
   cpSync(writer.directory, still, { recursive: true });
@@ -85,7 +87,7 @@ test("hot snapshots under constant flush and compaction open as one state", {
   timeout: 300_000,
 }, async () => {
   await using writer = await startRocksdbWriter({ families: 16 });
-  await sleep(1000);
+  await writer.reached(1500);
   let counter = 0;
   for (let number = 0; number < 15; number++) {
     const taken = await hotSnapshot(writer, host);
@@ -330,6 +332,38 @@ test("an aborted freeze leaves no staging directory", async () => {
     clearTimeout(timer);
     assert.deepEqual(writer.staging(), []);
   }
+});
+
+test("free space is asked for while staging is held", async () => {
+  await using channel = await FreezeChannel.open(rocksdbPolicy(still), { host, signal });
+  const before = await channel.freeBytes({ signal });
+  assert.ok(before > 1024 * 1024);
+  assert.ok("files" in (await channel.attempt({ signal })));
+  // A question that was given up does not disturb the next.
+  const stop = new AbortController();
+  const givenUp = channel.freeBytes(stop);
+  stop.abort(new Error("enough"));
+  await assert.rejects(givenUp, /enough/);
+  assert.ok("files" in (await channel.attempt({ signal })));
+  assert.ok((await channel.freeBytes({ signal })) > 0);
+});
+
+test("shipping stops when space runs out, and only then", async () => {
+  const answers = [3000, 2000, 1000];
+  const watch = { free: async () => answers.shift() ?? 0, least: 1500, everyMs: 5 };
+  const endless = (how: { signal: AbortSignal }) => sleep(10_000, undefined, how);
+  await assert.rejects(
+    whileSpaceLasts(watch, { signal }, endless),
+    (error) => isFailure(error, "space/low") && error.message.includes("1000 bytes"),
+  );
+  assert.deepEqual(answers, []);
+  await whileSpaceLasts({ ...watch, free: async () => 2000 }, { signal }, (how) => sleep(40, undefined, how));
+  await assert.rejects(
+    whileSpaceLasts(watch, { signal: AbortSignal.abort(new Error("enough")) }, endless),
+    /enough/,
+  );
+  const lost = { ...watch, free: () => Promise.reject(new Error("the host is lost")) };
+  await assert.rejects(whileSpaceLasts(lost, { signal }, endless), /the host is lost/);
 });
 
 // ---- what is refused

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 export interface RocksdbWriter extends AsyncDisposable {
@@ -13,6 +14,8 @@ export interface RocksdbWriter extends AsyncDisposable {
   readonly families: number;
   /** The newest batch that the library has taken for sure. */
   published(): number;
+  /** Resolves when so many batches have been published. */
+  reached(batches: number): Promise<void>;
   /** Names of staging directories beside the database. */
   staging(): readonly string[];
   /** End it as a crash would. */
@@ -36,13 +39,17 @@ export async function startRocksdbWriter(
   await Promise.race([once(child.stdout, "data"), failedEarly(child)]);
   const file = openSync(publishIn, "r");
   const number = Buffer.alloc(8);
+  const published = () => {
+    readSync(file, number, 0, 8, 0);
+    return Number(number.readBigUInt64LE());
+  };
   return {
     directory,
     scratch,
     families,
-    published: () => {
-      readSync(file, number, 0, 8, 0);
-      return Number(number.readBigUInt64LE());
+    published,
+    reached: async (batches) => {
+      while (published() < batches && child.exitCode === null) await sleep(20);
     },
     staging: () => readdirSync(scratch).filter((name) => name.startsWith(".drops-staging-")),
     kill: () => kill(child),

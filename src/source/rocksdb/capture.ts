@@ -4,14 +4,17 @@ import { DropsError } from "../../lib/errors.ts";
 import type { RocksdbPolicy } from "../../policy/schema.ts";
 import type { CaptureContext, Facts, FrozenSource, SourceSink } from "../source.ts";
 import { Rejection } from "./accept.ts";
-import { FreezeChannel } from "./channel.ts";
+import { bytesOf, FreezeChannel } from "./channel.ts";
 import { type Proof, proveFrozen } from "./evidence.ts";
 import type { FrozenReport } from "./report.ts";
 import { shipStaged } from "./ship.ts";
+import { whileSpaceLasts } from "./space-watch.ts";
 import { cutStagedCopies, type StagedEntry, stagedEntries } from "./staged-entries.ts";
 
 /** A running database hits a bad moment now and then; a stopped one has none, so a second failure is a real one. */
 const ATTEMPTS: Readonly<Record<RocksdbPolicy["mode"], number>> = { hot: 10, stopped: 2 };
+
+const LOOK_AT_SPACE_MS = 30_000;
 
 interface Attempt {
   readonly reason: string;
@@ -102,6 +105,7 @@ class FrozenRocksdb implements FrozenSource {
   readonly #channel: FreezeChannel;
   readonly #entries: readonly StagedEntry[];
   readonly #how: CaptureContext;
+  readonly #space: { readonly least: number; readonly everyMs: number };
 
   constructor(
     source: RocksdbPolicy,
@@ -113,24 +117,18 @@ class FrozenRocksdb implements FrozenSource {
     this.#channel = channel;
     this.#entries = entries;
     this.#how = how;
+    this.#space = { least: bytesOf(source.min_free), everyMs: LOOK_AT_SPACE_MS };
     this.capturedAt = frozen.at;
     this.facts = factsOf(source, channel.hello.database, frozen, entries);
   }
 
   async ship(into: SourceSink, how: Cancel): Promise<void> {
     const { host, random, rereadShare } = this.#how;
-    await shipStaged(this.#entries, into, {
-      ...how,
-      host,
-      stage: this.#channel.hello.stage,
-      random,
-      rereadShare,
-    });
-  }
-
-  /** Bytes that are free where the links are, while they pin what the database deletes. */
-  freeBytes(how: Cancel): Promise<number> {
-    return this.#channel.freeBytes(how);
+    const { stage } = this.#channel.hello;
+    const space = { free: (cancel: Cancel) => this.#channel.freeBytes(cancel), ...this.#space };
+    await whileSpaceLasts(space, how, (cancel) =>
+      shipStaged(this.#entries, into, { ...cancel, host, stage, random, rereadShare }),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

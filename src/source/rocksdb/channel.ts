@@ -27,6 +27,7 @@ export class FreezeChannel implements AsyncDisposable {
   readonly #command: RunningCommand;
   readonly #fields: FieldReader;
   readonly #label: string;
+  #answered: Promise<void> = Promise.resolve();
 
   /** Throws source/failed or space/low with the script's reason when the host or the policy does not allow a freeze. */
   static async open(source: RocksdbPolicy, how: Cancel & { readonly host: Host }): Promise<FreezeChannel> {
@@ -63,14 +64,12 @@ export class FreezeChannel implements AsyncDisposable {
 
   /** Link and copy once more; what an earlier attempt left in staging is gone. */
   async attempt(how: Cancel): Promise<FrozenReport | AgainReport> {
-    this.#say("go");
-    return this.#answer(readAttempt(this.#fields), how.signal);
+    return this.#ask("go", readAttempt, how.signal);
   }
 
   /** Bytes that are free on the file system of the staging directory. */
   async freeBytes(how: Cancel): Promise<number> {
-    this.#say("free");
-    return this.#answer(readFree(this.#fields), how.signal);
+    return this.#ask("free", readFree, how.signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -82,14 +81,22 @@ export class FreezeChannel implements AsyncDisposable {
     this.#command.stdin.write(`${command}\n`);
   }
 
-  async #answer<T>(reading: Promise<T>, signal: AbortSignal): Promise<T> {
+  /** One question at a time: an answer that nobody waits for any more is still read before the next one. */
+  async #ask<T>(command: string, read: (fields: FieldReader) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const answer = this.#answered.then(() => {
+      this.#say(command);
+      return read(this.#fields);
+    });
+    this.#answered = answer.then(ignore, ignore);
     try {
-      return await untilAborted(reading, signal);
+      return await untilAborted(answer, signal);
     } catch (error) {
       throw await reasonFor(error, this.#command, this.#label);
     }
   }
 }
+
+function ignore(): void {}
 
 async function readFree(fields: FieldReader): Promise<number> {
   if ((await fields.expect()) !== "free")
@@ -139,7 +146,8 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T
   }
 }
 
-function bytesOf(size: string): number {
+/** What a policy means by 512MiB. */
+export function bytesOf(size: string): number {
   const [, count = "0", unit = ""] = /^(\d+)(\w+)$/.exec(size) ?? [];
   return Number(count) * (UNITS[unit] ?? 1);
 }
