@@ -47,8 +47,8 @@ class Shipping {
   readonly #into: SourceSink;
   readonly #how: Cancel;
   readonly #registrations: RegistrationWatch;
-  /** Positions that tar was asked for and passed over. */
-  readonly #missing = new Set<number>();
+  /** Positions that a tar was asked for and passed over. */
+  readonly #missing = new Map<number, TarSession>();
   /** Which name of an inode holds its content when the first one went away. */
   readonly #standIns = new Map<number, number>();
   readonly #skipped: string[] = [];
@@ -76,19 +76,30 @@ class Shipping {
   /** Wait for every tar to end, note what it said, and return what could not be read. */
   async finish(): Promise<readonly string[]> {
     const bad: string[] = [];
-    let explained = 0;
     for (const session of this.#ahead.sessions) {
       const told = await session.finish();
       for (const line of told.gone) this.#into.note(`vanished before it was read: ${line}`);
       for (const line of told.changed) this.#into.note(`changed while it was read: ${line}`);
+      const missing = this.#missingOf(session);
+      if (told.isSmooth) bad.push(...missing.map((path) => `'${path}': passed over by tar`));
+      else this.#noteVanished(missing, told.bad);
       bad.push(...told.bad);
-      explained += told.gone.length + told.changed.length + told.bad.length;
     }
     if (this.#skipped.length > 0) this.#into.note(skippedInWords(this.#skipped));
-    const [first] = this.#missing;
-    if (first !== undefined && this.#missing.size > explained)
-      bad.push(`tar passed over ${this.#listing.shown(first)} without a word`);
     return bad;
+  }
+
+  #missingOf(session: TarSession): string[] {
+    const asked = [...this.#missing].filter(([, of]) => of === session);
+    return asked.map(([position]) => this.#listing.shown(position));
+  }
+
+  /** What tar passed over and has nothing against. */
+  #noteVanished(missing: readonly string[], bad: readonly string[]): void {
+    for (const path of missing) {
+      if (!bad.some((words) => words.startsWith(`${path.slice(1)}: `)))
+        this.#into.note(`vanished before it was read: ${path}`);
+    }
   }
 
   #keep(previous: ManifestEntry): boolean {
@@ -113,7 +124,7 @@ class Shipping {
     const path = this.#listing.path(position);
     const entry = await session.open(path);
     if (!entry) {
-      this.#missing.add(position);
+      this.#missing.set(position, session);
       return false;
     }
     const same = identityOf(this.#listing, position, this.#listed.listedAt);

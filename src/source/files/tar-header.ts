@@ -77,14 +77,23 @@ function cString(block: Buffer, at: number, size: number): Buffer {
   return end < 0 ? field : field.subarray(0, end);
 }
 
-/** Octal digits, or GNU's base-256: the first byte's high bit set, then big-endian two's complement. */
-function number(block: Buffer, at: number, size: number): number {
-  const first = block[at] as number;
-  if ((first & 0x80) !== 0) return base256(block.subarray(at, at + size), first);
-  const text = block.toString("latin1", at, at + size).replace(/^ +|[ \0]+$/g, "");
-  if (text === "") return 0;
-  if (!/^[0-7]+$/.test(text)) throw damagedTar("has a header with a malformed number");
-  return Number.parseInt(text, 8);
+/** Octal digits between spaces and NULs, or GNU's base-256: the first byte's high bit set, then big-endian two's complement. */
+function number(block: Buffer, from: number, size: number): number {
+  const end = from + size;
+  const first = block[from] as number;
+  if ((first & 0x80) !== 0) return base256(block.subarray(from, end), first);
+  let at = from;
+  while (at < end && block[at] === SPACE) at++;
+  let value = 0;
+  for (; at < end && isOctal(block[at] as number); at++) value = value * 8 + (block[at] as number) - 0x30;
+  for (; at < end; at++) {
+    if (block[at] !== 0 && block[at] !== SPACE) throw damagedTar("has a header with a malformed number");
+  }
+  return value;
+}
+
+function isOctal(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x37;
 }
 
 function base256(field: Buffer, first: number): number {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { commandFailed } from "../../host/expect-success.ts";
-import type { Host, RunningCommand } from "../../host/host.ts";
+import type { CommandExit, Host, RunningCommand } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure } from "../../lib/errors.ts";
 import { PLAIN } from "./gnu-tools.ts";
@@ -8,10 +8,21 @@ import { readTar, type TarEntry } from "./tar-stream.ts";
 import { type Told, toldOf } from "./told.ts";
 
 /**
+ * Only the end of stderr is kept, and hundreds of files may vanish while the first backup runs. Which ones did is known
+ * without tar's word, so those lines go, and its exit status takes the last line.
+ */
+const SCRIPT =
+  'exec 3>&1; { "$@" 2>&1 >&3 3>&-; echo "exit $?"; } | ' +
+  'sed "/: Cannot stat: No such file or directory$/d" >&2 3>&-';
+/**
  * Names come from standard input as they are asked for. `--hard-dereference`: the listing knows what is linked, and
  * asks for one name of each inode alone.
  */
 const TAR = [
+  "sh",
+  "-c",
+  SCRIPT,
+  "sh",
   "tar",
   "--create",
   "--file=-",
@@ -41,7 +52,6 @@ export class TarSession implements AsyncDisposable {
   #asked: Buffer[] = [];
   #waiting: TarEntry | undefined;
   #over = false;
-  #told: Told | undefined;
 
   private constructor(command: RunningCommand, what: string) {
     this.#command = command;
@@ -82,11 +92,16 @@ export class TarSession implements AsyncDisposable {
     return entry;
   }
 
-  /** Wait for its end and hand over what it complained about. Throws host/command-failed or source/failed when it broke off. */
-  async finish(): Promise<Told> {
+  /**
+   * Wait for its end and hand over what it complained about, without the files that it did not find: those it passed over.
+   * `isSmooth` when it says that it read all it was asked for. Throws host/command-failed or source/failed when it broke off.
+   */
+  async finish(): Promise<Told & { readonly isSmooth: boolean }> {
     this.end();
     while (!this.#over) await this.#next();
-    return this.#judge();
+    const ended = await this.#ended();
+    if (ended.exit === undefined || ended.exit > 2) throw commandFailed(this.#what, ended);
+    return { ...toldOf(ended.stderr, this.#what), isSmooth: ended.exit === 0 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -124,7 +139,7 @@ export class TarSession implements AsyncDisposable {
     this.#command.stdin.end();
     const patience = new AbortController();
     const late = sleep(PATIENCE_MS, undefined, { signal: patience.signal }).catch(() => undefined);
-    const ended = await Promise.race([this.#command.ended, late]);
+    const ended = await Promise.race([this.#ended(), late]);
     patience.abort();
     if (ended && ended.exit !== 0) throw commandFailed(this.#what, ended);
     throw new DropsError("source/failed", `${this.#what} gave nothing whole: ${error.message}`, {
@@ -132,11 +147,11 @@ export class TarSession implements AsyncDisposable {
     });
   }
 
-  async #judge(): Promise<Told> {
+  async #ended(): Promise<CommandExit> {
     const ended = await this.#command.ended;
-    if (ended.exit === undefined || ended.exit > 2) throw commandFailed(this.#what, ended);
-    this.#told ??= toldOf(ended.stderr, this.#what);
-    return this.#told;
+    const found = /(?:^|\n)exit (\d+)$/.exec(ended.stderr);
+    if (!found) return ended.exit === 0 ? { ...ended, exit: undefined } : ended;
+    return { ...ended, exit: Number(found[1]), stderr: ended.stderr.slice(0, found.index) };
   }
 }
 
