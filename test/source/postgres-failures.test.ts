@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import type { Host } from "../../src/host/host.ts";
 import { openLocalHost } from "../../src/host/local.ts";
+import { openSshHost } from "../../src/host/ssh.ts";
 import type { DropsError } from "../../src/lib/errors.ts";
 import type { PostgresPolicy } from "../../src/policy/schema.ts";
 import { freezePostgres } from "../../src/source/postgres/capture.ts";
@@ -15,6 +17,7 @@ import { seedBridge } from "../support/bridge-database.ts";
 import { collectingSink } from "../support/collecting-sink.ts";
 import { type Postgres, startPostgres } from "../support/postgres.ts";
 import { capture, captureContext, toolbox } from "../support/postgres-captures.ts";
+import { type Sshd, startSshd } from "../support/sshd.ts";
 
 let pg: Postgres;
 let host: Host;
@@ -235,12 +238,7 @@ for (const spool of [true, false]) {
         () => "it succeeded",
         (error: Error) => error.message,
       );
-      await until(() =>
-        stat(begun).then(
-          () => true,
-          () => false,
-        ),
-      );
+      await until(() => exists(begun));
       stop.abort(new Error("enough"));
       assert.equal(await outcome, "enough");
       await rm(begun);
@@ -393,6 +391,37 @@ import { capture } from "./test/support/postgres-captures.ts";
 await capture(JSON.parse(process.env.POLICY), { host: await openLocalHost() });
 `;
 
+describe("over SSH", () => {
+  for (const spool of [true, false]) {
+    test(`${spool ? "spooled" : "streamed"}: a capture is the same, and a lost connection leaves nothing behind`, async () => {
+      await using sshd = await startSshd();
+      const signal = AbortSignal.timeout(60_000);
+      const remote = await openSshHost(sshd.policy, { signal, home: "/" });
+      await using far = withEnvironment(remote, { TMPDIR: spools });
+      const whole = await capture(pg.policyFor("bridge", { spool }), { host: far });
+      const here = await capture(pg.policyFor("bridge", { spool }), { host });
+      assert.deepEqual(whole.facts, here.facts);
+      assert.equal(whole.sink.bytes("database.dump").length, here.sink.bytes("database.dump").length);
+
+      const begun = join(tmpdir(), `drops-begun-${process.pid}`);
+      const script = `touch ${begun}; "$real/pg_dump" "$@" | head -c 100000; exec sleep 60`;
+      await using made = await withTools(dumping(script), [], { spool });
+      const sink = collectingSink();
+      const outcome = capture(made.policy, { host: far, sink }).then(
+        () => "it succeeded",
+        (error: DropsError) => error.code,
+      );
+      await until(() => exists(begun));
+      assert.ok((await cutConnections(sshd)) > 0);
+      assert.equal(await outcome, "host/unreachable");
+      await rm(begun);
+      assert.deepEqual(sink.entries, []);
+      await until(async () => (await readdir(spools)).length === 0);
+      assert.equal(await sessions(), "0");
+    });
+  }
+});
+
 test("the session outlives the server's limits for idle transactions and long statements", async () => {
   await pg.psql(
     "postgres",
@@ -427,4 +456,31 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
     await sleep(50);
   }
   throw new Error("waited for 20 seconds in vain");
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Kill the server's side of every connection, and nothing that runs in it: what a cut cable looks like to a command. */
+async function cutConnections(sshd: Sshd): Promise<number> {
+  const running = promisify(execFile);
+  const { stdout } = await running("ps", ["-e", "-o", "pid=,ppid=,comm=,args="]);
+  const all = stdout.split("\n").map((line) => {
+    const [, pid, parent, name = "", args = ""] = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line) ?? [];
+    return { pid: Number(pid), parent: Number(parent), name, args };
+  });
+  const below = new Set(
+    all.filter((one) => one.name === "sshd" && one.args.includes(sshd.directory)).map((one) => one.pid),
+  );
+  const listeners = new Set(below);
+  for (const one of all.sort((a, b) => a.pid - b.pid)) if (below.has(one.parent)) below.add(one.pid);
+  const cut = all.filter(
+    (one) => below.has(one.pid) && !listeners.has(one.pid) && one.name.startsWith("sshd"),
+  );
+  for (const { pid } of cut) process.kill(pid, "SIGKILL");
+  return cut.length;
 }

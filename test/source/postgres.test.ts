@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import fc from "fast-check";
+import { databaseSql } from "../../src/source/postgres/database-sql.ts";
 import { differences } from "../../src/source/postgres/measure.ts";
-import { quoteLiteral } from "../../src/source/postgres/quote.ts";
+import { quoteIdentifier, quoteLiteral } from "../../src/source/postgres/quote.ts";
 import { type Bridge, seedBridge } from "../support/bridge-database.ts";
 import { type Postgres, startPostgres } from "../support/postgres.ts";
 import { capture, measured, restoreCapture } from "../support/postgres-captures.ts";
@@ -287,6 +290,68 @@ test("database.sql makes the database again: encoding, owner, privileges, settin
   assert.equal(again.sink.bytes("database.sql").toString(), captured.sink.bytes("database.sql").toString());
 });
 
+test("a database of another locale provider is made again", async () => {
+  await pg.psql(
+    "postgres",
+    "CREATE DATABASE german TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-AT' LOCALE 'C.UTF-8'",
+  );
+  const captured = await capture(pg.policyFor("german"));
+  assert.deepEqual([captured.facts.provider, captured.facts.locale], ["icu", "de-AT"]);
+  await restoreCapture(pg, captured, "german_again");
+  const again = await capture(pg.policyFor("german_again"));
+  const { database: _name, size_bytes: _size, ...was } = captured.facts;
+  const { database: _other, size_bytes: _bytes, ...is } = again.facts;
+  assert.deepEqual(is, was);
+
+  const builtin = {
+    ...captured.facts,
+    provider: "builtin",
+    locale: "C.UTF-8",
+    collate: "C",
+    ctype: "C",
+  } as const;
+  assert.equal(
+    databaseSql(builtin, 'a "b"').split("\n")[1],
+    `CREATE DATABASE "a ""b""" WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = builtin ` +
+      "LC_COLLATE = 'C' LC_CTYPE = 'C' BUILTIN_LOCALE = 'C.UTF-8';",
+  );
+  const old = {
+    ...builtin,
+    provider: "libc",
+    locale: null,
+    server: { version: "13.4", version_num: "130004" },
+  } as const;
+  assert.equal(
+    databaseSql(old, "x").split("\n")[1],
+    `CREATE DATABASE "x" WITH TEMPLATE = template0 ENCODING = 'UTF8' LC_COLLATE = 'C' LC_CTYPE = 'C';`,
+  );
+});
+
+test("quoted text comes back from the server as it was", async () => {
+  const text = fc.string({ unit: "grapheme", minLength: 1 }).filter((value) => !value.includes("\0"));
+  const odd = fc.stringMatching(/^['"\\a:;$ \n%-]{1,15}$/);
+  const texts = fc.sample(fc.oneof(text, odd), { numRuns: 300, seed: 7 });
+  for (const conforming of ["on", "off"]) {
+    const answer = await pg.psql(
+      "postgres",
+      `SET standard_conforming_strings TO ${conforming}; SET escape_string_warning TO off;
+       SELECT json_agg(t) FROM unnest(ARRAY[${texts.map(quoteLiteral).join(",")}]::text[]) t`,
+    );
+    assert.deepEqual(JSON.parse(answer), texts);
+  }
+  const names = texts.filter((value) => Buffer.byteLength(value) < 64);
+  const columns = names.map(
+    (name, nr) => `(SELECT to_json(x) FROM (SELECT ${nr} AS ${quoteIdentifier(name)}) x)`,
+  );
+  const named = JSON.parse(
+    await pg.psql("postgres", `SELECT json_agg(j) FROM unnest(ARRAY[${columns.join(",")}]) j`),
+  );
+  assert.deepEqual(
+    named,
+    names.map((name, nr) => ({ [name]: nr })),
+  );
+});
+
 test("default privileges stay the default, and none at all stay none", async () => {
   await pg.psql("postgres", "CREATE ROLE landlord");
   for (const name of ["plain_acl", "no_acl"])
@@ -320,4 +385,36 @@ test("roles.sql makes the roles with their passwords, and says when it has none"
   assert.deepEqual(poor.sink.notes, [
     "roles.sql has no passwords, since the capturing role may not read them (use a superuser)",
   ]);
+});
+
+test("digests of v1 are frozen, and docs/postgres.md has their SQL", async () => {
+  await pg.psql("postgres", "CREATE DATABASE frozen");
+  await pg.psql(
+    "frozen",
+    `CREATE SCHEMA s;
+     CREATE TABLE s.n AS SELECT i, 'row ' || i AS text, '2026-03-29 00:59:58+00'::timestamptz + i * interval '1 second' AS at,
+       i / 3.0::float8 AS third, decode(md5(i::text), 'hex') AS bytes, NULLIF(i % 3, 0) AS some FROM generate_series(1, 100) i;
+     CREATE TABLE s.empty (a int)`,
+  );
+  const { tables } = await measured(pg, "frozen");
+  assert.deepEqual(tables, [
+    { schema: "s", name: "empty", rows: "0", digest: "v1:5feceb66ffc86f38d952786c6d696c79" },
+    { schema: "s", name: "n", rows: "100", digest: "v1:a345098fd5bde264ed02720ac7459e16" },
+  ]);
+  const page = await readFile(new URL("../../docs/postgres.md", import.meta.url), "utf8");
+  const sql = /```sql\n(.*?)```/s.exec(page)?.[1] ?? "";
+  assert.equal(await pg.psql("frozen", sql), `100|${tables[1]?.digest}`);
+});
+
+test("another server gets it all back from the three entries alone", async () => {
+  await seedBridge(pg, "moved", { messages: 300 });
+  const captured = await capture(pg.policyFor("moved"));
+  await using bare = await startPostgres();
+  // "already exists" of the superuser is harmless
+  await bare.psql("postgres", `\\set ON_ERROR_STOP off\n${captured.sink.bytes("roles.sql").toString()}`);
+  await restoreCapture(bare, captured);
+  assert.deepEqual(differences(captured.facts, await measured(bare, "moved")), []);
+  const again = await capture(bare.policyFor("moved"));
+  assert.equal(again.facts.owner, "moved_owner");
+  assert.deepEqual(again.facts.roles, captured.facts.roles);
 });

@@ -38,15 +38,15 @@ const NEWER_SETTINGS: readonly (readonly [name: string, value: string, since: nu
 
 /** Statements to run first in every session that measures, outside of a transaction. */
 export function pinSettingsSql(): readonly string[] {
-  const always = Object.entries(PINNED_SETTINGS).map(
-    ([name, value]) => `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`,
-  );
+  const set = (name: string, value: string) =>
+    `pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`;
+  const always = Object.entries(PINNED_SETTINGS).map(([name, value]) => set(name, value));
   const newer = NEWER_SETTINGS.map(
     ([name, value, since]) =>
-      `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false) ` +
+      `SELECT ${set(name, value)} ` +
       `WHERE pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= ${since}`,
   );
-  return [...always, ...newer];
+  return [`SELECT ${always.join(", ")}`, ...newer];
 }
 
 /** One row of one JSON object for a table: `rows`, and `digest` when asked for, both strings. */
@@ -90,8 +90,13 @@ ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
 /** One JSON object a sequence; `last_value` is null when it was never used. Sequences are not part of any snapshot. */
 export const SEQUENCES_SQL = `SELECT json_build_object(
-  'schema', schemaname, 'name', sequencename, 'last_value', last_value::text)
-FROM pg_sequences ORDER BY schemaname COLLATE "C", sequencename COLLATE "C"`;
+  'schema', s.schemaname, 'name', s.sequencename, 'last_value', s.last_value::text)
+FROM pg_sequences s
+JOIN pg_namespace n ON n.nspname = s.schemaname
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.sequencename
+WHERE NOT EXISTS (
+  SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
+ORDER BY s.schemaname COLLATE "C", s.sequencename COLLATE "C"`;
 
 export const LARGE_OBJECTS_SQL = `SELECT json_build_object('count', count(*)::text) FROM pg_largeobject_metadata`;
 
