@@ -88,9 +88,11 @@ function tell(nights: readonly BackupReport[]): void {
 /** One command as a user types it; its JSON answer. Ends the demo when it fails. */
 async function step<Report>(server: SmallServer, ...args: readonly string[]): Promise<Report> {
   const before = performance.now();
-  const answer: Answer = await server.drops(...args, "--json");
-  if (answer.exit !== 0)
+  const alone = args.includes("--store"); // needs no policy, so it is given none
+  const answer: Answer = await (alone ? server.dropsAlone : server.drops)(...args, "--json");
+  if (answer.exit !== 0) {
     throw new Error(`drops ${args.join(" ")} ended with ${answer.exit}\n${answer.stderr}${answer.stdout}`);
+  }
   say(`drops ${args[0]}: ${seconds(performance.now() - before)}`);
   return JSON.parse(answer.stdout) as Report;
 }

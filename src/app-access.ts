@@ -27,6 +27,15 @@ export async function openAccess(
   policy: LoadedPolicy | undefined,
   context: AppContext,
 ): Promise<Access> {
+  if (!policy && access.policy !== undefined && !/^[a-z][a-z0-9-]*$/.test(access.policy)) {
+    throw new DropsError(
+      "usage/invalid",
+      `with --store, --policy is the name of a policy in it, not ${access.policy}`,
+      {
+        hint: "leave --policy out when the repository holds one policy",
+      },
+    );
+  }
   const files = await Promise.all(access.identities.map(readIdentityFile));
   const own =
     policy && files.length === 0 ? await readIfThere(policy.policy.keys.metadata_identity_file) : [];

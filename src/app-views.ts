@@ -1,12 +1,13 @@
 /** What the reading verbs found, as the command line tells it. */
 import type { Listing } from "./cli/app.ts";
-import type { LsEntry, ShowReport, SnapshotLine, SnapshotsReport } from "./cli/outputs.ts";
-import type { listEntries, SnapshotList, showSnapshot } from "./restore/browse.ts";
+import type { LsEntry, ShowReport, SnapshotLine, SnapshotsReport, VerifyReport } from "./cli/outputs.ts";
+import type { listEntries, ShownSource, SnapshotList, showSnapshot } from "./restore/browse.ts";
 import type { ReadParts, SignatureState } from "./restore/choose.ts";
 import { fingerprint } from "./seal/sshsig.ts";
 import type { ListedSnapshot } from "./snapshot/catalog.ts";
 import type { ManifestEntry } from "./snapshot/entry.ts";
 import type { SourceRecord } from "./snapshot/record.ts";
+import type { VerifyResult } from "./verify/verify.ts";
 
 export function snapshotsView(parts: ReadParts, list: SnapshotList): SnapshotsReport {
   return {
@@ -59,6 +60,26 @@ export function lsView({ chosen, entries }: Awaited<ReturnType<typeof listEntrie
     for await (const { source, entry } of entries) yield entryView(source, entry);
   }
   return { snapshot: id, policy: chosen.policyName, ended, entries: views() };
+}
+
+export function verifyView(
+  parts: ReadParts,
+  result: VerifyResult,
+  sources: VerifyReport["sources"],
+): VerifyReport {
+  const { policyName, snapshots, damage, notes, ...figures } = result;
+  return {
+    ...figures,
+    policy: policyName,
+    store: parts.store.label,
+    zone: parts.zone,
+    snapshots: snapshots.map(({ snapshot: { record }, signature, intact }) => {
+      return { id: record.id, ended: record.ended, state: record.state, signature, intact };
+    }),
+    sources,
+    damage: damage.map(({ key, problem, snapshots: hurt }) => ({ key, problem, snapshots: [...hurt] })),
+    notes: [...notes],
+  };
 }
 
 function entryView(source: string, entry: ManifestEntry): LsEntry {

@@ -10,10 +10,11 @@ export type WantedSnapshot =
   | { readonly kind: "id"; readonly id: string }
   /** A day of the zone, half-open: `from <= ended < to`. 23 or 25 hours long when clocks change. */
   | { readonly kind: "day"; readonly day: string; readonly from: Date; readonly to: Date }
+  /** The newest that ended at or before this instant. */
   | { readonly kind: "time"; readonly at: Date };
 
 const DAY = /^(\d{4})-(\d\d)-(\d\d)$/;
-const TIME = /^(\d{4}-\d\d-\d\d)[t ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?\s*(z|[+-]\d\d:?\d\d)?$/;
+const TIME = /^(\d{4}-\d\d-\d\d)[t ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?\s*(z|[+-]\d\d:?\d\d)?$/;
 const AGO = /^(\d{1,5}) (minute|hour|day|week)s? ago$/;
 const RECORD = /^\d{8}t\d{6}z-([0-9a-f]{8,32})$/;
 const ID = /^[0-9a-f]{6,32}$/;
@@ -73,16 +74,26 @@ function between(year: number, month: number, day: number, zone: string): Wanted
 }
 
 function instantOf(match: RegExpExecArray, zone: string, words: string): Date {
-  const [, dayText = "", hour = "", minute = "", second = "00", offset] = match;
+  const [, dayText = "", hour = "", minute = "", second, fraction, offset] = match;
   const [year, month, day] = numbers(dayText);
-  const clock = Number(hour) < 24 && Number(minute) < 60 && Number(second) < 60;
+  const clock = Number(hour) < 24 && Number(minute) < 60 && Number(second ?? 0) < 60;
   if (!exists(year, month, day) || !clock) throw bad(words, "is not a time of the calendar");
-  const wall = Date.UTC(year, month - 1, day, Number(hour), Number(minute), Number(second));
-  if (offset !== undefined) return new Date(wall - offsetMinutes(offset, words) * 60_000);
+  const wall = Date.UTC(year, month - 1, day, Number(hour), Number(minute), Number(second ?? 0));
+  const rest = restOfUnit(second, fraction);
+  if (offset !== undefined) return new Date(wall + rest - offsetMinutes(offset, words) * 60_000);
   const [instant, other] = wallTimeToInstants(wall, zone);
   if (!instant) throw bad(words, `did not happen in ${zone}: clocks went forward over it`);
   if (other) throw bad(words, `happened twice in ${zone}: add Z or an offset, such as +01:00`);
-  return instant;
+  return new Date(instant.getTime() + rest);
+}
+
+/**
+ * A time without seconds means its whole minute, one without a fraction its whole second: what `drops snapshots` prints
+ * of a snapshot finds it again. Milliseconds.
+ */
+function restOfUnit(second: string | undefined, fraction: string | undefined): number {
+  if (second === undefined) return 59_999;
+  return fraction === undefined ? 999 : Number(fraction.padEnd(3, "0").slice(0, 3));
 }
 
 function offsetMinutes(offset: string, words: string): number {

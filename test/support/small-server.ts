@@ -31,7 +31,9 @@ export interface SmallServer extends AsyncDisposable {
   readonly database: string;
   /** Run the command line as a user would, with this server's policy; the key pair comes first. */
   drops(...args: readonly string[]): Promise<Answer>;
-  /** The same as arguments for spawn: `[program, ...args]`. */
+  /** The command line without any policy. */
+  dropsAlone(...args: readonly string[]): Promise<Answer>;
+  /** As `drops`, as arguments for spawn: `[program, ...args]`. */
   argv(...args: readonly string[]): [string, ...string[]];
 }
 
@@ -96,6 +98,7 @@ export async function startSmallServer(options: SmallServerOptions = {}): Promis
     database: bridge.database,
     argv,
     drops: (...args) => run(argv(...args)),
+    dropsAlone: (...args) => run([process.execPath, MAIN, ...args]),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
 }
