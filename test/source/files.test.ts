@@ -20,6 +20,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Host } from "../../src/host/host.ts";
 import { openLocalHost } from "../../src/host/local.ts";
+import { openSshHost } from "../../src/host/ssh.ts";
 import { isFailure } from "../../src/lib/errors.ts";
 import type { FilesPolicy } from "../../src/policy/schema.ts";
 import type { ManifestEntry } from "../../src/snapshot/entry.ts";
@@ -28,6 +29,7 @@ import type { CaptureContext, SourceSink } from "../../src/source/source.ts";
 import { alteredHost } from "../support/altered-host.ts";
 import { type CollectedEntry, type CollectingSink, collectingSink } from "../support/collecting-sink.ts";
 import { runTool, scratchDirectory } from "../support/scratch.ts";
+import { type Sshd, startSshd } from "../support/sshd.ts";
 
 const MIB = 1024 * 1024;
 /** Longer than a clock tick: what changed before it may be taken for unchanged later. */
@@ -508,6 +510,41 @@ describe("files", () => {
       await using frozen = await freezeFiles(policyOf({ paths: [scratch.path] }), contextOf(host, {}));
       const sink = disturbedSink(async () => stop.abort(reason));
       await assert.rejects(frozen.ship(sink, { signal: stop.signal }), (error) => error === reason);
+    });
+  });
+
+  describe("over SSH", () => {
+    let sshd: Sshd;
+    let remote: Host;
+    before(async () => {
+      sshd = await startSshd();
+      remote = await openSshHost(sshd.policy, { signal, home: sshd.directory });
+    });
+    after(async () => {
+      await remote?.[Symbol.asyncDispose]();
+      await sshd?.[Symbol.asyncDispose]();
+    });
+
+    test("it is all the same", async () => {
+      await using scratch = await scratchDirectory();
+      await buildTree(scratch.path);
+      const here = await night({ paths: [scratch.path] });
+      const there = await night({ paths: [scratch.path] }, { host: remote });
+      assert.deepEqual(there.entries, here.entries);
+      const next = await night({ paths: [scratch.path] }, { host: remote, previous: there.manifest() });
+      assert.equal(next.commands.filter(isTar).length, 0);
+      assert.deepEqual(next.manifest(), there.manifest());
+    });
+
+    test("a connection that is lost while it reads fails the source", async () => {
+      await using scratch = await scratchDirectory();
+      await writeFile(join(scratch.path, "f"), Buffer.alloc(64 * MIB, 7));
+      const sink = disturbedSink(async () => {
+        await sshd.killConnections();
+      });
+      await assert.rejects(night({ paths: [scratch.path] }, { host: remote, sink }), (error) =>
+        isFailure(error, "host/unreachable"),
+      );
     });
   });
 
