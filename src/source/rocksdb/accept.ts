@@ -94,7 +94,7 @@ export class FreezeJudge {
       );
     }
     if (firstLogs.length === 0 && logNames(sizes).length === 0) return; // never opened since its logs were removed
-    const highest = Math.max(0, ...firstLogs);
+    const highest = firstLogs.reduce((most, number) => Math.max(most, number), 0);
     if (after > highest + 1) {
       throw new Rejection(
         "guard",

@@ -68,7 +68,7 @@ export class LiveState {
   /** Tag 10 governs what is deleted; databases that never wrote it keep every log a column family still needs. */
   get minLog(): number {
     if (this.#minLog !== undefined) return this.#minLog;
-    return Math.min(...[...this.#families.values()].map((family) => family.logNumber));
+    return lowest([...this.#families.values()].map((family) => family.logNumber));
   }
 
   view(): LiveSet {
@@ -171,10 +171,17 @@ function linkedBlobs(family: Family): ReadonlySet<number> {
 
 function liveBlobs(family: Family): LiveSet["blobs"] {
   if (family.blobs.size === 0) return [];
-  const oldest = Math.min(...linkedBlobs(family)); // Infinity when no table has values in blob files
+  const oldest = lowest(linkedBlobs(family)); // Infinity when no table has values in blob files
   return [...family.blobs.values()].map(({ file }) => ({
     number: file.number,
     size: BLOB_HEADER + file.bytes + BLOB_FOOTER,
     required: file.number >= oldest,
   }));
+}
+
+/** Not Math.min of a spread list, which a long list would overflow the stack with. */
+function lowest(numbers: Iterable<number>): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (const number of numbers) least = Math.min(least, number);
+  return least;
 }
