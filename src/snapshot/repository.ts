@@ -2,11 +2,11 @@ import * as z from "zod";
 import { CHUNKER } from "../chunk/fastcdc.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
-import { REPOSITORY_NAMESPACE, type Signer, verifySshsig } from "../seal/sshsig.ts";
+import { REPOSITORY_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { REPOSITORY_KEY, REPOSITORY_SIGNATURE_KEY } from "../store/keys.ts";
 import { decodeDocument, encodeDocument } from "./canonical-json.ts";
-import { isTrusted, type Trust } from "./trust.ts";
+import { type Trust, trustedSigner } from "./trust.ts";
 
 /** The format that this program writes, and the newest that it reads. */
 export const FORMAT = 1;
@@ -52,14 +52,19 @@ export function newRepository(id: string, created: Date): Repository {
   };
 }
 
-/** Store it, signature first. Throws repository/exists when there is one already. */
+/**
+ * Store it, signature first, after `before` has put what must be there when the repository is. Throws repository/exists
+ * when there is one already, without having put anything.
+ */
 export async function writeRepository(
   store: BlobReader & BlobWriter,
   repository: Repository,
   signer: Signer,
   how: Cancel,
+  before: () => Promise<void> = async () => {},
 ): Promise<void> {
   if (await isThere(store, how)) throw alreadyThere(store.label);
+  await before();
   const bytes = encodeDocument(repository);
   try {
     await store.put(REPOSITORY_SIGNATURE_KEY, signer.sign(REPOSITORY_NAMESPACE, bytes), how);
@@ -130,19 +135,10 @@ async function checkSignature(
   const signature = await store
     .get(REPOSITORY_SIGNATURE_KEY, { ...how, maxSize: MAX_SIZE })
     .catch((error: unknown) => {
-      if (!isFailure(error, "store/missing")) throw error;
-      throw new DropsError("signature/untrusted", `${REPOSITORY_KEY} in ${store.label} is not signed`);
+      if (isFailure(error, "store/missing")) return undefined;
+      throw error;
     });
-  const { publicKey } = verifySshsig(signature, REPOSITORY_NAMESPACE, bytes);
-  if (!isTrusted(trust, publicKey)) {
-    throw new DropsError(
-      "signature/untrusted",
-      `${REPOSITORY_KEY} in ${store.label} is signed by a key that is not trusted`,
-      {
-        hint: "name the right key with --trusted-signer (it is on the recovery sheet), or check the store's address",
-      },
-    );
-  }
+  trustedSigner(`${REPOSITORY_KEY} in ${store.label}`, REPOSITORY_NAMESPACE, bytes, signature, trust);
 }
 
 /** Before the shape is checked: another format may have another shape. */
