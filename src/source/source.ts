@@ -1,5 +1,5 @@
-import type { Cancel } from "../lib/cancel.ts";
 import type { Host } from "../host/host.ts";
+import type { Cancel } from "../lib/cancel.ts";
 import type { ChunkRef, EntryHead, ManifestEntry } from "../snapshot/entry.ts";
 
 /** Plain JSON for the manifest's head: what a restore must know and compare (64-bit numbers as strings). */
@@ -24,6 +24,7 @@ export interface CaptureContext extends Cancel {
  */
 export interface FrozenSource extends AsyncDisposable {
   readonly capturedAt: Date;
+  /** Whole once `ship` is done; a checkpoint in the middle takes what there is. */
   readonly facts: Facts;
   /**
    * Hand every entry to `into`, in ascending order of path bytes. Throws source/failed (or a host failure) when the

@@ -34,7 +34,8 @@ export async function restoredBridge(
   postgres: Postgres,
   directory: string,
 ): Promise<{ tables: number; rows: number }> {
-  const captured = parsePostgresFacts(JSON.parse(await readFile(`${directory}.facts.json`, "utf8")));
+  const head: { facts: unknown } = JSON.parse(await readFile(`${directory}.facts.json`, "utf8"));
+  const captured = parsePostgresFacts(head.facts);
   const scratch = `restored_${Date.now()}`;
   const signal = AbortSignal.timeout(120_000);
   await postgres.psql("postgres", `CREATE DATABASE ${scratch} TEMPLATE template0`);

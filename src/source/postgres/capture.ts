@@ -2,7 +2,7 @@ import type { PostgresPolicy } from "../../policy/schema.ts";
 import type { CaptureContext, FrozenSource } from "../source.ts";
 import { PostgresClient } from "./client.ts";
 import { databaseSql } from "./database-sql.ts";
-import type { PostgresFacts } from "./facts.ts";
+import type { Measure, PostgresFacts } from "./facts.ts";
 import { lockRelations, measureDatabase } from "./measure.ts";
 import { type ReadFacts, readFacts } from "./read-facts.ts";
 import { dumpRoles } from "./roles.ts";
@@ -11,8 +11,8 @@ import { shipPostgres } from "./ship-postgres.ts";
 import { checkDumpVersion, pgDumpVersion } from "./versions.ts";
 
 /**
- * Freeze a database: export a snapshot from a session that stays open, and count and digest every table in that very
- * snapshot. `ship` runs pg_dump in it. Throws source/failed with the next command to type when tools are missing or
+ * Freeze a database: export a snapshot from a session that stays open. `ship` counts and digests every table and runs
+ * pg_dump in that very snapshot. Throws source/failed with the next command to type when tools are missing or
  * too old, or the server, the database or the role refuse.
  */
 export async function freezePostgres(source: PostgresPolicy, how: CaptureContext): Promise<FrozenSource> {
@@ -30,15 +30,20 @@ export async function freezePostgres(source: PostgresPolicy, how: CaptureContext
   const relations = await lockRelations(session);
   const { tablespaces, ...database } = await readFacts(session);
   const roles = await dumpRoles(client, { passwords: database.role_passwords, signal: how.signal });
-  const measure = await measureDatabase(session, { digests: source.digests, relations });
-  how.say(`${source.name}: ${measure.tables.length} tables counted${source.digests ? " and digested" : ""}`);
-
-  const facts: PostgresFacts = { kind: "postgres", ...database, ...measure, pg_dump: pgDump };
   const open = undo.move();
+  let measure: Measure | undefined;
   return {
     capturedAt,
-    facts,
+    get facts() {
+      return { kind: "postgres", ...database, ...measure, pg_dump: pgDump };
+    },
+    // The snapshot is held anyway, so counting waits for it: the other sources' recovery points do not wait for counting.
     ship: async (into, { signal }) => {
+      measure = await measureDatabase(session, { digests: source.digests, relations });
+      how.say(
+        `${source.name}: ${measure.tables.length} tables counted${source.digests ? " and digested" : ""}`,
+      );
+      const facts: PostgresFacts = { kind: "postgres", ...database, ...measure, pg_dump: pgDump };
       for (const note of notesOf(facts, tablespaces)) into.note(note);
       await shipPostgres(into, {
         client,
