@@ -478,20 +478,22 @@ describe("recover.sh", () => {
     }
 
     test("the same forge makes what is accepted when nothing is wrong with it", async () => {
-      const packs = [await tarOf("c", id, (path) => writeFile(path, content))];
+      const tar = await tarOf("c", id, (path) => writeFile(path, content));
+      const many = Array.from({ length: 1100 }, () => [0, id, content.length]); // more than one command line takes
       const entries = [
         { ...common, path: "a", type: "dir", mode: "0700" },
-        file("a/b", {
-          size: "14",
-          chunks: [
-            [0, id, 7],
-            [0, id, 7],
-          ],
-        }),
+        file("a/many", { size: String(1100 * content.length), chunks: many }),
+        file("a/sparse", { size: "14", chunks: many.slice(0, 2), sparse: true }),
+        file("a/sparse and empty", { sparse: true }),
         symlink("c", "../outside"),
         hardlink("d", "c"),
       ];
-      const forged = await forgeSnapshot(of.rehearsal, second.record, { source: "nothing", entries, packs });
+      // The chunk is in two packs.
+      const forged = await forgeSnapshot(of.rehearsal, second.record, {
+        source: "nothing",
+        entries,
+        packs: [tar, tar],
+      });
       const to = of.newPath("out");
       const { exit, stderr } = await of.recover({
         snapshot: forged.record.id,
@@ -499,13 +501,15 @@ describe("recover.sh", () => {
         sources: ["nothing"],
       });
       assert.equal(exit, 0, stderr);
-      const tree = await walkTree(join(to, "nothing"));
+      const held = (times: number) => hash("sha256", content.toString().repeat(times), "hex");
       assert.deepEqual(
-        [...tree].map(([path, { type, content: held }]) => [path, type, held]),
+        [...(await walkTree(join(to, "nothing")))].map(([path, seen]) => [path, seen.type, seen.content]),
         [
           ["", "dir", undefined],
           ["a", "dir", undefined],
-          ["a/b", "file", hash("sha256", "a chunka chunk", "hex")],
+          ["a/many", "file", held(1100)],
+          ["a/sparse", "file", held(2)],
+          ["a/sparse and empty", "file", held(0)],
           ["c", "symlink", "../outside"],
           ["d", "symlink", "../outside"],
         ],
