@@ -89,6 +89,9 @@ export class SnapshotRun {
       storedBytes: this.#shipper.storedBytes - before.storedBytes,
       seconds: (this.#parts.now().getTime() - begun) / 1000,
     });
+    // A large source that is done is saved, so that a run killed in the next one does not send it again.
+    const unsaved = this.#shipper.newBytes - this.#bytesAtCheckpoint;
+    if (unsaved >= this.#parts.checkpoint.afterBytes / 2) await this.#checkpoint(how);
   }
 
   /** Check that everything is listed, then put the record. `all`: no source of the policy was left out. */
@@ -130,7 +133,8 @@ export class SnapshotRun {
       how.signal.throwIfAborted();
       if (!isFailure(error) || isFailure(error, "host/unreachable", "store/unavailable", "store/refused"))
         throw error;
-      await this.#shipper.flush();
+      // What was read is saved all the same: one bad file must not send the others again every night.
+      if (sink.writer.entries > 0) await this.#checkpoint(how, () => this.#soFar(source, view, sink, how));
       this.#parts.say(`source ${source.name} failed: ${error.message}`);
       return failed(source, error, sink.notes());
     }
@@ -181,18 +185,28 @@ export class SnapshotRun {
     const due =
       this.#shipper.newBytes - this.#bytesAtCheckpoint >= afterBytes ||
       now - this.#timeOfCheckpoint >= afterMs;
-    if (!due || this.#shipper.newBytes === this.#bytesAtCheckpoint) return;
-    this.#bytesAtCheckpoint = this.#shipper.newBytes;
-    this.#timeOfCheckpoint = now;
+    if (due) await this.#checkpoint(how, () => this.#soFar(source, view, sink, how));
+  }
+
+  /** What is stored of a source that is still being shipped. */
+  async #soFar(
+    source: SourcePolicy,
+    view: FrozenSource,
+    sink: ManifestSink,
+    how: Cancel,
+  ): Promise<SourceRecord> {
     const stored = await this.#store(source, view, sink, how, true);
-    const partial = {
-      ...captured(source, view, sink),
-      outcome: "partial",
-      recipients: this.#recipients,
-      ...stored,
-    } as const;
+    return { ...captured(source, view, sink), outcome: "partial", recipients: this.#recipients, ...stored };
+  }
+
+  /** Commit what there is: the finished sources, and `unfinished` if one is under way. Nothing new: nothing done. */
+  async #checkpoint(how: Cancel, unfinished?: () => Promise<SourceRecord>): Promise<void> {
+    if (this.#shipper.newBytes === this.#bytesAtCheckpoint) return;
+    this.#bytesAtCheckpoint = this.#shipper.newBytes;
+    this.#timeOfCheckpoint = this.#parts.now().getTime();
     const done = this.#results.map(({ record }) => record).filter(({ outcome }) => outcome !== "failed");
-    await this.#commit(this.#record("checkpoint", randomBytes(8).toString("hex"), [...done, partial]), how);
+    const sources = unfinished ? [...done, await unfinished()] : done;
+    await this.#commit(this.#record("checkpoint", randomBytes(8).toString("hex"), sources), how);
     this.#checkpoints++;
     this.#parts.say(
       `checkpoint: ${this.#shipper.packCount} packs are stored; a broken run goes on from here`,

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
+import { openLocalHost } from "../../src/host/local.ts";
 import { isFailure } from "../../src/lib/errors.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
+import { alteredHost } from "../support/altered-host.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { type Rehearsal, rehearse } from "../support/rehearsal.ts";
 import { readWhole } from "../support/whole-repository.ts";
@@ -88,6 +90,22 @@ test("one dead source makes the night partial, and the others are stored", async
     again.sources.map(({ storedBytes }) => storedBytes),
     [0, 0],
   );
+});
+
+test("one unreadable file fails its source, and the others of it are not sent again", async () => {
+  await using rehearsal = await rehearse({
+    sources: `  - { name: tree, kind: files, paths: ["@DIR@"] }\n  - { name: date, kind: command, argv: [date] }\n`,
+  });
+  await writeFile(join(rehearsal.directory, "large"), fixedBytes("large", 5 * MiB));
+  await writeFile(join(rehearsal.directory, "unreadable"), "x", { mode: 0o600 });
+  await chmod(rehearsal.directory, 0o755);
+  const asNobody = async () => alteredHost(await openLocalHost(), undefined, { as: "nobody" });
+  const first = await rehearsal.night({ openHost: asNobody });
+  assert.equal(first.record.sources[0]?.outcome, "failed");
+  assert.equal(first.record.sources[0]?.manifest, undefined);
+  const second = await rehearsal.night();
+  assert.equal(second.record.state, "complete");
+  assert.ok((second.sources[0]?.newBytes ?? 0) < MiB, `${second.sources[0]?.newBytes} bytes were sent again`);
 });
 
 test("a night in which every source fails commits nothing", async () => {
