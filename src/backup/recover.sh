@@ -85,7 +85,8 @@ pick() {
 # What is not of that form is refused, so that no field can pass for another.
 entries() {
   jq -r 'def name(text; base64): if base64 != null then "b:" + base64 elif text != null then "u:" + (text | @uri) else "-" end;
-    [.type, .mode, .uid, .gid, .mtime, .size, (if .sparse then "sparse" else "-" end),
+    if .type == "file" and ([.chunks[]?[2]] | add // 0 | tostring) != .size then error("chunks do not add up") else . end
+    | [.type, .mode, .uid, .gid, .mtime, .size, (if .sparse then "sparse" else "-" end),
       name(.path; .path_b64), name(.target; .target_b64), (.chunks[]?[1])] | map(tostring) | join(" ")'
 }
 name="(u:[A-Za-z0-9._~!*'()%-]+|b:[A-Za-z0-9+/]+=*)"
@@ -112,11 +113,11 @@ inside() {
   case "/$1/" in *//* | */./* | */../*) fail "a path in the manifest leaves its directory" ;; esac
 }
 
-# finish PATH MODE UID GID MTIME. Times come last: writing into a directory changes its time.
-finish() {
-  if [ "$EUID" = 0 ]; then chown -h -- "$3:$4" "$1" 2>/dev/null || owners_lost=$((owners_lost + 1)); fi
-  [ -L "$1" ] || chmod -- "$2" "$1"
-  local sign='' digits=$5
+# own PATH UID GID, set_mode PATH MODE: later, all at once. set_time PATH MTIME: nanoseconds since 1970.
+own() { printf '%s\0' "$1" >> "$work/attributes/owner-$2:$3"; }
+set_mode() { printf '%s\0' "$1" >> "$work/attributes/mode-$2"; }
+set_time() {
+  local sign='' digits=$2
   case $digits in -*) sign=- digits=${digits#-} ;; esac
   while [ ${#digits} -lt 10 ]; do digits=0$digits; done
   touch -h -d "@$sign${digits%?????????}.${digits: -9}" -- "$1"
@@ -124,7 +125,8 @@ finish() {
 
 # restore_entries FILE DIRECTORY; the chunks are in the working directory.
 restore_entries() {
-  local target=$2 type mode uid gid mtime size sparse path link chunks at decoded last='' parent=''
+  local target=$2 type mode uid gid mtime size sparse path link chunks at decoded last='' parent='' file
+  mkdir "$work/attributes"
   # Every directory that any entry lies in is made before the first link, so that nothing is ever written through one.
   while read -r type mode uid gid mtime size sparse path link chunks; do
     decode "$path"
@@ -134,23 +136,25 @@ restore_entries() {
     if [ "$parent" != "${at%/*}" ]; then parent=${at%/*}; mkdir -p -- "$parent"; fi
     case $type in
       dir) mkdir -p -- "$at" ;;
-      fifo) mkfifo -- "$at"; finish "$at" "$mode" "$uid" "$gid" "$mtime" ;;
+      fifo) mkfifo -- "$at" ;;
       file)
         if [ "$sparse" = sparse ]; then printf '%s\n' $chunks | xargs -r cat -- | cp --sparse=always /dev/stdin "$at"
         elif [ ${#chunks} -gt 65000 ]; then printf '%s\n' $chunks | xargs cat -- > "$at"
         elif [ -n "$chunks" ]; then cat -- $chunks > "$at"
         else : > "$at"; fi
-        [ "$(stat -c %s -- "$at")" = "$size" ] || fail "$decoded has another size than the manifest says"
-        finish "$at" "$mode" "$uid" "$gid" "$mtime"
         ;;
+      *) continue ;;
     esac
+    own "$at" "$uid" "$gid"
+    if [ "$type" != dir ]; then set_mode "$at" "$mode"; set_time "$at" "$mtime"; fi
   done < "$1"
   while read -r type mode uid gid mtime size sparse path link chunks; do
     decode "$path"
     at=$target/$decoded
     decode "$link"
     ln -sT -- "$decoded" "$at"
-    finish "$at" "$mode" "$uid" "$gid" "$mtime"
+    own "$at" "$uid" "$gid"
+    set_time "$at" "$mtime"
   done < <(grep '^symlink ' "$1")
   # A hard link is made to an entry of this manifest only, never to what a symlink leads to.
   [ -z "$(comm -23 <(grep '^hardlink ' "$1" | cut -d' ' -f9 | sort -u) <(grep -E '^(file|symlink|fifo) ' "$1" | cut -d' ' -f8 | sort -u))" ] \
@@ -161,10 +165,20 @@ restore_entries() {
     decode "$link"
     ln -PT -- "$target/$decoded" "$at"
   done < <(grep '^hardlink ' "$1")
+  # Owners before modes, which would lose their setuid; directories last and from below, since they may close the way.
+  for file in "$work/attributes"/owner-*; do
+    if [ "$EUID" != 0 ] || [ ! -f "$file" ]; then break; fi
+    xargs -0 chown -h -- "${file##*/owner-}" < "$file" 2>/dev/null || owners_lost=yes
+  done
+  for file in "$work/attributes"/mode-*; do
+    if [ -f "$file" ]; then xargs -0 chmod -- "${file##*/mode-}" < "$file"; fi
+  done
   while read -r type mode uid gid mtime size sparse path link chunks; do
     decode "$path"
-    finish "$target/$decoded" "$mode" "$uid" "$gid" "$mtime"
+    set_time "$target/$decoded" "$mtime"
+    chmod -- "$mode" "$target/$decoded"
   done < <(tac -- "$1" | grep '^dir ')
+  rm -r "$work/attributes"
 }
 
 # part SOURCE EXPRESSION: of the record.
@@ -207,6 +221,8 @@ restore_source() {
   [ "$(grep -cE "$entry" "$work/entries" || true)" = "$(wc -l < "$work/body")" ] \
     && [ "$(wc -l < "$work/entries")" = "$(wc -l < "$work/body")" ] || fail "manifest $manifest is malformed"
   open_chunks "$repository/$policy/lists/$list"
+  jq -r '.chunks[]? | "\(.[1]) \(.[2])"' "$work/body" | sort -u > "$work/wanted"
+  [ -z "$(find "$work/chunks" -type f -printf '%f %s\n' | sort | comm -23 "$work/wanted" -)" ] || fail "a chunk of $source is missing or has another size"
   mkdir "$work/tree"
   cd "$work/chunks"
   restore_entries "$work/entries" "$work/tree"
@@ -229,9 +245,9 @@ if [ $# -eq 0 ]; then
   missing=$(jq -r '.sources[] | select(.manifest | not) | .name' "$record")
   [ -z "$missing" ] || note "this snapshot holds nothing of:" $missing
 fi
-owners_lost=0
+owners_lost=no
 for source in "${sources[@]}"; do
   [ ! -e "$out/$source" ] || fail "source $source was named twice"
   restore_source "$source"
 done
-[ $owners_lost = 0 ] || note "owners of $owners_lost entries could not be set"
+[ $owners_lost = no ] || note "some owners could not be set"

@@ -390,7 +390,7 @@ describe("recover.sh", () => {
       {
         name: "a chunk that is in no pack",
         forge: () => ({ entries: [file("a", { size: "6", chunks: [[0, id, 6]] })] }),
-        says: /No such file/,
+        says: /a chunk of nothing is missing or has another size/,
       },
       {
         name: "another size",
@@ -398,7 +398,12 @@ describe("recover.sh", () => {
           entries: [file("a", { size: "6", chunks: [[0, id, 6]] })],
           packs: [await tarOf("c", id, (path) => writeFile(path, content))],
         }),
-        says: /another size/,
+        says: /a chunk of nothing is missing or has another size/,
+      },
+      {
+        name: "a size that its chunks do not add up to",
+        forge: () => ({ entries: [file("a", { size: "6" })] }),
+        says: /is malformed/,
       },
       {
         name: "a chunk that does not match its name",
