@@ -50,33 +50,50 @@ export async function backup(
   what: { readonly only: readonly string[]; readonly rereadShare: number },
   how: Cancel,
 ): Promise<RunResult> {
-  const repository = await readRepository(parts.store, parts.trust, how);
+  const { store, policy } = parts;
+  const sources = inCaptureOrder(chosenSources(policy, what.only));
+  await using opening = new OpeningHost(parts.openHost()); // while the store is read
+  const repository = await readRepository(store, parts.trust, how);
   requireUnderstood(repository);
   await refuseSkewedClock(parts, repository, how);
-  const catalog = await readCatalog(parts.store, repository, parts.policy.name, parts.trust, how);
+  const [catalog, listed, condemned] = await Promise.all([
+    readCatalog(store, repository, policy.name, parts.trust, how),
+    listPacks(store, policy.name, how),
+    readCondemned(store, policy.name, how),
+  ]);
   for (const { why } of catalog.unreadable) parts.say(`ignored: ${why.message}`);
-  const sources = inCaptureOrder(chosenSources(parts.policy, what.only));
 
-  await using host = await parts.openHost();
+  const host = await opening.host;
   await using frozen = new FrozenSources();
   const record = await beginRecord(parts, repository, catalog, host, how);
   for (const source of sources) await frozen.freeze(source, parts, host, what.rereadShare, how);
   frozen.throwIfNone();
 
-  const known = {
-    snapshots: catalog.snapshots,
-    listed: await listPacks(parts.store, parts.policy.name, how),
-    condemned: await readCondemned(parts.store, parts.policy.name, how),
-  };
+  const known = { snapshots: catalog.snapshots, listed, condemned };
   const run = new SnapshotRun(parts, repository, record, known, how);
   try {
     for (const source of sources) {
       await run.ship(source, frozen.get(source.name), how);
       await frozen.release(source.name);
     }
-    return await run.commit(sources.length === parts.policy.sources.length, how);
+    return await run.commit(sources.length === policy.sources.length, how);
   } finally {
     await run.settle();
+  }
+}
+
+/** A host that is still being connected to; closed whatever came of it. */
+class OpeningHost implements AsyncDisposable {
+  readonly host: Promise<Host>;
+
+  constructor(host: Promise<Host>) {
+    this.host = host;
+    host.catch(() => {}); // told when it is awaited, unless the store fails before
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const host = await this.host.catch(() => undefined);
+    await host?.[Symbol.asyncDispose]();
   }
 }
 

@@ -56,8 +56,8 @@ export class Shipper {
 
   constructor(parts: ShipperParts) {
     this.#parts = parts;
-    // One being filled, one for every thread, and two on the wire.
-    this.#buffersLeft = parts.pool.size + 3;
+    // One being filled, and one for every thread, from there to the wire.
+    this.#buffersLeft = parts.pool.size + 1;
   }
 
   /** Read `data` to its end; what `lookup` does not know goes into packs. `onChunk` runs after each chunk. */

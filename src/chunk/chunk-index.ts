@@ -37,7 +37,9 @@ export class ChunkIndex {
   #find(id: Uint8Array): number {
     const mask = this.#slots.length - 1;
     // A SHA-256 is uniform: its first bytes are hash enough.
-    let slot = ((id[0] as number) | ((id[1] as number) << 8) | ((id[2] as number) << 16) | ((id[3] as number) << 24)) & mask;
+    let slot =
+      ((id[0] as number) | ((id[1] as number) << 8) | ((id[2] as number) << 16) | ((id[3] as number) << 24)) &
+      mask;
     for (;;) {
       const at = this.#slots[slot] as number;
       if (at < 0 || this.#same(at, id)) return slot;
@@ -57,6 +59,7 @@ export class ChunkIndex {
     packs.set(this.#packs);
     this.#packs = packs;
     this.#slots = new Int32Array(this.#slots.length * 2).fill(-1);
-    for (let at = 0; at < this.#count; at++) this.#slots[this.#find(this.#ids.subarray(at * 32, at * 32 + 32))] = at;
+    for (let at = 0; at < this.#count; at++)
+      this.#slots[this.#find(this.#ids.subarray(at * 32, at * 32 + 32))] = at;
   }
 }

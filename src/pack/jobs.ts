@@ -5,10 +5,16 @@
 import { hash } from "node:crypto";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { DropsError } from "../lib/errors.ts";
+import { freeMemory } from "../lib/free-memory.ts";
 import { openInto, openKey, type SealKey, sealInto } from "../seal/age-stream.ts";
 import { MAX_PACK_TAR, PACK_BUFFER_SIZE } from "./pack-buffer.ts";
 import { proveReadable } from "./prove-readable.ts";
 import { readChunkHeaders, type TarChunk } from "./tar-bytes.ts";
+
+/** One output buffer for nearly every pack, of a size that the allocator keeps for the next one (glibc: below 32 MiB). */
+const OUTPUT = 31 * 1024 * 1024;
+
+const SMALL_PACK = 4 * 1024 * 1024;
 
 export interface SealJob {
   readonly kind: "seal";
@@ -44,11 +50,12 @@ export async function runSeal(job: SealJob): Promise<SealedPack> {
   const memory = new Uint8Array(job.memory);
   const compressed = zstdCompressSync(memory.subarray(0, job.used), {
     params: { [constants.ZSTD_c_compressionLevel]: job.level, [constants.ZSTD_c_checksumFlag]: 0 },
-    chunkSize: compressBound(job.used), // one output buffer, not thousands to join
+    chunkSize: outputSize(job.used), // one output buffer, not thousands to join
   });
   const size = sealInto(job.key, compressed, memory);
   const sealed = memory.subarray(0, size);
   if (job.prove) await proveReadable(job.key, sealed, compressed);
+  freeMemory(compressed);
   return { memory: job.memory, size, sha256: hash("sha256", sealed, "hex") };
 }
 
@@ -74,7 +81,7 @@ export async function runOpen(job: OpenJob): Promise<OpenedPack> {
 
 function inflate(compressed: Uint8Array, name: string): Buffer {
   try {
-    return zstdDecompressSync(compressed, { maxOutputLength: MAX_PACK_TAR, chunkSize: MAX_PACK_TAR });
+    return zstdDecompressSync(compressed, { maxOutputLength: MAX_PACK_TAR, chunkSize: OUTPUT });
   } catch (cause) {
     throw new DropsError(
       "data/damaged",
@@ -84,7 +91,10 @@ function inflate(compressed: Uint8Array, name: string): Buffer {
   }
 }
 
-/** zstd's own bound (ZSTD_COMPRESSBOUND), which always fits a pack's memory after sealing. */
-function compressBound(size: number): number {
-  return Math.min(size + (size >> 8) + 64 * 1024, PACK_BUFFER_SIZE);
+/**
+ * Room for the worst that zstd makes of `size` bytes. A large pack asks for more than the 32 MiB above which glibc maps
+ * memory by itself and gives it back when it is freed; below that it would stay with the allocator.
+ */
+function outputSize(size: number): number {
+  return size < SMALL_PACK ? size + (size >> 8) + 64 * 1024 : PACK_BUFFER_SIZE;
 }

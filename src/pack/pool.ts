@@ -1,3 +1,4 @@
+import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
@@ -73,6 +74,8 @@ export class PackPool implements AsyncDisposable {
   }
 
   #spawn(): Worker {
+    // Threads hold large buffers and hardly an object: without room to begin with, every other pack starts a full collection.
+    setFlagsFromString("--initial-heap-size=256");
     const file = import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js";
     const worker = new Worker(new URL(file, import.meta.url), {
       resourceLimits: { maxYoungGenerationSizeMb: 8 },

@@ -4,6 +4,7 @@ import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 
+const SYNC_EVERY = 128 * 1024 * 1024;
 const PARTIAL = /^\.drops-partial-(\d+)$/;
 
 /**
@@ -15,6 +16,8 @@ export class Destination implements AsyncDisposable {
   /** `.drops-partial-PID`, this user's alone. */
   readonly partial: string;
   readonly #host: Host;
+  #unsynced = 0;
+  #syncing: Promise<unknown> | undefined;
 
   private constructor(path: string, partial: string, host: Host) {
     this.path = path;
@@ -73,8 +76,22 @@ export class Destination implements AsyncDisposable {
     await writeFile(join(this.partial, name), text, { mode: 0o600, flag: "wx" });
   }
 
+  /** So many bytes more were written: the disk begins with them while the next ones are on their way. */
+  wrote(bytes: number, how: Cancel): void {
+    this.#unsynced += bytes;
+    if (this.#unsynced < SYNC_EVERY || this.#syncing !== undefined) return;
+    this.#unsynced = 0;
+    this.#syncing = this.#host
+      .run(["sync", "-f", "--", this.partial], how)
+      .catch(() => {}) // the last one, before anything has a name, is waited for
+      .finally(() => {
+        this.#syncing = undefined;
+      });
+  }
+
   /** Give them their names, in this order, once all of it is on disk. */
   async publish(names: readonly string[], how: Cancel): Promise<void> {
+    await this.#syncing;
     await this.#host.run(["sync", "-f", "--", this.partial], how);
     for (const name of names) await rename(join(this.partial, name), join(this.path, name));
     await syncDirectory(this.path);
@@ -86,6 +103,7 @@ export class Destination implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#syncing;
     await this.#remove(this.partial);
     await syncDirectory(this.path);
   }

@@ -67,16 +67,16 @@ export async function exportEntry(
   });
   using sink = new ByteSink(what.into, how);
   let done = 0;
-  const onEntry = (bytes: number) => {
+  const onBytes = (bytes: number) => {
     done += bytes;
     parts.onWritten?.(done, plan.dataBytes);
   };
   const [file] = plan.files;
   if (form === "file" && file) {
-    onEntry(await writeContent(file, plan, packs, sink));
+    await writeContent(file, plan, packs, sink, onBytes);
     await sink.finish();
   } else {
-    await writeTar(plan, packs, sink, onEntry);
+    await writeTar(plan, packs, sink, onBytes);
   }
   return { chosen, form, bytes: sink.written };
 }

@@ -18,7 +18,7 @@ export async function extract(
   plan: RestorePlan,
   packs: PackReader,
   into: { readonly host: Host; readonly directory: string },
-  how: Cancel & { readonly onEntry: (bytes: number) => void },
+  how: Cancel & { readonly onBytes: (bytes: number) => void },
 ): Promise<string[]> {
   const { host, directory } = into;
   const isRoot = host.user.uid === 0;
@@ -43,11 +43,11 @@ async function feed(
   plan: RestorePlan,
   packs: PackReader,
   tar: RunningCommand,
-  how: Cancel & { readonly onEntry: (bytes: number) => void },
+  how: Cancel & { readonly onBytes: (bytes: number) => void },
 ): Promise<Error | undefined> {
   using sink = new ByteSink(tar.stdin, how);
   try {
-    await writeTar(plan, packs, sink, how.onEntry);
+    await writeTar(plan, packs, sink, how.onBytes);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));

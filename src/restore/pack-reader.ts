@@ -10,7 +10,7 @@ import type { ChunkLedger } from "./chunk-ledger.ts";
 import type { ScratchFile } from "./scratch-file.ts";
 
 /** Packs that are fetched, opened or open at the same time may take this much memory. Bytes. */
-const BUDGET = 160 * 1024 * 1024;
+const BUDGET = 128 * 1024 * 1024;
 const MOST_AT_ONCE = 6;
 /** Packs that stay open beside the one that is read, before what is still needed of them goes to the scratch file. */
 const KEPT_OPEN = 2;

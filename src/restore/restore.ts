@@ -189,11 +189,12 @@ class RestoreRun {
       lostWith: (pack) => lostWith(plan, pack, source.name),
       signal: how.signal,
     });
-    const onEntry = (bytes: number) => {
+    const onBytes = (bytes: number) => {
       this.#written += bytes;
+      this.#to.wrote(bytes, how);
       this.#parts.onWritten?.(this.#written, this.#total, source.name);
     };
-    const notes = await extract(plan, reader, { host: this.#host, directory }, { ...how, onEntry });
+    const notes = await extract(plan, reader, { host: this.#host, directory }, { ...how, onBytes });
     this.packs += reader.packsRead;
     this.storedBytes += reader.storedBytes;
     return notes;

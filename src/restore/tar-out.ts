@@ -3,19 +3,17 @@ import type { PackReader } from "./pack-reader.ts";
 import { type PlannedEntry, type RestorePlan, tarHeadOf } from "./plan.ts";
 import { TAR_END, tarHeader, tarPadding } from "./tar-writer.ts";
 
-/** A plan as a tar stream, in the plan's order. `onFile` runs after each entry with the bytes of content it had. */
+/** A plan as a tar stream, in the plan's order. `onBytes` runs after each chunk with its size. */
 export async function writeTar(
   plan: RestorePlan,
   packs: PackReader,
   into: ByteSink,
-  onEntry: (bytes: number) => void,
+  onBytes: (bytes: number) => void,
 ): Promise<void> {
   for (const shelf of [plan.directories, plan.files, plan.links, plan.hardLinks]) {
     for (const entry of shelf) {
       await into.write(tarHeader(tarHeadOf(entry), entry.segments));
-      const bytes = await writeContent(entry, plan, packs, into);
-      await into.write(tarPadding(bytes));
-      onEntry(bytes);
+      await into.write(tarPadding(await writeContent(entry, plan, packs, into, onBytes)));
     }
   }
   await into.write(TAR_END);
@@ -28,12 +26,14 @@ export async function writeContent(
   { ledger }: RestorePlan,
   packs: PackReader,
   into: ByteSink,
+  onBytes: (bytes: number) => void,
 ): Promise<number> {
   let bytes = 0;
   for (const chunk of chunks) {
     await into.write(await packs.read(chunk));
     packs.release(chunk);
     bytes += ledger.sizeOf(chunk);
+    onBytes(ledger.sizeOf(chunk));
   }
   return bytes;
 }

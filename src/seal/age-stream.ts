@@ -93,6 +93,7 @@ export function sealInto(key: SealKey, plain: Uint8Array, out: Uint8Array): numb
     payload.set(sealed, at);
     payload.set(cipher.getAuthTag(), at + sealed.length);
     at += sealed.length + TAG;
+    freeMemory(sealed); // or hundreds of megabytes of pieces wait for the collector
   }
   return size;
 }
@@ -181,7 +182,7 @@ export function openInto(key: OpenKey, sealed: Uint8Array, out: Uint8Array): num
       throw damaged(`piece ${index + 1} of ${pieces} of an age file fails its authentication`, cause);
     }
     out.set(plain, index * PIECE);
-    freeMemory(plain); // or hundreds of megabytes of pieces wait for the collector
+    freeMemory(plain);
   }
   return size;
 }
