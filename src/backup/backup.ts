@@ -72,7 +72,8 @@ export async function backup(
   const known = { snapshots: catalog.snapshots, listed, condemned };
   const run = new SnapshotRun(parts, repository, record, known, how);
   try {
-    for (const source of sources) {
+    for (const [index, source] of sources.entries()) {
+      if (index > 0) await run.saveProgress(how);
       await run.ship(source, frozen.get(source.name), how);
       await frozen.release(source.name);
     }

@@ -89,7 +89,10 @@ export class SnapshotRun {
       storedBytes: this.#shipper.storedBytes - before.storedBytes,
       seconds: (this.#parts.now().getTime() - begun) / 1000,
     });
-    // A large source that is done is saved, so that a run killed in the next one does not send it again.
+  }
+
+  /** Between sources: a large one that is done is saved, so that a run killed in the next one does not send it again. */
+  async saveProgress(how: Cancel): Promise<void> {
     const unsaved = this.#shipper.newBytes - this.#bytesAtCheckpoint;
     if (unsaved >= this.#parts.checkpoint.afterBytes / 2) await this.#checkpoint(how);
   }
