@@ -24,7 +24,7 @@ for suite in $suites; do
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook='rm -rf "$1"/var/lib/apt/lists "$1"/var/cache/apt' \
-    "$suite" "$part" "${mirror:-http://deb.debian.org/debian}" < /dev/null > "$cache/build-$suite.log" 2>&1; then
+    "$suite" "$part" ${mirror:+"$mirror"} < /dev/null > "$cache/build-$suite.log" 2>&1; then
     touch "$part/complete"
     rm -rf "$cache/ceph-$suite"
     mv "$part" "$cache/ceph-$suite"
