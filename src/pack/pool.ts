@@ -37,7 +37,10 @@ export class PackPool implements AsyncDisposable {
     return this.#run(job, [job.memory], how);
   }
 
-  /** `sealed` is handed over and unusable afterwards when it owns its memory. */
+  /**
+   * `sealed` is handed over and unusable afterwards when it owns its memory. When it lies in shared memory (see
+   * fetch-pack.ts), the tar takes its place there, from the beginning.
+   */
   open(job: OpenJob, how: Cancel): Promise<OpenedPack> {
     const { buffer, byteLength } = job.sealed;
     const owns = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;

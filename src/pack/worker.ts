@@ -1,7 +1,7 @@
 import { parentPort } from "node:worker_threads";
 import { DropsError } from "../lib/errors.ts";
 import { freeMemory } from "../lib/free-memory.ts";
-import { type OpenJob, runOpen, runSeal, type SealJob } from "./jobs.ts";
+import { type OpenedPack, type OpenJob, runOpen, runSeal, type SealJob } from "./jobs.ts";
 
 /** What crosses back when a job throws: a class does not survive structured cloning. */
 export interface WorkerFailure {
@@ -19,9 +19,8 @@ port?.on("message", async (job: SealJob | OpenJob) => {
       const sealed = await runSeal(job);
       port.postMessage(sealed, [sealed.memory]);
     } else {
-      const opened = await runOpen(job);
-      freeMemory(job.sealed); // this thread's own: it was handed over or copied
-      port.postMessage(opened, [opened.tar.buffer as ArrayBuffer]);
+      const { message, transfer } = await answerOf(job);
+      port.postMessage(message, transfer);
     }
   } catch (error) {
     const known = error instanceof DropsError ? error : undefined;
@@ -29,3 +28,17 @@ port?.on("message", async (job: SealJob | OpenJob) => {
     port.postMessage({ failed: { code: known?.code, message, hint: known?.hint } } satisfies WorkerFailure);
   }
 });
+
+/** In shared memory the tar takes the sealed pack's place; else it is handed over. */
+async function answerOf(job: OpenJob): Promise<{ message: OpenedPack; transfer: ArrayBuffer[] }> {
+  const { tar, chunks } = await runOpen(job);
+  const { buffer } = job.sealed;
+  if (buffer instanceof SharedArrayBuffer) {
+    const moved = new Uint8Array(buffer, 0, tar.length);
+    moved.set(tar);
+    freeMemory(tar);
+    return { message: { tar: moved, chunks }, transfer: [] };
+  }
+  freeMemory(job.sealed); // this thread's own: it was handed over or copied
+  return { message: { tar, chunks }, transfer: [tar.buffer as ArrayBuffer] };
+}

@@ -1,6 +1,5 @@
 import { DropsError, isFailure } from "../lib/errors.ts";
-import { freeMemory } from "../lib/free-memory.ts";
-import { MAX_PACK_TAR } from "../pack/pack-buffer.ts";
+import { fetchPack, newPackSlot } from "../pack/fetch-pack.ts";
 import type { PackInfo, PackTable } from "../pack/pack-table.ts";
 import type { PackPool } from "../pack/pool.ts";
 import type { TarChunk } from "../pack/tar-bytes.ts";
@@ -9,14 +8,10 @@ import { packKey } from "../store/keys.ts";
 import type { ChunkLedger } from "./chunk-ledger.ts";
 import type { ScratchFile } from "./scratch-file.ts";
 
-/** Packs that are fetched, opened or open at the same time may take this much memory. Bytes. */
-const BUDGET = 128 * 1024 * 1024;
-const MOST_AT_ONCE = 6;
+/** Packs that are being fetched, being opened or open at the same time. */
+const SLOTS = 4;
 /** Packs that stay open beside the one that is read, before what is still needed of them goes to the scratch file. */
 const KEPT_OPEN = 2;
-/** A pack's tar is taken for at most this many times its stored size, until it is known. */
-const USUAL_RATIO = 8;
-
 export interface PackReaderParts {
   readonly store: BlobReader;
   readonly policyName: string;
@@ -36,6 +31,7 @@ export interface PackReaderParts {
 
 interface OpenPack {
   readonly number: number;
+  readonly slot: SharedArrayBuffer;
   readonly tar: Uint8Array;
   readonly chunks: readonly number[];
   /** Uses of its chunks that are still to come. */
@@ -56,8 +52,9 @@ export class PackReader implements AsyncDisposable {
   readonly #inScratch = new Map<number, number>();
   readonly #usesLeft: number[] = [];
   #scratch: ScratchFile | undefined;
+  readonly #freeSlots: SharedArrayBuffer[] = [];
+  #slots = 0;
   #next = 0;
-  #charged = 0;
   packsRead = 0;
   storedBytes = 0;
   /** Bytes that went through the scratch file. */
@@ -112,33 +109,37 @@ export class PackReader implements AsyncDisposable {
     return pack;
   }
 
+  /** In order, so that the pack that is read next is never without a slot: at most two of them are open. */
   #fetchAhead(): void {
     const { order, packs } = this.#parts;
     for (;;) {
       const number = order[this.#next];
       const info = number === undefined ? undefined : packs.get(number);
-      if (number === undefined || !info) return;
-      const cost = info.size + expectedTar(info);
-      const free = this.#coming.size < MOST_AT_ONCE && this.#charged + cost <= BUDGET;
-      if (!free && this.#coming.size > 0) return;
+      const slot = info && this.#slot();
+      if (number === undefined || !info || !slot) return;
       this.#next++;
-      this.#charged += cost;
-      const coming = this.#fetch(number, info);
+      const coming = this.#fetch(number, info, slot);
       coming.catch(() => {}); // thrown in its turn, by `read`
       this.#coming.set(number, coming);
     }
   }
 
-  async #fetch(number: number, info: PackInfo): Promise<OpenPack> {
+  #slot(): SharedArrayBuffer | undefined {
+    if (this.#freeSlots.length === 0 && this.#slots < SLOTS) {
+      this.#slots++;
+      return newPackSlot();
+    }
+    return this.#freeSlots.pop();
+  }
+
+  async #fetch(number: number, info: PackInfo, slot: SharedArrayBuffer): Promise<OpenPack> {
     const { store, policyName, pool, identities } = this.#parts;
     const how = { signal: this.#signal };
     try {
-      const sealed = await store.get(packKey(policyName, info.sha256), { ...how, maxSize: info.size });
-      if (sealed.length !== info.size)
-        throw new DropsError("data/damaged", `it has ${sealed.length} bytes and not ${info.size}`);
-      const { tar, chunks } = await pool.open({ kind: "open", sealed, sha256: info.sha256, identities }, how);
-      const pack = this.#located(number, tar, chunks);
-      this.#charged += tar.length - info.size - expectedTar(info);
+      const { sha256 } = info;
+      const sealed = await fetchPack(store, packKey(policyName, sha256), info, slot, how);
+      const { tar, chunks } = await pool.open({ kind: "open", sealed, sha256, identities }, how);
+      const pack = this.#located({ number, slot, tar }, chunks);
       this.packsRead++;
       this.storedBytes += info.size;
       this.#parts.onPack?.(info.size);
@@ -148,8 +149,9 @@ export class PackReader implements AsyncDisposable {
     }
   }
 
-  #located(number: number, tar: Uint8Array, inTar: readonly TarChunk[]): OpenPack {
+  #located(pack: Pick<OpenPack, "number" | "slot" | "tar">, inTar: readonly TarChunk[]): OpenPack {
     const { ledger } = this.#parts;
+    const { number } = pack;
     const chunks: number[] = [];
     let uses = 0;
     for (const { id, offset, size } of inTar) {
@@ -169,7 +171,7 @@ export class PackReader implements AsyncDisposable {
         "data/damaged",
         `it lacks ${lacking} of the chunks that the manifest looks for in it`,
       );
-    return { number, tar, chunks, uses };
+    return { ...pack, chunks, uses };
   }
 
   /** What is still needed of a pack goes to disk, and its memory is free. */
@@ -192,8 +194,7 @@ export class PackReader implements AsyncDisposable {
 
   #forget(pack: OpenPack): void {
     this.#open.delete(pack.number);
-    this.#charged -= pack.tar.length;
-    freeMemory(pack.tar);
+    this.#freeSlots.push(pack.slot);
     this.#fetchAhead();
   }
 
@@ -211,8 +212,4 @@ export class PackReader implements AsyncDisposable {
       },
     );
   }
-}
-
-function expectedTar({ size }: PackInfo): number {
-  return Math.min(MAX_PACK_TAR, size * USUAL_RATIO);
 }

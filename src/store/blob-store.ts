@@ -13,9 +13,13 @@ export interface BlobReader {
   readonly label: string;
   /**
    * The whole blob. Throws store/missing when it is not there; never a short answer. `maxSize` (bytes) bounds what is
-   * read: a longer blob throws data/damaged before its body is held in memory.
+   * read: a longer blob throws data/damaged before its body is held in memory. `into` is memory that the body may be
+   * read into when it fits; the answer is then a view of its beginning.
    */
-  get(key: string, how: Cancel & { readonly maxSize: number }): Promise<Uint8Array>;
+  get(
+    key: string,
+    how: Cancel & { readonly maxSize: number; readonly into?: Uint8Array },
+  ): Promise<Uint8Array>;
   /** Every blob whose key starts with `prefix`, in key order. Keys that are not safe are skipped. */
   list(prefix: string, how: Cancel): AsyncIterable<BlobInfo>;
   /** The store's own clock, for skew checks. */

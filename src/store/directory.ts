@@ -57,7 +57,10 @@ class DirectoryStore implements BlobStore {
     this.#root = root;
   }
 
-  async get(key: string, how: { signal: AbortSignal; maxSize: number }): Promise<Uint8Array> {
+  async get(
+    key: string,
+    how: { signal: AbortSignal; maxSize: number; into?: Uint8Array },
+  ): Promise<Uint8Array> {
     how.signal.throwIfAborted();
     assertSafeKey(key);
     try {
@@ -125,12 +128,13 @@ class DirectoryStore implements BlobStore {
   async #readWhole(
     file: FileHandle,
     key: string,
-    how: { signal: AbortSignal; maxSize: number },
+    how: { signal: AbortSignal; maxSize: number; into?: Uint8Array },
   ): Promise<Uint8Array> {
     const { size, ...stats } = await file.stat();
     if ((stats.mode & constants.S_IFMT) !== constants.S_IFREG) throw notAFile(this.label, key);
     if (size > how.maxSize) throw tooLarge(this.label, key, size, how.maxSize);
-    const bytes = Buffer.allocUnsafeSlow(size);
+    const { into } = how;
+    const bytes = into && into.length >= size ? into.subarray(0, size) : Buffer.allocUnsafeSlow(size);
     let filled = 0;
     while (filled < size) {
       how.signal.throwIfAborted();

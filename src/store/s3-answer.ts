@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import type { GetObjectCommandOutput, ListObjectsV2CommandOutput } from "@aws-sdk/client-s3";
 import { DropsError } from "../lib/errors.ts";
+import { freeMemory } from "../lib/free-memory.ts";
 import { NOT_S3 } from "./s3-failure.ts";
 
 /**
@@ -11,11 +12,12 @@ export function checkIsS3(mark: unknown): void {
   if (mark === undefined) throw new Error(NOT_S3);
 }
 
-/** The body, read into one buffer that is never larger than `maxSize`. */
+/** The body, read into one buffer that is never larger than `maxSize`: the beginning of `into` where it fits. */
 export async function readWhole(
   { Body, ContentLength, ETag }: GetObjectCommandOutput,
   maxSize: number,
   refusal: (size: number) => DropsError,
+  into?: Uint8Array,
 ): Promise<Uint8Array> {
   if (!(Body instanceof Readable)) throw new Error(NOT_S3);
   const size = ContentLength ?? 0;
@@ -23,11 +25,22 @@ export async function readWhole(
   checkIsS3(ETag);
   if (ContentLength === undefined) throw new Error(NOT_S3);
   if (size > maxSize) throw refusal(size);
-  const bytes = Buffer.allocUnsafeSlow(size);
-  let filled = 0;
-  for await (const chunk of Body as AsyncIterable<Buffer>) filled += chunk.copy(bytes, filled);
+  const bytes = into && into.length >= size ? into.subarray(0, size) : Buffer.allocUnsafeSlow(size);
+  const filled = await fill(bytes, Body);
   if (filled === size) return bytes;
   throw new Error(`the body ended after ${filled} of ${size} bytes`);
+}
+
+/** Answers how many bytes came, which are never more than there is room for. */
+async function fill(bytes: Uint8Array, body: AsyncIterable<Buffer>): Promise<number> {
+  let filled = 0;
+  for await (const chunk of body) {
+    if (filled + chunk.length > bytes.length) break;
+    bytes.set(chunk, filled);
+    filled += chunk.length;
+    if (chunk.byteLength === chunk.buffer.byteLength) freeMemory(chunk); // its own: a pack would else lie here twice
+  }
+  return filled;
 }
 
 export function decoded(text: string): string {

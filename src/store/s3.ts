@@ -55,13 +55,17 @@ class S3Store implements BlobStore {
     this.#patience = patience;
   }
 
-  async get(key: string, how: Cancel & { readonly maxSize: number }): Promise<Uint8Array> {
+  async get(
+    key: string,
+    how: Cancel & { readonly maxSize: number; readonly into?: Uint8Array },
+  ): Promise<Uint8Array> {
     assertSafeKey(key);
     const work = (): Promise<Uint8Array> =>
       this.#ask("reading", key, how, async () => {
         const command = new this.#sdk.GetObjectCommand(this.#named(key));
         const answer = await this.#client.send(command, { abortSignal: how.signal });
-        return readWhole(answer, how.maxSize, (size) => tooLarge(this.label, key, size, how.maxSize));
+        const refusal = (size: number): DropsError => tooLarge(this.label, key, size, how.maxSize);
+        return readWhole(answer, how.maxSize, refusal, how.into);
       });
     return retrying(work, this.#patience, how);
   }

@@ -2,8 +2,8 @@ import { hash } from "node:crypto";
 import { ChunkIndex } from "../chunk/chunk-index.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { type DropsError, isFailure } from "../lib/errors.ts";
-import { freeMemory } from "../lib/free-memory.ts";
 import { mapLimit } from "../lib/map-limit.ts";
+import { fetchPack, newPackSlot } from "../pack/fetch-pack.ts";
 import type { PackPool } from "../pack/pool.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import type { DamageBook } from "./damage-book.ts";
@@ -54,7 +54,15 @@ export async function readPacks(
 ): Promise<ReadPacks> {
   const chunks = new OpenedChunks();
   let [packsRead, bytesRead, locked] = [0, 0, 0];
-  const read = (pack: NeededPack, signal: AbortSignal) => readOne(pack, parts, chunks, { signal });
+  const slots: SharedArrayBuffer[] = [];
+  const read = async (pack: NeededPack, signal: AbortSignal) => {
+    const slot = slots.pop() ?? newPackSlot();
+    try {
+      return await readOne(pack, slot, parts, chunks, { signal });
+    } finally {
+      slots.push(slot);
+    }
+  };
   for await (const { pack, problem, isLocked } of mapLimit(packs, AT_ONCE, read, how.signal)) {
     packsRead++;
     bytesRead += pack.size;
@@ -71,12 +79,13 @@ export async function readPacks(
 
 async function readOne(
   pack: NeededPack,
+  slot: SharedArrayBuffer,
   { store, identities, pool }: Parameters<typeof readPacks>[1],
   chunks: OpenedChunks,
   how: Cancel,
 ): Promise<{ pack: NeededPack; problem?: string; isLocked: boolean }> {
   try {
-    const sealed = await store.get(pack.key, { ...how, maxSize: pack.size });
+    const sealed = await fetchPack(store, pack.key, pack, slot, how);
     if (identities.length === 0) {
       const same = hash("sha256", sealed, "hex") === pack.sha256;
       return {
@@ -87,7 +96,6 @@ async function readOne(
     }
     const opened = await pool.open({ kind: "open", sealed, sha256: pack.sha256, identities }, how);
     chunks.addPack(pack.sha256, opened.chunks);
-    freeMemory(opened.tar);
     return { pack, isLocked: false };
   } catch (error) {
     if (isFailure(error, "key/wrong")) return { pack, isLocked: true }; // its name was compared first

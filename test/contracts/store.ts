@@ -49,6 +49,17 @@ function blobs(open: () => Promise<BlobStore>): void {
     assert.equal(Buffer.from(await store.get("p/a", { ...how, maxSize: 3 })).toString(), "abc");
   });
 
+  test("a blob may be read into memory that is given, shared memory too; nothing behind it is touched", async () => {
+    await using store = await open();
+    await store.put("p/into", text("0123456789"), how);
+    for (const memory of [new ArrayBuffer(16), new SharedArrayBuffer(16), new ArrayBuffer(4)]) {
+      const into = new Uint8Array(memory).fill(0x2e);
+      const back = await store.get("p/into", { ...how, maxSize: 10, into });
+      assert.equal(Buffer.from(back).toString(), "0123456789");
+      assert.match(Buffer.from(into).toString(), /^(0123456789|\.{10})?\.*$/);
+    }
+  });
+
   test("a key that is not there is missing", async () => {
     await using store = await open();
     await fails("store/missing", store.get("p/nothing/here", { ...how, maxSize: 9 }));
