@@ -40,11 +40,10 @@ interface Tool {
 
 const scratch = mkdtempSync(join(tmpdir(), "drops-bench-"));
 try {
-  await using s3 = await startS3({ own: true });
   await using sshd = await startSshd();
   const data = join(scratch, "db");
   await makeDatabase(data, Number(values.size) * MiB);
-  await compare(toolsFor(s3, sshd, data), Number(values.rounds));
+  await compare(sshd, data, Number(values.rounds));
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
@@ -221,18 +220,21 @@ async function borgRound(
   };
 }
 
-async function compare(tools: readonly Tool[], rounds: number): Promise<void> {
+async function compare(sshd: Sshd, data: string, rounds: number): Promise<void> {
   const results = new Map<string, Step[]>();
+  const names = new Set<string>();
   for (let round = 0; round < rounds; round++) {
+    await using s3 = await startS3({ own: true }); // it keeps everything in memory
+    const tools = toolsFor(s3, sshd, data);
     const turn = [...tools.slice(round % tools.length), ...tools.slice(0, round % tools.length)];
     for (const tool of turn) await oneRound(tool, round + 1, results);
+    for (const { name } of tools) names.add(name);
   }
   console.log(`
 medians of ${rounds}, and drops' time as a share of the other's in the same round (median); load ${loadavg()[0]?.toFixed(1)}`);
   for (const phase of PHASES) {
     const drops = results.get(`drops ${phase}`) ?? [];
-    for (const { name } of tools)
-      console.log(rowOf(phase, name, results.get(`${name} ${phase}`) ?? [], drops));
+    for (const name of names) console.log(rowOf(phase, name, results.get(`${name} ${phase}`) ?? [], drops));
   }
 }
 
