@@ -29,12 +29,14 @@ interface Step {
   /** Peak resident memory of the tool's own process, MiB. */
   readonly memory: number;
 }
-type Phase = "first" | "unchanged" | "restore";
-const PHASES: readonly Phase[] = ["first", "unchanged", "restore"];
+type Phase = "first" | "unchanged" | "restore" | "on disk";
+/** What a tool is asked to do; `on disk` is a restore and the flush after it. */
+type Command = Exclude<Phase, "on disk">;
+const PHASES: readonly Phase[] = ["first", "unchanged", "restore", "on disk"];
 interface Tool {
   readonly name: string;
   /** Commands of one round, in a directory of its own. */
-  round(directory: string): Promise<Record<Phase, readonly [string, ...string[]]>>;
+  round(directory: string): Promise<Record<Command, readonly [string, ...string[]]>>;
   readonly env: Record<string, string>;
 }
 
@@ -141,7 +143,7 @@ async function dropsRound(
   s3: TestS3,
   sshd: Sshd,
   data: string,
-): Promise<Record<Phase, [string, ...string[]]>> {
+): Promise<Record<Command, [string, ...string[]]>> {
   const keys = join(directory, "keys");
   const policy = join(directory, "bench.yaml");
   const store = { s3: s3.policy(await s3.makeBucket(), { endpoint: s3.tlsEndpoint, ca_file: s3.caFile }) };
@@ -199,7 +201,7 @@ async function borgRound(
   port: number,
   ssh: readonly string[],
   data: string,
-): Promise<Record<Phase, [string, ...string[]]>> {
+): Promise<Record<Command, [string, ...string[]]>> {
   const repository = `ssh://${host}:${port}${directory}/borg`;
   const env = {
     ...process.env,
@@ -241,11 +243,15 @@ medians of ${rounds}, and drops' time as a share of the other's in the same roun
 async function oneRound(tool: Tool, round: number, results: Map<string, Step[]>): Promise<void> {
   const directory = mkdtempSync(join(scratch, "round-"));
   const commands = await tool.round(directory);
-  for (const phase of PHASES) {
-    const step = await measured(commands[phase], tool.env);
+  const add = (phase: Phase, step: Step) => {
     results.set(`${tool.name} ${phase}`, [...(results.get(`${tool.name} ${phase}`) ?? []), step]);
     console.log(`round ${round} ${tool.name} ${phase}: ${step.seconds.toFixed(2)} s, ${step.memory} MiB`);
-  }
+  };
+  for (const phase of ["first", "unchanged"] as const) add(phase, await measured(commands[phase], tool.env));
+  const restore = await measured(commands.restore, tool.env);
+  add("restore", restore);
+  const flush = await measured(["sync", "-f", directory], {}); // nothing is restored that a power cut takes away again
+  add("on disk", { seconds: restore.seconds + flush.seconds, memory: restore.memory });
   rmSync(directory, { recursive: true, force: true });
 }
 
