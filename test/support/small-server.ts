@@ -9,7 +9,10 @@ import { type Postgres, startPostgres } from "./postgres.ts";
 import { type RocksdbWriter, startRocksdbWriter } from "./rocksdb-writer.ts";
 import { type Sshd, startSshd } from "./sshd.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+/** The release when a campaign asks for it: it starts in half the time. */
+const MAIN = fileURLToPath(
+  new URL(process.env["DROPS_BUILT"] ? "../../dist/main.js" : "../../src/main.ts", import.meta.url),
+);
 
 export interface Answer {
   readonly exit: number | undefined;
