@@ -1,3 +1,4 @@
+import { setFlagsFromString } from "node:v8";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import type { BlobReader } from "../store/blob-store.ts";
@@ -9,6 +10,8 @@ import type { PackInfo } from "./pack-table.ts";
  * used again, since memory that comes and goes by the gigabyte keeps the collector and the kernel busier than the packs.
  */
 export function newPackSlot(): SharedArrayBuffer {
+  // Pieces of packs come and go by the thousand, and each 64 MiB of them would start a full collection.
+  setFlagsFromString("--heap-growing-percent=300");
   return new SharedArrayBuffer(PACK_BUFFER_SIZE);
 }
 

@@ -35,7 +35,7 @@ async function answerOf(job: OpenJob): Promise<{ message: OpenedPack; transfer: 
   const { buffer } = job.sealed;
   if (buffer instanceof SharedArrayBuffer) {
     const moved = new Uint8Array(buffer, 0, tar.length);
-    moved.set(tar);
+    Buffer.from(tar.buffer, tar.byteOffset, tar.length).copy(moved); // `set` goes byte by byte in shared memory
     freeMemory(tar);
     return { message: { tar: moved, chunks }, transfer: [] };
   }

@@ -4,7 +4,7 @@ import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 
-const SYNC_EVERY = 128 * 1024 * 1024;
+const SYNC_EVERY = 512 * 1024 * 1024;
 const PARTIAL = /^\.drops-partial-(\d+)$/;
 
 /**
