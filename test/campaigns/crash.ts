@@ -37,7 +37,8 @@ async function converge(server: SmallServer): Promise<void> {
     nights++;
     assert.ok(nights < 60, "a first backup that is killed every night does not converge");
     const before = (await records(server)).length;
-    const child = spawn(...spawnable(server, "backup", "--json"), { stdio: "ignore" });
+    // One source that holds still: what the others write in a night may be more than a checkpoint holds.
+    const child = spawn(...spawnable(server, "backup", "--source", "media"), { stdio: "ignore" });
     const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
     const saved = async () => {
       while (child.exitCode === null && (await records(server)).length === before) await sleep(20);
@@ -46,7 +47,7 @@ async function converge(server: SmallServer): Promise<void> {
     await saved();
     const exit = await ended;
     await whole(server);
-    if (exit === 0) break;
+    if (exit === 3) break; // done, and partial, since it is one source of four
   }
   console.log(`a first backup that was killed after every checkpoint was whole on night ${nights}`);
 }
