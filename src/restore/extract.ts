@@ -81,6 +81,6 @@ function tarFailure(ended: CommandExit, directory: string): DropsError {
 function ownerNotes(plan: RestorePlan, host: Host): string[] {
   if (host.user.uid === 0) return [];
   const all = [plan.directories, plan.files, plan.links, plan.hardLinks];
-  if (all.every((shelf) => shelf.every(({ uid }) => uid === host.user.uid))) return [];
+  if (all.every((shelf) => shelf.every(({ owner }) => owner.uid === host.user.uid))) return [];
   return [`not root: everything belongs to ${host.user.name}; restore as root to have the owners back`];
 }

@@ -12,6 +12,7 @@ import type { ScratchFile } from "./scratch-file.ts";
 const SLOTS = 4;
 /** Packs that stay open beside the one that is read, before what is still needed of them goes to the scratch file. */
 const KEPT_OPEN = 2;
+const NOWHERE = 2 ** 32 - 1;
 export interface PackReaderParts {
   readonly store: BlobReader;
   readonly policyName: string;
@@ -48,9 +49,10 @@ export class PackReader implements AsyncDisposable {
   readonly #signal: AbortSignal;
   readonly #coming = new Map<number, Promise<OpenPack>>();
   readonly #open = new Map<number, OpenPack>();
-  readonly #offsets: number[] = [];
+  /** By chunk: where it begins in its open pack, and how many uses are still to come. */
+  readonly #offsets: Uint32Array;
   readonly #inScratch = new Map<number, number>();
-  readonly #usesLeft: number[] = [];
+  readonly #usesLeft: Uint32Array;
   #scratch: ScratchFile | undefined;
   readonly #freeSlots: SharedArrayBuffer[] = [];
   #slots = 0;
@@ -62,6 +64,8 @@ export class PackReader implements AsyncDisposable {
 
   constructor(parts: PackReaderParts) {
     this.#parts = parts;
+    this.#offsets = new Uint32Array(parts.ledger.length).fill(NOWHERE);
+    this.#usesLeft = new Uint32Array(parts.ledger.length);
     this.#signal = AbortSignal.any([parts.signal, this.#stop.signal]);
   }
 
@@ -156,7 +160,7 @@ export class PackReader implements AsyncDisposable {
     let uses = 0;
     for (const { id, offset, size } of inTar) {
       const chunk = ledger.find(id);
-      if (chunk === undefined || ledger.packOf(chunk) !== number || this.#offsets[chunk] !== undefined)
+      if (chunk === undefined || ledger.packOf(chunk) !== number || this.#offsets[chunk] !== NOWHERE)
         continue;
       if (ledger.sizeOf(chunk) !== size)
         throw new DropsError("data/damaged", `chunk ${id} has ${size} bytes and not ${ledger.sizeOf(chunk)}`);

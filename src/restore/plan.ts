@@ -10,11 +10,7 @@ export interface PlannedEntry {
   /** Raw bytes, one character a byte (latin1). */
   readonly path: string;
   readonly type: EntryType;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly user: string | undefined;
-  readonly group: string | undefined;
+  readonly owner: Owner;
   readonly mtime: bigint;
   readonly size: number;
   readonly target: Buffer | undefined;
@@ -24,6 +20,9 @@ export interface PlannedEntry {
   /** Where the chunks lie, when the file has holes. */
   readonly segments: readonly DataSegment[] | undefined;
 }
+
+/** The same few come with every entry, so they are held once. */
+export type Owner = Pick<ManifestEntry, "mode" | "uid" | "gid" | "user" | "group">;
 
 /** What will be written, in this order; and the packs, each once, in the order in which they are first needed. */
 export interface RestorePlan {
@@ -57,7 +56,7 @@ export class RestorePlanner {
   readonly #hardLinks: PlannedEntry[] = [];
   readonly #ledger = new ChunkLedger();
   readonly #holes = new HoleFinder();
-  readonly #names = new Map<string, string>();
+  readonly #owners = new Map<string, Owner>();
   #last = "";
   #bytes = 0;
   #dataBytes = 0;
@@ -77,11 +76,7 @@ export class RestorePlanner {
     const planned: PlannedEntry = {
       path,
       type: entry.type,
-      mode: entry.mode,
-      uid: entry.uid,
-      gid: entry.gid,
-      user: this.#shared(entry.user),
-      group: this.#shared(entry.group),
+      owner: this.#owner(entry),
       mtime: entry.mtime,
       size: entry.type === "file" ? entry.size : 0,
       target: entry.target,
@@ -143,13 +138,11 @@ export class RestorePlanner {
     return type === "hardlink" ? this.#hardLinks : this.#links;
   }
 
-  /** The same few names come with every line. */
-  #shared(name: string | undefined): string | undefined {
-    if (name === undefined) return undefined;
-    const known = this.#names.get(name);
-    if (known !== undefined) return known;
-    this.#names.set(name, name);
-    return name;
+  #owner({ mode, uid, gid, user, group }: ManifestEntry): Owner {
+    const key = JSON.stringify([mode, uid, gid, user, group]);
+    const known = this.#owners.get(key) ?? { mode, uid, gid, user, group };
+    this.#owners.set(key, known);
+    return known;
   }
 
   #damaged(path: string, why: string): DropsError {
@@ -162,7 +155,8 @@ export class RestorePlanner {
 
 /** What the tar's header says of a planned entry. */
 export function tarHeadOf(entry: PlannedEntry): TarHead {
-  return { ...entry, path: Buffer.from(entry.path, "latin1") };
+  const { type, owner, mtime, size, target, xattrs } = entry;
+  return { ...owner, path: Buffer.from(entry.path, "latin1"), type, mtime, size, target, xattrs };
 }
 
 /** The first few files that need this pack, and how many there are. */
