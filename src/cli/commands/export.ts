@@ -28,7 +28,7 @@ export function addExport(program: Command, shell: Shell): void {
     command,
     [
       "drops export forgejo data/app.ini --date yesterday",
-      "drops export bridge-db --date latest | pg_restore --list",
+      "drops export bridge-db database.dump --date latest | pg_restore --list",
       "drops export media --snapshot 5f1e0c3ab2d49788 > media.tar",
     ],
     [10, 11, 13, 20],
