@@ -304,14 +304,14 @@ const rows: readonly Row[] = [
     name: "a forged record",
     prepare: async (site) =>
       replaceIn(await fileIn(site, "snapshots"), '"state": "complete"', '"state": "partial" '),
-    args: byId,
+    args: restore,
     exit: 13,
     says: /signature/,
   },
   {
     name: "a record without a signature",
     prepare: async (site) => rm(`${await fileIn(site, "snapshots")}.sig`),
-    args: byId,
+    args: restore,
     exit: 13,
     says: /not signed/,
   },
@@ -366,10 +366,6 @@ async function fileIn(site: Site, folder: string): Promise<string> {
   );
   assert.ok(found, `no object in ${folder}`);
   return found;
-}
-
-function byId(site: Site): readonly string[] {
-  return ["restore", "--date", "latest", "--to", join(site.directory, "OUT"), "--identity", site.identity];
 }
 
 async function flipIn(site: Site, folder: string): Promise<void> {
