@@ -1,0 +1,46 @@
+import type { Cancel } from "../../lib/cancel.ts";
+
+/**
+ * How far a replacement has come, told by what is on the host and nothing else.
+ *
+ * - `untouched`: nothing was begun, or it was put back and the new was removed
+ * - `staging`: the new is being brought beside the old, or that was broken off: it is begun anew
+ * - `staged`: the new is beside the old, whole and on disk
+ * - `swapped`: the new is in place, the old is kept aside
+ * - `finished`: the new is in place, the old is gone: no way back
+ */
+export type ReplacementState = "untouched" | "staging" | "staged" | "swapped" | "finished";
+
+export interface Staged {
+  readonly files: number;
+  /** Of content. */
+  readonly bytes: number;
+  /** What the operator should know. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Something on the host that a restore replaces and can put back: the paths of a source, or a database. All that it
+ * knows lies on the host, so that any machine can go on after any crash: every verb looks first at what is there and
+ * does what is left of its work. Calling one again after it succeeded does nothing. The services that use it are
+ * stopped and gated meanwhile; no verb starts or stops one. Same promises for all (test/contracts/replacement.ts).
+ */
+export interface Replacement {
+  /** For sentences: `database mautrix_slack`, `/var/lib/mautrix-slack`. */
+  readonly label: string;
+  /** Name of the source, or of the first one of several that are swapped together. */
+  readonly source: string;
+  state(how: Cancel): Promise<ReplacementState>;
+  /** Bring the new beside the old. Resolves when it is whole and on disk. Throws what the reading of the snapshot throws; space/low; host/… */
+  stage(how: Cancel & { readonly onBytes?: (bytes: number) => void }): Promise<Staged>;
+  /** Compare what is staged, or in place once swapped and not yet started, with the snapshot: differences in words; empty means as captured. */
+  check(how: Cancel): Promise<readonly string[]>;
+  /** Put the new in place and keep the old aside. */
+  swap(how: Cancel): Promise<void>;
+  /** Put the old back in place, as it was to the last bit, and keep the new aside as staged. Throws safety/refused once finished. */
+  unswap(how: Cancel): Promise<void>;
+  /** Remove what is staged and not in place. Throws safety/refused when it is in place. */
+  discard(how: Cancel): Promise<void>;
+  /** Remove the old that was kept aside. Throws safety/refused unless swapped or finished. */
+  finish(how: Cancel): Promise<void>;
+}
