@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { constants, createZstdDecompress } from "node:zlib";
 import * as z from "zod";
 import type { Cancel } from "../lib/cancel.ts";
@@ -61,6 +62,7 @@ async function* readEntries(
 ): AsyncGenerator<ManifestEntry> {
   let count = 0;
   let last: Buffer | undefined;
+  const hash = createHash("sha256");
   for await (const line of lines) {
     const what = `manifest ${name} line ${count + 2}`;
     if (line.startsWith('{"end":')) {
@@ -71,9 +73,12 @@ async function* readEntries(
           `manifest ${name} holds ${count} entries and says ${end.entries}`,
         );
       }
+      if (end.sha256 !== hash.digest("hex"))
+        throw new DropsError("data/damaged", `manifest ${name} has other lines than its last one says`);
       onEnd(end.sha256);
       return;
     }
+    hash.update(line).update("\n");
     const entry = decodeEntry(line, packNumber, what);
     if (last && Buffer.compare(last, entry.path) >= 0)
       throw new DropsError("data/damaged", `${what} is out of order`);

@@ -520,6 +520,12 @@ describe("authenticity", () => {
       says: /holds 1 entries and says 2/,
     },
     {
+      name: "an end of other lines",
+      entries: [file],
+      more: { end: { sha256: "0".repeat(64) } },
+      says: /has other lines than its last one says/,
+    },
+    {
       name: "the head of another source",
       entries: [],
       more: { head: { source: "two" } },
