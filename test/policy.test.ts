@@ -204,6 +204,25 @@ const malformed: readonly { name: string; from?: string; to: string; says: reado
     says: ["10:5 sources[0].unit: mode stopped needs the unit"],
   },
   {
+    name: "a restore section that names what is not there",
+    from: "    paths: [/etc]\n",
+    to: `    paths: [/etc]
+restore:
+  bootstrap: [keys]
+  units: [{ unit: a.service }, { unit: a.service }]
+  appservice: { registration: /var/r.yaml, config: /etc/c.yaml, homeserver: etc }
+  checks: [{ name: a, source: etc, sql: SELECT true }, { name: b, source: etc }]
+`,
+    says: [
+      "14:15 restore.bootstrap[0]: there is no source keys",
+      "15:3 restore.units: units must differ",
+      "16:31 restore.appservice.registration: no files source holds this path, so it would not come back",
+      "16:77 restore.appservice.homeserver: source etc is of kind files, not rocksdb",
+      "17:31 restore.checks[0].source: source etc is of kind files, not postgres",
+      "17:56 restore.checks[1]: exactly one of sql and command",
+    ],
+  },
+  {
     name: "a mode that is none",
     from: "kind: files\n    paths: [/etc]",
     to: "kind: rocksdb\n    path: /db\n    mode: cold",

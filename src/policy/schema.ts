@@ -1,19 +1,9 @@
 import * as z from "zod";
+import { AbsolutePath, Duration, Name, UnitName } from "./fields.ts";
+import { Restore, referenceProblems } from "./restore-schema.ts";
 
-const Name = z
-  .string()
-  .regex(/^[a-z][a-z0-9-]{0,62}$/, "lower-case letters, digits and dashes, starting with a letter");
-const AbsolutePath = z
-  .string()
-  .regex(/^\/[^\0]*$/, "an absolute path")
-  .refine((path) => !path.split("/").includes(".."), "no .. in it");
-const Duration = z.string().regex(/^\d+(s|m|h|d)$/, "a number and s, m, h or d, such as 24h");
 const Zone = z.string().refine(isZone, "an IANA time zone such as Europe/Berlin");
 const UserName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user name");
-const UnitName = z
-  .string()
-  .regex(/^[A-Za-z0-9:_.@-]+\.(service|timer|socket|target)$/, "a systemd unit with its suffix");
-
 const Ssh = z.strictObject({
   address: z.string().min(1).describe("host name or address"),
   port: z.int().min(1).max(65535).default(22),
@@ -163,7 +153,7 @@ const Checkpoint = z
     "how much of a first backup may be lost when it is broken off: it goes on from the last checkpoint",
   );
 
-export const Policy = z.strictObject({
+const PolicyFields = z.strictObject({
   name: Name,
   zone: Zone.describe("dates are days of this zone"),
   host: Host,
@@ -186,6 +176,11 @@ export const Policy = z.strictObject({
       (all) => new Set(all.map((source) => source.name)).size === all.length,
       "source names must differ",
     ),
+  restore: Restore.default(() => Restore.parse({})).describe("how the service is brought back onto a host"),
+});
+
+export const Policy = PolicyFields.superRefine(({ restore, sources }, context) => {
+  for (const problem of referenceProblems(restore, sources)) context.addIssue({ code: "custom", ...problem });
 });
 
 export type Policy = z.infer<typeof Policy>;
@@ -194,6 +189,7 @@ export type RocksdbPolicy = Extract<SourcePolicy, { kind: "rocksdb" }>;
 export type PostgresPolicy = Extract<SourcePolicy, { kind: "postgres" }>;
 export type FilesPolicy = Extract<SourcePolicy, { kind: "files" }>;
 export type CommandPolicy = Extract<SourcePolicy, { kind: "command" }>;
+export type { AppservicePolicy, CheckPolicy, RestorePolicy, UnitPolicy } from "./restore-schema.ts";
 export type SshPolicy = z.infer<typeof Ssh>;
 export type S3Policy = z.infer<typeof S3>;
 export type StorePolicy = Policy["store"];
