@@ -9,12 +9,13 @@ const Ready = z
     http: z
       .url({ protocol: /^https?$/, error: "an http or https address" })
       .optional()
-      .describe("asked on the host; a 2xx answer is ready"),
+      .describe("a loopback address, asked on the host; 2xx is ready"),
     active_for: Duration.optional().describe("active without a restart for this long"),
+    command: z.array(z.string().min(1)).min(1).optional().describe("run on the host, no shell; 0 is ready"),
     within: Duration.default("5m").describe("what is not ready by then has failed"),
   })
-  .refine((ready) => ready.http !== undefined || ready.active_for !== undefined, {
-    error: "http, active_for, or both",
+  .refine(({ http, active_for, command }) => [http, active_for, command].some((rule) => rule !== undefined), {
+    error: "at least one of http, active_for and command",
   });
 
 const Unit = z.strictObject({
