@@ -30,7 +30,8 @@ export async function seedBridge(pg: Postgres, database = "bridge", size: Bridge
   return { database, owner, write: () => startWriter(pg, database, owner) };
 }
 
-const SCHEMA = `
+/** Tables of an empty one. */
+export const SCHEMA = `
 CREATE TABLE version (version INTEGER, compat INTEGER);
 CREATE TABLE database_owner (key INTEGER PRIMARY KEY DEFAULT 0, owner TEXT NOT NULL);
 CREATE TABLE slack_version (version INTEGER, compat INTEGER);
@@ -101,7 +102,8 @@ CREATE TABLE emoji (
 );
 `;
 
-function fill({ portals, ghosts, messages }: Required<BridgeSize>): string {
+/** Rows for them. */
+export function fill({ portals, ghosts, messages }: Required<BridgeSize>): string {
   return `
 INSERT INTO version VALUES (29, 9);
 INSERT INTO database_owner VALUES (0, 'megabridge/mautrix-slack');

@@ -29,10 +29,22 @@ export function familyNames(families: number): readonly string[] {
   return ["default", ...Array.from({ length: families - 1 }, (_, at) => `family-${at + 1}`)];
 }
 
+export interface OpenHow {
+  readonly create?: boolean;
+  readonly walCompression?: boolean;
+  readonly memtableBytes?: number;
+}
+
 /** Open read-write, with memtables and levels so small that flush and compaction never rest. */
-export async function openRocksdb(
+export function openRocksdb(directory: string, how: OpenHow & { families: number }): Promise<Rocksdb> {
+  return openFamilies(directory, familyNames(how.families), how);
+}
+
+/** The same, with families of these names, `default` among them. */
+export async function openFamilies(
   directory: string,
-  how: { families: number; create?: boolean; walCompression?: boolean; memtableBytes?: number },
+  names: readonly string[],
+  how: OpenHow,
 ): Promise<Rocksdb> {
   const { RocksLevel } = createRequire(import.meta.url)("@nxtedition/rocksdb") as { RocksLevel: Constructor };
   const family = (at: number) => ({
@@ -43,7 +55,6 @@ export async function openRocksdb(
     cacheSize: 0,
     blockSize: 1024,
   });
-  const names = familyNames(how.families);
   const db = new RocksLevel(directory, {
     columns: Object.fromEntries(names.map((name, at) => [name, family(at)])),
     createIfMissing: how.create ?? false,
@@ -66,19 +77,22 @@ export async function openAndCheck(
 ): Promise<{ counter: number; sequence: bigint }> {
   const db = await openRocksdb(directory, { families: how.families });
   try {
-    let counter: number | undefined;
-    for (const name of familyNames(how.families)) {
-      const found = checkFamily(db, name, counter);
-      counter ??= found;
-    }
-    assert.ok(
-      counter !== undefined && counter >= how.published,
-      `holds ${counter}, ${how.published} was published`,
-    );
+    const counter = checkFamilies(db, familyNames(how.families));
+    assert.ok(counter >= how.published, `holds ${counter}, ${how.published} was published`);
     return { counter, sequence: BigInt(db.sequence) };
   } finally {
     await db.close();
   }
+}
+
+/** All families hold the same batch, and no ring has a hole; the batch. Throws AssertionError. */
+export function checkFamilies(db: Rocksdb, names: readonly string[]): number {
+  let counter: number | undefined;
+  for (const name of names) {
+    const found = checkFamily(db, name, counter);
+    counter ??= found;
+  }
+  return counter ?? 0;
 }
 
 function checkFamily(db: Rocksdb, name: string, expected: number | undefined): number {

@@ -1,0 +1,117 @@
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { fill, SCHEMA } from "./bridge-database.ts";
+import { startVps, type Vps, type VpsOptions } from "./vps.ts";
+
+/** What a unit noted; see stand-in/notes.ts and stand-in/look.sh. */
+export interface Note {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly unit: string;
+  readonly event: string;
+  /** Whether the gate was closed then. */
+  readonly gate: boolean;
+  /** Digest of all that lies on the disk for the unit. */
+  readonly disk?: string;
+  readonly generation?: string;
+  readonly generations?: readonly string[];
+  readonly counter?: number;
+  readonly signingKey?: string;
+  readonly messages?: number;
+  readonly oid?: string;
+}
+
+/** A throwaway server with a homeserver on RocksDB, a bridge on PostgreSQL, a forge's files: the machine of policies/ops-jrz1.yaml. */
+export interface OpsMachine extends AsyncDisposable {
+  readonly vps: Vps;
+  notes(): Promise<readonly Note[]>;
+  psql(sql: string): Promise<string>;
+  /** What the homeserver says of itself. */
+  homeserver(): Promise<Pick<Note, "generation" | "counter" | "signingKey">>;
+}
+
+export interface OpsMachineOptions extends VpsOptions {
+  /** A word that all its data carry: `precious` on the machine that is backed up. */
+  readonly generation: "precious" | "fresh";
+  /** Its services write without rest, and there is something in them. */
+  readonly busy?: boolean;
+  /** State of the homeserver behind a link to /var/lib/private, as systemd keeps it for such units; default: yes. */
+  readonly dynamicUser?: boolean;
+}
+
+export const UNITS = ["continuwuity.service", "mautrix-slack.service", "forgejo.service"] as const;
+const HERE = dirname(fileURLToPath(import.meta.url));
+const NODE = "/opt/drops-tests/node";
+const IN_USE_MS = 60_000;
+
+/** Resolves when all its units run and know each other. */
+export async function startOpsMachine(options: OpsMachineOptions): Promise<OpsMachine> {
+  await using stack = new AsyncDisposableStack();
+  const binds = {
+    [HERE]: "/opt/drops-tests/support",
+    [join(HERE, "../../node_modules")]: "/opt/drops-tests/node_modules",
+    [process.execPath]: NODE,
+    ...options.binds,
+  };
+  const vps = stack.use(await startVps({ ...options, binds }));
+  await install(vps, options);
+  const closing = stack.move();
+  const machine: OpsMachine = {
+    vps,
+    notes: async () =>
+      (await vps.exec("cat /var/log/stand-in/notes.jsonl"))
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line) as Note),
+    psql: (sql) => psql(vps, sql),
+    homeserver: async () => JSON.parse(await vps.exec(`${NODE} -e '${ASK_HOMESERVER}'`)),
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  };
+  await untilInUse(machine);
+  return machine;
+}
+
+const ASK_HOMESERVER = `fetch("http://127.0.0.1:6167/state").then((answer) => answer.text()).then(console.log)`;
+
+async function install(vps: Vps, { generation, busy = false, dynamicUser = true }: OpsMachineOptions) {
+  await vps.exec("cat > /etc/mautrix-slack.sql", { input: SCHEMA });
+  const settings = {
+    GENERATION: generation,
+    DYNAMIC_USER: dynamicUser ? "yes" : "no",
+    BUSY: busy ? "yes" : "",
+    PAUSE_MS: busy ? "20" : "",
+    NODE,
+  };
+  const words = Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`);
+  const script = await readFile(join(HERE, "stand-in", "install.sh"), "utf8");
+  await vps.exec("sh", { input: words.join("") + script });
+  if (busy) {
+    const rows = `SET ROLE "mautrix-slack";\n${SCHEMA}\n${fill({ portals: 20, ghosts: 50, messages: 4000 })}
+      INSERT INTO kv_store VALUES ('', 'generation', '${generation}');
+      UPDATE kv_store SET value = '0' WHERE key = 'last_startup';
+      GRANT SELECT ON portal, message TO reporting;`;
+    await psql(vps, rows);
+  }
+  await vps.exec("systemctl start mautrix-slack.service");
+}
+
+function psql(vps: Vps, sql: string): Promise<string> {
+  return vps.exec(
+    "cd / && setpriv --reuid=postgres --regid=postgres --init-groups psql -X -qAt -v ON_ERROR_STOP=1 mautrix_slack",
+    { input: sql },
+  );
+}
+
+async function untilInUse(machine: OpsMachine): Promise<void> {
+  for (const until = Date.now() + IN_USE_MS; ; await sleep(200)) {
+    const notes = await machine.notes();
+    const open = new Set(notes.filter(({ event }) => event === "opened").map(({ unit }) => unit));
+    if (open.has("continuwuity") && open.has("mautrix-slack")) return;
+    if (Date.now() > until) {
+      const log = await machine.vps.exec("journalctl --no-pager -n 60; systemctl --failed");
+      throw new Error(`the services do not come up: ${JSON.stringify(notes)}\n${log}`);
+    }
+  }
+}
