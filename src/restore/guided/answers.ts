@@ -1,0 +1,95 @@
+import type { Cancel } from "../../lib/cancel.ts";
+import { DropsError } from "../../lib/errors.ts";
+
+/** Someone who can be asked; there is none without a terminal. */
+export interface Prompt {
+  /** One line, as typed, without what is around it. Throws interrupted when the person leaves. */
+  ask(question: string, how: Cancel): Promise<string>;
+}
+
+export interface AnswersHow {
+  /** Go on without asking; never answers the fence. */
+  readonly yes: boolean;
+  /** The operator has said that the old machine is off. */
+  readonly fenced: boolean;
+  readonly prompt: Prompt | undefined;
+}
+
+/** What a person said of one item of the checklist. */
+export interface Answer {
+  readonly item: string;
+  readonly answer: "yes" | "no" | "not asked";
+  readonly note: string;
+}
+
+/** How often an answer that is none is asked for again. */
+const TRIES = 3;
+
+/** The answers that a restore needs: from a person, or said beforehand on the command line. */
+export class Answers {
+  readonly #how: AnswersHow;
+
+  constructor(how: AnswersHow) {
+    this.#how = how;
+  }
+
+  /** Throws safety/refused when nobody can be asked, before anything was begun. */
+  requireSomeone(): void {
+    if (this.#how.yes || this.#how.prompt) return;
+    throw new DropsError("safety/refused", "there is no terminal to ask for consent on", {
+      hint: "add --yes to go on without questions (and --fenced when the old machine is off), or --dry-run to see the plan",
+    });
+  }
+
+  /** Throws interrupted when the person says no. `what` says what is then not done. */
+  async confirm(question: string, what: string, how: Cancel): Promise<void> {
+    if (this.#how.yes) return;
+    if ((await this.#yesOrNo(question, how)) === "yes") return;
+    throw new DropsError("interrupted", `stopped before ${what}, as you said: nothing of it was done`);
+  }
+
+  /** Whether the old machine is off: a person's word, or --fenced. In words for the journal. Throws safety/refused. */
+  async fence(addresses: readonly string[], how: Cancel): Promise<string> {
+    if (this.#how.fenced) return "said beforehand, by --fenced";
+    const hint = "switch the old machine off, or stop its services for good; then --fenced, or answer off";
+    const { prompt } = this.#how;
+    if (!prompt)
+      throw new DropsError(
+        "safety/refused",
+        "nobody has said that the old machine is off, and --yes does not",
+        {
+          hint,
+        },
+      );
+    const who =
+      addresses.length === 0 ? "every other machine that runs these services" : addresses.join(", ");
+    for (let tries = 0; tries < TRIES; tries++) {
+      const said = await prompt.ask(
+        `is ${who} off, or its services stopped for good? type off, or no: `,
+        how,
+      );
+      if (said.toLowerCase() === "off") return "said by a person at the terminal";
+      if (/^no?$/i.test(said)) break;
+    }
+    throw new DropsError("safety/refused", "the old machine may still run: nothing was begun", { hint });
+  }
+
+  /** An item of the checklist. Never throws for a no. */
+  async check(item: string, how: Cancel): Promise<Answer> {
+    const { prompt, yes } = this.#how;
+    if (!prompt || yes) return { item, answer: "not asked", note: "" };
+    const answer = await this.#yesOrNo(`${item}?`, how);
+    const note = answer === "yes" ? "" : await prompt.ask("what is wrong (kept in the journal): ", how);
+    return { item, answer, note: note.slice(0, 500) };
+  }
+
+  async #yesOrNo(question: string, how: Cancel): Promise<"yes" | "no"> {
+    const { prompt } = this.#how;
+    for (let tries = 0; prompt && tries < TRIES; tries++) {
+      const said = (await prompt.ask(`${question} [yes/no] `, how)).toLowerCase();
+      if (said === "y" || said === "yes") return "yes";
+      if (said === "n" || said === "no") return "no";
+    }
+    return "no";
+  }
+}
