@@ -1,0 +1,54 @@
+import type { Cancel } from "../../lib/cancel.ts";
+import { DropsError } from "../../lib/errors.ts";
+import { progressOf } from "./progress.ts";
+import type { GuidedRun, RunParts } from "./run.ts";
+import { isInPlace, isRunning } from "./run-steps.ts";
+import { replacementOf } from "./stager.ts";
+
+/**
+ * Remove the old data, after everything was started on the new. May be called again after any crash.
+ *
+ * @throws DropsError safety/refused before start succeeded, or when the run is closed
+ */
+export async function finishRun(
+  run: GuidedRun,
+  parts: Omit<RunParts, "now">,
+  how: Cancel,
+): Promise<{ readonly removed: readonly string[] }> {
+  const { world, teller, answers, resumeCommand } = parts;
+  const { done, closed, isRollingBack } = progressOf(world.journal.lines);
+  if (closed !== undefined) throw refused(`run ${run.run} is ${closed} already`);
+  if (isRollingBack) throw refused(`run ${run.run} is being rolled back`, parts.rollbackCommand);
+  if (!done.has("start"))
+    throw refused(
+      `run ${run.run} has not started the services: its old data may still be needed`,
+      resumeCommand,
+    );
+  const units = run.restore.units.map(({ unit }) => unit);
+  const states = units.length === 0 ? [] : await world.services.states(units, how);
+  const down = states.filter((state) => !isRunning(state)).map(({ unit }) => unit);
+  for (const unit of down) teller.say(`WARNING: ${unit} is not running`);
+  await answers.confirm(
+    `remove the old data that run ${run.run} kept on ${run.host}? Afterwards there is no rollback`,
+    "removing anything",
+    how,
+  );
+  await world.journal.append({ event: "finish-begun" }, how);
+  const removed: string[] = [];
+  for (const { name } of run.groups) {
+    const replacement = replacementOf(world, name);
+    if (!(await isInPlace(replacement, how))) {
+      await replacement.discard(how); // its step was not part of the run
+      continue;
+    }
+    await replacement.finish(how);
+    removed.push(replacement.label);
+    await world.journal.append({ event: "old-removed", group: name }, how);
+  }
+  await world.journal.append({ event: "closed", outcome: "finished" }, how);
+  return { removed };
+}
+
+function refused(message: string, hint?: string): DropsError {
+  return new DropsError("safety/refused", message, { hint });
+}

@@ -1,0 +1,102 @@
+import type { Cancel } from "../../lib/cancel.ts";
+import { DropsError } from "../../lib/errors.ts";
+import type { UnitPolicy } from "../../policy/schema.ts";
+import { progressOf } from "./progress.ts";
+import type { GuidedRun, RunParts } from "./run.ts";
+import { replacementOf } from "./stager.ts";
+import type { World } from "./world.ts";
+
+export interface RolledBack {
+  /** What was put back, in words, in the order in which it was. */
+  readonly putBack: readonly string[];
+  /** Units that are active again, as they were before the restore. */
+  readonly started: readonly string[];
+  /** Units that were active before and are not ready now; what is known of each. */
+  readonly notReady: readonly string[];
+}
+
+/**
+ * Put everything back as it was before the run: gate, stop, swap back in the reverse order, remove what was brought, open
+ * the gate, start what was active. May be called again after any crash. Needs nothing from the store.
+ *
+ * @throws DropsError safety/refused when old data is gone already, or the run is closed
+ */
+export async function rollbackRun(
+  run: GuidedRun,
+  parts: Omit<RunParts, "resumeCommand" | "now">,
+  how: Cancel,
+): Promise<RolledBack> {
+  const { world, answers } = parts;
+  const { begun, activeBefore } = progressOf(world.journal.lines);
+  await refuseWhenGone(run, world, how);
+  await answers.confirm(
+    `put ${run.host} back as it was before run ${run.run}? What the services wrote since goes away`,
+    "the rollback",
+    how,
+  );
+  await world.journal.append({ event: "rollback-begun" }, how);
+  const units = run.restore.units.map(({ unit }) => unit);
+  const wasStopped = units.length > 0 && begun.has("stop");
+  if (wasStopped) {
+    await world.gate.close(how);
+    await world.services.stop(units.toReversed(), how);
+  }
+  const putBack = await putAllBack(run, parts, how);
+  if (wasStopped) await world.gate.open(how);
+  const active = run.restore.units.filter(({ unit }) => wasStopped && activeBefore?.includes(unit));
+  const { started, notReady } = await startAgain(active, parts, how);
+  await world.journal.append({ event: "closed", outcome: "rolled-back", not_ready: notReady }, how);
+  return { putBack, started, notReady };
+}
+
+/** Before anything is touched: half a way back is none. */
+async function refuseWhenGone({ run, groups }: GuidedRun, world: World, how: Cancel): Promise<void> {
+  const { closed, isFinishing } = progressOf(world.journal.lines);
+  if (closed !== undefined) throw refused(`run ${run} is ${closed} already`);
+  if (isFinishing) throw refused(`run ${run} is being finished: old data is going away or gone`);
+  for (const { name } of groups) {
+    const replacement = replacementOf(world, name);
+    if ((await replacement.state(how)) === "finished")
+      throw refused(`the old data of ${replacement.label} is gone`);
+  }
+}
+
+async function putAllBack(
+  { groups }: GuidedRun,
+  { world, teller }: Pick<RunParts, "world" | "teller">,
+  how: Cancel,
+): Promise<string[]> {
+  const putBack: string[] = [];
+  for (const { name } of groups.toReversed()) {
+    const replacement = replacementOf(world, name);
+    if ((await replacement.state(how)) === "swapped") {
+      await replacement.unswap(how);
+      putBack.push(replacement.label);
+      teller.say(`${replacement.label}: the old is back in place`);
+    }
+    await replacement.discard(how);
+    await world.journal.append({ event: "put-back", group: name }, how);
+  }
+  return putBack;
+}
+
+async function startAgain(
+  units: readonly UnitPolicy[],
+  { world, teller }: Pick<RunParts, "world" | "teller">,
+  how: Cancel,
+): Promise<Pick<RolledBack, "started" | "notReady">> {
+  const started: string[] = [];
+  const notReady: string[] = [];
+  for (const unit of units) {
+    await world.services.start(unit.unit, how);
+    const { ready, found } = await world.services.waitReady(unit, how);
+    teller.say(`${unit.unit}: ${found}`);
+    if (ready) started.push(unit.unit);
+    else notReady.push(`${unit.unit}: ${found}`);
+  }
+  return { started, notReady };
+}
+
+function refused(message: string): DropsError {
+  return new DropsError("safety/refused", message);
+}
