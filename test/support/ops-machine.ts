@@ -41,7 +41,12 @@ export interface OpsMachineOptions extends VpsOptions {
   readonly dynamicUser?: boolean;
 }
 
-export const UNITS = ["continuwuity.service", "mautrix-slack.service", "forgejo.service"] as const;
+export const UNITS: readonly string[] = [
+  "matrix-continuwuity.service",
+  "mautrix-slack.service",
+  "forgejo.service",
+  "nginx.service",
+];
 const HERE = dirname(fileURLToPath(import.meta.url));
 const NODE = "/opt/drops-tests/node";
 const IN_USE_MS = 60_000;
@@ -108,7 +113,7 @@ async function untilInUse(machine: OpsMachine): Promise<void> {
   for (const until = Date.now() + IN_USE_MS; ; await sleep(200)) {
     const notes = await machine.notes();
     const open = new Set(notes.filter(({ event }) => event === "opened").map(({ unit }) => unit));
-    if (open.has("continuwuity") && open.has("mautrix-slack")) return;
+    if (open.has("matrix-continuwuity") && open.has("mautrix-slack")) return;
     if (Date.now() > until) {
       const log = await machine.vps.exec("journalctl --no-pager -n 60; systemctl --failed");
       throw new Error(`the services do not come up: ${JSON.stringify(notes)}\n${log}`);

@@ -10,7 +10,7 @@ import { HomeserverDatabase } from "./homeserver-database.ts";
 import { note } from "./notes.ts";
 
 const { DATABASE = "", SERVER_NAME = "", GENERATION = "", PORT = "6167", PAUSE_MS } = process.env;
-const UNIT = "continuwuity";
+const UNIT = "matrix-continuwuity";
 
 const database = await HomeserverDatabase.open(DATABASE, {
   serverName: SERVER_NAME,

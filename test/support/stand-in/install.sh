@@ -106,12 +106,12 @@ CONFIG=/var/lib/mautrix-slack/config.yaml
 REGISTRATION=/var/lib/matrix-appservices/slack.yaml
 SCHEMA=/etc/mautrix-slack.sql
 ENV
-cat > /etc/systemd/system/continuwuity.service << UNIT
+cat > /etc/systemd/system/matrix-continuwuity.service << UNIT
 [Service]
 EnvironmentFile=/etc/stand-in.env
-ExecStartPre=+sh $support/stand-in/look.sh continuwuity starting
+ExecStartPre=+sh $support/stand-in/look.sh matrix-continuwuity starting
 ExecStart=$NODE $support/stand-in/homeserver.ts
-ExecStopPost=+sh $support/stand-in/look.sh continuwuity stopped
+ExecStopPost=+sh $support/stand-in/look.sh matrix-continuwuity stopped
 DynamicUser=$DYNAMIC_USER
 User=continuwuity
 StateDirectory=matrix-continuwuity
@@ -124,7 +124,7 @@ WantedBy=multi-user.target
 UNIT
 cat > /etc/systemd/system/mautrix-slack.service << UNIT
 [Unit]
-After=ensure-databases.service continuwuity.service
+After=ensure-databases.service matrix-continuwuity.service
 Requires=ensure-databases.service
 [Service]
 EnvironmentFile=/etc/stand-in.env
@@ -149,9 +149,17 @@ WorkingDirectory=/var/lib/forgejo
 [Install]
 WantedBy=multi-user.target
 UNIT
+cat > /etc/systemd/system/nginx.service << UNIT
+[Unit]
+After=matrix-continuwuity.service
+[Service]
+ExecStart=sleep infinity
+[Install]
+WantedBy=multi-user.target
+UNIT
 systemctl daemon-reload
-systemctl --quiet enable continuwuity.service mautrix-slack.service forgejo.service ensure-databases.service
-systemctl start ensure-databases.service continuwuity.service forgejo.service
+systemctl --quiet enable matrix-continuwuity.service mautrix-slack.service forgejo.service nginx.service ensure-databases.service
+systemctl start ensure-databases.service matrix-continuwuity.service forgejo.service nginx.service
 # What an administrator did once: `!admin appservices register`.
 exec "$NODE" -e '
 const body = require("node:fs").readFileSync("/var/lib/matrix-appservices/slack.yaml");

@@ -19,7 +19,7 @@ database() {
   as_postgres pg_dump --create "$1" 2> /dev/null | grep -v '^\\\(un\)\?restrict ' | sha256sum | cut -c 1-32
 }
 case $unit in
-  continuwuity) found=$(tree /var/lib/matrix-continuwuity/db) ;;
+  matrix-continuwuity) found=$(tree /var/lib/matrix-continuwuity/db) ;;
   mautrix-slack) found="$(tree /var/lib/mautrix-slack) $(tree /var/lib/matrix-appservices) $(echo $(database mautrix_slack))" ;;
   forgejo) found="$(tree /var/lib/forgejo) $(tree /var/lib/acme)" ;;
 esac
