@@ -51,6 +51,11 @@ export async function readerOf(
     export: async (how) => runExport(await parts(how), context, how),
     restore: async (how) => runRestore(await parts(how), context, how),
     verify: async (how) => runVerify(await parts(how), context, how),
+    drill: async (how) => {
+      const { drillRepository } = await import("./app-drill.ts");
+      const { store } = await open();
+      return drillRepository({ parts: await parts(how), store, policy }, context, how);
+    },
     [Symbol.asyncDispose]: async () => {
       if (opened) await (await opened.catch(() => undefined))?.store[Symbol.asyncDispose]();
     },

@@ -86,6 +86,15 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
     exit: 20,
   },
   {
+    line: "drill",
+    calls: [
+      reader(),
+      'drill {"only":[],"user":"nobody","keep":false,"publish":false,"runCommands":false,"requireLibrary":false,"choice":{"date":"latest"}}',
+      "closed",
+    ],
+    exit: 21,
+  },
+  {
     line: "verify --read-data",
     calls: [reader(), 'verify {"readShare":1,"sources":false}', "closed"],
     exit: 20,
@@ -152,6 +161,7 @@ const REPORTS = [
   "ls x",
   "restore --date x --to /r",
   "verify",
+  "drill",
 ];
 for (const line of REPORTS) {
   const name = (line.split(" ")[0] ?? "") as keyof typeof OUTPUTS;

@@ -2,6 +2,7 @@ import type { Writable } from "node:stream";
 import type { Cancel } from "../lib/cancel.ts";
 import type {
   BackupReport,
+  DrillReport,
   ExportReport,
   InitReport,
   KeygenReport,
@@ -89,6 +90,8 @@ export interface Reader extends AsyncDisposable {
   restore(how: RestoreOptions & Cancel): Promise<RestoreReport>;
   /** Never throws for damage it finds: that is in the report. */
   verify(how: VerifyOptions & Cancel): Promise<VerifyReport>;
+  /** Never throws for what it finds: that is in the report. Nothing but evidence is left behind. */
+  drill(how: DrillOptions & Cancel): Promise<DrillReport>;
 }
 
 export interface App extends Reader {
@@ -129,4 +132,27 @@ export interface VerifyOptions {
   readonly readShare: number;
   /** Run the sources' own checks on the stored data. */
   readonly sources: boolean;
+}
+
+export interface DrillOptions {
+  readonly choice: SnapshotChoice;
+  /** Only these sources; empty means all. */
+  readonly only: readonly string[];
+  /** Where the scratch directory is made. */
+  readonly work: string | undefined;
+  readonly keep: boolean;
+  /** Directory that evidence is written into. */
+  readonly evidence: string | undefined;
+  /** File of the key that signs evidence; default: the policy's. */
+  readonly signingKey: string | undefined;
+  /** Put the evidence into the repository too. */
+  readonly publish: boolean;
+  /** A policy file whose checks and objectives count instead of the snapshot's. */
+  readonly checksFrom: string | undefined;
+  readonly runCommands: boolean;
+  readonly requireLibrary: boolean;
+  /** Unprivileged user of the sandbox when root runs the drill. */
+  readonly user: string;
+  /** Directory of PostgreSQL's programs, server included. */
+  readonly postgresBin: string | undefined;
 }

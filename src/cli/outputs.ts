@@ -220,6 +220,56 @@ export const VerifyReport = z.object({
   notes: Notes,
 });
 
+export const DrillCheck = z.object({
+  id: z.string().describe("stays the same from drill to drill"),
+  source: z.string().optional().describe("absent: the snapshot as a whole"),
+  name: z.string(),
+  outcome: z.enum(["passed", "failed", "damaged", "could-not-run"]),
+  found: z.string(),
+  hint: z.string().optional(),
+  began: Seconds.describe("after the drill began"),
+  seconds: Seconds,
+});
+
+export const DrillReport = z.object({
+  policy: z.string(),
+  store: z.string(),
+  zone: z.string(),
+  snapshot: z.object({ id: Id, state: State, started: Time, ended: Time, signature: Signature }),
+  verdict: z
+    .enum(["proven", "damaged", "unproven"])
+    .describe("damaged: stored data is damaged or missing; unproven: a check failed or could not run"),
+  whole: z.boolean().describe("whether every source of the snapshot was drilled"),
+  checks: z.array(DrillCheck),
+  notTested: z.array(z.object({ what: z.string(), why: z.string() })),
+  objectives: z.object({
+    ageSeconds: Seconds.optional().describe("from the recovery point until the drill"),
+    rpoSeconds: Seconds.optional(),
+    restoreSeconds: Seconds.optional(),
+    loadSeconds: Seconds.optional().describe("until the databases held their rows"),
+    rtoSeconds: Seconds.optional(),
+  }),
+  files: Count,
+  bytes: Bytes,
+  packs: Count,
+  storedBytes: Bytes.describe("of packs that were fetched"),
+  sandbox: z.object({ user: z.string(), network: z.boolean().describe("whether it had one") }),
+  seconds: Seconds,
+  work: z.string().optional().describe("what was restored, when it was to be kept"),
+  evidence: z
+    .object({
+      json: z.string(),
+      signature: z.string(),
+      junit: z.string(),
+      page: z.string(),
+      earlier: Count.describe("drills before it that are believed"),
+      published: z.string().optional().describe("its key in the store"),
+    })
+    .optional()
+    .describe("files, when a directory for them was given"),
+  notes: Notes,
+});
+
 export const PolicyReport = z.object({
   origin: z.string(),
   sha256: Sha256,
@@ -242,6 +292,7 @@ export const OUTPUTS = {
   export: ExportReport,
   restore: RestoreReport,
   verify: VerifyReport,
+  drill: DrillReport,
   policy: PolicyReport,
 } as const;
 
@@ -261,4 +312,6 @@ export type RestoredSource = z.infer<typeof RestoredSource>;
 export type RestoreReport = z.infer<typeof RestoreReport>;
 export type Damage = z.infer<typeof Damage>;
 export type VerifyReport = z.infer<typeof VerifyReport>;
+export type DrillCheck = z.infer<typeof DrillCheck>;
+export type DrillReport = z.infer<typeof DrillReport>;
 export type PolicyReport = z.infer<typeof PolicyReport>;

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { DropsError } from "../lib/errors.ts";
 import { addBackup } from "./commands/backup.ts";
+import { addDrill } from "./commands/drill.ts";
 import { addExport } from "./commands/export.ts";
 import { addInit } from "./commands/init.ts";
 import { addKeygen } from "./commands/keygen.ts";
@@ -49,6 +50,7 @@ export function buildProgram(shell: Shell): Command {
     addExport,
     addRestore,
     addVerify,
+    addDrill,
     addPolicy,
   ];
   for (const each of add) each(program, shell);

@@ -22,6 +22,7 @@ export const snapshotsPrefix = (policy: string): string => `${policy}/snapshots/
 export const manifestsPrefix = (policy: string): string => `${policy}/manifests/`;
 export const listsPrefix = (policy: string): string => `${policy}/lists/`;
 export const packsPrefix = (policy: string): string => `${policy}/packs/`;
+export const evidencePrefix = (policy: string): string => `${policy}/evidence/`;
 export const condemnedPrefix = (policy: string): string => `${policy}/condemned/`;
 
 /** `time` as 20261123T023000Z. */
@@ -32,6 +33,8 @@ export const manifestKey = (policy: string, sha256: string): string =>
 export const listKey = (policy: string, sha256: string): string => `${listsPrefix(policy)}${hash(sha256)}`;
 export const packKey = (policy: string, sha256: string): string =>
   `${packsPrefix(policy)}${hash(sha256).slice(0, 2)}/${sha256}`;
+export const evidenceKey = (policy: string, time: string, id: string): string =>
+  `${evidencePrefix(policy)}${time}-${id}.json`;
 export const signatureKey = (key: string): string => `${key}.sig`;
 
 /** The time and id in a record's key, or undefined when this is not the key of a record of `policy`. */

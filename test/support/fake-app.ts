@@ -30,6 +30,7 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
     }),
     restore: answer("restore", () => samples.restore),
     verify: answer("verify", () => samples.verify),
+    drill: answer("drill", () => samples.drill),
     [Symbol.asyncDispose]: async () => void calls.push("closed"),
   };
   const open =

@@ -1,0 +1,205 @@
+import { randomBytes } from "node:crypto";
+import { chown, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Cancel } from "../lib/cancel.ts";
+import { type PostgresFacts, parsePostgresFacts } from "../source/postgres/facts.ts";
+import { differences, measureNow } from "../source/postgres/measure.ts";
+import { PsqlSession } from "../source/postgres/session.ts";
+import { couldNotRun, type Finding, failed } from "./checks.ts";
+import type { DrillContext, DrilledSource } from "./drill-context.ts";
+import {
+  loadDump,
+  makeDatabase,
+  makeRoles,
+  missingExtensions,
+  rolesMissingIn,
+  scratchName,
+} from "./load-dump.ts";
+import { findPrograms, type PostgresPrograms, packageOf } from "./postgres-programs.ts";
+import { ScratchPostgres } from "./scratch-postgres.ts";
+
+/** More roles than any cluster of one service has. */
+const LARGEST_ROLES = 16 * 1024 * 1024;
+const SHOWN_DIFFERENCES = 20;
+
+/** A dump that lies in a scratch server, for the policy's own checks. Closing it stops the server. */
+export interface LoadedDatabase extends AsyncDisposable {
+  readonly server: ScratchPostgres;
+  readonly facts: PostgresFacts;
+  /** Seconds that starting the server was no part of. */
+  readonly loadSeconds: number;
+}
+
+/**
+ * Prove a PostgreSQL source: every step on the way to a database whose counts and digests are those of the capture is a
+ * check. What comes after one that did not pass is not tested, and the book says so.
+ */
+export async function checkPostgres(
+  context: DrillContext,
+  source: DrilledSource,
+  how: Cancel,
+): Promise<LoadedDatabase | undefined> {
+  const facts = parsePostgresFacts(source.head.facts);
+  const programs = await lookForPrograms(context, source, facts, how);
+  if (!programs) return undefined;
+  const server = await startServer(context, source, programs, how);
+  if (!server) return undefined;
+  try {
+    const loadSeconds = await rebuild(context, source, { server, facts }, how);
+    if (loadSeconds === undefined) {
+      await server[Symbol.asyncDispose]();
+      return undefined;
+    }
+    return { server, facts, loadSeconds, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function lookForPrograms(
+  { host, book, programDirectories }: DrillContext,
+  { name }: DrilledSource,
+  facts: PostgresFacts,
+  how: Cancel,
+): Promise<PostgresPrograms | undefined> {
+  let programs: PostgresPrograms | undefined;
+  const wanted = Math.floor(Number(facts.server.version_num) / 10_000);
+  const title = { id: `${name}/server`, source: name, name: "a PostgreSQL server that is new enough" };
+  const work = async (): Promise<Finding | string> => {
+    const { fit, found } = await findPrograms(host, programDirectories, wanted, how);
+    const hint = `apt-get install postgresql-${wanted} (PostgreSQL ${wanted} or later), or --postgres-bin DIRECTORY`;
+    if (!fit && found[0]) {
+      return couldNotRun(
+        `PostgreSQL ${found[0].version} is here, the dump is of ${facts.server.version}`,
+        hint,
+      );
+    }
+    if (!fit) return couldNotRun("there is no PostgreSQL server with its programs on this machine", hint);
+    programs = fit;
+    return `PostgreSQL ${fit.version}, for a dump of ${facts.server.version}`;
+  };
+  await book.run(title, work, how);
+  return programs;
+}
+
+async function startServer(
+  { book, scratch, sandbox }: DrillContext,
+  { name }: DrilledSource,
+  programs: PostgresPrograms,
+  how: Cancel,
+): Promise<ScratchPostgres | undefined> {
+  let server: ScratchPostgres | undefined;
+  const title = { id: `${name}/start`, source: name, name: "a scratch server starts" };
+  const work = async () => {
+    const place = {
+      directory: await scratch.makeFor(`${name}.cluster`),
+      sockets: await scratch.makeForSockets(),
+    };
+    server = await ScratchPostgres.start(programs, sandbox, place, how);
+    return `as ${sandbox.user.name}, on a socket of its own, without TCP`;
+  };
+  await book.run(title, work, how);
+  return server;
+}
+
+/** Answers the seconds that it took; undefined when something on the way failed. */
+async function rebuild(
+  context: DrillContext,
+  source: DrilledSource,
+  made: { readonly server: ScratchPostgres; readonly facts: PostgresFacts },
+  how: Cancel,
+): Promise<number | undefined> {
+  const { book } = context;
+  const { server, facts } = made;
+  const { name, directory } = source;
+  const steps: readonly (readonly [id: string, title: string, work: () => Promise<Finding | string>])[] = [
+    ["roles", "its roles can be made", () => checkRoles(server, facts, directory, how)],
+    ["extensions", "its extensions are here", () => checkExtensions(server, facts, how)],
+    [
+      "database",
+      "the database can be made, with its encoding and locale",
+      () => checkDatabase(server, facts, how),
+    ],
+    ["load", "the dump loads as an owner who is no superuser", () => checkLoad(context, source, made, how)],
+    ["rows", "every count and digest is that of the capture", () => checkRows(server, facts, how)],
+  ];
+  let seconds = 0;
+  for (const [at, [id, title, work]] of steps.entries()) {
+    const check = await book.run({ id: `${name}/${id}`, source: name, name: title }, work, how);
+    if (id !== "rows") seconds += check.seconds;
+    if (check.outcome === "passed") continue;
+    for (const [, later] of steps.slice(at + 1)) book.skip(`${name}: ${later}`, `because not: ${title}`);
+    // the policy's own checks may still tell something about rows that are other ones
+    return id === "rows" ? seconds : undefined;
+  }
+  return seconds;
+}
+
+async function checkRoles(
+  server: ScratchPostgres,
+  facts: PostgresFacts,
+  directory: string,
+  how: Cancel,
+): Promise<Finding | string> {
+  const path = join(directory, "roles.sql");
+  if ((await stat(path)).size > LARGEST_ROLES) return failed("roles.sql is larger than any such file");
+  const missing = rolesMissingIn(await readFile(path, "utf8"), facts);
+  if (missing.length > 0) return failed(`roles.sql does not make ${missing.slice(0, 10).join(", ")}`);
+  return `${await makeRoles(server, facts, how)}, none of them a superuser`;
+}
+
+async function checkExtensions(
+  server: ScratchPostgres,
+  facts: PostgresFacts,
+  how: Cancel,
+): Promise<Finding | string> {
+  const missing = await missingExtensions(server, facts, how);
+  if (missing.length === 0) return facts.extensions.map(({ name }) => name).join(", ") || "it has none";
+  const packages = [...new Set(missing.map((name) => packageOf(name, server.programs.major)))];
+  return couldNotRun(`not here: ${missing.join(", ")}`, `apt-get install ${packages.join(" ")}`);
+}
+
+async function checkDatabase(server: ScratchPostgres, facts: PostgresFacts, how: Cancel): Promise<string> {
+  await makeDatabase(server, facts, how);
+  return `${facts.encoding}, ${facts.provider} ${facts.locale ?? facts.collate}, owner ${facts.owner}`;
+}
+
+async function checkLoad(
+  { book, host, sandbox, scratch }: DrillContext,
+  { name, directory }: DrilledSource,
+  { server, facts }: { readonly server: ScratchPostgres; readonly facts: PostgresFacts },
+  how: Cancel,
+): Promise<string> {
+  const write = async (text: string) => {
+    const path = join(await scratch.makeFor(`${name}.list-${randomBytes(4).toString("hex")}`), "list");
+    await writeFile(path, text, { mode: 0o600, flag: "wx" });
+    if (host.user.uid === 0) await chown(path, sandbox.user.uid, sandbox.user.gid);
+    return path;
+  };
+  const warnings = await loadDump(server, facts, join(directory, "database.dump"), { write }, how);
+  book.note(...warnings.map((warning) => `${name}: ${warning}`));
+  return `as ${facts.owner}`;
+}
+
+async function checkRows(
+  server: ScratchPostgres,
+  facts: PostgresFacts,
+  how: Cancel,
+): Promise<Finding | string> {
+  const digests = facts.digest_version !== undefined;
+  await using session = await PsqlSession.open(server.client(scratchName(facts)), how);
+  const restored = await measureNow(session, { digests });
+  const found = differences(facts, restored);
+  if (found.length > 0) {
+    const more = found.length > SHOWN_DIFFERENCES ? `; and ${found.length - SHOWN_DIFFERENCES} more` : "";
+    return failed(
+      `${found.slice(0, SHOWN_DIFFERENCES).join("; ")}${more}`,
+      "compare with another date: drops drill --date …",
+    );
+  }
+  const rows = restored.tables.reduce((sum, table) => sum + BigInt(table.rows), 0n);
+  const compared =
+    digests && facts.digest_version === restored.digest_version ? "counts and digests" : "counts alone";
+  return `${compared} of ${restored.tables.length} tables, ${rows} rows, ${restored.sequences.length} sequences`;
+}

@@ -1,0 +1,131 @@
+import type { Cancel } from "../lib/cancel.ts";
+import { type DropsError, isFailure } from "../lib/errors.ts";
+
+/**
+ * What a check came to. `failed`: it looked and found something else than it should. `damaged`: the stored data is
+ * damaged or missing. `could-not-run`: something that it needs is missing, which proves nothing and so is a failure too.
+ */
+export type CheckOutcome = "passed" | "failed" | "damaged" | "could-not-run";
+
+export interface Finding {
+  readonly outcome: CheckOutcome;
+  /** What was found, in words, never a secret. */
+  readonly found: string;
+  /** What to do about it. */
+  readonly hint?: string;
+}
+
+/** What is checked: `id` stays the same from drill to drill, `name` is for people. */
+export interface CheckTitle {
+  /** `bridge-db/rows`. */
+  readonly id: string;
+  /** Undefined: of the snapshot as a whole. */
+  readonly source?: string;
+  readonly name: string;
+}
+
+export interface DrillCheck extends CheckTitle, Finding {
+  /** Seconds after the drill began. */
+  readonly began: number;
+  readonly seconds: number;
+}
+
+/** Something that this drill says nothing about. */
+export interface NotTested {
+  readonly what: string;
+  readonly why: string;
+}
+
+/** Longer findings are cut: they may quote what a foreign program said. */
+const MOST_CHARACTERS = 2000;
+
+/** Runs checks one after the other and keeps what they found. Never throws for a failure that was foreseen. */
+export class CheckBook {
+  readonly checks: DrillCheck[] = [];
+  readonly notTested: NotTested[] = [];
+  readonly notes: string[] = [];
+  readonly #now: () => Date;
+  readonly #began: number;
+  readonly #say: (line: string) => void;
+
+  constructor(how: { readonly now: () => Date; readonly say: (line: string) => void }) {
+    this.#now = how.now;
+    this.#began = how.now().getTime();
+    this.#say = how.say;
+  }
+
+  /** Seconds since the drill began. */
+  get elapsed(): number {
+    return (this.#now().getTime() - this.#began) / 1000;
+  }
+
+  /**
+   * Run one check; a string means that it passed. Answers what it came to.
+   *
+   * @throws whatever is no DropsError (a bug), and the signal's reason
+   */
+  async run(title: CheckTitle, work: () => Promise<Finding | string>, how: Cancel): Promise<DrillCheck> {
+    how.signal.throwIfAborted();
+    const began = this.elapsed;
+    const finding = await this.#finding(work, how);
+    const found = cut(finding.found);
+    const check = { ...title, ...finding, found, began, seconds: this.elapsed - began };
+    this.checks.push(check);
+    const where = title.source === undefined ? "" : `${title.source}: `;
+    this.#say(`${where}${title.name}: ${WORDS[check.outcome]}${found === "" ? "" : `, ${found}`}`);
+    return check;
+  }
+
+  skip(what: string, why: string): void {
+    this.notTested.push({ what, why });
+  }
+
+  note(...lines: readonly string[]): void {
+    this.notes.push(...lines.map(cut));
+  }
+
+  async #finding(work: () => Promise<Finding | string>, how: Cancel): Promise<Finding> {
+    try {
+      const finding = await work();
+      return typeof finding === "string" ? passed(finding) : finding;
+    } catch (error) {
+      how.signal.throwIfAborted();
+      if (!isFailure(error)) throw error;
+      return findingOf(error);
+    }
+  }
+}
+
+export function passed(found: string): Finding {
+  return { outcome: "passed", found };
+}
+
+export function failed(found: string, hint?: string): Finding {
+  return { outcome: "failed", found, ...(hint === undefined ? {} : { hint }) };
+}
+
+export function couldNotRun(found: string, hint?: string): Finding {
+  return { outcome: "could-not-run", found, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** A failure as a finding: damage is told apart, what kept the check from looking proves nothing. */
+export function findingOf(error: DropsError): Finding {
+  const { message: found, hint } = error;
+  const outcome = isFailure(error, "data/damaged", "data/missing", "store/missing")
+    ? "damaged"
+    : isFailure(error, "source/failed", "host/command-failed", "signature/untrusted")
+      ? "failed"
+      : "could-not-run";
+  return { outcome, found, ...(hint === undefined ? {} : { hint }) };
+}
+
+const WORDS: Readonly<Record<CheckOutcome, string>> = {
+  passed: "passed",
+  failed: "FAILED",
+  damaged: "DAMAGED",
+  "could-not-run": "COULD NOT RUN",
+};
+
+function cut(text: string): string {
+  return text.length <= MOST_CHARACTERS ? text : `${text.slice(0, MOST_CHARACTERS - 1)}…`;
+}
