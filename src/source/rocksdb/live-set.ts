@@ -26,6 +26,13 @@ export interface LiveSet {
   readonly dbId: string | undefined;
 }
 
+/** A column family: its number in write batches, its tables, and the first log whose writes may not be in them yet. */
+export interface LiveFamily {
+  readonly id: number;
+  readonly logNumber: number;
+  readonly tables: readonly TableFile[];
+}
+
 /** Applies the records of a MANIFEST in order, as VersionSet::Recover does (db/version_edit_handler.cc). */
 export class LiveState {
   readonly #what: string;
@@ -82,6 +89,15 @@ export class LiveState {
       lastSequence: this.#lastSequence,
       dbId: this.#dbId,
     };
+  }
+
+  /** One column family by its name; undefined when there is none. */
+  family(name: string): LiveFamily | undefined {
+    for (const [id, family] of this.#families) {
+      if (family.name === name)
+        return { id, logNumber: family.logNumber, tables: [...family.tables.values()] };
+    }
+    return undefined;
   }
 
   #applyOne(edit: VersionEdit): void {

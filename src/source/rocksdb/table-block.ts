@@ -2,6 +2,7 @@ import { inflateRawSync, zstdDecompressSync } from "node:zlib";
 import { DropsError } from "../../lib/errors.ts";
 import { Cursor } from "./cursor.ts";
 import { decodeLz4 } from "./lz4-block.ts";
+import { decodeSnappy } from "./snappy-block.ts";
 import { type BlockHandle, readHandle, TRAILER_SIZE } from "./table-footer.ts";
 
 const MAX_BLOCK = 256 * 1024 * 1024;
@@ -9,28 +10,33 @@ const MAX_BLOCK = 256 * 1024 * 1024;
 /** Names by compression type of a block (include/rocksdb/compression_type.h). */
 const COMPRESSION = ["none", "snappy", "zlib", "bzip2", "lz4", "lz4hc", "xpress", "zstd"] as const;
 
-/** Inflate a block's bytes. Throws format/unsupported for kinds this reader lacks, data/damaged for bytes that are none. */
-export function inflateBlock(stored: Buffer, type: number, formatVersion: number, what: string): Buffer {
+/**
+ * Inflate a block's bytes; `dictionary` is what a table compressed with zstd may keep for its data blocks. Throws
+ * format/unsupported for kinds this reader lacks, data/damaged for bytes that are none.
+ */
+export function inflateBlock(
+  stored: Buffer,
+  type: number,
+  formatVersion: number,
+  what: string,
+  dictionary?: Buffer,
+): Buffer {
   if (type === 0) return stored;
   const kind = COMPRESSION[type];
-  if (formatVersion < 2 || !(kind === "zlib" || kind === "lz4" || kind === "lz4hc" || kind === "zstd")) {
+  const inflate = kind === undefined ? undefined : INFLATE[kind];
+  if (formatVersion < 2 || inflate === undefined || (dictionary !== undefined && kind !== "zstd")) {
+    const how = dictionary === undefined ? "" : " and a dictionary";
     throw new DropsError(
       "format/unsupported",
-      `${what} is compressed with ${kind ?? type}, which this drops cannot read`,
+      `${what} is compressed with ${kind ?? type}${how}, which this drops cannot read`,
     );
   }
   const cursor = new Cursor(stored, what);
+  // Snappy writes the length itself; RocksDB puts it before all the others.
   const size = cursor.varint();
   if (size > MAX_BLOCK) throw cursor.damaged("it is absurdly large");
-  const packed = stored.subarray(cursor.at);
   try {
-    const options = { maxOutputLength: Math.max(1, size) };
-    const plain =
-      kind === "zstd"
-        ? zstdDecompressSync(packed, options)
-        : kind === "zlib"
-          ? inflateRawSync(packed, options)
-          : decodeLz4(packed, size);
+    const plain = inflate(kind === "snappy" ? stored : stored.subarray(cursor.at), size, dictionary);
     if (plain.length === size) return plain;
   } catch (cause) {
     throw new DropsError("data/damaged", `${what} cannot be decompressed`, { cause });
@@ -38,10 +44,28 @@ export function inflateBlock(stored: Buffer, type: number, formatVersion: number
   throw cursor.damaged("it is not as long as it says");
 }
 
+type Inflate = (packed: Buffer, size: number, dictionary: Buffer | undefined) => Buffer;
+
+const INFLATE: Readonly<Partial<Record<(typeof COMPRESSION)[number], Inflate>>> = {
+  snappy: decodeSnappy,
+  zlib: (packed, size) => inflateRawSync(packed, { maxOutputLength: Math.max(1, size) }),
+  lz4: decodeLz4,
+  lz4hc: decodeLz4,
+  zstd: (packed, size, dictionary) =>
+    zstdDecompressSync(packed, {
+      maxOutputLength: Math.max(1, size),
+      ...(dictionary === undefined ? {} : { dictionary }),
+    }),
+};
+
 const RESTARTS_MASK = 0x0fffffff;
 const SEPARATED_VALUES = 1 << 28;
+const HASH_INDEX = 0x80000000;
 
-/** The part of a block that holds entries: what follows is a list of restart points (table/block_based/block.cc). */
+/**
+ * The part of a block that holds entries: what follows is a list of restart points, and in data blocks there may be a hash
+ * table of them (table/block_based/block.cc, data_block_footer.cc, data_block_hash_index.cc).
+ */
 function entriesOf(block: Buffer, what: string): Cursor {
   const cursor = new Cursor(block, what);
   if (block.length < 4) throw cursor.damaged("it is too short");
@@ -52,24 +76,33 @@ function entriesOf(block: Buffer, what: string): Cursor {
       `${what} keeps keys and values apart, which this drops cannot read`,
     );
   }
-  const end = block.length - 4 - 4 * (word & RESTARTS_MASK);
+  let end = block.length - 4 - 4 * (word & RESTARTS_MASK);
+  if ((word & HASH_INDEX) !== 0 && block.length >= 6) end -= 2 + block.readUInt16LE(block.length - 6);
   if (end < 0) throw cursor.damaged("its list of restart points is longer than itself");
   return new Cursor(block.subarray(0, end), what);
 }
 
-/** Keys (as latin1) and values of a metaindex or properties block. */
-export function readEntries(block: Buffer, what: string): ReadonlyMap<string, Buffer> {
+/** Keys and values of a data block, in its order. Keys are copies, values are views. */
+export function* readPairs(
+  block: Buffer,
+  what: string,
+): Generator<{ readonly key: Buffer; readonly value: Buffer }> {
   const cursor = entriesOf(block, what);
-  const entries = new Map<string, Buffer>();
-  let key = "";
+  let key: Buffer = Buffer.alloc(0);
   while (!cursor.done) {
     const shared = cursor.varint();
     const unshared = cursor.varint();
     const length = cursor.varint();
     if (shared > key.length) throw cursor.damaged("a key shares more than there is");
-    key = key.slice(0, shared) + cursor.bytes(unshared).toString("latin1");
-    entries.set(key, cursor.bytes(length));
+    key = Buffer.concat([key.subarray(0, shared), cursor.bytes(unshared)]);
+    yield { key, value: cursor.bytes(length) };
   }
+}
+
+/** Keys (as latin1) and values of a metaindex or properties block. */
+export function readEntries(block: Buffer, what: string): ReadonlyMap<string, Buffer> {
+  const entries = new Map<string, Buffer>();
+  for (const { key, value } of readPairs(block, what)) entries.set(key.toString("latin1"), value);
   return entries;
 }
 

@@ -27,15 +27,18 @@ export class WalReader {
   readonly #number: number;
   readonly #what: string;
   readonly #log: LogReader;
+  readonly #onBatch: ((batch: Buffer) => void) | undefined;
   #compression = NO_COMPRESSION;
   #records = 0;
   #first: bigint | undefined;
   #next: bigint | undefined;
   #innerGaps = 0;
 
-  constructor(number: number, what: string) {
+  /** `onBatch` is handed every write batch, as a view that is valid during the call only. */
+  constructor(number: number, what: string, onBatch?: (batch: Buffer) => void) {
     this.#number = number;
     this.#what = what;
+    this.#onBatch = onBatch;
     this.#log = new LogReader(
       what,
       { record: (bytes) => this.#batch(bytes), compression: (type) => this.#compressed(type) },
@@ -73,6 +76,7 @@ export class WalReader {
     if (this.#next !== undefined && sequence < this.#next) throw this.#damaged("sequence numbers go back");
     if (this.#next !== undefined && sequence > this.#next) this.#innerGaps++;
     this.#next = sequence + BigInt(batch.readUInt32LE(8));
+    this.#onBatch?.(batch);
   }
 
   #inflate(record: Buffer): Buffer {
