@@ -1,5 +1,8 @@
 import type { Host } from "../../host/host.ts";
+import { ANY_EXIT } from "../../host/run-to-end.ts";
 import type { Cancel } from "../../lib/cancel.ts";
+import { DropsError } from "../../lib/errors.ts";
+import { showUnits, systemctl, type UnitProperties } from "./units-show.ts";
 
 /** One unit as systemd tells of it. */
 export interface UnitState {
@@ -15,46 +18,102 @@ export interface UnitState {
   readonly sub: string;
   /** `success`, `exit-code`, `signal`, `timeout`, … of the last run; empty for kinds of units without. */
   readonly result: string;
-  /** Exit status of the last main process that exited by itself. */
+  /** Exit status of the last main process, when it exited by itself. */
   readonly exit: number | undefined;
   readonly restarts: number;
   /** One id for each time it was started; empty when it was not since boot. */
   readonly invocation: string;
   readonly activeSince: Date | undefined;
   readonly oneshot: boolean;
+  /** Whether its conditions held when it was last to be started; true when it never was. */
+  readonly conditionsMet: boolean;
   /** Sockets, timers and paths that start it. */
   readonly triggeredBy: readonly string[];
 }
 
+const PROPERTIES = [
+  "LoadState",
+  "ActiveState",
+  "SubState",
+  "Result",
+  "ExecMainCode",
+  "ExecMainStatus",
+  "NRestarts",
+  "InvocationID",
+  "ActiveEnterTimestamp",
+  "ConditionResult",
+  "ConditionTimestamp",
+  "Type",
+  "TriggeredBy",
+];
+const EXITED = "1"; // CLD_EXITED of waitid(2)
+
 /** States in the order asked for. Throws policy/invalid for a template, host/command-failed on a host without systemd. */
 export async function unitStates(
-  _host: Host,
-  _units: readonly string[],
-  _how: Cancel,
+  host: Host,
+  units: readonly string[],
+  how: Cancel,
 ): Promise<readonly UnitState[]> {
-  throw new Error("to come");
+  const shown = await showUnits(host, units, PROPERTIES, how);
+  return shown.map((properties, index) => stateOf(units[index] ?? "", properties));
 }
 
 /**
- * Stop units one after the other, in the order given (the caller reverses the order of starting), each after what would
- * start it (sockets, timers). Resolves when no process of them is left, with the names of all that were active before.
- * Units that do not exist are passed over. Throws host/command-failed when one does not stop, safety/refused when a process
- * of it outlives it.
+ * Start a unit, and before it what is enabled to start it (sockets, timers). Forgets earlier failures first, so that no
+ * start limit is in the way. Starting what runs does nothing. Resolves when systemd has done what it can; that a unit
+ * failed is no failure here, since `waitReady` tells why. Throws host/command-failed when there is no such unit.
  */
-export async function stopUnits(
-  _host: Host,
-  _units: readonly string[],
-  _how: Cancel,
-): Promise<readonly string[]> {
-  throw new Error("to come");
+export async function startUnit(host: Host, unit: string, how: Cancel): Promise<void> {
+  const [state] = await unitStates(host, [unit], how);
+  if (state?.load !== "loaded")
+    throw new DropsError(
+      "host/command-failed",
+      `${unit} cannot be started: it is ${state?.load} on ${host.label}`,
+      {
+        hint: `systemctl status ${unit}`,
+      },
+    );
+  if (isUp(state)) return;
+  const anyExit = { ...how, okExits: ANY_EXIT };
+  for (const trigger of await dormantTriggers(host, state, how)) {
+    await systemctl(host, ["reset-failed", "--", trigger], anyExit);
+    await systemctl(host, ["start", "--", trigger], anyExit); // before the unit: a socket refuses to once that is up
+  }
+  await systemctl(host, ["reset-failed", "--", unit], anyExit);
+  await systemctl(host, ["start", "--", unit], anyExit);
 }
 
-/**
- * Start a unit, and before it what is enabled to start it (sockets, timers). Forgets earlier failures first, so that no start limit
- * is in the way. Starting what runs does nothing. Resolves when systemd says that it was started; it may
- * end right after: see `waitReady`. Never throws for a unit that failed to start, since `waitReady` tells why; throws
- * host/command-failed when there is no such unit.
- */
-export async function startUnit(_host: Host, _unit: string, _how: Cancel): Promise<void> {
-  throw new Error("to come");
+/** Of what starts the unit: what a boot would start, and is not up. */
+async function dormantTriggers(host: Host, state: UnitState, how: Cancel): Promise<readonly string[]> {
+  const shown = await showUnits(host, state.triggeredBy, ["UnitFileState", "ActiveState"], how);
+  return state.triggeredBy.filter((_, index) => {
+    const properties = shown[index];
+    return (
+      /^enabled/.test(properties?.get("UnitFileState") ?? "") && properties?.get("ActiveState") !== "active"
+    );
+  });
+}
+
+function isUp(state: UnitState): boolean {
+  return state.active === "active" || state.active === "reloading";
+}
+
+function stateOf(unit: string, shown: UnitProperties): UnitState {
+  const get = (property: string) => shown.get(property) ?? "";
+  const since = Date.parse(get("ActiveEnterTimestamp").replace(/^[A-Z][a-z]+ (.*) UTC$/, "$1Z"));
+  return {
+    unit,
+    id: get("Id"),
+    load: get("LoadState"),
+    active: get("ActiveState"),
+    sub: get("SubState"),
+    result: get("Result"),
+    exit: get("ExecMainCode") === EXITED ? Number(get("ExecMainStatus")) : undefined,
+    restarts: Number(get("NRestarts")),
+    invocation: get("InvocationID"),
+    activeSince: Number.isNaN(since) ? undefined : new Date(since),
+    oneshot: get("Type") === "oneshot",
+    conditionsMet: get("ConditionResult") !== "no" || get("ConditionTimestamp") === "",
+    triggeredBy: get("TriggeredBy").split(" ").filter(Boolean),
+  };
 }

@@ -1,0 +1,71 @@
+# Closes or opens the gate. Run by drops on the machine that is restored, as
+#   sh -c THIS drops-gate close|open FILE CONDITION ETC RUN UNIT...
+# FILE is the gate, CONDITION the line that drop-ins hold, ETC and RUN are the directories of unit files that survive a
+# reboot and that do not. Every line may be the last one before a power cut: what is left is done by running it again.
+# Standard output, of close: lines `etc UNIT`, `run UNIT`, `none UNIT`: where the drop-in now is, on disk.
+# Needs a POSIX sh and GNU coreutils from PATH.
+set -u
+LC_ALL=C
+export LC_ALL
+umask 022
+verb=$1 file=$2 condition=$3 etc=$4 run=$5
+shift 5
+name=50-drops-restore.conf
+
+content() {
+  printf '%s\n' '# Written by drops for the time of a restore; drops removes it.' '[Unit]' "$condition"
+}
+is_ours() { [ -f "$1" ] && [ "$(cat -- "$1")" = "$(content)" ]; }
+
+make_directory() { # with its parents, each one on disk before what comes into it
+  [ -d "$1" ] && return 0
+  make_directory "$(dirname -- "$1")" && mkdir -- "$1" && sync -- "$(dirname -- "$1")"
+}
+
+drop_in() ( # BASE UNIT
+  directory=$1/$2.d
+  make_directory "$directory" && cd -- "$directory" || exit 1
+  if ! is_ours "$name"; then
+    # under another name first: half a file must never be read by systemd
+    content >".$name.part" && sync -- ".$name.part" && mv -f -- ".$name.part" "$name" || exit 1
+  fi
+  sync -- "$name" . && is_ours "$name"
+)
+
+close_gate() {
+  make_directory "$(dirname -- "$file")" && : >>"$file" && sync -- "$file" "$(dirname -- "$file")" || exit 3
+  for unit; do
+    if drop_in "$etc" "$unit"; then echo "etc $unit"
+    elif drop_in "$run" "$unit"; then echo "run $unit"
+    else echo "none $unit"
+    fi
+  done
+  systemctl daemon-reload || exit 4
+}
+
+open_gate() {
+  # The file first: from this moment on all units may start, none before another.
+  if [ -e "$file" ]; then
+    rm -f -- "$file" && sync -- "$(dirname -- "$file")" || exit 3
+  fi
+  for base in "$etc" "$run"; do
+    for directory in "$base"/*.d; do
+      if [ -f "$directory/.$name.part" ]; then
+        rm -f -- "$directory/.$name.part" && rmdir -- "$directory" 2>/dev/null
+      fi
+      if is_ours "$directory/$name"; then
+        rm -f -- "$directory/$name" || exit 5
+        rmdir -- "$directory" 2>/dev/null # unless it holds more
+      fi
+    done
+    for unit; do
+      if [ -d "$base/$unit.d" ]; then rmdir -- "$base/$unit.d" 2>/dev/null; fi # made, but not filled
+    done
+  done
+  systemctl daemon-reload || exit 4
+}
+
+case $verb in
+  close) close_gate "$@" ;;
+  open) open_gate "$@" ;;
+esac
