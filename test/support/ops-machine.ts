@@ -21,6 +21,8 @@ export interface Note {
   readonly signingKey?: string;
   readonly messages?: number;
   readonly oid?: string;
+  /** What the homeserver answered to the bridge. */
+  readonly status?: number;
 }
 
 /** A throwaway server with a homeserver on RocksDB, a bridge on PostgreSQL, a forge's files: the machine of policies/ops-jrz1.yaml. */
@@ -96,7 +98,9 @@ async function install(vps: Vps, { generation, busy = false, dynamicUser = true 
     const rows = `SET ROLE "mautrix-slack";\n${SCHEMA}\n${fill({ portals: 20, ghosts: 50, messages: 4000 })}
       INSERT INTO kv_store VALUES ('', 'generation', '${generation}');
       UPDATE kv_store SET value = '0' WHERE key = 'last_startup';
-      GRANT SELECT ON portal, message TO reporting;`;
+      GRANT SELECT ON portal, message TO reporting;
+      GRANT CREATE ON DATABASE mautrix_slack TO reporting;
+      ALTER DATABASE mautrix_slack SET lock_timeout = '61s';`;
     await psql(vps, rows);
   }
   await vps.exec("systemctl start mautrix-slack.service");

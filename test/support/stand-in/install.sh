@@ -153,6 +153,7 @@ cat > /etc/systemd/system/nginx.service << UNIT
 [Unit]
 After=matrix-continuwuity.service
 [Service]
+ExecStartPre=sh $support/stand-in/look.sh nginx starting
 ExecStart=sleep infinity
 [Install]
 WantedBy=multi-user.target

@@ -18,10 +18,16 @@ database() {
   # pg_dump marks every dump with a random word.
   as_postgres pg_dump --create "$1" 2> /dev/null | grep -v '^\\\(un\)\?restrict ' | sha256sum | cut -c 1-32
 }
+generation=
 case $unit in
   matrix-continuwuity) found=$(tree /var/lib/matrix-continuwuity/db) ;;
   mautrix-slack) found="$(tree /var/lib/mautrix-slack) $(tree /var/lib/matrix-appservices) $(echo $(database mautrix_slack))" ;;
-  forgejo) found="$(tree /var/lib/forgejo) $(tree /var/lib/acme)" ;;
+  nginx) found=nothing ;;
+  forgejo)
+    generation=$(sed -n 's/^SECRET_KEY = //p' /var/lib/forgejo/custom/conf/app.ini)
+    found="$(tree /var/lib/forgejo) $(tree /var/lib/acme)"
+    ;;
 esac
-printf '{"at":%s,"unit":"%s","event":"%s","gate":%s,"disk":"%s"}\n' "$(date +%s%3N)" "$unit" "$event" "$gate" "$found" \
+printf '{"at":%s,"unit":"%s","event":"%s","gate":%s,"disk":"%s"%s}\n' \
+  "$(date +%s%3N)" "$unit" "$event" "$gate" "$found" "${generation:+,\"generation\":\"$generation\"}" \
   >> /var/log/stand-in/notes.jsonl
