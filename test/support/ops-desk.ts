@@ -16,13 +16,13 @@ const MAIN = root(process.env["DROPS_BUILT"] ? "dist/main.js" : "src/main.ts");
 export interface OpsDesk extends AsyncDisposable {
   readonly directory: string;
   readonly policyFile: string;
-  /** The one of the safe. */
-  readonly identity: string;
   readonly environment: Readonly<Record<string, string>>;
   /** Run to its end, with the policy. */
   drops(...args: readonly string[]): Promise<Answer>;
   /** The same, as arguments for spawn: `[program, ...args]`. */
   argv(...args: readonly string[]): [string, ...string[]];
+  /** What names the machine to restore onto, and how to log in. */
+  hostFlags(vps: Vps): readonly string[];
   /** It must succeed; its report. */
   report<Report>(...args: readonly string[]): Promise<Report>;
 }
@@ -70,10 +70,13 @@ export async function openOpsDesk(vps: Vps, s3: TestS3, how: { activeFor?: strin
   return {
     directory,
     policyFile,
-    identity: join(keys, "recovery-identity.txt"),
     environment,
     drops,
     argv,
+    hostFlags: ({ ssh }) => [
+      ...["--host", `${ssh.user}@${ssh.address}`, "--ssh-key", ssh.keyFile, "--host-key", ssh.hostKey],
+      ...["--identity", join(keys, "recovery-identity.txt")],
+    ],
     report,
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };

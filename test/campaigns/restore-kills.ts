@@ -1,0 +1,152 @@
+/**
+ * A guided restore is killed at every step's beginning and at random moments: drops itself (SIGKILL), its connection, the
+ * network for good, the machine's power, a reboot. After every kill `--resume` must finish it correctly, or `rollback` must bring
+ * the earlier state back bit for bit; every round ends with a rollback. Units note what they see: none may
+ * start behind the gate, on half a swap, or lose its data under way.
+ *
+ *   sh scripts/node test/campaigns/restore-kills.ts --count 50 --boundaries once --seed 7
+ *
+ * `--boundaries none|once|all`: none, each step by one way of killing, or each step by each way.
+ */
+import assert from "node:assert/strict";
+import { parseArgs } from "node:util";
+import type { BackupReport } from "../../src/cli/outputs.ts";
+import {
+  KILLS,
+  type Kill,
+  type Moment,
+  restoreUntilKilled,
+  usualRestore,
+} from "../support/killed-restore.ts";
+import { type OpsDesk, openOpsDesk } from "../support/ops-desk.ts";
+import {
+  assertNobodySawHalf,
+  assertRestored,
+  factsOf,
+  foundBy,
+  leftBy,
+  leftOvers,
+  untilActive,
+} from "../support/ops-facts.ts";
+import { type OpsMachine, startOpsMachine } from "../support/ops-machine.ts";
+import { startS3 } from "../support/s3.ts";
+import { seededRandom } from "../support/seeded-random.ts";
+
+const { values } = parseArgs({
+  options: {
+    count: { type: "string", default: "50" },
+    boundaries: { type: "string", default: "once" },
+    seed: { type: "string", default: "1" },
+  },
+});
+const random = seededRandom(Number(values.seed));
+
+await using s3 = await startS3();
+const old = await startOpsMachine({ generation: "precious", busy: true });
+await using desk = await openOpsDesk(old.vps, s3, { activeFor: "1s" });
+const before = await factsOf(old);
+await desk.report<BackupReport>("backup");
+const afterwards = await factsOf(old);
+await old[Symbol.asyncDispose]();
+await using fresh = await startOpsMachine({ generation: "fresh" });
+
+const usual = await usualRestore(desk, fresh);
+await backToFresh(desk, fresh);
+console.log(
+  `a restore takes ${inSeconds(usual.ms)} when nobody disturbs it: ${usual.steps.join(", ")}; seed ${values.seed}`,
+);
+
+const moments: readonly Moment[] = [
+  ...boundaries(usual.steps),
+  ...Array.from({ length: Number(values.count) }, () => ({ afterMs: random() * usual.ms })),
+];
+const totals = { rounds: 0, kills: 0, missed: 0, resumed: 0, rolledBack: 0 };
+for (const [at, moment] of moments.entries()) {
+  const began = performance.now();
+  const words = await round(moment, moment.kill ?? pick(KILLS));
+  console.log(`${at + 1}/${moments.length}: ${words.join("; ")} (${inSeconds(performance.now() - began)})`);
+}
+console.log(
+  `${totals.rounds} restores, killed ${totals.kills} times (${totals.missed} had ended before): ${totals.resumed} resumed and compared, ` +
+    `${totals.rolledBack} rolled back bit for bit, no unit saw half a swap; 0 failures`,
+);
+
+/** One restore, broken off once or more, and back. */
+async function round(moment: Moment, kill: Kill): Promise<string[]> {
+  totals.rounds++;
+  const words = [await broken(["restore", "--date", "latest", "--fenced"], moment, kill)];
+  // Every fifth is given up; of the others every third is broken off again on its way.
+  if (random() < 0.2) {
+    words.push("given up");
+  } else {
+    while (random() < 0.3) {
+      words.push(
+        await broken(["restore", "--resume", "--fenced"], { afterMs: random() * usual.ms }, pick(KILLS)),
+      );
+    }
+    words.push(await resume());
+    await assertRestored(fresh, before, afterwards);
+    totals.resumed++;
+  }
+  if (random() < 0.3)
+    words.push(await broken(["rollback"], { afterMs: random() * usual.ms * 0.5 }, pick(KILLS)));
+  words.push(await backToFresh(desk, fresh));
+  totals.rolledBack++;
+  return words;
+}
+
+/** What was done, and where it was when it was killed. */
+async function broken(args: readonly string[], moment: Moment, kill: Kill): Promise<string> {
+  const { step, ms, exit } = await restoreUntilKilled(desk, fresh, args, moment, kill);
+  const what = args.includes("--resume") ? "resume" : args[0];
+  if (exit !== undefined) totals.missed++;
+  else totals.kills++;
+  if (exit !== undefined) return `${what} ended with ${exit} in ${inSeconds(ms)}, before the kill`;
+  return `${what} met ${kill} after ${inSeconds(ms)}, ${step === "" ? "before the first step" : `at ${step}`}`;
+}
+
+/** To its end; a new one when the old one had not been begun, or is done. */
+async function resume(): Promise<string> {
+  const began = performance.now();
+  const args = ["--yes", "--fenced", ...desk.hostFlags(fresh.vps)];
+  const { exit, stdout, stderr } = await desk.drops("restore", "--resume", ...args);
+  if (exit === 0) return `resumed in ${inSeconds(performance.now() - began)}`;
+  assert.equal(exit, 10, `--resume: ${stderr}${stdout}`);
+  const anew = await desk.drops("restore", "--date", "latest", ...args);
+  assert.equal(anew.exit, 0, `a new restore: ${anew.stderr}${anew.stdout}`);
+  return `there was no run yet: restored in ${inSeconds(performance.now() - began)}`;
+}
+
+/** Roll back what there is, and hold what the units found against what they had left. */
+async function backToFresh(desk: OpsDesk, machine: OpsMachine): Promise<string> {
+  const began = performance.now();
+  const { exit, stdout, stderr } = await desk.drops("rollback", "--yes", ...desk.hostFlags(machine.vps));
+  assert.ok(exit === 0 || exit === 10, `rollback: ${stderr}${stdout}`);
+  await untilActive(machine);
+  const notes = await machine.notes();
+  assertNobodySawHalf(notes);
+  assert.equal((await machine.homeserver()).generation, "fresh");
+  assert.deepEqual(await leftOvers(machine), []);
+  const [left, found] = [leftBy("fresh", notes), foundBy("fresh", notes)];
+  for (const [unit, disk] of left) {
+    if (disk !== undefined) assert.equal(found.get(unit), disk, `${unit} finds what it had left`);
+  }
+  return exit === 0 ? `rolled back in ${inSeconds(performance.now() - began)}` : "nothing to roll back";
+}
+
+function boundaries(steps: readonly string[]): readonly Moment[] {
+  if (values.boundaries === "none") return [];
+  const all = steps.flatMap((step) => KILLS.map((kill) => ({ atStep: step, kill })));
+  if (values.boundaries === "all") return all;
+  return steps.map((step, at) => ({ atStep: step, kill: KILLS[at % KILLS.length] ?? "SIGKILL" }));
+}
+
+function pick<Item>(items: readonly Item[]): Item {
+  const item = items[Math.floor(random() * items.length)];
+  if (item === undefined) throw new Error("nothing to pick from");
+  return item;
+}
+
+function inSeconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
