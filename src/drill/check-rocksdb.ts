@@ -87,9 +87,7 @@ function unopened(
   stderr: string,
   user: string,
 ): Finding {
-  const lines = stderr.split("\n").filter((line) => line.trim() !== "");
-  const line = lines.find((each) => /error|corrupt|invalid|denied|cannot/i.test(each)) ?? lines.at(-1) ?? "";
-  const why = line.trim().slice(0, 500);
+  const why = (stderr.trim().split("\n").at(-1) ?? "").slice(0, 500);
   if (
     exit === 126 ||
     exit === 127 ||

@@ -243,7 +243,12 @@ class DrillRun {
   /** What changes the restored tree, or runs what the policy says. */
   async #afterwards(source: DrilledSource, how: Cancel): Promise<void> {
     const { name, kind, parent, directory } = source;
-    const checks = this.policy?.policy.restore.checks.filter((check) => check.source === name) ?? [];
+    const { book } = this.#context;
+    const own = this.policy?.policy.restore.checks.filter((check) => check.source === name) ?? [];
+    const isLost = kind === "postgres" && !this.#databases.has(name);
+    const checks = isLost ? [] : own;
+    if (isLost)
+      for (const check of own) book.skip(`${name}: ${check.name}`, "its database could not be rebuilt");
     const isGiven = kind === "rocksdb" || checks.some(({ command }) => command !== undefined);
     if (isGiven) await this.#context.scratch.handOver(parent, directory, how);
     const { checkLimitMs } = this.#options;

@@ -15,7 +15,7 @@ export const PAGE_STYLE = `
 }
 * { box-sizing: border-box; }
 body {
-  margin: 0; background: var(--ground); color: var(--ink);
+  margin: 0; background: var(--ground); color: var(--ink); overflow-wrap: anywhere;
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif;
 }
 main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
@@ -31,6 +31,8 @@ header { border-left: .5rem solid var(--tone); background: var(--tone-ground); }
 .damaged { --tone: var(--bad); --tone-ground: var(--bad-ground); }
 .unproven { --tone: var(--open); --tone-ground: var(--open-ground); }
 header h1 { color: var(--tone); }
+.bad { margin: .6rem 0 0; padding: 0; list-style: none; overflow-wrap: anywhere; }
+a { color: var(--bar); }
 .soft { color: var(--soft); }
 .small { font-size: .875rem; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .9rem 1.5rem; margin: 0; }

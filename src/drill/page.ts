@@ -57,11 +57,16 @@ function head(evidence: Evidence, { zone }: PageContext): string {
   const part = whole ? "" : `<p><strong>Only a part of the snapshot was drilled.</strong></p>`;
   const open = skipped.length > 0 ? `, ${skipped.length} not tested` : "";
   const newer = snapshot.newer > 0 ? ` (${snapshot.newer} newer)` : "";
+  const bad = checks.filter(({ outcome }) => outcome !== "passed");
+  const listed = bad.map(({ source, name, outcome }) => {
+    return `<li class="${outcome}"><span class="mark">${MARKS[outcome]}</span> ${source === null ? "" : `${escaped(source)}: `}${escaped(name)}</li>`;
+  });
+  const list = listed.length === 0 ? "" : `<ul class="bad">\n${listed.join("\n")}\n</ul>\n`;
   return `<header class="${verdict}">
 <h1>${HEADLINES[verdict]}</h1>
 <p>${escaped(evidence.policy)}: snapshot of ${time(snapshot.ended, zone)}${newer}, drilled ${time(evidence.started, zone)}</p>
 <p>${passed} of ${checks.length} checks passed${open}</p>
-${part}</header>`;
+${part}${list}</header>`;
 }
 
 function measures(evidence: Evidence, { zone }: PageContext): string {
@@ -69,8 +74,8 @@ function measures(evidence: Evidence, { zone }: PageContext): string {
   const { age_ms: age, rpo_ms: rpo, restore_ms: restore, load_ms: load, rto_ms: rto } = objectives;
   const took = restore === null ? null : restore + (load ?? 0);
   const parts = [
-    measure("Recovery point: age of what would come back (RPO)", age, rpo),
-    measure("Recovery time: restored and loaded (RTO)", took, rto),
+    measure("Age of the recovery point (RPO)", age, rpo),
+    measure("Time to restore and load (RTO)", took, rto),
     item(
       "Snapshot",
       `<code>${escaped(snapshot.id)}</code>, ${snapshot.state}, signature ${snapshot.signature}`,
@@ -193,7 +198,7 @@ function proof(evidence: Evidence, { sha256, signer }: PageContext): string {
   const measured =
     evidence.measured_against === null
       ? "no policy"
-      : `the policy ${evidence.measured_against.origin === "file" ? "at hand" : "in the snapshot"} (${evidence.measured_against.sha256})`;
+      : `the policy ${evidence.measured_against.origin === "file" ? "at hand" : "in the snapshot"} (<code>${evidence.measured_against.sha256}</code>)`;
   return `<section>
 <h2>Proof of this page</h2>
 <p class="small">The page is made from <code>${escaped(file)}</code> (SHA-256 <code>${sha256}</code>), signed by <code>${escaped(signer)}</code>, made by ${escaped(evidence.tool)}, measured against ${measured}. The page itself is not signed. Check the file, with the drill key's public line in <code>$DRILL_KEY</code>:</p>

@@ -70,6 +70,7 @@ export class Sandbox implements Host {
       network = undefined;
       break;
     }
+    await requireReach(inner, prefix, how);
     const path = how.path === undefined || how.path === "" ? DEFAULT_PATH : how.path;
     return new Sandbox(inner, how.user, { prefix, network, path, home: how.home });
   }
@@ -127,4 +128,18 @@ async function identityWords(inner: Host, user: User, how: Cancel): Promise<read
   if (inner.user.uid === 0) return words;
   const tried = await inner.run([...words, "true"], { signal: how.signal, okExits: ANY_EXIT });
   return tried.exit === 0 ? words : [];
+}
+
+/** A directory above the sandbox's that is closed to its user would make every check fail for the wrong reason. */
+async function requireReach(
+  inner: Host,
+  prefix: readonly string[],
+  how: Cancel & { readonly user: User; readonly home: string },
+): Promise<void> {
+  const words = [...prefix, "sh", "-c", 'cd -- "$1" && test -w .', "drops-drill", how.home];
+  const tried = await inner.run(words, { signal: how.signal, okExits: ANY_EXIT });
+  if (tried.exit === 0) return;
+  throw new DropsError("usage/invalid", `user ${how.user.name} of the sandbox cannot enter ${how.home}`, {
+    hint: "--work with a directory that every user may pass through, such as /var/tmp; or --user NAME",
+  });
 }

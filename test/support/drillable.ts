@@ -20,19 +20,26 @@ export interface Drillable extends AsyncDisposable {
   drill(change?: DrillChange): Promise<DrillResult>;
 }
 
-const REGISTRATION = `id: slack
+export const REGISTRATION = `id: slack
 url: http://127.0.0.1:29335
 as_token: as-secret-token
 hs_token: hs-secret-token
 sender_localpart: slackbot
-namespaces: { users: [{ regex: "@slack_.*:example.org", exclusive: true }] }
+namespaces: { users: [{ regex: "@slack_.*:example.org", exclusive: true }, { regex: "@slackbot:example.org", exclusive: true }] }
+`;
+
+const CONFIG = `homeserver: { domain: example.org }
+appservice: { id: slack, address: "http://127.0.0.1:29335", bot: { username: slackbot }, as_token: as-secret-token, hs_token: hs-secret-token }
+encryption: { allow: true, pickle_key: pickle-secret }
 `;
 
 /** The policy's own checks, one of each kind; each must be named in the result. */
 export const CHECKS = `restore:
+  appservice: { registration: "@DIR@/appservices/slack.yaml", config: "@DIR@/bridge/config.yaml" }
   checks:
     - { name: portals are there, source: bridge-db, sql: "SELECT count(*) > 0 FROM portal" }
     - { name: no superuser, source: bridge-db, sql: "SELECT NOT rolsuper FROM pg_roles WHERE rolname = current_user" }
+    - { name: cannot gain power, source: homeserver-db, command: [grep, -q, "^NoNewPrivs:.1$", /proc/self/status] }
     - { name: media is there, source: files, command: [test, -s, "./@DIR@/media/picture.png"] }
 `;
 
@@ -47,12 +54,15 @@ export async function drillable(families = 4): Promise<Drillable> {
     sources: `  - { name: bridge-db, kind: postgres, database: bridge, run_as: ${place.run_as}, host: ${postgres.socketDir}, port: ${postgres.port}, user: postgres, bin: ${postgres.bin} }
   - { name: homeserver-db, kind: rocksdb, path: ${writer.directory}, min_free: 1MiB }
   - { name: files, kind: files, paths: ["@DIR@/appservices", "@DIR@/media"] }
+  - { name: bridge, kind: files, paths: ["@DIR@/bridge"] }
   - { name: bundle, kind: command, argv: [printf, "some words"] }
 ${CHECKS}`,
   });
   const at = rehearsal.directory;
   await mkdir(join(at, "appservices"));
   await mkdir(join(at, "media"));
+  await mkdir(join(at, "bridge"));
+  await writeFile(join(at, "bridge", "config.yaml"), CONFIG);
   await writeFile(join(at, "appservices", "slack.yaml"), REGISTRATION);
   await writeFile(join(at, "media", "picture.png"), "a picture");
   const { record } = await rehearsal.night();
