@@ -2,6 +2,7 @@ import type { Host } from "../../host/host.ts";
 import { ANY_EXIT } from "../../host/run-to-end.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
+import { controlGroup, untilEmpty } from "./units-processes.ts";
 import { showUnits, systemctl, type UnitProperties } from "./units-show.ts";
 
 /** One unit as systemd tells of it. */
@@ -59,6 +60,46 @@ export async function unitStates(
 }
 
 /**
+ * Stop units one after the other, in the order given (the caller reverses the order of starting), each after what would
+ * start it (sockets, timers). Resolves when no process of them is left, with the names of all that were active before.
+ * Units that do not exist are passed over. Throws host/command-failed when one does not stop, safety/refused when a
+ * process of it outlives it.
+ */
+export async function stopUnits(
+  host: Host,
+  units: readonly string[],
+  how: Cancel,
+): Promise<readonly string[]> {
+  const stopped: string[] = [];
+  for (const state of await unitStates(host, units, how)) {
+    const triggers = await unitStates(host, state.triggeredBy, how);
+    for (const each of [...triggers, state]) {
+      if (hasRun(each)) stopped.push(each.unit);
+      await stop(host, each, how);
+    }
+  }
+  return stopped;
+}
+
+async function stop(host: Host, { unit }: UnitState, how: Cancel): Promise<void> {
+  const group = await controlGroup(host, unit, how); // systemd forgets it when it is empty
+  const [before] = await unitStates(host, [unit], how); // what starts it may just have started it
+  if (before !== undefined && hasRun(before)) {
+    await systemctl(host, ["stop", "--", unit], how);
+    const [after] = await unitStates(host, [unit], how);
+    if (after === undefined || hasRun(after))
+      throw new DropsError(
+        "host/command-failed",
+        `${unit} does not stop: it is ${after?.active} (${after?.sub})`,
+        {
+          hint: `systemctl status ${unit}; journalctl -u ${unit}`,
+        },
+      );
+  }
+  await untilEmpty(host, unit, group, how);
+}
+
+/**
  * Start a unit, and before it what is enabled to start it (sockets, timers). Forgets earlier failures first, so that no
  * start limit is in the way. Starting what runs does nothing. Resolves when systemd has done what it can; that a unit
  * failed is no failure here, since `waitReady` tells why. Throws host/command-failed when there is no such unit.
@@ -96,6 +137,10 @@ async function dormantTriggers(host: Host, state: UnitState, how: Cancel): Promi
 
 function isUp(state: UnitState): boolean {
   return state.active === "active" || state.active === "reloading";
+}
+
+function hasRun({ active }: UnitState): boolean {
+  return active !== "inactive" && active !== "failed" && active !== "";
 }
 
 function stateOf(unit: string, shown: UnitProperties): UnitState {

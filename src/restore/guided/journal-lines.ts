@@ -1,0 +1,54 @@
+import * as z from "zod";
+
+/** One line. `n` counts up from 0, with gaps; `at` is the operator's clock; the rest is of whoever appended it. */
+export interface JournalLine {
+  readonly n: number;
+  /** ISO, UTC, milliseconds. */
+  readonly at: string;
+  /** `created`, `closed`, or a word of whoever appends. */
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+const Line = z.looseObject({ n: z.int().nonnegative(), at: z.iso.datetime(), event: z.string().min(1) });
+
+export interface ReadLines {
+  /** By `n`; the same line twice is once. */
+  readonly lines: readonly JournalLine[];
+  readonly notes: readonly string[];
+}
+
+/**
+ * The lines of a journal. A last line without its end was broken off and counts as never written; any other that
+ * cannot be read is named. `where` is for the notes. Pure.
+ */
+export function readLines(text: string, where: string): ReadLines {
+  const pieces = text.split("\n");
+  const torn = pieces.pop() ?? "";
+  const lines = new Map<string, JournalLine>();
+  const notes: string[] = [];
+  for (const [index, piece] of pieces.entries()) {
+    if (piece === "") continue;
+    const line = parse(piece);
+    if (line === undefined) notes.push(`line ${index + 1} of ${where} cannot be read and is passed over`);
+    else lines.set(JSON.stringify(line), line);
+  }
+  if (torn !== "") notes.push(`the last line of ${where} was broken off, so it counts as never written`);
+  return { lines: [...lines.values()].toSorted((a, b) => a.n - b.n), notes };
+}
+
+/** Lines of the first that the second lacks. Pure. */
+export function lacking(all: readonly JournalLine[], some: readonly JournalLine[]): readonly JournalLine[] {
+  const have = new Set(some.map((line) => JSON.stringify(line)));
+  return all.filter((line) => !have.has(JSON.stringify(line)));
+}
+
+function parse(piece: string): JournalLine | undefined {
+  try {
+    const line = JSON.parse(piece) as JournalLine;
+    Line.parse(line);
+    return line; // its fields in the order in which they were written: the same line is the same text
+  } catch {
+    return undefined;
+  }
+}
