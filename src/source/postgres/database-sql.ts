@@ -8,10 +8,17 @@ import { quoteIdentifier, quoteLiteral } from "./quote.ts";
  * that may create databases and become the owner.
  */
 export function databaseSql(facts: DatabaseFacts, name: string = facts.database): string {
-  const database = quoteIdentifier(name);
   return [
     `-- database ${JSON.stringify(facts.database)} of PostgreSQL ${facts.server.version}`,
-    createStatement(facts, database),
+    createDatabaseSql(facts, name),
+    describeDatabaseSql(facts, name),
+  ].join("\n");
+}
+
+/** All but the creation: owner, connection limit, privileges, comment, settings. */
+export function describeDatabaseSql(facts: DatabaseFacts, name: string): string {
+  const database = quoteIdentifier(name);
+  return [
     `ALTER DATABASE ${database} OWNER TO ${quoteIdentifier(facts.owner)};`,
     ...(facts.connection_limit === -1
       ? []
@@ -24,7 +31,8 @@ export function databaseSql(facts: DatabaseFacts, name: string = facts.database)
   ].join("\n");
 }
 
-function createStatement(facts: DatabaseFacts, database: string): string {
+/** The creation alone. `more` are further options of CREATE DATABASE, as SQL. */
+export function createDatabaseSql(facts: DatabaseFacts, name: string, more: readonly string[] = []): string {
   const options = [
     "TEMPLATE = template0",
     `ENCODING = ${quoteLiteral(facts.encoding)}`,
@@ -39,7 +47,7 @@ function createStatement(facts: DatabaseFacts, database: string): string {
   if (facts.provider === "libc" && Number(facts.server.version_num) >= 150000) {
     options.splice(2, 0, "LOCALE_PROVIDER = libc");
   }
-  return `CREATE DATABASE ${database} WITH ${options.join(" ")};`;
+  return `CREATE DATABASE ${quoteIdentifier(name)} WITH ${[...options, ...more].join(" ")};`;
 }
 
 function localeOption(facts: DatabaseFacts): readonly string[] {

@@ -1,0 +1,179 @@
+import { randomInt } from "node:crypto";
+import * as z from "zod";
+import type { Host } from "../../host/host.ts";
+import type { Cancel } from "../../lib/cancel.ts";
+import { DropsError } from "../../lib/errors.ts";
+import type { PostgresPolicy } from "../../policy/schema.ts";
+import { createDatabaseSql, describeDatabaseSql } from "../../source/postgres/database-sql.ts";
+import type { PostgresFacts } from "../../source/postgres/facts.ts";
+import { quoteIdentifier } from "../../source/postgres/quote.ts";
+import { openSql } from "../../source/postgres/restore/acts.ts";
+import type { ServerAdmin } from "../../source/postgres/restore/admin.ts";
+import { loadDump } from "../../source/postgres/restore/load.ts";
+import type { ReplacementNames } from "../../source/postgres/restore/names.ts";
+import { parseRolesFile } from "../../source/postgres/restore/roles-file.ts";
+import { loadsCode, planRoles } from "../../source/postgres/restore/roles-sql.ts";
+import { bringDatabaseFiles, type DatabaseSource } from "./database-files.ts";
+import type { DatabaseRecord, RecordDirectory } from "./database-record.ts";
+import type { Staged } from "./replacement.ts";
+
+/** More than this many tables at a time only makes a small server slower. */
+const MAX_JOBS = 8;
+const MAX_ROLES_FILE = 8 * 1024 * 1024;
+const MAX_NOTES = 50;
+
+export interface StageParts {
+  readonly host: Host;
+  readonly run: string;
+  readonly policy: PostgresPolicy;
+  readonly source: DatabaseSource;
+  readonly admin: ServerAdmin;
+  readonly directory: RecordDirectory;
+  readonly names: ReplacementNames;
+  /** Made by an earlier try. */
+  readonly roles: DatabaseRecord["roles"];
+}
+
+/**
+ * Bring the files, make roles and the new database, load it, analyze it. Nothing of an earlier try may be left but its
+ * directory. Everything that is made is noted on the host before, so that a later run knows it for its own.
+ */
+export async function stageDatabase(
+  parts: StageParts,
+  how: Cancel & { readonly onBytes: (bytes: number) => void },
+): Promise<Staged> {
+  const { host, policy, directory, names, admin } = parts;
+  const record: DatabaseRecord = {
+    drops: "database-replacement",
+    version: 1,
+    run: parts.run,
+    source: parts.source.record.name,
+    database: policy.database,
+    token: randomInt(2 ** 24, 2 ** 31 - 1),
+    roles: [...parts.roles],
+  };
+  await directory.write(record, how);
+  const load = `${directory.path}/load`;
+  await host.run(["sh", "-c", EMPTY, "sh", load], { ...how, as: policy.run_as });
+  const brought = await bringDatabaseFiles(parts.source, { host, user: policy.run_as, directory: load }, how);
+  const { facts } = brought;
+
+  const roles = await makeRoles(parts, load, how);
+  record.roles.push(...roles.made);
+  await directory.write(record, how);
+  const newOid = await createDatabase(parts, facts, record, how);
+  const created = { ...record, newOid };
+  await directory.write(created, how);
+  await admin.act(openSql(newOid), { ...how, what: "opening the new database for loading" });
+  const notes = await loadDump(
+    {
+      admin,
+      place: policy,
+      loader: names.loader,
+      database: names.staged,
+      directory: load,
+      facts,
+      roles: await admin.roles(how),
+      jobs: await jobsOf(host, how),
+      giveTo: giveTo(host, directory.path),
+    },
+    how,
+  );
+  await admin.act("ANALYZE;", { ...how, what: "analyzing the new database", database: names.staged });
+  const described = describe(facts, names.staged);
+  await admin.act(described.sql, { ...how, what: "setting up the new database" });
+  await host.run(["sh", "-c", 'rm -rf -- "$1" && chmod 700 -- "$2"', "sh", load, directory.path], {
+    ...how,
+    as: policy.run_as,
+  });
+  const staged = {
+    files: brought.files,
+    bytes: brought.bytes,
+    notes: [...roles.notes, ...notes, ...described.notes].slice(0, MAX_NOTES),
+  };
+  await directory.write({ ...created, staged }, how);
+  return staged;
+}
+
+const EMPTY = 'umask 077; rm -rf -- "$1" && mkdir -- "$1"';
+
+async function makeRoles(
+  { host, policy, admin }: StageParts,
+  load: string,
+  how: Cancel,
+): Promise<{ readonly made: DatabaseRecord["roles"]; readonly notes: readonly string[] }> {
+  const read = await host.run(["cat", "--", `${load}/roles.sql`], {
+    ...how,
+    as: policy.run_as,
+    maxStdout: MAX_ROLES_FILE,
+  });
+  const file = parseRolesFile(read.stdout.toString("utf8"));
+  const plan = planRoles(file, await admin.roles(how));
+  const ignored = `${file.ignored} statements of roles.sql are none that make roles, and were not carried out`;
+  const notes = [...plan.notes, ...(file.ignored === 0 ? [] : [ignored])];
+  if (plan.wanted.length === 0) return { made: [], notes };
+  const answer = await admin.act(plan.sql, { ...how, what: "making the roles that are missing" });
+  const made = z.array(z.object({ name: z.string(), oid: z.string() })).parse(JSON.parse(answer));
+  return { made, notes: [...notes, ...madeNote(made)] };
+}
+
+function madeNote(made: readonly { readonly name: string }[]): readonly string[] {
+  return made.length === 0 ? [] : [`made the roles ${made.map(({ name }) => name).join(", ")}`];
+}
+
+/** Closed, and marked by its connection limit until its id is noted. Answers the id. */
+async function createDatabase(
+  { admin, names }: StageParts,
+  facts: PostgresFacts,
+  { token }: DatabaseRecord,
+  how: Cancel,
+): Promise<string> {
+  const marks = ["ALLOW_CONNECTIONS = false", `CONNECTION LIMIT = ${token}`];
+  await admin.act(createDatabaseSql(facts, names.staged, marks), { ...how, what: "making the new database" });
+  const rows = await admin.databases(how);
+  const made = rows.find(({ name, limit }) => name === names.staged && limit === token);
+  if (made) return made.oid;
+  throw new DropsError(
+    "source/failed",
+    `the new database ${names.staged} is not there right after it was made`,
+  );
+}
+
+/** All that belongs to the database and is not in its dump, in one transaction. */
+function describe(
+  facts: PostgresFacts,
+  name: string,
+): { readonly sql: string; readonly notes: readonly string[] } {
+  const isSafe = (setting: { readonly name: string }) => !loadsCode(setting.name);
+  const settings = facts.settings.filter(isSafe);
+  const left = facts.settings.filter((setting) => !isSafe(setting));
+  const sql = [
+    "BEGIN;",
+    `ALTER DATABASE ${quoteIdentifier(name)} CONNECTION LIMIT -1;`,
+    describeDatabaseSql({ ...facts, settings }, name),
+    "COMMIT;",
+  ].join("\n");
+  return {
+    sql,
+    notes: left.map((setting) => `the setting ${setting.name}, which loads code, was not restored`),
+  };
+}
+
+async function jobsOf(host: Host, how: Cancel): Promise<number> {
+  const told = await host.run(["sh", "-c", "nproc 2>/dev/null || getconf _NPROCESSORS_ONLN || echo 1"], how);
+  const cores = Number.parseInt(told.stdout.toString("utf8"), 10);
+  return Number.isInteger(cores) ? Math.min(Math.max(cores, 1), MAX_JOBS) : 1;
+}
+
+/** Only root can hand files to another user. What is above stays the programs' user's, who removes it afterwards. */
+function giveTo(
+  host: Host,
+  directory: string,
+): ((user: string, how: Cancel) => Promise<boolean>) | undefined {
+  if (host.user.uid !== 0) return undefined;
+  return async (user, how) => {
+    const script = 'chmod o+x -- "$2" && chmod 755 -- "$2/load" && chown -h -- "$1" "$2/load/database.dump"';
+    const done = await host.run(["sh", "-c", script, "sh", user, directory], { ...how, okExits: [0, 1] });
+    return done.exit === 0;
+  };
+}

@@ -1,0 +1,42 @@
+import { hash } from "node:crypto";
+
+/** PostgreSQL cuts longer names (NAMEDATALEN - 1), in bytes. */
+const MAX_NAME = 63;
+const LONGEST = "_before_abcdef";
+
+/** What the databases and the passing role of a replacement are called. */
+export interface ReplacementNames {
+  /** The one that is being brought. */
+  readonly staged: string;
+  /** The one that was in place before. */
+  readonly kept: string;
+  /** The role that a dump is loaded as. */
+  readonly loader: string;
+}
+
+/**
+ * `D_drops_HEX` and `D_before_HEX`, where HEX is the run's last six digits. A name that would get too long for PostgreSQL is cut at
+ * a whole character and told apart by eight digits of its SHA-256.
+ */
+export function replacementNames(database: string, run: string): ReplacementNames {
+  const hex = run.slice(-6);
+  const base = shortened(database);
+  return { staged: `${base}_drops_${hex}`, kept: `${base}_before_${hex}`, loader: `${base}_loader_${hex}` };
+}
+
+function shortened(database: string): string {
+  const room = MAX_NAME - LONGEST.length;
+  if (Buffer.byteLength(database) <= room) return database;
+  const mark = `_${hash("sha256", database, "hex").slice(0, 8)}`;
+  let base = "";
+  for (const character of database) {
+    if (Buffer.byteLength(base + character) > room - mark.length) break;
+    base += character;
+  }
+  return base + mark;
+}
+
+/** A database in a connection string of libpq, for programs that read `=` and `://` in a plain name otherwise. */
+export function connectionTo(database: string): string {
+  return `dbname='${database.replace(/[\\']/g, "\\$&")}'`;
+}

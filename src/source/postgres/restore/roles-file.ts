@@ -1,0 +1,217 @@
+import { statementsOf, type Token } from "./sql-tokens.ts";
+
+export interface Role {
+  readonly name: string;
+  /** Of LOGIN, INHERIT, CREATEDB, in that form; `NO…` is left out. */
+  readonly attributes: ReadonlySet<string>;
+  /** Powers over the server, which a restore never hands out: SUPERUSER, CREATEROLE, REPLICATION, BYPASSRLS. */
+  readonly powers: readonly string[];
+  readonly connectionLimit: number | undefined;
+  /** A hash in most cases. Never shown. */
+  readonly password: string | undefined;
+  readonly validUntil: string | undefined;
+  readonly comment: string | undefined;
+  readonly settings: readonly { readonly name: string; readonly values: readonly string[] }[];
+}
+
+export interface Membership {
+  readonly role: string;
+  readonly member: string;
+  /** INHERIT and SET came with PostgreSQL 16. */
+  readonly options: readonly { readonly name: (typeof OPTIONS)[number]; readonly value: boolean }[];
+}
+
+/** What a `roles.sql` says, as data: it is read and never run, since it would run as a superuser. */
+export interface RolesFile {
+  readonly roles: readonly Role[];
+  readonly memberships: readonly Membership[];
+  /** Statements that say nothing of this: they are not carried out. */
+  readonly ignored: number;
+}
+
+const OPTIONS = ["ADMIN", "INHERIT", "SET"] as const;
+const HARMLESS = new Set(["LOGIN", "INHERIT", "CREATEDB"]);
+const POWERS = new Set(["SUPERUSER", "CREATEROLE", "REPLICATION", "BYPASSRLS"]);
+
+/** Read what `pg_dumpall --roles-only` wrote, of any version. What is not understood is counted, never guessed. */
+export function parseRolesFile(sql: string): RolesFile {
+  const roles = new Map<string, Role>();
+  const memberships: Membership[] = [];
+  let ignored = 0;
+  for (const statement of statementsOf(sql)) {
+    const reader = new Reader(statement);
+    const understood = reader.starts("set") || readRole(reader, roles) || readMembership(reader, memberships);
+    if (!understood) ignored++;
+  }
+  return { roles: [...roles.values()], memberships, ignored };
+}
+
+/** `CREATE ROLE x`, `ALTER ROLE x WITH …`, `ALTER ROLE x SET …`, `COMMENT ON ROLE x IS …` */
+function readRole(reader: Reader, roles: Map<string, Role>): boolean {
+  if (reader.starts("create", "role")) {
+    const name = reader.name();
+    if (name === undefined || !reader.atEnd) return false;
+    roles.set(name, roles.get(name) ?? emptyRole(name));
+    return true;
+  }
+  const isComment = reader.starts("comment", "on", "role");
+  if (!isComment && !reader.starts("alter", "role")) return false;
+  const role = roles.get(reader.name() ?? "");
+  if (role === undefined) return false; // of a database too: ALTER ROLE … IN DATABASE belongs to database.sql
+  const changed = isComment ? readComment(reader, role) : readChange(reader, role);
+  if (changed === undefined || !reader.atEnd) return false;
+  roles.set(role.name, changed);
+  return true;
+}
+
+function readComment(reader: Reader, role: Role): Role | undefined {
+  const comment = reader.starts("is") ? reader.string() : undefined;
+  return comment === undefined ? undefined : { ...role, comment };
+}
+
+function readChange(reader: Reader, role: Role): Role | undefined {
+  if (reader.starts("with")) return readAttributes(reader, role);
+  if (!reader.starts("set")) return undefined;
+  const name = reader.parameter();
+  if (name === undefined || !(reader.starts("to") || reader.other("="))) return undefined;
+  const values: string[] = [];
+  do {
+    const value = reader.value();
+    if (value === undefined) return undefined;
+    values.push(value);
+  } while (reader.other(","));
+  return { ...role, settings: [...role.settings, { name, values }] };
+}
+
+function readAttributes(reader: Reader, role: Role): Role | undefined {
+  const attributes = new Set<string>();
+  const powers: string[] = [];
+  let read: Role = role;
+  while (reader.peek() !== undefined) {
+    const word = reader.word()?.toUpperCase() ?? "";
+    if (HARMLESS.has(word)) attributes.add(word);
+    else if (POWERS.has(word)) powers.push(word);
+    else if (!word.startsWith("NO")) {
+      const valued = readValued(reader, word, read);
+      if (valued === undefined) return undefined;
+      read = valued;
+    }
+  }
+  return { ...read, attributes, powers };
+}
+
+function readValued(reader: Reader, word: string, role: Role): Role | undefined {
+  if (word === "CONNECTION" && reader.starts("limit")) {
+    return { ...role, connectionLimit: Number(reader.number() ?? -1) };
+  }
+  if (word === "PASSWORD") return { ...role, password: reader.string() };
+  return word === "VALID" && reader.starts("until") ? { ...role, validUntil: reader.string() } : undefined;
+}
+
+/** `GRANT role TO member [WITH ADMIN OPTION | WITH ADMIN TRUE, INHERIT FALSE, SET TRUE] [GRANTED BY x]` */
+function readMembership(reader: Reader, memberships: Membership[]): boolean {
+  if (!reader.starts("grant")) return false;
+  const role = reader.name();
+  const member = reader.starts("to") ? reader.name() : undefined;
+  const options = reader.starts("with") ? readOptions(reader) : [];
+  if (reader.starts("granted", "by")) reader.name();
+  if (role === undefined || member === undefined || options === undefined || !reader.atEnd) return false;
+  memberships.push({ role, member, options });
+  return true;
+}
+
+function readOptions(reader: Reader): Membership["options"] | undefined {
+  const options: Membership["options"][number][] = [];
+  do {
+    const name = OPTIONS.find((option) => option === reader.peek()?.toUpperCase());
+    if (name === undefined) return undefined;
+    reader.word();
+    options.push({ name, value: reader.word() !== "false" });
+  } while (reader.other(","));
+  return options;
+}
+
+function emptyRole(name: string): Role {
+  return {
+    name,
+    attributes: new Set(["INHERIT"]),
+    powers: [],
+    connectionLimit: undefined,
+    password: undefined,
+    validUntil: undefined,
+    comment: undefined,
+    settings: [],
+  };
+}
+
+/** Takes tokens from the front, and only those that fit. */
+class Reader {
+  readonly #tokens: readonly Token[];
+  #at = 0;
+
+  constructor(tokens: readonly Token[]) {
+    this.#tokens = tokens;
+  }
+
+  get atEnd(): boolean {
+    return this.#at === this.#tokens.length;
+  }
+
+  /** All of these words, or nothing is taken. */
+  starts(...words: readonly string[]): boolean {
+    const fits = words.every((word, index) => {
+      const token = this.#tokens[this.#at + index];
+      return token?.kind === "word" && token.text === word;
+    });
+    if (fits) this.#at += words.length;
+    return fits;
+  }
+
+  other(text: string): boolean {
+    const token = this.#tokens[this.#at];
+    if (token?.kind !== "other" || token.text !== text) return false;
+    this.#at++;
+    return true;
+  }
+
+  /** The next word, left where it is. */
+  peek(): string | undefined {
+    const token = this.#tokens[this.#at];
+    return token?.kind === "word" ? token.text : undefined;
+  }
+
+  word(): string | undefined {
+    return this.#take("word");
+  }
+
+  name(): string | undefined {
+    return this.#take("name", "word");
+  }
+
+  string(): string | undefined {
+    return this.#take("string");
+  }
+
+  number(): string | undefined {
+    return this.#take("number");
+  }
+
+  value(): string | undefined {
+    return this.#take("string", "number", "word", "name");
+  }
+
+  /** With a dot in it when it is an extension's. */
+  parameter(): string | undefined {
+    const first = this.name();
+    if (first === undefined || !this.other(".")) return first;
+    const second = this.name();
+    return second === undefined ? undefined : `${first}.${second}`;
+  }
+
+  #take(...kinds: readonly Token["kind"][]): string | undefined {
+    const token = this.#tokens[this.#at];
+    if (token === undefined || !kinds.includes(token.kind)) return undefined;
+    this.#at++;
+    return token.text;
+  }
+}
