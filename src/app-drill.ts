@@ -79,10 +79,13 @@ async function writeDown(
 ): Promise<NonNullable<DrillReport["evidence"]>> {
   const { evidence: directory = "", publish } = options;
   const { encodeEvidence, evidenceOf } = await import("./drill/evidence.ts");
-  const { newestOf, readEvidence, writeEvidence } = await import("./drill/evidence-directory.ts");
+  const { writeEvidence } = await import("./drill/evidence-directory.ts");
+  const { merged, newestOf, readEvidence, readPublished } = await import("./drill/earlier-evidence.ts");
   const { repository, policy } = result.chosen.snapshot.record;
   const trust = { signers: [signer.publicKey], allowUnsigned: false };
-  const earlier = await readEvidence(directory, { repository, policy }, trust);
+  const place = { repository, policy };
+  const published = publish ? await readPublished(store, place, trust, options) : [];
+  const earlier = merged(await readEvidence(directory, place, trust), published);
   const tool = `drops ${context.version}`;
   const evidence = evidenceOf(result, { tool, previous: newestOf(earlier) });
   const files = await writeEvidence(directory, evidence, { signer, earlier, zone: parts.zone });
@@ -90,8 +93,8 @@ async function writeDown(
   const written = { ...files, earlier: believed };
   if (!publish) return written;
   const { publishEvidence } = await import("./drill/publish.ts");
-  const published = await publishEvidence(store, evidence, encodeEvidence(evidence), signer, options);
-  return { ...written, published };
+  const key = await publishEvidence(store, evidence, encodeEvidence(evidence), signer, options);
+  return { ...written, published: key };
 }
 
 function reportOf(parts: ReadParts, result: DrillResult, options: DrillOptions): Omit<DrillReport, "notes"> {

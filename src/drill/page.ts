@@ -1,7 +1,7 @@
 import { wallTime } from "../policy/zone.ts";
+import type { EarlierEvidence } from "./earlier-evidence.ts";
 import { escaped } from "./escape.ts";
 import type { Evidence } from "./evidence.ts";
-import type { EarlierEvidence } from "./evidence-directory.ts";
 import { PAGE_STYLE } from "./page-style.ts";
 
 type Check = Evidence["checks"][number];
@@ -160,7 +160,7 @@ function history(evidence: Evidence, { earlier, zone }: PageContext): string {
     if (one.refused !== undefined) {
       return `<tr><td colspan="6"><strong>refused</strong>: ${escaped(one.refused)}</td></tr>`;
     }
-    return historyRow(one.evidence, zone, escaped(one.file.replace(/\.json$/, ".html")));
+    return historyRow(one.evidence, zone, one.page);
   });
   const broken = missingBefore(evidence, earlier);
   const rows = [historyRow(evidence, zone), ...others].join("\n");
@@ -180,7 +180,8 @@ function historyRow(
 ): string {
   const passed = checks.filter(({ outcome }) => outcome === "passed").length;
   const { age_ms: age, restore_ms: restore, load_ms: load } = objectives;
-  const when = page === undefined ? time(started, zone) : `<a href="${page}">${time(started, zone)}</a>`;
+  const when =
+    page === undefined ? time(started, zone) : `<a href="${escaped(page)}">${time(started, zone)}</a>`;
   const took = restore === null ? "" : duration(restore + (load ?? 0));
   return `<tr><td>${when}</td><td>${verdict}</td><td class="wide">${time(snapshot.ended, zone)}</td><td class="number">${passed}/${checks.length}</td><td class="number wide">${age === null ? "" : duration(age)}</td><td class="number">${took}</td></tr>`;
 }

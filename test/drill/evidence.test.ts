@@ -3,11 +3,14 @@ import { hash } from "node:crypto";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { merged, newestOf, readEvidence, readPublished } from "../../src/drill/earlier-evidence.ts";
 import { type Evidence, encodeEvidence } from "../../src/drill/evidence.ts";
-import { newestOf, readEvidence, writeEvidence } from "../../src/drill/evidence-directory.ts";
+import { writeEvidence } from "../../src/drill/evidence-directory.ts";
 import { junitOf } from "../../src/drill/junit.ts";
+import { publishEvidence } from "../../src/drill/publish.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
 import { signerFromText } from "../../src/seal/sshsig.ts";
+import { openMemoryStore } from "../../src/store/memory.ts";
 import { sampleEvidence } from "../support/sample-evidence.ts";
 import { runTool, scratchDirectory } from "../support/scratch.ts";
 
@@ -122,6 +125,27 @@ test("evidence that was taken away in between shows", async () => {
   await rm(made[1]?.json ?? "");
   const next = await write(at.path, { id: "b".repeat(16), ended: "2026-12-01T03:00:00.000Z" });
   assert.match(await readFile(next.page, "utf8"), /Evidence is missing in between<\/strong>: 1 drill names/);
+});
+
+test("published evidence comes back from the repository, and is read once when it is here too", async () => {
+  await using at = await scratchDirectory();
+  const how = { signal: new AbortController().signal };
+  const store = openMemoryStore();
+  const here = await write(at.path, { id: "1".repeat(16) });
+  const there = sampleEvidence({ id: "2".repeat(16), ended: "2026-11-25T03:00:00.000Z" });
+  for (const evidence of [here.evidence, there]) {
+    await publishEvidence(store, evidence, encodeEvidence(evidence), signer, how);
+  }
+  const key = "ops/evidence/20261126T030000Z-3333333333333333.json";
+  await store.put(key, encodeEvidence(sampleEvidence()), how);
+  const found = merged(
+    await readEvidence(at.path, PLACE, trust),
+    await readPublished(store, PLACE, trust, how),
+  );
+  const told = found.map((one) =>
+    one.refused === undefined ? [one.evidence.id[0], one.page !== undefined] : "refused",
+  );
+  assert.deepEqual(told, ["refused", ["2", false], ["1", true]]);
 });
 
 test("evidence is canonical JSON of whole numbers, as every document of the repository", () => {

@@ -11,7 +11,12 @@ const context = {
   sha256: "ab".repeat(32),
   signer: `SHA256:${"x".repeat(43)}`,
   earlier: [
-    { file: "20261117T030000Z-1111111111111111.json", evidence: older, sha256: "00".repeat(32) },
+    {
+      file: "20261117T030000Z-1111111111111111.json",
+      evidence: older,
+      sha256: "00".repeat(32),
+      page: "20261117T030000Z-1111111111111111.html",
+    },
     {
       file: "x.json",
       refused: `${"long-name".repeat(20)}.json: the signature does not belong to these bytes`,
