@@ -1,14 +1,29 @@
 #!/usr/bin/env bash
 # Recover a drops snapshot without drops: with age, zstd, GNU tar, jq, ssh-keygen, grep, coreutils and findutils alone.
 #
-#   recover.sh REPOSITORY POLICY SNAPSHOT IDENTITY SIGNER OUT [SOURCE...]
+#   recover.sh [OPTION...] REPOSITORY POLICY SNAPSHOT IDENTITY SIGNER OUT [SOURCE...]
 #
-#   REPOSITORY  a directory that holds the bucket's prefix (any S3 client can sync it)
+#   REPOSITORY  s3://BUCKET/PREFIX, or a directory that holds what is below the prefix (any S3 client can sync it)
 #   POLICY      the folder in it, such as ops-jrz1
 #   SNAPSHOT    latest, a day such as 2026-11-20 (UTC, the last complete one of that day), or an id
 #   IDENTITY    file with the recovery identity (AGE-SECRET-KEY-1...)
 #   SIGNER      the public key line on the recovery sheet: "ssh-ed25519 AAAA..."
 #   OUT         a directory that does not exist yet; it needs room for the data twice
+#
+# From S3, with curl 7.75 or newer, rclone or aws, and a key that may list and read, in AWS_ACCESS_KEY_ID and
+# AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN). Only what the snapshot needs is fetched, and what is there is not fetched again.
+#
+#   --endpoint URL     such as https://s3.example.org (or AWS_ENDPOINT_URL); without it, Amazon's
+#   --region NAME      (or AWS_REGION; us-east-1)
+#   --ca-file FILE     the server's certificate authority, when it is not a public one (or AWS_CA_BUNDLE)
+#   --virtual-host     the bucket is part of the host's name, not of the path
+#   --client PROGRAM   curl, rclone or aws; without it, the first that is there
+#   --cache DIR        where fetched objects are kept (OUT.cache)
+#
+# With psql and pg_restore, into a running PostgreSQL that PGHOST, PGPORT and PGUSER name:
+#
+#   --load-databases   after all is recovered, make the roles and databases, load the dumps, compare counts and digests
+#   --postgres-user U  run psql and pg_restore as this user of the machine, such as postgres
 #
 # Nothing is believed before it is checked: repository.json and the record by their signatures, lists and manifests by
 # the hashes in the record, packs by their names, chunks by theirs, files by their sizes. Run it as root when owners matter.
@@ -18,19 +33,62 @@ umask 077
 
 fail() { echo "recover.sh: $*" >&2; exit 1; }
 note() { echo "recover.sh: $*" >&2; }
+usage() { sed -n '4,/^# Nothing is believed/s/^# \{0,1\}//p' -- "$0" | head -n -2 >&2; exit 2; }
 absolute() { case $1 in /*) printf %s "$1" ;; *) printf %s "$PWD/$1" ;; esac; }
 
-[ $# -ge 6 ] || { head -n 11 -- "$0" | tail -n +2 >&2; exit 2; }
-for tool in age zstd tar jq ssh-keygen sha256sum base64 comm find xargs grep; do
-  command -v "$tool" >/dev/null || fail "missing program: $tool (Debian: apt-get install age zstd tar jq openssh-client coreutils findutils grep)"
+# require PROGRAM=PACKAGE...: all of them, named as Debian names them.
+require() {
+  local pair programs='' packages=''
+  for pair in "$@"; do
+    command -v "${pair%=*}" >/dev/null || { programs+=" ${pair%=*}" packages+=" ${pair#*=}"; }
+  done
+  [ -z "$programs" ] || fail "missing programs:$programs (Debian: apt-get install$packages)"
+}
+
+endpoint=${AWS_ENDPOINT_URL:-} region=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-1}} authority=${AWS_CA_BUNDLE:-}
+client='' cache='' virtual_host=no load_databases=no postgres_user=''
+while [ $# -gt 0 ]; do
+  case $1 in
+    --endpoint | --region | --ca-file | --client | --cache | --postgres-user) [ $# -ge 2 ] || usage ;;
+  esac
+  case $1 in
+    --endpoint) endpoint=$2; shift ;;
+    --region) region=$2; shift ;;
+    --ca-file) authority=$(absolute "$2"); shift ;;
+    --client) client=$2; shift ;;
+    --cache) cache=$(absolute "$2"); shift ;;
+    --postgres-user) postgres_user=$2; shift ;;
+    --virtual-host) virtual_host=yes ;;
+    --load-databases) load_databases=yes ;;
+    --) shift; break ;;
+    -*) usage ;;
+    *) break ;;
+  esac
+  shift
 done
-repository=$(absolute "$1") policy=$2 wanted=$3 identity=$(absolute "$4") signer=$5 out=$(absolute "$6")
+[ $# -ge 6 ] || usage
+require age=age zstd=zstd tar=tar jq=jq ssh-keygen=openssh-client sha256sum=coreutils find=findutils xargs=findutils grep=grep sed=sed
+[ $load_databases = no ] || require psql=postgresql-client pg_restore=postgresql-client
+repository=$1 policy=$2 wanted=$3 identity=$(absolute "$4") signer=$5 out=$(absolute "$6")
 shift 6
 [[ $policy =~ ^[a-z][a-z0-9-]*$ ]] || fail "not a policy name: $policy"
 [[ $signer =~ ^ssh-ed25519\ [A-Za-z0-9+/]+=*(\ .*)?$ && $signer != *$'\n'* ]] || fail "SIGNER is a line such as: ssh-ed25519 AAAA..."
-[ -d "$repository/$policy/snapshots" ] || fail "no snapshots below $repository/$policy"
+[[ $postgres_user =~ ^[a-z0-9_-]*$ && $postgres_user != -* ]] || fail "not a user: $postgres_user"
 [ -r "$identity" ] || fail "cannot read $identity"
-[ ! -e "$out" ] && [ ! -L "$out" ] || fail "$out exists already; nothing is written over"
+if [ -e "$out" ] || [ -L "$out" ]; then fail "$out exists already; nothing is written over"; fi
+bucket='' prefix=''
+case $repository in
+  s3://*)
+    [[ $repository =~ ^s3://([a-z0-9][a-z0-9.-]*)((/[A-Za-z0-9._-]+)*)/?$ ]] || fail "not s3://BUCKET/PREFIX: $repository"
+    bucket=${BASH_REMATCH[1]} prefix=${BASH_REMATCH[2]#/}
+    prefix=${prefix:+$prefix/}
+    repository=${cache:-$out.cache}
+    ;;
+  *)
+    repository=$(absolute "$repository")
+    [ -d "$repository/$policy/snapshots" ] || fail "no snapshots below $repository/$policy"
+    ;;
+esac
 mkdir -p -- "$out"
 work=$(mktemp -d "$out/.recover-XXXXXX")
 clean() {
@@ -41,6 +99,136 @@ clean() {
 }
 trap clean EXIT
 printf 'drops %s\n' "$signer" > "$work/allowed"
+
+# --- The store. In a directory everything is there; from S3 it is brought into a cache that looks the same. Keys are plain:
+# letters, digits, . _ - and /. Secrets go to the clients in their environment or in a file that only this user can read, never
+# in arguments, which every user of the machine can see.
+
+prepare_s3() {
+  local each secret=${AWS_ACCESS_KEY_ID:-}:${AWS_SECRET_ACCESS_KEY:-}
+  for each in curl rclone aws; do
+    [ -n "$client" ] || ! command -v "$each" >/dev/null || client=$each
+  done
+  case ${client:=curl} in
+    curl | rclone) require "$client=$client" ;;
+    aws) require aws=awscli ;;
+    *) fail "--client is curl, rclone or aws" ;;
+  esac
+  [[ $secret =~ ^[!-~]+:[!-~]+$ && ${AWS_SESSION_TOKEN:-none} =~ ^[!-~]+$ ]] \
+    || fail "set and export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: a key that may list and read the bucket"
+  [[ $region =~ ^[A-Za-z0-9-]+$ ]] || fail "not a region: $region"
+  endpoint=${endpoint:-https://s3.$region.amazonaws.com} endpoint=${endpoint%/}
+  [[ $endpoint =~ ^https?://([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?(/[A-Za-z0-9._-]+)*$ ]] || fail "not an endpoint: $endpoint"
+  [ -z "$authority" ] || [ -r "$authority" ] || fail "cannot read $authority"
+  address=$endpoint/$bucket
+  [ $virtual_host = no ] || address=${endpoint%%://*}://$bucket.${endpoint#*://}
+  case $client in
+    curl)
+      secret=${secret//\\/\\\\} # as curl reads it in a quoted value
+      {
+        printf 'user = "%s"\naws-sigv4 = "aws:amz:%s:s3"\n' "${secret//\"/\\\"}" "$region"
+        [ -z "${AWS_SESSION_TOKEN:-}" ] || printf 'header = "x-amz-security-token: %s"\n' "$AWS_SESSION_TOKEN"
+        [ -z "$authority" ] || printf 'cacert = "%s"\n' "$authority"
+        printf 'header = "x-amz-content-sha256: %s"\n' e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 # of nothing
+        printf '%s\n' fail silent show-error no-progress-meter create-dirs globoff 'connect-timeout = 20' 'speed-limit = 1' 'speed-time = 60'
+      } > "$work/curl"
+      ;;
+    rclone)
+      export RCLONE_CONFIG=/dev/null RCLONE_CACHE_DIR=$work/rclone RCLONE_S3_PROVIDER=Other RCLONE_S3_ENDPOINT=$endpoint
+      export RCLONE_S3_REGION=$region RCLONE_S3_SESSION_TOKEN=${AWS_SESSION_TOKEN:-} RCLONE_S3_FORCE_PATH_STYLE=true
+      export RCLONE_S3_ACCESS_KEY_ID=$AWS_ACCESS_KEY_ID RCLONE_S3_SECRET_ACCESS_KEY=$AWS_SECRET_ACCESS_KEY
+      [ $virtual_host = no ] || export RCLONE_S3_FORCE_PATH_STYLE=false
+      [ -z "$authority" ] || export RCLONE_CA_CERT=$authority
+      ;;
+    aws)
+      each=path
+      [ $virtual_host = no ] || each=virtual
+      printf '[default]\ns3 =\n  addressing_style = %s\n' $each > "$work/aws"
+      export AWS_CONFIG_FILE=$work/aws AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_REGION=$region AWS_DEFAULT_REGION=$region AWS_PAGER=''
+      unset AWS_PROFILE AWS_DEFAULT_PROFILE
+      [ -z "$authority" ] || export AWS_CA_BUNDLE=$authority
+      ;;
+  esac
+}
+
+# s3 list FOLDER: the names in it. s3 get DIRECTORY: the keys on standard input, as files below it; what could not be had is
+# not there afterwards, whatever the exit status says.
+s3() {
+  local where=$2 key last='' page
+  case $client:$1 in
+    curl:list)
+      while :; do
+        page="encoding-type=url&list-type=2&prefix=$prefix$where/${last:+&start-after=$last}"
+        page=$(curl -q --config "$work/curl" "$address?${page//\//%2F}" | head -c 8000000) || return 1
+        printf '%s' "$page" | grep -oE '<Key>[^<]*</Key>' | sed -e 's/^<Key>//' -e 's/<.*//' > "$work/page" || true
+        sed -n 's/^.*\(\/\|%2F\)//p' "$work/page" # some servers write / as it is
+        [[ $page == *'<IsTruncated>true'* ]] || return 0
+        key=$(tail -n 1 "$work/page")
+        [ -n "$key" ] && [ "$key" != "$last" ] || return 1
+        last=$key
+      done
+      ;;
+    curl:get)
+      while read -r key; do printf 'url = "%s/%s%s"\noutput = "%s/%s"\n' "$address" "$prefix" "$key" "$where" "$key"; done > "$work/urls"
+      curl -q --config "$work/curl" --parallel --parallel-max 8 --config "$work/urls"
+      ;;
+    rclone:list) rclone lsf --files-only ":s3:$bucket/$prefix$where" ;;
+    rclone:get)
+      cat > "$work/urls"
+      rclone copy --no-traverse --transfers 8 --files-from-raw "$work/urls" ":s3:$bucket/$prefix" "$where"
+      ;;
+    aws:list)
+      aws --endpoint-url "$endpoint" s3api list-objects-v2 --bucket "$bucket" --prefix "$prefix$where/" --query 'Contents[].[Key]' --output text \
+        | sed -n 's|^.*/||p'
+      ;;
+    aws:get)
+      while read -r key; do
+        mkdir -p -- "$where/${key%/*}"
+        aws --endpoint-url "$endpoint" s3api get-object --bucket "$bucket" --key "$prefix$key" "$where/$key" </dev/null >/dev/null || true
+      done
+      ;;
+  esac
+}
+
+# is_right KEY: what the cache holds under it has the hash that is its name.
+is_right() {
+  [ -f "$repository/$1" ] && [ "$(sha256sum < "$repository/$1")" = "${1##*/}  -" ]
+}
+
+# bring MEBIBYTES: the objects whose keys are on standard input are in $repository afterwards, none of them larger. What is
+# there and right is not fetched again; what has no hash for a name always is: its signature says whether it is right.
+bring() {
+  local key tries
+  [ -n "$bucket" ] || return 0
+  while read -r key; do
+    is_right "$key" || printf '%s\n' "$key"
+  done > "$work/missing"
+  for tries in 1 2 3; do
+    [ -s "$work/missing" ] || return 0
+    [ $tries = 1 ] || sleep $((tries - 1))
+    rm -rf -- "$work/fetched"
+    mkdir -- "$work/fetched"
+    mv -- "$work/missing" "$work/keys"
+    (ulimit -S -f $(($1 * 1024)); s3 get "$work/fetched" < "$work/keys") > "$work/said" 2>&1 || true
+    while read -r key; do
+      if [ -f "$work/fetched/$key" ]; then
+        mkdir -p -- "$(dirname -- "$repository/$key")"
+        mv -fT -- "$work/fetched/$key" "$repository/$key"
+        case $key in *.json | *.sig) continue ;; esac
+        is_right "$key" && continue
+      fi
+      printf '%s\n' "$key"
+    done < "$work/keys" > "$work/missing"
+  done
+  [ ! -s "$work/missing" ] || fail "damaged or missing in the bucket, or out of reach: $(head -n 1 "$work/missing")" \
+    "$(tail -n 3 "$work/said" | tr -cd '[:print:]\n' | cut -c1-300)"
+}
+
+# The names of all records and signatures of the policy.
+record_names() {
+  if [ -n "$bucket" ]; then s3 list "$policy/snapshots" | head -c 64000000
+  else (cd "$repository/$policy/snapshots" && find . -mindepth 1 -maxdepth 1 -printf '%f\n'); fi
+}
 
 # hash_is FILE SHA256 WHAT
 hash_is() {
@@ -56,26 +244,27 @@ signed() {
 
 # The file of the newest record that is wanted.
 pick() {
-  local files=("$repository/$policy/snapshots/"*.json) file time id newest='' at
-  for ((at = ${#files[@]} - 1; at >= 0; at--)); do
-    file=${files[at]}
-    [[ ${file##*/} =~ ^([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{8,32})\.json$ ]] || continue
-    time=${BASH_REMATCH[1]} id=${BASH_REMATCH[2]}
+  local file name time id newest='' key
+  record_names > "$work/names" || fail "the snapshots of $policy cannot be listed"
+  while read -r name; do
+    [[ $name =~ ^([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{8,32})\.json$ ]] || continue
+    time=${BASH_REMATCH[1]} id=${BASH_REMATCH[2]} key=$policy/snapshots/$name file=$repository/$policy/snapshots/$name
     [ -z "$newest" ] || [ "$time" = "$newest" ] || break # of one second, all: the sequence decides
     case $wanted in
       latest) ;;
       ????-??-??) [ "${time:0:8}" = "${wanted//-/}" ] || continue ;;
       *) [ "$id" = "$wanted" ] || continue ;;
     esac
-    signed "$file" drops-snapshot-v1 || { note "ignored, not signed by the trusted key: ${file##*/}"; continue; }
+    if grep -qxF "$name.sig" "$work/names"; then bring 8 <<< "$key.sig"$'\n'"$key"; fi
+    signed "$file" drops-snapshot-v1 || { note "ignored, not signed by the trusted key: $name"; continue; }
     jq -e --arg repository "$id_of_repository" --arg policy "$policy" --arg id "$id" --arg time "$time" '
       .drops == "snapshot" and .format == 1 and .repository == $repository and .policy == $policy and .id == $id
       and (.ended[0:19] | split("-") | join("") | split(":") | join("")) + "Z" == $time' "$file" >/dev/null 2>&1 \
-      || { note "ignored, made for another place: ${file##*/}"; continue; }
+      || { note "ignored, made for another place: $name"; continue; }
     case $wanted in latest | ????-??-??) [ "$(jq -r .state "$file")" = complete ] || continue ;; esac
     newest=$time
-    jq -r --arg file "${file##*/}" '"\(.ended) \(.sequence) \($file)"' "$file" >> "$work/found"
-  done
+    jq -r --arg file "$name" '"\(.ended) \(.sequence) \($file)"' "$file" >> "$work/found"
+  done < <(sort -r "$work/names")
   [ -n "$newest" ] || fail "no snapshot for $wanted that the trusted key signed"
   found=$(sort -k1,1 -k2,2n "$work/found" | tail -n 1)
   printf '%s\n' "$repository/$policy/snapshots/${found##* }"
@@ -100,10 +289,10 @@ decode() {
     u:*) printf -v decoded %b "${coded//%/"$hex"}" ;;
     b:*)
       decoded=$(printf %s "$coded" | base64 -d; printf x) 2>/dev/null
-      decoded=${decoded%x} length=$((${#coded} / 4 * 3))
+      decoded=${decoded%x} length=$((${#coded} * 3 / 4))
       [[ $coded != *= ]] || length=$((length - 1))
       [[ $coded != *== ]] || length=$((length - 1))
-      [ ${#decoded} = $length ] || fail "a name in the manifest cannot be one"
+      [ "${#decoded} $((${#coded} % 4))" = "$length 0" ] || fail "a name in the manifest cannot be one"
       ;;
   esac
 }
@@ -125,10 +314,10 @@ set_time() {
 
 # restore_entries FILE DIRECTORY; the chunks are in the working directory.
 restore_entries() {
-  local target=$2 type mode uid gid mtime size sparse path link chunks at decoded last='' parent='' file
+  local target=$2 type mode uid gid mtime sparse path link chunks at decoded last='' parent='' file
   mkdir "$work/attributes"
   # Every directory that any entry lies in is made before the first link, so that nothing is ever written through one.
-  while read -r type mode uid gid mtime size sparse path link chunks; do
+  while read -r type mode uid gid mtime _ sparse path link chunks; do
     decode "$path"
     inside "$decoded"
     [[ $decoded > $last ]] || fail "the manifest is out of order"
@@ -138,6 +327,7 @@ restore_entries() {
       dir) mkdir -p -- "$at" ;;
       fifo) mkfifo -- "$at" ;;
       file)
+        # shellcheck disable=SC2086,SC2216 # chunks are names without blanks, as checked; cp reads the pipe by its path
         if [ "$sparse" = sparse ]; then printf '%s\n' $chunks | xargs -r cat -- | cp --sparse=always /dev/stdin "$at"
         elif [ ${#chunks} -gt 65000 ]; then printf '%s\n' $chunks | xargs cat -- > "$at"
         elif [ -n "$chunks" ]; then cat -- $chunks > "$at"
@@ -148,7 +338,7 @@ restore_entries() {
     own "$at" "$uid" "$gid"
     if [ "$type" != dir ]; then set_mode "$at" "$mode"; set_time "$at" "$mtime"; fi
   done < "$1"
-  while read -r type mode uid gid mtime size sparse path link chunks; do
+  while read -r type mode uid gid mtime _ sparse path link chunks; do
     decode "$path"
     at=$target/$decoded
     decode "$link"
@@ -159,7 +349,7 @@ restore_entries() {
   # A hard link is made to an entry of this manifest only, never to what a symlink leads to.
   [ -z "$(comm -23 <(grep '^hardlink ' "$1" | cut -d' ' -f9 | sort -u) <(grep -E '^(file|symlink|fifo) ' "$1" | cut -d' ' -f8 | sort -u))" ] \
     || fail "a hard link in the manifest leads to no file of it"
-  while read -r type mode uid gid mtime size sparse path link chunks; do
+  while read -r type mode uid gid mtime _ sparse path link chunks; do
     decode "$path"
     at=$target/$decoded
     decode "$link"
@@ -173,7 +363,7 @@ restore_entries() {
   for file in "$work/attributes"/mode-*; do
     if [ -f "$file" ]; then xargs -0 chmod -- "${file##*/mode-}" < "$file"; fi
   done
-  while read -r type mode uid gid mtime size sparse path link chunks; do
+  while read -r type mode uid gid mtime _ sparse path link chunks; do
     decode "$path"
     set_time "$target/$decoded" "$mtime"
     chmod -- "$mode" "$target/$decoded"
@@ -193,6 +383,8 @@ open_chunks() {
   [ "$(sha256sum < "$work/lines")" = "$(sha256sum < "$work/sums")" ] || fail "a list is malformed"
   mkdir "$work/chunks"
   [ -s "$work/sums" ] || return 0
+  if [ -n "$bucket" ]; then note "fetching what is not in $repository yet of $(wc -l < "$work/sums") packs"; fi
+  bring 64 < <(cut -c67- "$work/sums" | sed "s|^|$policy/|")
   (cd "$repository/$policy" && sha256sum --quiet --strict -c "$work/sums" >&2) || fail "a pack is damaged or missing"
   while read -r pack; do
     age -d -i "$identity" "$repository/$policy/packs/${pack:0:2}/$pack" | zstd -dq --memory=128MB \
@@ -207,6 +399,8 @@ restore_source() {
   [[ $source =~ ^[a-z][a-z0-9-]*$ ]] || fail "not a source name: $source"
   manifest=$(part "$source" .manifest.sha256) list=$(part "$source" .list.sha256)
   [[ $manifest =~ ^[0-9a-f]{64}$ && $list =~ ^[0-9a-f]{64}$ ]] || fail "this snapshot holds nothing of source $source"
+  bring 512 <<< "$policy/lists/$list"
+  bring 1024 <<< "$policy/manifests/$manifest"
   hash_is "$repository/$policy/lists/$list" "$list" "list $list"
   hash_is "$repository/$policy/manifests/$manifest" "$manifest" "manifest $manifest"
   age -d -i "$identity" "$repository/$policy/manifests/$manifest" | zstd -dq --memory=128MB > "$lines" || fail "manifest $manifest cannot be opened"
@@ -218,8 +412,8 @@ restore_source() {
   tail -n 1 "$lines" | jq -e --argjson entries "$(wc -l < "$work/body")" --arg sha256 "${end%% *}" \
     '.end == true and .entries == $entries and .sha256 == $sha256' >/dev/null || fail "manifest $manifest is cut short"
   entries < "$work/body" > "$work/entries" || fail "manifest $manifest is malformed"
-  [ "$(grep -cE "$entry" "$work/entries" || true)" = "$(wc -l < "$work/body")" ] \
-    && [ "$(wc -l < "$work/entries")" = "$(wc -l < "$work/body")" ] || fail "manifest $manifest is malformed"
+  [ "$(grep -cE "$entry" "$work/entries" || true) $(wc -l < "$work/entries")" = "$(wc -l < "$work/body") $(wc -l < "$work/body")" ] \
+    || fail "manifest $manifest is malformed"
   open_chunks "$repository/$policy/lists/$list"
   jq -r '.chunks[]? | "\(.[1]) \(.[2])"' "$work/body" | sort -u > "$work/wanted"
   [ -z "$(find "$work/chunks" -type f -printf '%f %s\n' | sort | comm -23 "$work/wanted" -)" ] || fail "a chunk of $source is missing or has another size"
@@ -234,6 +428,83 @@ restore_source() {
   echo "recovered $source: $(wc -l < "$work/entries") entries"
 }
 
+# --- Databases: everything is handed over on standard input, since whoever the programs run as cannot read $out.
+
+# as_postgres PROGRAM ARGUMENT...: as the user of the machine that may connect.
+as_postgres() {
+  if [ -z "$postgres_user" ] || [ "$(id -un)" = "$postgres_user" ]; then "$@"
+  else (cd / && exec runuser -u "$postgres_user" -- "$@"); fi
+}
+
+# sql DATABASE: the statements on standard input, up to the first that fails.
+sql() { as_postgres psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$1"; }
+
+# make_roles FILE: those that the server lacks, none of them as a superuser. Roles that are there stay as they are. Nothing
+# but plain statements of one line is taken from the file: psql would run what follows a backslash.
+make_roles() {
+  sql postgres > "$work/roles" <<< "SELECT 'CREATE ROLE ' || quote_ident(rolname) || ';' FROM pg_catalog.pg_roles
+    UNION ALL SELECT 'ALTER ROLE ' || quote_ident(rolname) || ' ' FROM pg_catalog.pg_roles"
+  grep -E '^(CREATE ROLE|ALTER ROLE|GRANT) [^\\]*;$' "$1" | grep -vF -f "$work/roles" | sed 's/ SUPERUSER / NOSUPERUSER /' > "$work/new-roles" || true
+  sql postgres < "$work/new-roles" >/dev/null || fail "the roles could not be made; they are in $1"
+}
+
+# compare_database DATABASE HEAD: rows and digests of every table, sequences and large objects, with what was captured. A line
+# for each difference. The digest is v1 of drops: sums over the SHA-256 of the rows' text, with all settings pinned.
+compare_database() {
+  jq -r '
+    def literal: "\u0027" + gsub("\u0027"; "\u0027\u0027") + "\u0027";
+    def name: "\"" + gsub("\""; "\"\"") + "\"";
+    def both: "\u0027schema\u0027, \(.schema | literal), \u0027name\u0027, \(.name | literal), \u0027rows\u0027, count(*)::text";
+    (.facts.digest_version == "v1") as $digests | .facts
+    | (.tables[] | "FROM ONLY \(.schema | name).\(.name | name) AS t" as $from
+      | if $digests then "SELECT json_build_object(\(both), \u0027digest\u0027, \u0027v1:\u0027 || left(encode(sha256(convert_to(concat_ws(\u0027:\u0027, count(*),
+          sum((\u0027x\u0027 || substr(h, 1, 16))::bit(64)::bigint), sum((\u0027x\u0027 || substr(h, 17, 16))::bit(64)::bigint)), \u0027UTF8\u0027)), \u0027hex\u0027), 32))
+          FROM (SELECT encode(sha256(convert_to((t.*)::text, getdatabaseencoding())), \u0027hex\u0027) AS h \($from) OFFSET 0) AS hashed;"
+        else "SELECT json_build_object(\(both)) \($from);" end),
+      (.sequences[] | select(.last_value != null and (.last_value | startswith("-") | not))
+      | "SELECT json_build_object(\u0027behind\u0027, \("\(.schema).\(.name)" | literal)) WHERE coalesce((SELECT last_value FROM pg_sequences
+          WHERE schemaname = \(.schema | literal) AND sequencename = \(.name | literal)), 0) < \(.last_value);"),
+      "SELECT json_build_object(\u0027large\u0027, count(*)::text) FROM pg_largeobject_metadata;"' "$2" > "$work/measure"
+  {
+    printf "SET %s;\n" "TimeZone = 'UTC'" "DateStyle = 'ISO, YMD'" "IntervalStyle = 'postgres'" "bytea_output = 'hex'" 'extra_float_digits = 3' \
+      "lc_monetary = 'C'" 'quote_all_identifiers = off' 'standard_conforming_strings = on' "client_encoding = 'UTF8'" 'row_security = off' "search_path = ''"
+    cat "$work/measure"
+  } | sql "$1" > "$work/measured" || fail "the rows of database $1 cannot be counted"
+  jq -r -s --slurpfile head "$2" '
+    . as $found | $head[0].facts as $was
+    | ($was.tables[] | . as $table | "\(.schema).\(.name)" as $name
+      | $found[] | select(.schema == $table.schema and .name == $table.name)
+      | if .rows != $table.rows then "table \($name) has \(.rows) rows instead of \($table.rows)"
+        elif .digest != null and .digest != $table.digest then "table \($name) has other rows than captured" else empty end),
+      ($found[] | select(.behind) | "sequence \(.behind) is behind"),
+      ($found[] | select(.large and .large != $was.large_objects) | "there are \(.large) large objects instead of \($was.large_objects)")' "$work/measured"
+}
+
+# load_database SOURCE: into a new database of the same name.
+load_database() {
+  local from=$out/$1 head=$work/head database differences
+  head -n 1 -- "$out/$1.manifest" > "$head"
+  [ "$(jq -r .kind "$head")" = postgres ] || return 0
+  database=$(jq -r .facts.database "$head")
+  [[ $database =~ ^[A-Za-z_][A-Za-z0-9_\$-]*$ ]] || fail "not the name of a database: $database"
+  pg_restore --list < "$from/database.dump" >/dev/null \
+    || fail "this pg_restore cannot read the dump: it was made by pg_dump $(jq -r .facts.pg_dump "$head"), and needs a pg_restore that is not older"
+  [ -z "$(sql postgres <<< "SELECT 1 FROM pg_catalog.pg_database WHERE datname = '$database'")" ] \
+    || fail "database $database exists already; nothing is written over. Rename it: ALTER DATABASE \"$database\" RENAME TO \"${database}_before\""
+  make_roles "$from/roles.sql"
+  sql postgres < "$from/database.sql" >/dev/null || fail "database $database could not be made as $from/database.sql says"
+  as_postgres pg_restore --exit-on-error -d "$database" < "$from/database.dump" \
+    || fail "the dump could not be loaded; before another try: DROP DATABASE \"$database\""
+  differences=$(compare_database "$database" "$head")
+  [ -z "$differences" ] || fail "database $database is not what was captured: $differences"
+  echo "loaded $1 into database $database: $(jq '.facts.tables | length' "$head") tables have the rows that were captured"
+}
+
+if [ -n "$bucket" ]; then
+  prepare_s3
+  mkdir -p -- "$repository"
+  bring 1 <<< $'repository.json\nrepository.json.sig'
+fi
 signed "$repository/repository.json" drops-repository-v1 || fail "repository.json is not signed by the trusted key"
 [ "$(jq -r '"\(.drops) \(.format)"' "$repository/repository.json")" = "repository 1" ] || fail "this script reads format 1 only"
 id_of_repository=$(jq -r .id "$repository/repository.json")
@@ -243,7 +514,7 @@ sources=("$@")
 if [ $# -eq 0 ]; then
   mapfile -t sources <<< "$(jq -r '.sources[] | select(.manifest) | .name' "$record")"
   missing=$(jq -r '.sources[] | select(.manifest | not) | .name' "$record")
-  [ -z "$missing" ] || note "this snapshot holds nothing of:" $missing
+  [ -z "$missing" ] || note "this snapshot holds nothing of: ${missing//$'\n'/ }"
 fi
 owners_lost=no
 for source in "${sources[@]}"; do
@@ -251,3 +522,7 @@ for source in "${sources[@]}"; do
   restore_source "$source"
 done
 [ $owners_lost = no ] || note "some owners could not be set"
+if [ $load_databases = yes ]; then
+  for source in "${sources[@]}"; do load_database "$source"; done
+fi
+[ -z "$bucket" ] || note "what was fetched is kept in $repository; remove it when nothing more is to be recovered"

@@ -19,6 +19,9 @@ export interface Recovery {
   readonly script?: string;
   /** A numeric id to become first. */
   readonly user?: number;
+  /** Options of the script. */
+  readonly options?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Recoverable extends AsyncDisposable {
@@ -41,9 +44,12 @@ export interface Recoverable extends AsyncDisposable {
 
 /**
  * A repository in a directory, as the real backup makes it, and the standard tools to open it with. `sources` as for
- * `rehearse`; no night has passed yet.
+ * `rehearse`; no night has passed yet. `more` programs beside the standard tools, by their Debian package.
  */
-export async function recoverable(sources: string): Promise<Recoverable> {
+export async function recoverable(
+  sources: string,
+  more: Readonly<Record<string, readonly string[]>> = {},
+): Promise<Recoverable> {
   const directory = await scratchDirectory();
   const scratch = directory.path;
   await chmod(scratch, 0o755);
@@ -58,16 +64,16 @@ export async function recoverable(sources: string): Promise<Recoverable> {
   const found = (await readdir(join(repository, "recovery"))).filter((name) => name.endsWith(".sh"));
   assert.equal(found.length, 1);
   const script = join(repository, "recovery", found[0] ?? "");
-  const tools = await StandardTools.gather(scratch);
+  const tools = await StandardTools.gather(scratch, more);
   let names = 0;
   return {
     ...{ scratch, rehearsal, tools, repository, folder, identity, script },
     newPath: (name) => join(scratch, `${name}-${names++}`),
     recover: (how) => {
-      const { policy = "rehearsal", signer = rehearsal.signer.publicKey, user } = how;
-      const from = [how.script ?? script, how.repository ?? repository, policy, how.snapshot];
+      const { policy = "rehearsal", signer = rehearsal.signer.publicKey, user, env = {}, options = [] } = how;
+      const from = [how.script ?? script, ...options, how.repository ?? repository, policy, how.snapshot];
       const argv = ["bash", ...from, identity, signer, how.out, ...(how.sources ?? [])];
-      return tools.run(argv, { cwd: scratch, ...(user === undefined ? {} : { user }) });
+      return tools.run(argv, { cwd: scratch, env, ...(user === undefined ? {} : { user }) });
     },
     packsIn: async (list) => {
       const text = await readFile(join(folder, list), "utf8");

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
-import { mkdir, symlink } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, symlink } from "node:fs/promises";
+import { basename, isAbsolute, join } from "node:path";
 
 /** All that recovery may need, by Debian package. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
@@ -12,6 +12,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "openssh-client": ["ssh-keygen"],
   bash: ["bash"],
   grep: ["grep"],
+  sed: ["sed"],
   findutils: ["find", "xargs"],
   coreutils: [
     ...[
@@ -29,7 +30,22 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
       "mkdir",
       "mkfifo",
     ],
-    ...["mktemp", "mv", "rm", "rmdir", "sha256sum", "sort", "stat", "tac", "tail", "touch", "wc"],
+    ...[
+      "id",
+      "mktemp",
+      "mv",
+      "rm",
+      "rmdir",
+      "sha256sum",
+      "sleep",
+      "sort",
+      "stat",
+      "tac",
+      "tail",
+      "touch",
+      "tr",
+      "wc",
+    ],
   ],
 };
 
@@ -49,24 +65,32 @@ export class StandardTools {
     this.#home = home;
   }
 
-  /** Links to the tools are made below `directory`. */
-  static async gather(directory: string): Promise<StandardTools> {
+  /** Links to the tools are made below `directory`. `more` programs, by their Debian package. */
+  static async gather(
+    directory: string,
+    more: Readonly<Record<string, readonly string[]>> = {},
+  ): Promise<StandardTools> {
     const [bin, home] = [join(directory, "bin"), join(directory, "home")];
     await mkdir(bin, { recursive: true });
     await mkdir(home);
-    for (const [name, programs] of Object.entries(PACKAGES))
-      for (const program of programs) await symlink(findProgram(program, name), join(bin, program));
+    for (const [name, programs] of [...Object.entries(PACKAGES), ...Object.entries(more)])
+      for (const program of programs) await symlink(findProgram(program, name), join(bin, basename(program)));
     return new StandardTools(bin, home);
   }
 
   /** `user`: a numeric id to become first. */
   async run(
     argv: readonly string[],
-    how: { readonly cwd: string; readonly input?: Uint8Array; readonly user?: number },
+    how: {
+      readonly cwd: string;
+      readonly input?: Uint8Array | string;
+      readonly user?: number;
+      readonly env?: Readonly<Record<string, string>>;
+    },
   ): Promise<Answer> {
     const [program = "", ...args] = argv;
     const { cwd, input = "", user } = how;
-    const env = { PATH: this.#bin, HOME: this.#home };
+    const env = { PATH: this.#bin, HOME: this.#home, ...how.env };
     const as = user === undefined ? {} : { uid: user, gid: user };
     const child = spawn(join(this.#bin, program), args, { cwd, env, stdio: "pipe", ...as });
     child.stdin.on("error", () => {}); // a program need not read its input
@@ -79,6 +103,11 @@ export class StandardTools {
     return { exit, stdout: await stdout, stderr: await stderr };
   }
 
+  /** What the programs left in the home directory. */
+  homeEntries(): Promise<string[]> {
+    return readdir(this.#home);
+  }
+
   /** A pipeline as an operator would type it; every part of it must succeed. */
   async shell(script: string, cwd: string, ...args: readonly string[]): Promise<string> {
     const argv = ["bash", "-euo", "pipefail", "-c", script, "-", ...args];
@@ -88,7 +117,9 @@ export class StandardTools {
   }
 }
 
+/** An absolute path stands for itself. */
 function findProgram(program: string, name: string): string {
+  if (isAbsolute(program)) return program;
   for (const folder of (process.env["PATH"] ?? "").split(":")) {
     try {
       accessSync(join(folder, program), constants.X_OK);
