@@ -68,7 +68,7 @@ export async function startOpsMachine(options: OpsMachineOptions): Promise<OpsMa
   const machine: OpsMachine = {
     vps,
     notes: async () =>
-      (await vps.exec("cat /var/log/stand-in/notes.jsonl"))
+      (await readFile(join(vps.shared, "notes.jsonl"), "utf8"))
         .split("\n")
         .filter((line) => line !== "")
         .map((line) => JSON.parse(line) as Note),

@@ -23,11 +23,11 @@ export interface Vps extends AsyncDisposable {
     /** Holds the host key of this machine alone. */
     readonly knownHostsFile: string;
   };
-  /** What the machine wrote to its disk lies below `disk` in here; the rest is for this side's notes. */
-  readonly directory: string;
+  /** A directory of this side that the machine has at /mnt/shared: what is written to it survives a power cut. */
+  readonly shared: string;
   /** A shell command as root; what it printed, without the last newline. Throws when it fails. */
   exec(command: string, how?: { input?: string | Buffer }): Promise<string>;
-  /** All processes end at once, with all connections; the disk stays. */
+  /** All processes end at once; the disk keeps what was synced, and nothing that was not. */
   powerCut(): Promise<void>;
   /** Power on again with the same disk; resolves when everything that starts by itself has started, or has failed to. */
   boot(): Promise<void>;
@@ -73,7 +73,7 @@ export async function startVps(options: VpsOptions = {}): Promise<Vps> {
   const closing = stack.move();
   return {
     ssh,
-    directory,
+    shared: join(directory, "shared"),
     exec: (command, how) => machine.exec(command, how),
     powerCut: () => machine.powerCut(),
     boot: () => machine.boot(),
@@ -97,11 +97,11 @@ async function buildRoot(): Promise<string> {
 
 /** What a hosting company puts onto a disk before the first boot: who it is and who may log in. */
 async function prepare(directory: string, address: string, hostKeyFile?: string): Promise<Vps["ssh"]> {
-  const disk = join(directory, "disk");
-  const [etc, ssh, home] = [join(disk, "etc"), join(disk, "etc", "ssh"), join(disk, "root")];
+  const seed = join(directory, "seed");
+  const [etc, ssh, home] = [join(seed, "etc"), join(seed, "etc", "ssh"), join(seed, "root")];
   await mkdir(join(ssh, "sshd_config.d"), { recursive: true });
   await mkdir(join(home, ".ssh"), { recursive: true, mode: 0o700 });
-  for (const path of [disk, etc, ssh, join(ssh, "sshd_config.d")]) await chmod(path, 0o755);
+  for (const path of [seed, etc, ssh, join(ssh, "sshd_config.d")]) await chmod(path, 0o755);
   await chmod(home, 0o700);
   const own = join(ssh, "ssh_host_ed25519_key");
   if (hostKeyFile === undefined) await makeKey(own);

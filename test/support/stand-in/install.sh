@@ -3,22 +3,14 @@
 # NODE (the program).
 set -eu
 support=/opt/drops-tests/support
-mkdir -p /var/log/stand-in
-: > /var/log/stand-in/notes.jsonl
-chmod 666 /var/log/stand-in/notes.jsonl
+: > /mnt/shared/notes.jsonl
+chmod 666 /mnt/shared/notes.jsonl
 
 # Other numbers on every machine, as it happens when packages are installed in another order.
 users='mautrix-slack forgejo acme'
 [ "$GENERATION" = precious ] || users='acme someone forgejo mautrix-slack'
 [ "$DYNAMIC_USER" = yes ] || users="$users continuwuity"
 for user in $users; do useradd --system --user-group --home-dir "/var/lib/$user" "$user"; done
-
-cat > /etc/postgresql/15/main/conf.d/tests.conf << 'CONF'
-# What a process wrote is in the page cache of the machine below, which no power cut of these tests touches.
-fsync = off
-shared_buffers = 32MB
-CONF
-systemctl restart postgresql@15-main.service
 
 install -d -m 750 -o root -g mautrix-slack /var/lib/matrix-appservices
 install -d -m 700 -o mautrix-slack -g mautrix-slack /var/lib/mautrix-slack
@@ -80,7 +72,7 @@ ask() { setpriv --reuid=postgres --regid=postgres --init-groups psql -XAtc "$1" 
 [ "$(ask "SELECT 1 FROM pg_roles WHERE rolname = 'reporting'")" ] || ask 'CREATE ROLE reporting'
 [ "$(ask "SELECT 1 FROM pg_database WHERE datname = 'mautrix_slack'")" ] && exit
 ask 'CREATE DATABASE mautrix_slack OWNER "mautrix-slack"'
-printf '{"at":%s,"unit":"ensure-databases","event":"made","gate":false}\n' "$(date +%s%3N)" >> /var/log/stand-in/notes.jsonl
+printf '{"at":%s,"unit":"ensure-databases","event":"made","gate":false}\n' "$(date +%s%3N)" >> /mnt/shared/notes.jsonl
 SCRIPT
 chmod 755 /usr/local/sbin/ensure-databases
 cat > /etc/systemd/system/ensure-databases.service << 'UNIT'
@@ -116,7 +108,7 @@ DynamicUser=$DYNAMIC_USER
 User=continuwuity
 StateDirectory=matrix-continuwuity
 StateDirectoryMode=0700
-ReadWritePaths=/var/log/stand-in
+ReadWritePaths=/mnt/shared
 Restart=on-failure
 RestartSec=2
 [Install]
@@ -133,7 +125,7 @@ ExecStart=$NODE $support/stand-in/bridge.ts
 ExecStopPost=+sh $support/stand-in/look.sh mautrix-slack stopped
 User=mautrix-slack
 ProtectSystem=strict
-ReadWritePaths=/var/log/stand-in /var/lib/mautrix-slack
+ReadWritePaths=/mnt/shared /var/lib/mautrix-slack
 Restart=on-failure
 RestartSec=2
 [Install]

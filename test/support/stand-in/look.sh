@@ -30,4 +30,4 @@ case $unit in
 esac
 printf '{"at":%s,"unit":"%s","event":"%s","gate":%s,"disk":"%s"%s}\n' \
   "$(date +%s%3N)" "$unit" "$event" "$gate" "$found" "${generation:+,\"generation\":\"$generation\"}" \
-  >> /var/log/stand-in/notes.jsonl
+  >> /mnt/shared/notes.jsonl

@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync } from "node:fs";
 
-/** What the units of a test's machine saw, in no source of any backup: tests read it to know what happened when. */
-const NOTES = "/var/log/stand-in/notes.jsonl";
+/** What the units of a test's machine saw, where no power cut gets at it: tests read it to know what happened when. */
+const NOTES = "/mnt/shared/notes.jsonl";
 const GATE = "/var/lib/drops/restore-in-progress";
 
 /** One line, whole or not at all. */

@@ -1,8 +1,9 @@
 #!/bin/sh
 # One machine, from power on until standard input ends: that is its power being cut. Root only.
 # usage: boot.sh ROOT DIRECTORY NUMBER ADDRESS_HERE ADDRESS_THERE MEMORY [OPTION_OF_SYSTEMD_NSPAWN…]
-# ROOT lies below, read-only; DIRECTORY/disk holds what the machine writes. All runs in namespaces that end with this:
-# no mount, process or network device is left, however it ends.
+# ROOT lies below, read-only; what the machine writes goes to a disk of its own in DIRECTORY/disk.img, which begins with what
+# lies in DIRECTORY/seed. When the power is cut it loses all that was not synced, as a disk does. All runs in namespaces
+# that end with this: no mount, process or network device is left, however it ends.
 set -eu
 root=$1 directory=$2 number=$3 here=$4 there=$5 memory=$6
 shift 6
@@ -39,17 +40,34 @@ for group in $groups; do
   [ ! -e "$group/pids.max" ] || echo 1024 > "$group/pids.max"
 done
 
-mkdir -p "$directory/disk" "$directory/work" "$directory/mounted"
+# After a power cut the kernel may need a moment to let go of it.
+while [ -e "$directory/disk.img" ] && losetup --associated "$directory/disk.img" | grep -q .; do sleep 0.02; done
+if [ ! -e "$directory/disk.img" ]; then
+  truncate --size=8G "$directory/disk.part"
+  mkfs.ext4 -q -E lazy_itable_init=1,lazy_journal_init=1,nodiscard "$directory/disk.part"
+  mv "$directory/disk.part" "$directory/disk.img"
+fi
+mkdir -p "$directory/disk" "$directory/mounted" "$directory/shared"
 exec 3<&0
 GROUPS_OF_IT=$groups unshare --net --mount --pid --fork --kill-child=KILL --mount-proc sh -c '
   root=$1 directory=$2 name=$3 there=$4
   shift 4
   for group in $GROUPS_OF_IT; do echo 0 > "$group/cgroup.procs"; done
-  (cat <&3 > /dev/null; kill -KILL -1) &
+  mount -o loop,noatime "$directory/disk.img" "$directory/disk"
+  mkdir -p "$directory/disk/work"
+  if [ ! -e "$directory/disk/upper" ]; then
+    cp -a "$directory/seed" "$directory/disk/upper.part"
+    mv "$directory/disk/upper.part" "$directory/disk/upper"
+    sync --file-system "$directory/disk"
+  fi
+  # EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: not even the journal is written any more.
+  (cat <&3 > /dev/null
+  perl -e "open(DISK, q(<), shift) && ioctl(DISK, 0x8004587d, my \$how = pack(q(L), 2)) or die \$!" "$directory/disk"
+  kill -KILL -1) &
   # Where nspawn keeps notes about machines.
   mkdir -p /run/systemd/nspawn
   mount -t tmpfs tmpfs /run/systemd/nspawn
-  mount -t overlay -o "lowerdir=$root,upperdir=$directory/disk,workdir=$directory/work" "$name" "$directory/mounted"
+  mount -t overlay -o "lowerdir=$root,upperdir=$directory/disk/upper,workdir=$directory/disk/work" "$name" "$directory/mounted"
   until ip link show eth0 > /dev/null 2>&1; do sleep 0.02; done
   ip link set lo up
   ip address add "$there/30" dev eth0
@@ -59,7 +77,8 @@ GROUPS_OF_IT=$groups unshare --net --mount --pid --fork --kill-child=KILL --moun
   while [ $status = 133 ]; do
     status=0
     systemd-nspawn --quiet --register=no --keep-unit --console=pipe --link-journal=no --resolv-conf=off --timezone=off \
-      --network-namespace-path=/proc/self/ns/net --directory="$directory/mounted" --machine="$name" --boot "$@" \
+      --network-namespace-path=/proc/self/ns/net --directory="$directory/mounted" --machine="$name" \
+      --bind="$directory/shared:/mnt/shared" --boot "$@" \
       < /dev/null >> "$directory/console.log" 2>&1 || status=$?
   done' inside "$root" "$directory" "$name" "$there" "$@" &
 inside=$!

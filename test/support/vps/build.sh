@@ -4,7 +4,7 @@
 # A small Debian server: systemd, OpenSSH, PostgreSQL 15. Several test files may ask at the same moment: one builds, the
 # others wait for it. Another version of this file makes another root.
 set -eu
-for program in mmdebstrap=mmdebstrap systemd-nspawn=systemd-container ip=iproute2 flock=util-linux ssh=openssh-client; do
+for program in mmdebstrap=mmdebstrap systemd-nspawn=systemd-container ip=iproute2 flock=util-linux mkfs.ext4=e2fsprogs perl=perl-base ssh=openssh-client; do
   command -v "${program%%=*}" > /dev/null || { echo "${program%%=*} is missing: apt-get install ${program#*=}" >&2; exit 1; }
 done
 cache=$1
