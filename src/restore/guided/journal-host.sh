@@ -25,7 +25,8 @@ append() { # FILE
   last=$(tail -c 1 -- "$1" | tr '\0\n' 'x.')
   if [ "$size" -gt 0 ] && [ "$last" != . ]; then line="
 $line"; fi
-  if printf '%s\n' "$line" >>"$1" && sync -- "$1"; then return 0; fi
+  # cat, since it says why it cannot write
+  if printf '%s\n' "$line" | cat >>"$1" && sync -- "$1"; then return 0; fi
   truncate -s "$size" -- "$1"
   exit 1
 }

@@ -294,13 +294,14 @@ describe("runs and their journals", { timeout: 300_000 }, () => {
     assert.ok(command > 10, `${command} commands`);
   });
 
-  test("a full disk is told, leaves whole lines only, and is over when there is space", async (t) => {
+  test("a full disk is told, leaves whole lines only, and is over when there is space", async () => {
     if (process.getuid?.() !== 0) throw new Error("needs root for a small file system");
     await using at = await places();
     const disk = join(at.how.state, "..", "var");
     await mkdir(disk);
     await runTool("mount", "-t", "tmpfs", "-o", "size=64k", "none", disk);
-    t.after(() => runTool("umount", disk).catch(() => {})); // when the test failed
+    await using undo = new AsyncDisposableStack();
+    undo.defer(async () => void (await runTool("umount", disk)));
     const journal = await createRun(local, meta(), at.how);
     const text = "x".repeat(3000);
     const filling = async () => {
@@ -318,7 +319,6 @@ describe("runs and their journals", { timeout: 300_000 }, () => {
     assert.equal((await findRuns(local, at.how)).runs.length, 1);
     await createRun(local, meta("20261124T003638-ffffff"), at.how);
     assert.equal((await findRuns(local, at.how)).runs.length, 2);
-    await runTool("umount", disk);
   });
 
   test("a copy that others could read is closed to them", async () => {
