@@ -10,6 +10,7 @@ import { openStore } from "./app-store.ts";
 import { type BackupParts, backup } from "./backup/backup.ts";
 import { init } from "./backup/init.ts";
 import type { App, AppContext, BackupOptions, PolicyAccess, ReadAccess, Reader } from "./cli/app.ts";
+import type { Guided, GuidedAccess } from "./cli/guided-app.ts";
 import type { BackupReport, InitReport, KeygenReport } from "./cli/outputs.ts";
 import type { Host } from "./host/host.ts";
 import type { Cancel } from "./lib/cancel.ts";
@@ -38,6 +39,11 @@ export async function openApp(access: PolicyAccess, context: AppContext): Promis
 
 export function openReader(access: ReadAccess, context: AppContext): Promise<Reader> {
   return readerOf(access, context);
+}
+
+export async function openGuided(access: GuidedAccess, context: AppContext): Promise<Guided> {
+  const { openGuided } = await import("./app-guided.ts");
+  return openGuided(access, context);
 }
 
 export async function makeKeys(

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fail } from "./cli/fail.ts";
 import { run } from "./cli/program.ts";
+import { terminalPrompt } from "./cli/prompt.ts";
 import { Screen } from "./cli/screen.ts";
 import { DropsError } from "./lib/errors.ts";
 
@@ -25,6 +26,7 @@ try {
     signal,
     context: { env: process.env, now: () => new Date(), version: version(), reporter: screen },
     app: () => import("./app.ts"),
+    prompt: terminalPrompt(process.stdin, process.stderr),
   });
 } catch (error) {
   process.exitCode = fail(error, screen, signal);

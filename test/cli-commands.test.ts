@@ -43,6 +43,17 @@ async function drops(
 const READER = { store: undefined, identities: [], trustedSigners: [], trustUnsigned: false };
 const reader = (access: object = {}) => `openReader ${JSON.stringify({ ...READER, ...access })}`;
 
+const guided = ({ policy, ...access }: { readonly policy?: string; readonly [more: string]: unknown } = {}) =>
+  `openGuided ${JSON.stringify({ policy, ...READER, ...access })}`;
+const GUIDED = {
+  choice: undefined as object | undefined,
+  only: [],
+  steps: [],
+  dryRun: false,
+  fenced: false,
+  yes: false,
+};
+
 const lines: readonly { line: string; calls: readonly string[]; exit?: number }[] = [
   { line: "init", calls: ["openApp {}", "init {}", "closed"] },
   { line: "init --policy a.yaml", calls: ['openApp {"policy":"a.yaml"}', "init {}", "closed"] },
@@ -78,6 +89,49 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
     line: "restore --date latest --to /r --only a --only b",
     calls: [reader(), 'restore {"choice":{"date":"latest"},"only":["a","b"],"to":"/r"}', "closed"],
     exit: 20,
+  },
+  {
+    line: "restore --date 2026-11-20 --host root@new:2222 --ssh-key k --only a --steps stop,4 --steps start --yes --fenced",
+    calls: [
+      guided({ host: "root@new:2222", sshKey: "k" }),
+      `guided restore ${JSON.stringify({ ...GUIDED, choice: { date: "2026-11-20" }, only: ["a"], steps: ["stop", "rocksdb", "start"], fenced: true, yes: true })}`,
+      "closed",
+    ],
+  },
+  {
+    line: "restore --snapshot abcdef --dry-run --store /s --identity i",
+    calls: [
+      guided({ store: "/s", identities: ["i"] }),
+      `guided restore ${JSON.stringify({ ...GUIDED, choice: { id: "abcdef" }, dryRun: true })}`,
+      "closed",
+    ],
+  },
+  {
+    line: "restore --resume --policy p",
+    calls: [
+      guided({ policy: "p" }),
+      `guided restore ${JSON.stringify({ ...GUIDED, resume: true })}`,
+      "closed",
+    ],
+  },
+  {
+    line: "restore --resume 20261124T003638-a1b2c3 --steps 9 --fenced",
+    calls: [
+      guided(),
+      `guided restore ${JSON.stringify({ ...GUIDED, steps: ["messages"], fenced: true, resume: "20261124T003638-a1b2c3" })}`,
+      "closed",
+    ],
+  },
+  { line: "restore --finish --yes", calls: [guided(), 'finish {"yes":true}', "closed"] },
+  { line: "restore --finish R", calls: [guided(), 'finish {"run":"R","yes":false}', "closed"] },
+  {
+    line: "restore --date latest --only bootstrap --to extra",
+    calls: [guided(), 'bootstrap {"choice":{"date":"latest"},"to":"extra"}', "closed"],
+  },
+  {
+    line: "rollback --run R --host h --yes",
+    calls: [guided({ host: "h" }), 'rollback {"run":"R","yes":true}', "closed"],
+    exit: 12,
   },
   { line: "verify", calls: [reader(), 'verify {"readShare":0,"sources":false}', "closed"], exit: 20 },
   {
@@ -132,6 +186,34 @@ const refused: readonly { line: string; says: string; hint: string }[] = [
     says: "option '--date <words>' cannot be used with option '--snapshot <id>'",
     hint: "drops restore --help",
   },
+  {
+    line: "restore --host h",
+    says: "which snapshot is not said",
+    hint: "--date 2026-11-20, --date latest, or --snapshot ID from drops snapshots",
+  },
+  {
+    line: "restore --date latest --steps stop,reboot",
+    says: '"reboot" is no step of a restore',
+    hint: "1 fence, 2 preflight, 3 stop, 4 rocksdb, 5 postgres, 6 files, 7 start, 8 login, 9 messages",
+  },
+  ...(
+    [
+      ["--date latest --to /r --host h", "--to", "--host"],
+      ["--date latest --to /r --dry-run", "--to", "--dry-run"],
+      ["--resume --date latest", "--resume", "--date"],
+      ["--resume --finish", "--resume", "--finish"],
+      ["--finish --dry-run", "--finish", "--dry-run"],
+    ] as const
+  ).map(([line, one, other]) => ({
+    line: `restore ${line}`,
+    says: `${one} cannot be used with ${other}`,
+    hint: "drops restore --help",
+  })),
+  ...["--only bootstrap", "--only bootstrap --only media --to /e"].map((line) => ({
+    line: `restore --date latest ${line}`,
+    says: "bootstrap is prepared in a directory, by itself",
+    hint: "drops restore --date latest --only bootstrap --to extra/",
+  })),
   { line: "verify --read-data=7", says: '"7" is not a share', hint: "--read-data, --read-data 5%" },
   { line: "verify --read-data=x%", says: '"x%" is not a share', hint: "--read-data, --read-data 5%" },
   { line: "show", says: "missing required argument 'snapshot'", hint: "drops show --help" },
@@ -160,11 +242,22 @@ const REPORTS = [
   "show x",
   "ls x",
   "restore --date x --to /r",
+  "restore --date x",
+  "restore --date x --dry-run",
+  "restore --finish",
+  "restore --date x --only bootstrap --to /extra",
+  "rollback",
   "verify",
   "drill",
 ];
+const SCHEMAS: Readonly<Record<string, keyof typeof OUTPUTS>> = {
+  "restore --date x": "restore-host",
+  "restore --date x --dry-run": "restore-host",
+  "restore --finish": "restore-finish",
+  "restore --date x --only bootstrap --to /extra": "restore-bootstrap",
+};
 for (const line of REPORTS) {
-  const name = (line.split(" ")[0] ?? "") as keyof typeof OUTPUTS;
+  const name = SCHEMAS[line] ?? ((line.split(" ")[0] ?? "") as keyof typeof OUTPUTS);
   test(`drops ${line} --json prints one value that its schema describes, and nothing else`, async () => {
     const { stdout } = await drops(`${line} --json`);
     const schema: z.ZodObject = OUTPUTS[name];

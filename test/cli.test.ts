@@ -43,6 +43,7 @@ const COMMANDS = [
   ["ls"],
   ["export"],
   ["restore"],
+  ["rollback"],
   ["verify"],
   ["policy"],
   ["policy", "check"],

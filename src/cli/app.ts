@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import type { Cancel } from "../lib/cancel.ts";
+import type { Guided, GuidedAccess } from "./guided-app.ts";
 import type {
   BackupReport,
   DrillReport,
@@ -23,6 +24,8 @@ export interface AppModule {
   openApp(access: PolicyAccess, context: AppContext): Promise<App>;
   /** For commands that read: from a policy, or from a store and an identity alone. */
   openReader(access: ReadAccess, context: AppContext): Promise<Reader>;
+  /** For restores onto a host. Nothing is opened before the first verb asks. */
+  openGuided(access: GuidedAccess, context: AppContext): Promise<Guided>;
   /** Make all keys of a policy in `to`, files 0600. Throws safety/refused when one of them exists, having written nothing. */
   makeKeys(options: { readonly to: string } & Cancel, context: AppContext): Promise<KeygenReport>;
 }
@@ -124,6 +127,8 @@ export interface RestoreOptions {
   /** Only these sources; empty means all. */
   readonly only: readonly string[];
   readonly to: string;
+  /** Bring back what is whole of a source that is damaged in the repository. */
+  readonly bestEffort?: boolean;
 }
 
 export interface VerifyOptions {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "./guided-outputs.ts";
 
 /**
  * What every command answers, as `--json` prints it and as schemas/*.json describe it. Sizes are bytes, times ISO 8601
@@ -164,16 +165,52 @@ export const ExportReport = z.object({
   bytes: Bytes.describe("written to standard output"),
 });
 
+const ByteRange = z.object({
+  from: Bytes,
+  to: Bytes.describe("the first byte that is there again, or the size"),
+});
+const OlderCopy = z.object({ snapshot: Id, ended: Time });
+
+export const DamagedFile = z.object({
+  path: z.string().describe("in the snapshot, control characters escaped"),
+  size: Bytes,
+  missing: z.array(ByteRange).readonly(),
+  writtenAs: z
+    .string()
+    .optional()
+    .describe("what is left of it, zeros where bytes are missing; absent when nothing is left"),
+  older: OlderCopy.optional().describe("a snapshot that seems to hold a file of this path whole"),
+});
+
+export const SourceDamage = z.object({
+  index: z.string().optional().describe("what is wrong with its list or manifest"),
+  packs: z
+    .array(z.object({ pack: z.string(), problem: z.string() }))
+    .readonly()
+    .describe("those that are lost"),
+  chunksElsewhere: Count.describe("found in packs of other snapshots instead"),
+  chunksLost: Count,
+  wholeFiles: Count.describe("entries that come back whole"),
+  wholeBytes: Bytes,
+  files: z.array(DamagedFile).readonly().describe("those that do not come back whole"),
+  older: OlderCopy.optional().describe(
+    "when nothing comes back: a snapshot with another state of the source",
+  ),
+});
+
 export const RestoredSource = z.object({
   name: z.string(),
   kind: Kind,
-  outcome: z.enum(["restored", "failed"]),
+  outcome: z
+    .enum(["restored", "damaged", "failed"])
+    .describe("damaged: --best-effort brought back what is whole; NAME.damaged.txt says what is not"),
   directory: z.string(),
   files: Count,
   bytes: Bytes,
   seconds: Seconds,
   notes: Notes,
   error: Failure.optional(),
+  damage: SourceDamage.optional().describe("what can come back and what cannot, when something is damaged"),
 });
 
 export const RestoreReport = z.object({
@@ -291,6 +328,10 @@ export const OUTPUTS = {
   ls: LsReport,
   export: ExportReport,
   restore: RestoreReport,
+  "restore-host": GuidedReport,
+  "restore-finish": FinishReport,
+  "restore-bootstrap": BootstrapReport,
+  rollback: RollbackReport,
   verify: VerifyReport,
   drill: DrillReport,
   policy: PolicyReport,
@@ -308,6 +349,7 @@ export type ShowReport = z.infer<typeof ShowReport>;
 export type LsEntry = z.infer<typeof LsEntry>;
 export type LsReport = z.infer<typeof LsReport>;
 export type ExportReport = z.infer<typeof ExportReport>;
+export type SourceDamage = z.infer<typeof SourceDamage>;
 export type RestoredSource = z.infer<typeof RestoredSource>;
 export type RestoreReport = z.infer<typeof RestoreReport>;
 export type Damage = z.infer<typeof Damage>;

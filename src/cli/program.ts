@@ -8,6 +8,7 @@ import { addKeygen } from "./commands/keygen.ts";
 import { addLs } from "./commands/ls.ts";
 import { addPolicy } from "./commands/policy.ts";
 import { addRestore } from "./commands/restore.ts";
+import { addRollback } from "./commands/rollback.ts";
 import { addShow } from "./commands/show.ts";
 import { addSnapshots } from "./commands/snapshots.ts";
 import { addVerify } from "./commands/verify.ts";
@@ -49,6 +50,7 @@ export function buildProgram(shell: Shell): Command {
     addLs,
     addExport,
     addRestore,
+    addRollback,
     addVerify,
     addDrill,
     addPolicy,

@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { DropsError } from "../lib/errors.ts";
+import type { Prompt } from "../restore/guided/answers.ts";
 import type { App, AppContext, AppModule, ReadAccess, Reader, SnapshotChoice } from "./app.ts";
 import { type ExitCode, exitsInWords } from "./exits.ts";
 import type { Screen } from "./screen.ts";
@@ -11,6 +12,8 @@ export interface Shell {
   readonly context: AppContext;
   /** Loads the app, with all its libraries, when a command first needs it. */
   readonly app: () => Promise<AppModule>;
+  /** Someone to ask; undefined when there is no terminal. */
+  readonly prompt?: Prompt | undefined;
 }
 
 export interface GlobalFlags {
@@ -36,14 +39,17 @@ export async function openApp(shell: Shell, flags: GlobalFlags): Promise<App> {
 
 export async function openReader(shell: Shell, flags: ReadFlags): Promise<Reader> {
   const { openReader } = await shell.app();
-  const access: ReadAccess = {
+  return openReader(accessOf(flags), shell.context);
+}
+
+export function accessOf(flags: ReadFlags): ReadAccess {
+  return {
     policy: flags.policy,
     store: flags.store,
     identities: flags.identity ?? [],
     trustedSigners: flags.trustedSigner ?? [],
     trustUnsigned: flags.trustUnsigned === true,
   };
-  return openReader(access, shell.context);
 }
 
 /** Options of commands that read: they work from a policy, or from a store and an identity alone. */

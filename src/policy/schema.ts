@@ -4,7 +4,7 @@ import { Restore, referenceProblems } from "./restore-schema.ts";
 
 const Zone = z.string().refine(isZone, "an IANA time zone such as Europe/Berlin");
 const UserName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user name");
-const Ssh = z.strictObject({
+export const Ssh = z.strictObject({
   address: z.string().min(1).describe("host name or address"),
   port: z.int().min(1).max(65535).default(22),
   user: UserName.default("root"),
@@ -130,7 +130,7 @@ const Command = z.strictObject({
   restore_hint: z.string().optional(),
 });
 
-const Source = z.discriminatedUnion("kind", [Rocksdb, Postgres, Files, Command]);
+export const Source = z.discriminatedUnion("kind", [Rocksdb, Postgres, Files, Command]);
 
 const Keep = z
   .strictObject({

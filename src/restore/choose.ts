@@ -48,6 +48,8 @@ export interface ChosenSnapshot {
   readonly signature: SignatureState;
   /** Complete ones that ended after it. */
   readonly later: number;
+  /** Those, and partial ones: what was captured after it. Oldest first. */
+  readonly newer: readonly ListedSnapshot[];
   readonly ageSeconds: number;
   /** What the operator should know about the choice. */
   readonly notes: readonly string[];
@@ -95,13 +97,16 @@ export async function chooseSnapshot(
   const { snapshot } = pickOrRefuse(listed, wanted, zone, doubtful);
   const { state, ended } = snapshot.record;
   if (state !== "complete") notes.push(`this snapshot is a ${state}: it does not hold every source whole`);
+  const newer = catalog.snapshots.filter(
+    ({ record }) => record.state !== "checkpoint" && record.ended > ended,
+  );
   return {
     repository: catalog.repository,
     policyName: catalog.policyName,
     snapshot,
     signature: await signatureState(parts.store, snapshot, how),
-    later: catalog.snapshots.filter(({ record }) => record.state === "complete" && record.ended > ended)
-      .length,
+    later: newer.filter(({ record }) => record.state === "complete").length,
+    newer,
     ageSeconds: Math.max(0, (now.getTime() - Date.parse(ended)) / 1000),
     notes,
   };

@@ -6,6 +6,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import type { PackPool } from "../pack/pool.ts";
 import type { ManifestEntry } from "../snapshot/entry.ts";
+import type { SnapshotRecord } from "../snapshot/record.ts";
 import { ByteSink } from "./byte-sink.ts";
 import { type ChosenSnapshot, chooseSnapshot, type ReadParts, type SnapshotChoice } from "./choose.ts";
 import { lostWith } from "./lost-with.ts";
@@ -47,7 +48,16 @@ export async function exportEntry(
   how: Cancel,
 ): Promise<ExportResult> {
   const chosen = await chooseSnapshot(parts, what.choice, how);
-  const { record } = chosen.snapshot;
+  return { chosen, ...(await exportFrom(parts, chosen.snapshot.record, what, how)) };
+}
+
+/** The same from a snapshot that was chosen already. */
+export async function exportFrom(
+  parts: Omit<ExportParts, "zone" | "trust" | "policyName">,
+  record: SnapshotRecord,
+  what: { readonly source: string; readonly path: string | undefined; readonly into: Writable },
+  how: Cancel,
+): Promise<Omit<ExportResult, "chosen">> {
   const [source] = wantedSources(record, [what.source]);
   if (!source) throw new Error("a source that is wanted is there");
   const opened = await openSource(parts.store, record, source, parts.identities, how);
@@ -57,7 +67,7 @@ export async function exportEntry(
 
   await using packs = new PackReader({
     ...parts,
-    policyName: chosen.policyName,
+    policyName: record.policy,
     packs: opened.packs,
     ledger: plan.ledger,
     order: plan.packs,
@@ -78,7 +88,7 @@ export async function exportEntry(
   } else {
     await writeTar(plan, packs, sink, onBytes);
   }
-  return { chosen, form, bytes: sink.written };
+  return { form, bytes: sink.written };
 }
 
 /** The entries at and below a path; hard links to files outside of it become those files. */

@@ -1,4 +1,6 @@
 import type { App, AppModule, Listing } from "../../src/cli/app.ts";
+import type { Guided } from "../../src/cli/guided-app.ts";
+import * as guidedSamples from "./sample-guided.ts";
 import * as samples from "./sample-reports.ts";
 
 export interface FakeApp {
@@ -13,7 +15,7 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
   const answer =
     <How, Report>(name: string, report: (how: How) => Report) =>
     async (how: How): Promise<Report> => {
-      const { signal: _signal, into: _into, ...rest } = how as Record<string, unknown>;
+      const { signal: _signal, into: _into, prompt: _prompt, ...rest } = how as Record<string, unknown>;
       calls.push(`${name} ${JSON.stringify(rest)}`);
       if (fails.at === name) throw fails.error;
       return report(how);
@@ -33,17 +35,27 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
     drill: answer("drill", () => samples.drill),
     [Symbol.asyncDispose]: async () => void calls.push("closed"),
   };
+  const guided: Guided = {
+    restore: answer("guided restore", ({ dryRun }: { dryRun: boolean }) =>
+      dryRun ? guidedSamples.planned : guidedSamples.restored,
+    ),
+    finish: answer("finish", () => guidedSamples.finished),
+    rollback: answer("rollback", () => guidedSamples.rolledBack),
+    bootstrap: answer("bootstrap", () => guidedSamples.bootstrapped),
+    [Symbol.asyncDispose]: async () => void calls.push("closed"),
+  };
   const open =
-    (name: string) =>
-    async (access: object): Promise<App> => {
+    <Opened>(name: string, opened: Opened) =>
+    async (access: object): Promise<Opened> => {
       calls.push(`${name} ${JSON.stringify(access)}`);
-      return app;
+      return opened;
     };
   return {
     calls,
     module: {
-      openApp: open("openApp"),
-      openReader: open("openReader"),
+      openApp: open("openApp", app),
+      openReader: open("openReader", app),
+      openGuided: open("openGuided", guided),
       makeKeys: answer("makeKeys", () => samples.keygen),
     },
   };

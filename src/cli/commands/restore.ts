@@ -1,5 +1,8 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
+import type { StepId } from "../../restore/guided/steps.ts";
+import { addHostOptions, type HostFlags, openGuided, parseSteps } from "../guided-shell.ts";
+import type { RestoreReport } from "../outputs.ts";
 import {
   addChoiceOptions,
   addReadOptions,
@@ -12,38 +15,162 @@ import {
   type Shell,
 } from "../shell.ts";
 
-interface Flags extends ReadFlags, ChoiceFlags {
-  readonly to: string;
+interface Flags extends ReadFlags, ChoiceFlags, HostFlags {
+  readonly to?: string;
   readonly only?: readonly string[];
+  readonly steps?: readonly StepId[];
+  readonly dryRun?: true;
+  readonly resume?: string | true;
+  readonly finish?: string | true;
+  readonly yes?: true;
+  readonly fenced?: true;
+  readonly bestEffort?: true;
 }
 
 export function addRestore(program: Command, shell: Shell): void {
-  const command = addReadOptions(addChoiceOptions(program.command("restore")))
-    .description("bring a date back into a new directory; touches no service and no host")
-    .requiredOption("--to <dir>", "a directory that is empty or does not exist")
-    .option("--only <source>", "only this source; may be repeated", collect)
+  const command = addHostOptions(addReadOptions(addChoiceOptions(program.command("restore"))))
+    .description("bring a date back: onto a host, step by step, or with --to into a new directory")
+    .option("--to <dir>", "into a directory that is empty or does not exist; touches no service and no host")
+    .option(
+      "--only <source>",
+      "only this source; may be repeated. bootstrap, with --to: for a new machine",
+      collect,
+    )
+    .option("--best-effort", "with --to: of a damaged source bring back what is whole, and say what is not")
+    .option("--steps <ids>", "only these steps, by name or number: stop,rocksdb or 3,4", parseSteps)
+    .option("--dry-run", "show the plan with commands, bytes and expected times; change nothing")
+    .option("--resume [run]", "go on with a restore that was broken off, from any machine")
+    .option("--finish [run]", "remove the old data that a restore kept aside; then there is no rollback")
+    .option("--yes", "do not ask; never answers whether the old machine is off")
+    .option("--fenced", "the old machine is off, or its services are stopped for good")
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
-      const choice = choiceOf(flags);
-      await using reader = await openReader(shell, flags);
-      const { to, only = [] } = flags;
-      const report = await reader.restore({ choice, only, to, signal: shell.signal });
-      const { restoreInWords } = await import("../words/restore.ts");
-      shell.screen.show(report, restoreInWords);
-      const failed = report.sources.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
-      if (failed.length > 0) {
-        throw new DropsError("data/damaged", `${failed.join(", ")} could not be restored`, {
-          hint: "drops verify --read-data, then another date",
-        });
-      }
+      refuseMixed(flags);
+      if (flags.only?.includes("bootstrap")) return bootstrap(shell, flags);
+      if (flags.to !== undefined) return intoDirectory(shell, flags, flags.to);
+      return flags.finish === undefined ? ontoHost(shell, flags) : finish(shell, flags, flags.finish);
     });
-  explain(
-    command,
-    [
-      "drops restore --date 2026-11-20 --to /restore",
-      "drops restore --date latest --only bridge-db --to /tmp/bridge",
-      "drops restore --date latest --to /restore --store /mnt/backups --identity recovery-identity.txt --trusted-signer signer.pub",
-    ],
-    [10, 11, 13, 20, 22],
-  );
+  explain(command, EXAMPLES, [10, 11, 12, 13, 20, 22], MORE);
 }
+
+async function ontoHost(shell: Shell, flags: Flags): Promise<void> {
+  const choice = flags.resume === undefined ? choiceOf(flags) : undefined;
+  await using guided = await openGuided(shell, flags);
+  const report = await guided.restore({
+    choice,
+    only: flags.only ?? [],
+    steps: flags.steps ?? [],
+    dryRun: flags.dryRun === true,
+    fenced: flags.fenced === true,
+    yes: flags.yes === true,
+    resume: flags.resume,
+    prompt: shell.prompt,
+    signal: shell.signal,
+  });
+  const { guidedInWords } = await import("../words/guided.ts");
+  shell.screen.show(report, guidedInWords);
+}
+
+async function finish(shell: Shell, flags: Flags, which: string | true): Promise<void> {
+  await using guided = await openGuided(shell, flags);
+  const run = which === true ? undefined : which;
+  const { signal, prompt } = shell;
+  const report = await guided.finish({ run, yes: flags.yes === true, prompt, signal });
+  const { finishInWords } = await import("../words/guided.ts");
+  shell.screen.show(report, finishInWords);
+}
+
+async function bootstrap(shell: Shell, flags: Flags): Promise<void> {
+  const { to, only = [] } = flags;
+  if (to === undefined || only.length > 1)
+    throw new DropsError("usage/invalid", "bootstrap is prepared in a directory, by itself", {
+      hint: "drops restore --date latest --only bootstrap --to extra/",
+    });
+  const choice = choiceOf(flags);
+  await using guided = await openGuided(shell, flags);
+  const report = await guided.bootstrap({ choice, to, signal: shell.signal });
+  const { bootstrapInWords } = await import("../words/guided.ts");
+  shell.screen.show(report, bootstrapInWords);
+}
+
+async function intoDirectory(shell: Shell, flags: Flags, to: string): Promise<void> {
+  const choice = choiceOf(flags);
+  await using reader = await openReader(shell, flags);
+  const bestEffort = flags.bestEffort === true;
+  const report = await reader.restore({
+    choice,
+    only: flags.only ?? [],
+    to,
+    bestEffort,
+    signal: shell.signal,
+  });
+  const { restoreInWords } = await import("../words/restore.ts");
+  shell.screen.show(report, restoreInWords);
+  refuseDamaged(report, bestEffort);
+}
+
+/** The report says what came back; the exit status, that it is not all. Throws data/damaged. */
+function refuseDamaged(report: RestoreReport, bestEffort: boolean): void {
+  const named = (wanted: string) =>
+    report.sources.filter(({ outcome }) => outcome === wanted).map(({ name }) => name);
+  const failed = named("failed");
+  const damaged = named("damaged");
+  const mended = report.sources.filter(({ outcome, damage }) => outcome === "restored" && damage);
+  if (failed.length + damaged.length + mended.length === 0) return;
+  const said = [
+    ...(failed.length > 0 ? [`${failed.join(", ")} could not be restored`] : []),
+    ...(damaged.length > 0 ? [`${damaged.join(", ")} came back in part`] : []),
+    ...(mended.length > 0
+      ? [`${mended.map(({ name }) => name).join(", ")} came back whole, from a damaged repository`]
+      : []),
+  ];
+  const canCome = report.sources.some(({ outcome, damage }) => outcome === "failed" && damage?.wholeFiles);
+  const another = "drops verify --read-data, then another date";
+  const hint = canCome && !bestEffort ? `${another}; or --best-effort, into another directory` : another;
+  throw new DropsError("data/damaged", said.join("; "), { hint });
+}
+
+/** What cannot be meant together. Throws usage/invalid. */
+function refuseMixed(flags: Flags): void {
+  const given = (Object.keys(flags) as (keyof Flags)[]).filter((name) => flags[name] !== undefined);
+  const clashes: readonly [keyof Flags, readonly (keyof Flags)[]][] = [
+    ["to", ["host", "sshKey", "hostKey", "steps", "dryRun", "resume", "finish", "fenced", "yes"]],
+    ["resume", ["date", "snapshot", "only", "finish"]],
+    ["finish", ["date", "snapshot", "only", "steps", "dryRun", "fenced"]],
+  ];
+  if (flags.bestEffort && (flags.to === undefined || flags.only?.includes("bootstrap"))) {
+    throw new DropsError(
+      "usage/invalid",
+      "--best-effort needs --to: nothing damaged is put in place on a machine",
+      {
+        hint: "drops restore --date latest --best-effort --to DIR, then copy what is whole by hand",
+      },
+    );
+  }
+  for (const [one, others] of clashes) {
+    const other = given.includes(one) ? others.find((name) => given.includes(name)) : undefined;
+    if (other === undefined) continue;
+    throw new DropsError("usage/invalid", `${option(one)} cannot be used with ${option(other)}`, {
+      hint: "drops restore --help",
+    });
+  }
+}
+
+function option(name: string): string {
+  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+const EXAMPLES = [
+  "drops restore --date 2026-11-20 --dry-run",
+  "drops restore --date 2026-11-20 --host root@203.0.113.7",
+  "drops restore --resume && drops restore --finish",
+  "drops restore --date latest --only bootstrap --to extra/",
+  "drops restore --date latest --only bridge-db --to /tmp/bridge",
+  "drops restore --date latest --to /restore --store /mnt/backups --identity recovery-identity.txt --trusted-signer signer.pub",
+];
+
+const MORE = `
+Onto a host it names the snapshot and what is lost by it, then goes step by step: fence, preflight, stop, rocksdb, postgres,
+files, start, login, messages. Each is shown, confirmed, carried out, checked and kept in a journal on the host. Old data
+is kept aside until --finish; drops rollback puts it back.
+`;

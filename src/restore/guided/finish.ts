@@ -1,7 +1,7 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { progressOf } from "./progress.ts";
-import type { GuidedRun, RunParts } from "./run.ts";
+import type { CloseParts, GuidedRun } from "./run.ts";
 import { isInPlace, isRunning } from "./run-steps.ts";
 import { replacementOf } from "./stager.ts";
 
@@ -12,17 +12,17 @@ import { replacementOf } from "./stager.ts";
  */
 export async function finishRun(
   run: GuidedRun,
-  parts: Omit<RunParts, "now">,
+  parts: CloseParts,
   how: Cancel,
 ): Promise<{ readonly removed: readonly string[] }> {
-  const { world, teller, answers, resumeCommand } = parts;
+  const { world, teller, answers, commands } = parts;
   const { done, closed, isRollingBack } = progressOf(world.journal.lines);
   if (closed !== undefined) throw refused(`run ${run.run} is ${closed} already`);
-  if (isRollingBack) throw refused(`run ${run.run} is being rolled back`, parts.rollbackCommand);
+  if (isRollingBack) throw refused(`run ${run.run} is being rolled back`, commands.rollback);
   if (!done.has("start"))
     throw refused(
       `run ${run.run} has not started the services: its old data may still be needed`,
-      resumeCommand,
+      commands.resume,
     );
   const units = run.restore.units.map(({ unit }) => unit);
   const states = units.length === 0 ? [] : await world.services.states(units, how);

@@ -2,9 +2,9 @@ import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import type { UnitPolicy } from "../../policy/schema.ts";
 import { progressOf } from "./progress.ts";
-import type { GuidedRun, RunParts } from "./run.ts";
+import type { CloseParts, GuidedRun } from "./run.ts";
 import { replacementOf } from "./stager.ts";
-import type { World } from "./world.ts";
+import type { Hands } from "./world.ts";
 
 export interface RolledBack {
   /** What was put back, in words, in the order in which it was. */
@@ -21,13 +21,9 @@ export interface RolledBack {
  *
  * @throws DropsError safety/refused when old data is gone already, or the run is closed
  */
-export async function rollbackRun(
-  run: GuidedRun,
-  parts: Omit<RunParts, "resumeCommand" | "now">,
-  how: Cancel,
-): Promise<RolledBack> {
+export async function rollbackRun(run: GuidedRun, parts: CloseParts, how: Cancel): Promise<RolledBack> {
   const { world, answers } = parts;
-  const { begun, activeBefore } = progressOf(world.journal.lines);
+  const { activeBefore } = progressOf(world.journal.lines);
   await refuseWhenGone(run, world, how);
   await answers.confirm(
     `put ${run.host} back as it was before run ${run.run}? What the services wrote since goes away`,
@@ -36,7 +32,7 @@ export async function rollbackRun(
   );
   await world.journal.append({ event: "rollback-begun" }, how);
   const units = run.restore.units.map(({ unit }) => unit);
-  const wasStopped = units.length > 0 && begun.has("stop");
+  const wasStopped = units.length > 0 && activeBefore !== undefined; // noted before anything is touched
   if (wasStopped) {
     await world.gate.close(how);
     await world.services.stop(units.toReversed(), how);
@@ -50,7 +46,7 @@ export async function rollbackRun(
 }
 
 /** Before anything is touched: half a way back is none. */
-async function refuseWhenGone({ run, groups }: GuidedRun, world: World, how: Cancel): Promise<void> {
+async function refuseWhenGone({ run, groups }: GuidedRun, world: Hands, how: Cancel): Promise<void> {
   const { closed, isFinishing } = progressOf(world.journal.lines);
   if (closed !== undefined) throw refused(`run ${run} is ${closed} already`);
   if (isFinishing) throw refused(`run ${run} is being finished: old data is going away or gone`);
@@ -63,7 +59,7 @@ async function refuseWhenGone({ run, groups }: GuidedRun, world: World, how: Can
 
 async function putAllBack(
   { groups }: GuidedRun,
-  { world, teller }: Pick<RunParts, "world" | "teller">,
+  { world, teller }: Pick<CloseParts, "world" | "teller">,
   how: Cancel,
 ): Promise<string[]> {
   const putBack: string[] = [];
@@ -82,7 +78,7 @@ async function putAllBack(
 
 async function startAgain(
   units: readonly UnitPolicy[],
-  { world, teller }: Pick<RunParts, "world" | "teller">,
+  { world, teller }: Pick<CloseParts, "world" | "teller">,
   how: Cancel,
 ): Promise<Pick<RolledBack, "started" | "notReady">> {
   const started: string[] = [];

@@ -9,7 +9,7 @@ import { progressOf, type RunProgress } from "./progress.ts";
 import { isInPlace, isRunning, STEP_WORK, type StepContext } from "./run-steps.ts";
 import { replacementOf, Stager } from "./stager.ts";
 import { DATA_STEPS, type StepId } from "./steps.ts";
-import type { Teller, World } from "./world.ts";
+import type { Hands, Teller, World } from "./world.ts";
 
 /** A run as it was planned; the same after a crash, from any machine. */
 export interface GuidedRun {
@@ -24,14 +24,24 @@ export interface GuidedRun {
   readonly steps: readonly PlannedStep[];
 }
 
-export interface RunParts {
-  readonly world: World;
+/** What a run is continued, taken back and finished with: whole commands, for hints. */
+export interface RunCommands {
+  readonly resume: string;
+  readonly rollback: string;
+  readonly finish: string;
+}
+
+/** What closing a run needs. */
+export interface CloseParts {
+  readonly world: Hands;
   readonly answers: Answers;
   readonly teller: Teller;
+  readonly commands: RunCommands;
+}
+
+export interface RunParts extends CloseParts {
+  readonly world: World;
   readonly now: () => Date;
-  /** What continues it, and what takes it back: whole commands. */
-  readonly resumeCommand: string;
-  readonly rollbackCommand: string;
 }
 
 export interface StepResult {
@@ -87,7 +97,7 @@ class Runner {
     );
     if (!this.#run.steps.some(({ id }) => id === "start")) {
       teller.say(
-        `the step start is not part of this run: the gate stays closed until ${this.#parts.resumeCommand} --steps start`,
+        `the step start is not part of this run: the gate stays closed until ${this.#parts.commands.resume} --steps start`,
       );
     }
     const at = started === undefined ? undefined : Date.parse(started.at);
@@ -109,11 +119,11 @@ class Runner {
       });
     if (isRollingBack)
       throw new DropsError("safety/refused", `run ${run} is being rolled back`, {
-        hint: this.#parts.rollbackCommand,
+        hint: this.#parts.commands.rollback,
       });
     if (isFinishing)
       throw new DropsError("safety/refused", `run ${run} is being finished: its old data is going away`, {
-        hint: "drops restore --finish",
+        hint: this.#parts.commands.finish,
       });
   }
 
@@ -125,9 +135,8 @@ class Runner {
     const { world, teller } = this.#parts;
     const { begun, activeBefore } = this.#progress;
     const units = this.#run.restore.units.map(({ unit }) => unit);
-    if (!begun.has("stop") || begun.has("start") || units.length === 0) return false;
+    if (activeBefore === undefined || begun.has("start") || units.length === 0) return false;
     await world.gate.close(how);
-    if (activeBefore === undefined) return false; // it was broken off before anything was stopped
     const states = await world.services.states(units, how);
     const running = states.filter(isRunning).map(({ unit }) => unit);
     if (running.length === 0) return false;
@@ -258,7 +267,7 @@ class Runner {
 
   /** The failure with what can be done about it. The journal is told when the host can still be reached. */
   async #failed(step: PlannedStep, seconds: number, error: unknown, how: Cancel): Promise<unknown> {
-    const { world, resumeCommand, rollbackCommand } = this.#parts;
+    const { world, commands } = this.#parts;
     const code = isFailure(error) ? error.code : "bug";
     const event = {
       event: "step-failed",
@@ -272,8 +281,8 @@ class Runner {
     if (!isFailure(error)) return error;
     const hint = [
       ...(error.hint === undefined ? [step.otherwise] : [error.hint]),
-      resumeCommand,
-      `or back: ${rollbackCommand}`,
+      commands.resume,
+      `or back: ${commands.rollback}`,
     ];
     return new DropsError(error.code, `step ${step.number}, ${step.title}: ${error.message}`, {
       hint: hint.join("\n"),

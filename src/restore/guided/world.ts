@@ -7,14 +7,18 @@ import type { Readiness } from "./ready.ts";
 import type { Replacement } from "./replacement.ts";
 import type { UnitState } from "./units.ts";
 
-/** What a guided restore works on: the host's services and data, and the run's journal there. Made in app-guided.ts. */
-export interface World {
+/** What a guided restore works on: the host's services and data, and the run's journal there. Made in app-guided-world.ts. */
+export interface World extends Hands {
+  readonly looks: Looks;
+}
+
+/** What a rollback needs of it: nothing is read from the store. */
+export interface Hands {
   readonly journal: Pick<Journal, "lines" | "append">;
   readonly gate: Pick<Gate, "isClosed" | "close" | "open">;
   readonly services: Services;
   /** By the name of their group. */
   readonly replacements: ReadonlyMap<string, Replacement>;
-  readonly looks: Looks;
 }
 
 export interface Services {

@@ -1,0 +1,129 @@
+/** What the runner of a guided restore works on, made of the real things. */
+
+import { openReplacements, preflightDatabases } from "./app-replacements.ts";
+import type { Host } from "./host/host.ts";
+import type { Cancel } from "./lib/cancel.ts";
+import type { PackPool } from "./pack/pool.ts";
+import type { ReadParts } from "./restore/choose.ts";
+import type { Check } from "./restore/guided/check.ts";
+import { probeOld } from "./restore/guided/fence.ts";
+import { Gate } from "./restore/guided/gate.ts";
+import { gather } from "./restore/guided/gather.ts";
+import { bytesOf, type Group, namesOf, pathsOf } from "./restore/guided/groups.ts";
+import type { Journal } from "./restore/guided/journal.ts";
+import { lookAtAppservice } from "./restore/guided/look-appservice.ts";
+import { preflightHost } from "./restore/guided/preflight.ts";
+import { waitReady } from "./restore/guided/ready.ts";
+import type { RunOf } from "./restore/guided/run-meta.ts";
+import { checkService } from "./restore/guided/service-checks.ts";
+import { startUnit, stopUnits, unitStates } from "./restore/guided/units.ts";
+import type { Hands, Looks, World } from "./restore/guided/world.ts";
+
+export interface HandsParts {
+  readonly host: Host;
+  readonly run: RunOf;
+  readonly groups: readonly Group[];
+  readonly journal: Journal;
+  readonly read: SnapshotParts;
+  /** A directory of this machine for what is needed again later. */
+  readonly scratch: string;
+}
+
+/** What data is read with. For a rollback the store in it is one that is closed. */
+export type SnapshotParts = ReadParts & { readonly pool: PackPool };
+
+export function handsOf(parts: HandsParts): Hands {
+  const { host, run, journal } = parts;
+  const units = run.restore.units.map(({ unit }) => unit);
+  return {
+    journal,
+    gate: new Gate(host, { file: run.restore.gate, units }),
+    services: {
+      states: (names, how) => unitStates(host, names, how),
+      stop: (names, how) => stopUnits(host, names, how),
+      start: (unit, how) => startUnit(host, unit, how),
+      waitReady: (unit, how) => waitReady(host, unit, how),
+    },
+    replacements: openReplacements(parts),
+  };
+}
+
+export function worldOf(parts: HandsParts): World {
+  const { host, run, groups, read } = parts;
+  const { restore, snapshot, sources } = run;
+  const looks: Looks = {
+    oldMachine: (how) =>
+      run.oldAddresses.length === 0
+        ? Promise.resolve([])
+        : probeOld({ addresses: run.oldAddresses, restoredOnto: addressOf(run) }, how),
+    preflight: (how) => preflight(parts, how),
+    appservice: async (how) => {
+      const { appservice } = restore;
+      if (!appservice) return [];
+      const homeserver = sources.find(({ name }) => name === appservice.homeserver);
+      const homeserverPath = homeserver?.kind === "rocksdb" ? homeserver.path : undefined;
+      return lookAtAppservice(appservice, { host, parts: read, snapshot, groups, homeserverPath }, how);
+    },
+    service: (how) => checkService(host, checksOf(run, groups), sources, how),
+  };
+  return { ...handsOf(parts), looks };
+}
+
+/** Of what was restored: a check of another source says nothing about this run. */
+function checksOf(run: RunOf, groups: readonly Group[]): RunOf["restore"]["checks"] {
+  const restored = groups.flatMap(namesOf);
+  return run.restore.checks.filter(({ source }) => restored.includes(source));
+}
+
+function addressOf({ target }: RunOf): string | undefined {
+  return target === "local" ? undefined : target.address;
+}
+
+async function preflight(parts: HandsParts, how: Cancel): Promise<readonly Check[]> {
+  const { host, run, groups, read } = parts;
+  const { snapshot } = run;
+  const names = groups.flatMap(namesOf);
+  const records = snapshot.sources.filter(({ name }) => names.includes(name));
+  const gathered = await gather(read, snapshot, records, how);
+  const identity = {
+    name: "identity and signature",
+    ok: true,
+    found: `snapshot ${snapshot.id} is signed by a key that is believed, and ${gathered.sources.length} manifests open`,
+  };
+  const paths = groups.filter((group) => group.kind === "paths");
+  const checks = await preflightHost(
+    host,
+    {
+      gate: run.restore.gate,
+      units: run.restore.units.map(({ unit }) => unit),
+      snapshot: { ended: snapshot.ended, host: snapshot.host },
+      users: gathered.users,
+      groups: gathered.groups,
+      targets: paths.map((group) => ({
+        path: pathsOf(group.sources[0]?.policy ?? raise())[0] ?? "/",
+        bytes: bytesOf(group),
+        entries: gathered.sources
+          .filter(({ record }) => namesOf(group).includes(record.name))
+          .reduce((sum, { entries }) => sum + entries, 0),
+      })),
+      databases: gathered.sources.flatMap(({ record, head }) => {
+        const policy = run.sources.find(({ name }) => name === record.name);
+        if (policy?.kind !== "rocksdb") return [];
+        const version = head.facts["rocksdb_version"];
+        return [
+          {
+            source: record.name,
+            path: policy.path,
+            rocksdbVersion: typeof version === "string" ? version : undefined,
+          },
+        ];
+      }),
+    },
+    { ...how, now: read.now },
+  );
+  return [identity, ...checks, ...(await preflightDatabases(parts, how))];
+}
+
+function raise(): never {
+  throw new RangeError("a group without sources");
+}

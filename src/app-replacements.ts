@@ -1,0 +1,34 @@
+/** What a run replaces on its host, opened. */
+import type { HandsParts } from "./app-guided-world.ts";
+import type { Cancel } from "./lib/cancel.ts";
+import type { Check } from "./restore/guided/check.ts";
+import { preflightDatabase } from "./restore/guided/database-preflight.ts";
+import { openDatabaseReplacement } from "./restore/guided/database-replacement.ts";
+import type { DatabaseGroup, Group } from "./restore/guided/groups.ts";
+import { openPathReplacement } from "./restore/guided/path-replacement.ts";
+import type { Replacement } from "./restore/guided/replacement.ts";
+
+/** By the name of their group. Looks at nothing yet. */
+export function openReplacements(parts: HandsParts): ReadonlyMap<string, Replacement> {
+  return new Map(parts.groups.map((group) => [group.name, open(parts, group)]));
+}
+
+/** What each database needs of the server. */
+export async function preflightDatabases(parts: HandsParts, how: Cancel): Promise<readonly Check[]> {
+  const checks: Check[] = [];
+  for (const group of parts.groups)
+    if (group.kind === "database")
+      checks.push(...(await preflightDatabase(databaseOptions(parts, group), how)));
+  return checks;
+}
+
+function open(parts: HandsParts, group: Group): Replacement {
+  if (group.kind === "database") return openDatabaseReplacement(databaseOptions(parts, group));
+  const { host, run, read, scratch } = parts;
+  const common = { host, run: run.run, snapshot: run.snapshot, parts: read, scratch };
+  return openPathReplacement({ ...common, sources: group.sources });
+}
+
+function databaseOptions({ host, run, read, scratch }: HandsParts, { record, policy }: DatabaseGroup) {
+  return { host, run: run.run, policy, record, snapshot: run.snapshot, parts: read, scratch };
+}

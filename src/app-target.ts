@@ -1,0 +1,109 @@
+/** The machine that a restore works on, and how it is reached. */
+import { access } from "node:fs/promises";
+import { homedir } from "node:os";
+import { resolve } from "node:path";
+import type { AppContext } from "./cli/app.ts";
+import type { GuidedAccess } from "./cli/guided-app.ts";
+import type { Host } from "./host/host.ts";
+import type { Cancel } from "./lib/cancel.ts";
+import { DropsError } from "./lib/errors.ts";
+import type { Policy, SshPolicy } from "./policy/schema.ts";
+import type { Target } from "./restore/guided/run-meta.ts";
+
+type HostOptions = Pick<GuidedAccess, "host" | "sshKey" | "hostKey">;
+
+const PUBLIC_KEY = /^(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/=]+( .*)?$/;
+const HOST = /^(?:([a-z_][a-z0-9_-]{0,31})@)?(?:\[([0-9A-Fa-f:.]+)\]|([^@:[\]\s/]+))(?::(\d{1,5}))?$/;
+const BARE_V6 = /^(?:([a-z_][a-z0-9_-]{0,31})@)?([0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/;
+
+/**
+ * Where to work: what the command line says, filled up with the policy. A policy's key file and pinned key belong to
+ * the policy's machine: the key is tried on another one too when it is here, the pin only where the address is the same.
+ *
+ * @throws DropsError usage/invalid
+ */
+export async function targetOf(
+  options: HostOptions,
+  policyHost: Policy["host"] | undefined,
+): Promise<"local" | SshPolicy> {
+  const known = policyHost === undefined || policyHost === "local" ? undefined : policyHost.ssh;
+  if (options.host === "local" || (options.host === undefined && policyHost === "local")) return "local";
+  const base = options.host === undefined ? known : parseHost(options.host);
+  if (!base)
+    throw new DropsError("usage/invalid", "which machine to work on is not said", {
+      hint: "--host root@ADDRESS, or --host local",
+    });
+  const { address, port = 22, user = known?.user ?? "root" } = base;
+  const isSame = known?.address === address && known.port === port;
+  return present({
+    address,
+    port,
+    user,
+    key_file: options.sshKey === undefined ? await ifThere(known?.key_file) : resolve(options.sshKey),
+    host_key: pinOf(options.hostKey) ?? (isSame ? known.host_key : undefined),
+    known_hosts: known?.known_hosts,
+  });
+}
+
+function pinOf(hostKey: string | undefined): string | undefined {
+  if (hostKey === undefined || PUBLIC_KEY.test(hostKey)) return hostKey?.split(" ").slice(0, 2).join(" ");
+  throw new DropsError("usage/invalid", "--host-key is no public key line", {
+    hint: '--host-key "ssh-ed25519 AAAA…", as ssh-keyscan prints it without the address',
+  });
+}
+
+/** `user@address:port`, `[v6]:port`, `address`. Throws usage/invalid. */
+export function parseHost(words: string): { user?: string; address: string; port?: number } {
+  const bare = BARE_V6.exec(words);
+  if (bare?.[2] !== undefined)
+    return { ...(bare[1] === undefined ? {} : { user: bare[1] }), address: bare[2] };
+  const [, user, bracketed, plain, portText] = HOST.exec(words) ?? [];
+  const address = bracketed ?? plain;
+  const port = portText === undefined ? undefined : Number(portText);
+  if (address === undefined || address.startsWith("-") || (port !== undefined && (port < 1 || port > 65_535)))
+    throw new DropsError("usage/invalid", `"${words.slice(0, 80)}" is no machine`, {
+      hint: "--host root@203.0.113.7, --host root@server.example.org:2222, --host root@[2001:db8::7]:22, or --host local",
+    });
+  return { address, ...(user === undefined ? {} : { user }), ...(port === undefined ? {} : { port }) };
+}
+
+/** Throws what openSshHost throws. */
+export async function openTarget(
+  target: "local" | SshPolicy,
+  context: AppContext,
+  how: Cancel,
+): Promise<Host> {
+  if (target === "local") {
+    const { openLocalHost } = await import("./host/local.ts");
+    return openLocalHost();
+  }
+  const { openSshHost } = await import("./host/ssh.ts");
+  const home = context.env["HOME"] ?? homedir();
+  return openSshHost(target, { ...how, home, agentSocket: context.env["SSH_AUTH_SOCK"] });
+}
+
+/** As `--host` takes it. */
+export function hostWords({ user, address, port }: Pick<SshPolicy, "user" | "address" | "port">): string {
+  return `${user}@${address.includes(":") ? `[${address}]` : address}${port === 22 ? "" : `:${port}`}`;
+}
+
+/** What a run remembers of it. */
+export function rememberedTarget(target: "local" | SshPolicy): Target {
+  if (target === "local") return target;
+  const { address, port, user, host_key } = target;
+  return { address, port, user, ...(host_key === undefined ? {} : { host_key }) };
+}
+
+/** A policy from a snapshot names files of the machine that it was written for. */
+async function ifThere(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  return access(file).then(
+    () => file,
+    () => undefined,
+  );
+}
+
+/** Without the fields that are undefined. */
+function present(ssh: { [Field in keyof SshPolicy]: SshPolicy[Field] | undefined }): SshPolicy {
+  return Object.fromEntries(Object.entries(ssh).filter(([, value]) => value !== undefined)) as SshPolicy;
+}

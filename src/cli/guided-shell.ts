@@ -1,0 +1,43 @@
+import type { Command } from "commander";
+import { DropsError } from "../lib/errors.ts";
+import { STEPS, type StepId } from "../restore/guided/steps.ts";
+import type { Guided } from "./guided-app.ts";
+import { accessOf, type ReadFlags, type Shell } from "./shell.ts";
+
+export interface HostFlags {
+  readonly host?: string;
+  readonly sshKey?: string;
+  readonly hostKey?: string;
+}
+
+/** Options of commands that work on a host. */
+export function addHostOptions(command: Command): Command {
+  return command
+    .option("--host <user@address:port>", "the machine to work on; default: the policy's host")
+    .option("--ssh-key <file>", "private key for it; default: the policy's, else the SSH agent")
+    .option(
+      "--host-key <line>",
+      "public key line that it must show; default: the policy's, else known_hosts",
+    );
+}
+
+export async function openGuided(shell: Shell, flags: ReadFlags & HostFlags): Promise<Guided> {
+  const { openGuided } = await shell.app();
+  const { host, sshKey, hostKey } = flags;
+  return openGuided({ ...accessOf(flags), host, sshKey, hostKey }, shell.context);
+}
+
+/** `rocksdb,postgres` or `4,5`. Throws usage/invalid naming the steps that there are. */
+export function parseSteps(value: string, before: readonly StepId[] = []): readonly StepId[] {
+  const words = value.split(",").map((word) => word.trim());
+  const steps = words.map((word) => {
+    const step = STEPS.find(({ id, number }) => id === word || String(number) === word);
+    if (step && step.id !== "bootstrap") return step.id;
+    throw new DropsError("usage/invalid", `"${word.slice(0, 40)}" is no step of a restore`, {
+      hint: STEPS.slice(1)
+        .map(({ id, number }) => `${number} ${id}`)
+        .join(", "),
+    });
+  });
+  return [...new Set([...before, ...steps])];
+}
