@@ -104,7 +104,7 @@ export async function runDrill(parts: DrillParts, options: DrillOptions, how: Ca
   }
   const left = chosen.snapshot.record.sources.filter((source) => !sources.includes(source));
   for (const { name } of left) book.skip(`source ${name}`, "--only left it out");
-  book.note(...chosen.notes);
+  book.note(...chosen.notes, ...(sandbox.network === undefined ? [] : [sandbox.network]));
   return {
     chosen,
     policy: run.policy,

@@ -167,6 +167,21 @@ const rows: readonly Row[] = [
     hint: /do not generate the registration anew/,
   },
   {
+    name: "a homeserver that does not know the bridge",
+    change: async () => {
+      const text = site.rehearsal.parts.policyText.replace(
+        'config.yaml" }',
+        'config.yaml", homeserver: homeserver-db }',
+      );
+      const policy = { policy: parsePolicy(text, "homeserver.yaml").policy, sha256: "0".repeat(64) };
+      return { only: ["files", "bridge", "homeserver-db"], policy };
+    },
+    check: "appservice/homeserver's copy",
+    outcome: "failed",
+    says: /^could not be read: .*id_appserviceregistrations/,
+    hint: /show-appservice-config/,
+  },
+  {
     name: "a registration without a token",
     change: () => withRegistration((text) => text.replace(/^as_token.*\n/m, ""), ["files"]),
     check: "files/registrations",
