@@ -1,6 +1,9 @@
+import { BLOCK } from "../source/files/tar-header.ts";
+import type { DataSegment } from "../source/files/tar-sparse.ts";
 import type { ByteSink } from "./byte-sink.ts";
 import type { PackReader } from "./pack-reader.ts";
 import { type PlannedEntry, type RestorePlan, tarHeadOf } from "./plan.ts";
+import { regionsOf } from "./sparse-regions.ts";
 import { TAR_END, tarHeader, tarPadding } from "./tar-writer.ts";
 
 /** A plan as a tar stream, in the plan's order. `onBytes` runs after each chunk with its size. */
@@ -12,7 +15,7 @@ export async function writeTar(
 ): Promise<void> {
   for (const shelf of [plan.directories, plan.files, plan.links, plan.hardLinks]) {
     for (const entry of shelf) {
-      await into.write(tarHeader(tarHeadOf(entry), entry.segments));
+      await into.write(tarHeader(tarHeadOf(entry), entry.segments && regionsOf(entry.segments).regions));
       await into.write(tarPadding(await writeContent(entry, plan, packs, into, onBytes)));
     }
   }
@@ -20,20 +23,43 @@ export async function writeTar(
   await into.finish();
 }
 
-/** The content of a file, holes left out. Answers how many bytes that were. */
+/**
+ * The content of a file, holes left out but for the zeros that make regions whole blocks. Answers how many bytes that
+ * were.
+ */
 export async function writeContent(
-  { chunks }: PlannedEntry,
+  { chunks, segments }: PlannedEntry,
   { ledger }: RestorePlan,
   packs: PackReader,
   into: ByteSink,
   onBytes: (bytes: number) => void,
 ): Promise<number> {
+  const fillAfter = segments && fillsByEnd(segments);
   let bytes = 0;
+  let data = 0;
   for (const chunk of chunks) {
+    const size = ledger.sizeOf(chunk);
     await into.write(await packs.read(chunk));
     packs.release(chunk);
-    bytes += ledger.sizeOf(chunk);
-    onBytes(ledger.sizeOf(chunk));
+    data += size;
+    const fill = fillAfter?.get(data) ?? 0;
+    await into.write(ZEROS.subarray(0, fill));
+    bytes += size + fill;
+    onBytes(size);
   }
   return bytes;
+}
+
+const ZEROS = Buffer.alloc(BLOCK);
+
+/** How many zeros follow when so many bytes of data have been written. */
+function fillsByEnd(segments: readonly DataSegment[]): ReadonlyMap<number, number> {
+  const { fills } = regionsOf(segments);
+  const byEnd = new Map<number, number>();
+  let data = 0;
+  segments.forEach(({ size }, at) => {
+    data += size;
+    if (size > 0) byEnd.set(data, fills[at] ?? 0);
+  });
+  return byEnd;
 }
