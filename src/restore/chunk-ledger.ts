@@ -40,6 +40,14 @@ export class ChunkLedger {
     return this.#index.get(Buffer.from(id, "hex"));
   }
 
+  /** Take a chunk from another pack than the one named first. */
+  move(chunk: number, pack: number): void {
+    const before = this.packOf(chunk);
+    this.#perPack.set(before, this.neededFrom(before) - 1);
+    this.#packs[chunk] = pack;
+    this.#perPack.set(pack, this.neededFrom(pack) + 1);
+  }
+
   packOf(chunk: number): number {
     return this.#packs[chunk] as number;
   }

@@ -4,7 +4,7 @@ import { PackTable } from "../pack/pack-table.ts";
 import type { ManifestEntry } from "../snapshot/entry.ts";
 import type { ManifestHead } from "../snapshot/manifest-head.ts";
 import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
-import { type LoadedManifest, loadSourceManifest } from "../snapshot/source-manifest.ts";
+import { type LoadedManifest, loadManifestAlone, loadSourceManifest } from "../snapshot/source-manifest.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 
 /** A source of a snapshot whose manifest was authenticated and opened. */
@@ -49,6 +49,27 @@ export async function openSource(
       );
     },
   );
+  const { head, entries } = await manifest.entries(how);
+  checkHead(head, snapshot, source);
+  return { record: source, head, entries, manifest, packs };
+}
+
+/**
+ * The same for a source whose list is lost: where its chunks lie is not known, they all have the number of a pack without
+ * a name.
+ *
+ * @throws DropsError as `openSource`; store/missing when the manifest is gone too
+ */
+export async function openWithoutList(
+  store: BlobReader,
+  snapshot: SnapshotRecord,
+  source: SourceRecord,
+  identities: readonly string[],
+  how: Cancel,
+): Promise<OpenSource> {
+  const packs = new PackTable();
+  const nowhere = packs.intern({ sha256: "", size: 0 });
+  const manifest = await loadManifestAlone(store, snapshot.policy, source, { identities, nowhere }, how);
   const { head, entries } = await manifest.entries(how);
   checkHead(head, snapshot, source);
   return { record: source, head, entries, manifest, packs };

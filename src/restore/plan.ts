@@ -51,6 +51,7 @@ export class RestorePlanner {
   readonly #directories: PlannedEntry[] = [];
   readonly #known = new Set<string>();
   readonly #others = new Map<string, EntryType>();
+  readonly #renamed = new Set<string>();
   readonly #files: PlannedEntry[] = [];
   readonly #links: PlannedEntry[] = [];
   readonly #hardLinks: PlannedEntry[] = [];
@@ -66,15 +67,20 @@ export class RestorePlanner {
     this.#what = what;
   }
 
-  /** Throws data/damaged naming the entry. */
-  add(entry: ManifestEntry): void {
+  /**
+   * `as` is another path to write it to, which no entry has; hard links to it then name that one. Throws data/damaged
+   * naming the entry.
+   */
+  add(entry: ManifestEntry, as: Buffer = entry.path): void {
     const path = entry.path.toString("latin1");
     this.#checkPlace(path, entry.path);
     const { data, segments } = entry.sparse
       ? this.#holes.split(entry.chunks, entry.size)
       : { data: entry.chunks, segments: undefined };
+    const written = as.toString("latin1");
+    if (written !== path) this.#renamed.add(written);
     const planned: PlannedEntry = {
-      path,
+      path: written,
       type: entry.type,
       owner: this.#owner(entry),
       mtime: entry.mtime,
@@ -94,6 +100,7 @@ export class RestorePlanner {
   /** `packOrder` is the manifest's list: files are written in the order of their first pack in it. */
   finish(packOrder: readonly number[]): RestorePlan {
     for (const { path, target } of this.#hardLinks) {
+      if (target && this.#renamed.has(target.toString("latin1"))) continue;
       const type = target && this.#others.get(target.toString("latin1"));
       if (type === undefined || type === "hardlink")
         throw this.#damaged(

@@ -44,6 +44,27 @@ export async function loadSourceManifest(
   return { numbers, entries: (again) => openManifest(compressed, (index) => numbers[index], sha256, again) };
 }
 
+/**
+ * A manifest whose list is lost: authentic like any other, but where its chunks lie is not known any more. All of them
+ * are said to lie in pack `nowhere`.
+ *
+ * @throws DropsError as `loadSourceManifest`
+ */
+export async function loadManifestAlone(
+  store: BlobReader,
+  policy: string,
+  source: SourceRecord,
+  keys: { readonly identities: readonly string[]; readonly nowhere: number },
+  how: Cancel,
+): Promise<LoadedManifest> {
+  if (!source.manifest) throw new DropsError("data/missing", `source ${source.name} has no manifest`);
+  const { sha256 } = source.manifest;
+  const sealed = await getExactly(store, manifestKey(policy, sha256), source.manifest, MAX_MANIFEST, how);
+  const compressed = await open(keys.identities, sealed);
+  const { nowhere } = keys;
+  return { numbers: [nowhere], entries: (again) => openManifest(compressed, () => nowhere, sha256, again) };
+}
+
 /** As `loadSourceManifest`, for who reads it once. */
 export async function openSourceManifest(
   ...request: Parameters<typeof loadSourceManifest>

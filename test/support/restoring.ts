@@ -1,6 +1,11 @@
 import { openLocalHost } from "../../src/host/local.ts";
 import { PackPool } from "../../src/pack/pool.ts";
-import { type RestoreParts, type RestoreResult, restoreSnapshot } from "../../src/restore/restore.ts";
+import {
+  type OnDamage,
+  type RestoreParts,
+  type RestoreResult,
+  restoreSnapshot,
+} from "../../src/restore/restore.ts";
 import { readPartsOf, type TinyRepository } from "./tiny-repository.ts";
 
 /** Restore the newest snapshot of a tiny repository; `change` replaces some of the parts. */
@@ -10,14 +15,15 @@ export async function restoring(
   change: Partial<RestoreParts> & {
     readonly choice?: { date: string } | { id: string };
     readonly only?: readonly string[];
+    readonly onDamage?: OnDamage;
     readonly signal?: AbortSignal;
   } = {},
 ): Promise<RestoreResult> {
-  const { choice = { date: "latest" }, only = [], signal, ...parts } = change;
+  const { choice = { date: "latest" }, only = [], onDamage = "refuse", signal, ...parts } = change;
   await using pool = new PackPool(1);
   return await restoreSnapshot(
     { ...readPartsOf(tiny), pool, openHost: openLocalHost, ...parts },
-    { choice, only, to },
+    { choice, only, to, onDamage },
     { signal: signal ?? new AbortController().signal },
   );
 }

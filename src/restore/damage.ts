@@ -1,0 +1,120 @@
+/** Bytes of a file, `to` not among them. */
+export interface ByteRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The newest or nearest state of something in another snapshot. */
+export interface OlderCopy {
+  /** The snapshot's id. */
+  readonly snapshot: string;
+  /** When it ended. */
+  readonly ended: string;
+}
+
+/** A file that does not come back whole. */
+export interface DamagedFile {
+  /** As it was in the snapshot, control characters escaped. */
+  readonly path: string;
+  readonly size: number;
+  /** What is missing of it, ascending and apart. */
+  readonly missing: readonly ByteRange[];
+  /** What the rest of it is written as, zeros where something is missing; absent when nothing of it is left. */
+  readonly writtenAs?: string;
+  /** Where another snapshot seems to hold a file of this path whole. */
+  readonly older?: OlderCopy;
+}
+
+export interface LostPack {
+  /** SHA-256, the pack's name. */
+  readonly pack: string;
+  readonly problem: string;
+}
+
+/** What is wrong with a source in the repository, and what comes back of it. */
+export interface SourceDamage {
+  /** The list or manifest that is lost, in a sentence; without a manifest nothing comes back. */
+  readonly index?: string;
+  readonly packs: readonly LostPack[];
+  /** Chunks that were found in packs of other snapshots instead. */
+  readonly chunksElsewhere: number;
+  readonly chunksLost: number;
+  /** Entries that come back whole, directories and links among them, and the bytes of those that are files. */
+  readonly wholeFiles: number;
+  readonly wholeBytes: number;
+  /** In the order of their paths. */
+  readonly files: readonly DamagedFile[];
+  /** When nothing comes back: another snapshot's state of this source. */
+  readonly older?: OlderCopy;
+}
+
+/** Ends the name of a file that is not whole. Nothing that reads a database or a repository takes it for one of its own. */
+export const DAMAGED_SUFFIX = ".drops-damaged";
+const MAX_NAME = 255;
+
+/** Whether a path looks as if it had been given by `damagedPath`. */
+export function isDamagedPath(path: string): boolean {
+  return path.lastIndexOf(DAMAGED_SUFFIX) > path.lastIndexOf("/");
+}
+
+/**
+ * The path for what is left of a file: its own with a suffix, its name cut where the two would be longer than a file
+ * system takes. `taken` are paths that are in use. Raw bytes, one character a byte.
+ */
+export function damagedPath(path: string, taken: ReadonlySet<string>): string {
+  const slash = path.lastIndexOf("/") + 1;
+  const name = path.slice(slash);
+  for (let count = 1; ; count++) {
+    const suffix = count === 1 ? DAMAGED_SUFFIX : `${DAMAGED_SUFFIX}-${count}`;
+    const candidate = path.slice(0, slash) + name.slice(0, MAX_NAME - suffix.length) + suffix;
+    if (!taken.has(candidate)) return candidate;
+  }
+}
+
+/** One more chunk that is missing, behind the ones before. */
+export function addRange(ranges: ByteRange[], from: number, size: number): void {
+  const last = ranges.at(-1);
+  if (last?.to === from) ranges[ranges.length - 1] = { from: last.from, to: from + size };
+  else ranges.push({ from, to: from + size });
+}
+
+export function missingBytes(ranges: readonly ByteRange[]): number {
+  return ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+}
+
+/** What NAME.damaged.txt says: for a person, complete. */
+export function damageInWords(source: string, snapshot: string, damage: SourceDamage, why: string): string {
+  const { files, packs, index, chunksElsewhere } = damage;
+  const lines = [
+    `Source ${source} of snapshot ${snapshot} came back from a damaged repository.`,
+    `What is not named here is whole, every byte authenticated: ${damage.wholeFiles} entries.`,
+    `It began with: ${why}`,
+    "",
+    ...(index === undefined ? [] : [`Lost: ${index}`, ""]),
+    ...packs.map(({ pack, problem }) => `Lost: pack ${pack}: ${problem}`),
+    ...(packs.length > 0 ? [""] : []),
+    ...(chunksElsewhere > 0 ? [`Found in packs of other snapshots: ${chunksElsewhere} chunks`, ""] : []),
+    `Not whole: ${files.length}`,
+    ...files.flatMap(fileInWords),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function fileInWords({ path, size, missing, writtenAs, older }: DamagedFile): string[] {
+  const bytes = missingBytes(missing);
+  return [
+    "",
+    `${path} (${size} bytes)`,
+    writtenAs === undefined ? "  lost: nothing of it is left" : `  written as ${writtenAs}`,
+    ...(writtenAs === undefined
+      ? []
+      : [`  missing: ${bytes} bytes, written as zeros:`, ...missing.map(rangeInWords)]),
+    ...(older === undefined
+      ? []
+      : [`  another state of it: drops restore --snapshot ${older.snapshot} (ended ${older.ended})`]),
+  ];
+}
+
+function rangeInWords({ from, to }: ByteRange): string {
+  return `    bytes ${from} to ${to - 1}`;
+}
