@@ -1,5 +1,9 @@
+import { isIP } from "node:net";
 import type { Cancel } from "../../lib/cancel.ts";
+import { messageOf } from "../../lib/errors.ts";
 import type { Check } from "./check.ts";
+import { type NamedAddress, type Resolve, resolveName } from "./fence-dns.ts";
+import { type Answer, probe } from "./fence-probe.ts";
 
 export interface OldMachine {
   /** Names or addresses by which the old machine was reached: of the policy's ssh, and of its services. */
@@ -10,11 +14,99 @@ export interface OldMachine {
   readonly restoredOnto?: string | undefined;
 }
 
+export interface ProbeHow extends Cancel {
+  /** For tests; default 5 s for each port. */
+  readonly withinMs?: number;
+  /** For tests. */
+  readonly resolve?: Resolve;
+}
+
+const PORTS = [22, 80, 443, 8448];
+const WITHIN_MS = 5000;
+
 /**
  * Whether the old machine still answers, and what DNS says now. Opens TCP connections and closes them; sends
  * nothing. A refused connection is an answer too: a machine is running there. Proves nothing about a machine that only
  * calls out: a person must say that it is off.
  */
-export async function probeOld(_old: OldMachine, _how: Cancel): Promise<readonly Check[]> {
-  throw new Error("to come");
+export async function probeOld(old: OldMachine, how: ProbeHow): Promise<readonly Check[]> {
+  const names = [...new Set(old.addresses)];
+  const [own, ...known] = await Promise.all(
+    [old.restoredOnto ?? "", ...names].map((name) => resolved(name, how)),
+  );
+  const isOwn = (address: string) => own?.addresses.some((each) => each.address === address) ?? false;
+  const addresses = [...new Set(known.flatMap((each) => each.addresses.map(({ address }) => address)))];
+  const answers = await Promise.all(
+    addresses.map((address) => checkAddress(address, isOwn(address), old, how)),
+  );
+  return [...known.filter(({ name }) => isIP(name) === 0).map((each) => checkName(each, isOwn)), ...answers];
+}
+
+interface Resolved {
+  readonly name: string;
+  readonly addresses: readonly NamedAddress[];
+  readonly problem?: string;
+}
+
+async function resolved(name: string, how: ProbeHow): Promise<Resolved> {
+  if (name === "") return { name, addresses: [] };
+  try {
+    return { name, addresses: await (how.resolve ?? resolveName)(name, how) };
+  } catch (error) {
+    how.signal.throwIfAborted();
+    return { name, addresses: [], problem: messageOf(error) };
+  }
+}
+
+/** Where a name points is told for the person's sake: it is ok when it could be asked. */
+function checkName({ name, addresses, problem }: Resolved, isOwn: (address: string) => boolean): Check {
+  const check = `DNS of ${name}`;
+  if (problem !== undefined)
+    return {
+      name: check,
+      ok: false,
+      found: `could not be asked: ${problem}`,
+      hint: "look at the provider's console whether the old machine is off",
+    };
+  if (addresses.length === 0)
+    return {
+      name: check,
+      ok: false,
+      found: "has no address, so nothing could be asked there",
+      hint: "look at the provider's console whether the old machine is off",
+    };
+  const told = addresses.map(({ address, ttl }) => {
+    const which = isOwn(address)
+      ? "the machine that is restored onto"
+      : "not the machine that is restored onto";
+    return `${address} (${which}${ttl === undefined ? "" : `; others may remember it for ${ttl} s`})`;
+  });
+  return { name: check, ok: true, found: `points to ${told.join(", ")}` };
+}
+
+async function checkAddress(address: string, isOwn: boolean, old: OldMachine, how: ProbeHow): Promise<Check> {
+  const name = `old machine at ${address}`;
+  if (isOwn) return { name, ok: true, found: "is the machine that is restored onto" };
+  const ports = old.ports ?? PORTS;
+  const { signal, withinMs = WITHIN_MS } = how;
+  const answers = await Promise.all(ports.map((port) => probe(address, port, { signal, withinMs })));
+  const having = (wanted: Answer) => ports.filter((_, index) => answers[index] === wanted).join(", ");
+  const off = "switch it off at the provider, or stop and disable its services";
+  if (answers.includes("open"))
+    return { name, ok: false, found: `accepts connections on port ${having("open")}`, hint: off };
+  if (answers.includes("refused"))
+    return {
+      name,
+      ok: false,
+      found: `refuses port ${having("refused")}: a machine is running there`,
+      hint: off,
+    };
+  if (answers.includes("unknown"))
+    return {
+      name,
+      ok: false,
+      found: `could not be asked from here (port ${having("unknown")})`,
+      hint: "is this machine connected? Ask from another network, or look at the provider's console",
+    };
+  return { name, ok: true, found: `does not answer on port ${ports.join(", ")} within ${withinMs / 1000} s` };
 }
