@@ -56,7 +56,11 @@ export async function bootstrap(
     chosen = await chooseSnapshot(parts, what.choice, how);
     notes.push("the policy names no bootstrap sources (restore.bootstrap): only the gate was written");
   } else {
-    const restored = await restoreSnapshot(parts, { ...what, only: restore.bootstrap, to: work }, how);
+    const restored = await restoreSnapshot(
+      parts,
+      { choice: what.choice, only: restore.bootstrap, to: work, onDamage: "refuse" },
+      how,
+    );
     chosen = restored.chosen;
     for (const { name, outcome, error } of restored.sources) {
       if (outcome === "failed")

@@ -91,12 +91,12 @@ function questionOf(id: StepId, { restore, host }: PlanFacts, groups: readonly G
   }
 }
 
-function secondsOf(id: StepId, { restore, rates }: PlanFacts, groups: readonly Group[]): number {
+function secondsOf(id: StepId, { restore, rates, groups: all }: PlanFacts, groups: readonly Group[]): number {
   switch (id) {
     case "fence":
       return 10;
     case "preflight":
-      return 5 + groups.length;
+      return 5 + all.length;
     case "stop":
       return 1 + 3 * restore.units.length;
     case "start":
