@@ -146,10 +146,10 @@ describe("whether the old machine still answers", () => {
 /** Linux answers no further SYN when the queue of a listener that accepts nothing is full. */
 async function deafListener() {
   const program =
-    "use IO::Socket::INET; $|=1; my $s=IO::Socket::INET->new(Listen=>0,LocalAddr=>'127.0.0.1') or die;" +
-    "my @c=map { IO::Socket::INET->new(PeerAddr=>'127.0.0.1',PeerPort=>$s->sockport,Blocking=>0) } 1..4;" +
-    "select(undef,undef,undef,.2); print $s->sockport, qq(\\n); sleep 60";
-  const child = spawn("perl", ["-e", program], { stdio: ["pipe", "pipe", "inherit"] });
+    "import socket,time;s=socket.socket();s.bind(('127.0.0.1',0));s.listen(0);c=[socket.socket() for _ in range(4)]\n" +
+    "for x in c:x.setblocking(False);x.connect_ex(s.getsockname())\n" +
+    "time.sleep(.2);print(s.getsockname()[1],flush=True);time.sleep(60)";
+  const child = spawn("python3", ["-c", program], { stdio: ["pipe", "pipe", "inherit"] });
   const [line] = await once(child.stdout, "data");
   return { port: Number(String(line)), child: { close: () => child.kill() } };
 }
