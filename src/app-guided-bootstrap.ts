@@ -1,0 +1,44 @@
+/** `drops restore --only bootstrap`: what a machine needs before its first boot, into a directory here. */
+import { policiesOf } from "./app-guided-plan.ts";
+import type { GuidedSession } from "./app-guided-session.ts";
+import { again } from "./cli/again.ts";
+import type { SnapshotChoice } from "./cli/app.ts";
+import type { BootstrapReport } from "./cli/guided-outputs.ts";
+import { openLocalHost } from "./host/local.ts";
+import type { Cancel } from "./lib/cancel.ts";
+import { chooseSnapshot } from "./restore/choose.ts";
+import { bootstrap } from "./restore/guided/bootstrap.ts";
+import { rebuildChoices, revisionOf } from "./restore/guided/rebuild-choices.ts";
+
+export async function bootstrapInto(
+  session: GuidedSession,
+  how: { readonly choice: SnapshotChoice; readonly to: string } & Cancel,
+): Promise<BootstrapReport> {
+  const read = await session.read(how);
+  const chosen = await chooseSnapshot(read.parts, how.choice, how);
+  const { record } = chosen.snapshot;
+  const { policy, day } = await policiesOf(read, chosen, how);
+  const { restore } = policy.policy;
+  const { sources } = (day ?? policy).policy;
+  const parts = { ...read.parts, pool: read.pool, openHost: openLocalHost };
+  const made = await bootstrap(parts, { choice: { id: record.id }, to: how.to, restore, sources }, how);
+  const restoreCommand = again("restore", { ...session.access, host: undefined });
+  const revision = revisionOf(record);
+  const { id, state, started, ended } = record;
+  return {
+    policy: chosen.policyName,
+    store: read.parts.store.label,
+    zone: read.parts.zone,
+    snapshot: { id, state, started, ended, signature: chosen.signature },
+    to: made.to,
+    files: made.files.map(({ path, mode, secret }) => {
+      return { path, mode: mode.toString(8).padStart(4, "0"), secret };
+    }),
+    ...(made.flake === undefined ? {} : { flake: made.flake }),
+    ...(revision === undefined ? {} : { revision }),
+    choices: rebuildChoices({ ...made, snapshot: record, restore, sources, restoreCommand }).map(
+      ({ title, commands, notes }) => ({ title, commands: [...commands], notes: [...notes] }),
+    ),
+    notes: [...chosen.notes, ...made.notes],
+  };
+}

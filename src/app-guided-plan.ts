@@ -1,0 +1,137 @@
+/** From a snapshot and a machine to what will be done there. */
+import { randomBytes } from "node:crypto";
+import type { OpenedRepository, Target } from "./app-guided-session.ts";
+import type { PlannedRun } from "./app-guided-views.ts";
+import { rememberedTarget } from "./app-target.ts";
+import type { GuidedOptions } from "./cli/guided-app.ts";
+import type { Host } from "./host/host.ts";
+import type { Cancel } from "./lib/cancel.ts";
+import { DropsError } from "./lib/errors.ts";
+import type { LoadedPolicy } from "./policy/load.ts";
+import type { ChosenSnapshot } from "./restore/choose.ts";
+import { policyOfTheDay } from "./restore/guided/gather.ts";
+import { type Group, groupSources, pathsOf } from "./restore/guided/groups.ts";
+import { DEFAULT_RATES, type PlanFacts, type PlannedStep, planSteps } from "./restore/guided/plan.ts";
+import { measuredRates } from "./restore/guided/rates.ts";
+import { realPaths } from "./restore/guided/real-paths.ts";
+import type { GuidedRun } from "./restore/guided/run.ts";
+import type { RunOf } from "./restore/guided/run-meta.ts";
+import { findRuns, newRunId } from "./restore/guided/runs.ts";
+import { wantedSources } from "./restore/open-source.ts";
+
+/** The policy that says where and how, and the one of that day, which says what was captured from where. */
+export interface Policies {
+  readonly policy: LoadedPolicy;
+  readonly day: LoadedPolicy | undefined;
+}
+
+export interface PlanPlace extends Policies {
+  readonly target: Target;
+  readonly host: Host;
+}
+
+/** Throws policy/invalid when there is neither. */
+export async function policiesOf(
+  read: OpenedRepository,
+  chosen: ChosenSnapshot,
+  how: Cancel,
+): Promise<Policies> {
+  const day = await policyOfTheDay(read.parts, chosen.snapshot.record, how);
+  const policy = read.policy ?? day;
+  if (policy) return { policy, day };
+  throw new DropsError(
+    "policy/invalid",
+    `the policy in snapshot ${chosen.snapshot.record.id} is none for this version of drops`,
+    { hint: "write it anew and give it: --policy FILE" },
+  );
+}
+
+/** Looks at the host, and changes nothing. Throws usage/invalid when nothing would be put in place. */
+export async function planRun(
+  read: OpenedRepository,
+  chosen: ChosenSnapshot,
+  at: PlanPlace,
+  how: GuidedOptions & { readonly now: () => Date } & Cancel,
+): Promise<PlannedRun> {
+  const { policy, day, target, host } = at;
+  const { record } = chosen.snapshot;
+  wantedSources(record, how.only); // refuses names that there are none of
+  const { restore } = policy.policy;
+  const sources = (day ?? policy).policy.sources;
+  const grouped = groupSources(sources, record, how.only, restore.bootstrap);
+  if (grouped.groups.length === 0)
+    throw new DropsError("usage/invalid", "there is nothing to put in place", {
+      hint: grouped.leftOut.map(({ source, why }) => `${source}: ${why}`).join("\n") || "drops show SNAPSHOT",
+    });
+  const paths = sources.flatMap(pathsOf);
+  const run: RunOf = {
+    run: newRunId(how.now(), (bytes) => randomBytes(bytes)),
+    policy: chosen.policyName,
+    started: how.now().toISOString(),
+    host: host.label,
+    target: rememberedTarget(target),
+    restore,
+    rto: policy.policy.rto,
+    sources,
+    snapshot: record,
+    only: how.only,
+    steps: how.steps,
+    oldAddresses: oldAddresses(policy, target, record.host),
+    realPaths: await realPaths(host, paths, how),
+  };
+  const { runs } = await findRuns(host, how);
+  const rates = measuredRates(runs.flatMap(({ lines }) => lines));
+  return {
+    ...plannedAgain(read, chosen, run),
+    grouped,
+    steps: planSteps({ ...factsOf(run, grouped.groups), rates }),
+  };
+}
+
+/** The same plan for a run that was begun before. Pure. */
+export function plannedAgain(read: OpenedRepository, chosen: ChosenSnapshot, run: RunOf): PlannedRun {
+  const grouped = groupSources(run.sources, run.snapshot, run.only, run.restore.bootstrap);
+  return {
+    run,
+    chosen,
+    grouped,
+    steps: planSteps({ ...factsOf(run, grouped.groups), rates: DEFAULT_RATES }),
+    store: read.parts.store.label,
+    zone: read.parts.zone,
+    notes: [],
+  };
+}
+
+export function factsOf(run: RunOf, groups: readonly Group[]): Omit<PlanFacts, "rates"> {
+  const { restore, host, oldAddresses, steps } = run;
+  const realPath = (path: string) => run.realPaths[path] ?? path;
+  return { run: run.run, restore, groups, host, oldAddresses, steps, realPath };
+}
+
+export function guidedRun(run: RunOf, groups: readonly Group[], steps: readonly PlannedStep[]): GuidedRun {
+  const { started, host, restore, oldAddresses } = run;
+  return { run: run.run, started, host, restore, oldAddresses, groups, steps };
+}
+
+/** What an operator has mended in the policy since counts, as long as gate and units are those that the run began with. */
+export function freshest({ restore }: RunOf, policy: LoadedPolicy | undefined): RunOf["restore"] {
+  const now = policy?.policy.restore;
+  const units = (of: RunOf["restore"]) => of.units.map(({ unit }) => unit).join(" ");
+  if (!now || now.gate !== restore.gate || units(now) !== units(restore)) return restore;
+  return { ...now, bootstrap: restore.bootstrap };
+}
+
+/** Where the backed-up machine was, unless it is the very one that is restored onto. */
+function oldAddresses(
+  { policy }: LoadedPolicy,
+  target: Target,
+  facts: Readonly<Record<string, string>>,
+): readonly string[] {
+  if (policy.host === "local") {
+    const { hostname: name = "" } = facts;
+    return target !== "local" && name.includes(".") ? [name] : [];
+  }
+  const { address, port } = policy.host.ssh;
+  const isSame = target !== "local" && target.address === address && target.port === port;
+  return isSame ? [] : [address];
+}
