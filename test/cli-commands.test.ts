@@ -87,7 +87,16 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
   },
   {
     line: "restore --date latest --to /r --only a --only b",
-    calls: [reader(), 'restore {"choice":{"date":"latest"},"only":["a","b"],"to":"/r"}', "closed"],
+    calls: [
+      reader(),
+      'restore {"choice":{"date":"latest"},"only":["a","b"],"to":"/r","bestEffort":false}',
+      "closed",
+    ],
+    exit: 20,
+  },
+  {
+    line: "restore --date latest --to /r --best-effort",
+    calls: [reader(), 'restore {"choice":{"date":"latest"},"only":[],"to":"/r","bestEffort":true}', "closed"],
     exit: 20,
   },
   {
@@ -185,6 +194,16 @@ const refused: readonly { line: string; says: string; hint: string }[] = [
     line: "restore --to /r --date a --snapshot b",
     says: "option '--date <words>' cannot be used with option '--snapshot <id>'",
     hint: "drops restore --help",
+  },
+  {
+    line: "restore --date latest --best-effort",
+    says: "--best-effort needs --to: nothing damaged is put in place on a machine",
+    hint: "drops restore --date latest --best-effort --to DIR, then copy what is whole by hand",
+  },
+  {
+    line: "restore --date latest --only bootstrap --to extra --best-effort",
+    says: "--best-effort needs --to: nothing damaged is put in place on a machine",
+    hint: "drops restore --date latest --best-effort --to DIR, then copy what is whole by hand",
   },
   {
     line: "restore --host h",

@@ -210,6 +210,30 @@ export const restore: Out.RestoreReport = {
       seconds: 1,
       notes: ["not root: owners are not set"],
       error: { code: "data/missing", message: "a pack is missing" },
+      damage: {
+        packs: [{ pack: HASH, problem: "is not in the store" }],
+        chunksElsewhere: 2,
+        chunksLost: 3,
+        wholeFiles: 1200,
+        wholeBytes: 5_000_000_000,
+        files: [
+          {
+            path: "local_content/ab/cd",
+            size: 5000,
+            missing: [{ from: 0, to: 5000 }],
+            older: { snapshot: "aaaaaaaaaaaaaaaa", ended: "2026-11-19T01:32:05.000Z" },
+          },
+          {
+            path: "a\\u001b[31m",
+            size: 9_000_000,
+            missing: [
+              { from: 1_048_576, to: 2_097_152 },
+              { from: 8_000_000, to: 9_000_000 },
+            ],
+            writtenAs: "a\\u001b[31m.drops-damaged",
+          },
+        ],
+      },
     },
   ],
   files: 1234,

@@ -1,5 +1,5 @@
 import { clean } from "../clean.ts";
-import type { RestoredSource, RestoreReport } from "../outputs.ts";
+import type { RestoredSource, RestoreReport, SourceDamage } from "../outputs.ts";
 import type { Paint } from "../screen.ts";
 import { count, duration, notes, size, table, when } from "./format.ts";
 
@@ -31,5 +31,44 @@ function row(source: RestoredSource): string[] {
 
 function details(source: RestoredSource): string[] {
   const listed = notes(source.notes).map((line) => line.replace("note:", `${source.name}:`));
-  return source.error ? [`  ${source.name} failed: ${clean(source.error.message)}`, ...listed] : listed;
+  const failed = source.error ? [`  ${source.name} failed: ${clean(source.error.message)}`] : [];
+  return [...failed, ...listed, ...damage(source)];
+}
+
+const FILES_SHOWN = 10;
+
+/** What came back of a damaged source, or could, and what is lost. */
+function damage(source: RestoredSource): string[] {
+  if (!source.damage) return [];
+  const { index, packs, chunksElsewhere, wholeFiles, wholeBytes, files, older } = source.damage;
+  const verb = source.outcome === "failed" ? "can come back whole" : "came back whole";
+  const lost = files.filter(({ writtenAs }) => writtenAs === undefined).length;
+  const more = files.length - FILES_SHOWN;
+  return [
+    `  ${source.name}: ${count(wholeFiles, "entry", "entries")} (${size(wholeBytes)}) ${verb}, ` +
+      `${files.length - lost} in part, ${lost} not at all`,
+    ...(index === undefined ? [] : [`    lost: ${clean(index)}`]),
+    ...packs.map(({ pack, problem }) => `    lost: pack ${pack.slice(0, 16)}… ${clean(problem)}`),
+    ...(chunksElsewhere === 0
+      ? []
+      : [`    ${count(chunksElsewhere, "chunk")} found in packs of other snapshots`]),
+    ...files.slice(0, FILES_SHOWN).map((file) => `    ${damagedFile(file)}`),
+    ...(more > 0 ? [`    and ${count(more, "more file", "more files")}`] : []),
+    ...(older === undefined
+      ? []
+      : [`    another state of it: snapshot ${older.snapshot}, ended ${older.ended}`]),
+  ];
+}
+
+function damagedFile({
+  path,
+  missing,
+  size: whole,
+  writtenAs,
+  older,
+}: SourceDamage["files"][number]): string {
+  const bytes = missing.reduce((sum, { from, to }) => sum + to - from, 0);
+  const what = writtenAs === undefined ? "lost" : `${size(bytes)} of ${size(whole)} missing`;
+  const elsewhere = older === undefined ? "" : `; another state of it in snapshot ${older.snapshot}`;
+  return `${clean(path)}: ${what}${elsewhere}`;
 }
