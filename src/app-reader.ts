@@ -74,7 +74,7 @@ async function runRestore(
     const onWritten = (done: number, total: number, source: string) => progress.update(done, total, source);
     const run = await restoreSnapshot(
       { ...parts, pool, openHost: openLocalHost, onWritten },
-      options,
+      { ...options, onDamage: options.bestEffort ? "best-effort" : "describe" },
       options,
     );
     const { chosen, sources, next, notes, ...figures } = run;
