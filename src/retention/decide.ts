@@ -1,0 +1,57 @@
+import { forecast } from "./forecast.ts";
+import { guardsOf } from "./guards.ts";
+import { type KeepRules, keep, type Slot } from "./keep.ts";
+import type { Calendar } from "./periods.ts";
+import { type Candidate, type Standing, type StandingContext, standingOf } from "./standing.ts";
+
+export interface Decision {
+  readonly snapshot: Candidate;
+  readonly standing: Standing;
+  readonly keep: boolean;
+  /** Slots of the rules that it fills. */
+  readonly slots: readonly Slot[];
+  /** Why it is kept whatever the rules say. */
+  readonly guards: readonly string[];
+  /** When the rules let it go, if there is a backup every night from now on; undefined: not within three years, or unknown. */
+  readonly goes?: Date;
+}
+
+export interface RetentionContext extends StandingContext {
+  readonly rules: KeepRules;
+  readonly calendar: Calendar;
+  readonly pinned: (id: string) => boolean;
+  /** Ids of snapshots that a drill has proven. */
+  readonly proven: (id: string) => boolean;
+}
+
+/**
+ * What happens to every snapshot, and why. The rules say what is kept; the guards, another layer, can only keep more.
+ *
+ * @param snapshots all that are listed, oldest first
+ */
+export function decide(snapshots: readonly Candidate[], context: RetentionContext): Decision[] {
+  const { rules, calendar } = context;
+  const standings = new Map(snapshots.map((snapshot) => [snapshot.id, standingOf(snapshot, context)]));
+  const filling = snapshots
+    .filter(({ id }) => standings.get(id)?.fills)
+    .map((snapshot) => ({ id: snapshot.id, at: snapshot.ended, landed: snapshot.landed }));
+  const slots = keep(filling, rules, calendar);
+  const guards = guardsOf(snapshots, filling, standings, context);
+  const goes = forecast(
+    filling.filter(({ id }) => slots.has(id)),
+    rules,
+    calendar,
+  );
+  return snapshots.map((snapshot) => {
+    const { id } = snapshot;
+    const [filled, guarded, date] = [slots.get(id) ?? [], guards.get(id) ?? [], goes.get(id)];
+    return {
+      snapshot,
+      standing: standings.get(id) ?? { fills: true },
+      keep: filled.length > 0 || guarded.length > 0,
+      slots: filled,
+      guards: guarded,
+      ...(date === undefined ? {} : { goes: date }),
+    };
+  });
+}

@@ -1,0 +1,63 @@
+import type { RetentionContext } from "./decide.ts";
+import { type Dated, keep } from "./keep.ts";
+import type { Candidate, Standing } from "./standing.ts";
+
+/**
+ * Reasons to keep a snapshot that the rules would let go, by id. Each answers a way in which a good backup was lost by a
+ * plan that was right. What is not in the answer has no such reason.
+ */
+export function guardsOf(
+  snapshots: readonly Candidate[],
+  filling: readonly (Dated & { readonly landed: Date })[],
+  standings: ReadonlyMap<string, Standing>,
+  context: Pick<RetentionContext, "rules" | "calendar" | "pinned" | "proven">,
+): ReadonlyMap<string, readonly string[]> {
+  const guards = new Map<string, string[]>();
+  const guard = (id: string | undefined, why: string) => {
+    if (id !== undefined) guards.set(id, [...(guards.get(id) ?? []), why]);
+  };
+  for (const { id } of snapshots) {
+    const standing = standings.get(id);
+    if (standing?.fills === false && standing.quarantined) guard(id, `in quarantine: ${standing.why}`);
+    if (context.pinned(id)) guard(id, "pinned");
+  }
+  const believed = snapshots.filter(({ id }) => {
+    const standing = standings.get(id);
+    return standing?.fills === true || standing?.quarantined === false;
+  });
+  const complete = believed.filter(({ state }) => state === "complete");
+  const newest = complete.at(-1);
+  guard(newest?.id, "the newest complete one");
+  guard(filling.at(-1)?.id, "the newest that fills a slot");
+  guard(complete.findLast(({ id }) => context.proven(id))?.id, "the newest that a drill has proven");
+  for (const source of new Set(believed.flatMap(({ holds }) => holds))) {
+    const last = believed.findLast(({ holds }) => holds.includes(source));
+    guard(last?.id, `the newest of ${source}`);
+  }
+  for (const { id } of unfinished(believed, newest)) guard(id, "a backup may be going on from it");
+  for (const id of keepersOfClosedSlots(filling, context)) guard(id, "a later arrival must not displace it");
+  return guards;
+}
+
+/** Checkpoints and partial ones that no complete one has superseded yet. */
+function unfinished(believed: readonly Candidate[], newest: Candidate | undefined): readonly Candidate[] {
+  return believed.filter(
+    ({ state, ended }) => state !== "complete" && (newest === undefined || ended > newest.ended),
+  );
+}
+
+/**
+ * What the rules would keep without the records that landed after the day was over on which they claim to have ended: one
+ * that arrives late fills a slot that is empty, never one that has its keeper.
+ */
+function keepersOfClosedSlots(
+  filling: readonly (Dated & { readonly landed: Date })[],
+  { rules, calendar }: Pick<RetentionContext, "rules" | "calendar">,
+): Iterable<string> {
+  const inTime = filling.filter(
+    ({ at, landed }) => calendar.periodOf(at, "daily") >= calendar.periodOf(landed, "daily"),
+  );
+  if (inTime.length === filling.length) return [];
+  const all = keep(filling, rules, calendar);
+  return [...keep(inTime, rules, calendar).keys()].filter((id) => !all.has(id));
+}
