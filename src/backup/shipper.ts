@@ -1,5 +1,6 @@
 import type { ContentCutter } from "../chunk/fastcdc.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import { freeMemory } from "../lib/free-memory.ts";
 import { PACK_BUFFER_SIZE, PackBuffer } from "../pack/pack-buffer.ts";
 import type { PackTable } from "../pack/pack-table.ts";
 import type { PackPool } from "../pack/pool.ts";
@@ -87,11 +88,18 @@ export class Shipper {
     }
   }
 
-  /** Everything shipped so far is in the store when this returns, and every pack has its name. */
+  /**
+   * Everything shipped so far is in the store when this returns, and every pack has its name. The buffers are given back:
+   * what comes next, a manifest, needs room as well.
+   */
   async flush(): Promise<void> {
     if (this.#current && this.#current.buffer.used > 0) this.#send();
     await Promise.all(this.#underWay);
     if (this.#failure) throw this.#failure.error;
+    for (const memory of this.#free.splice(0)) {
+      freeMemory(new Uint8Array(memory));
+      this.#buffersLeft++;
+    }
   }
 
   /** Wait for whatever is under way, whatever becomes of it: called when the run fails. */

@@ -27,6 +27,8 @@ export class PackPool implements AsyncDisposable {
   /** `size` threads at most, started when they are first needed. */
   constructor(size: number) {
     this.#size = size;
+    // Lines and small buffers die at once; left alone, the room for the youngest of them grows to 100 MiB and stays.
+    setFlagsFromString("--semi-space-growth-factor=1");
   }
 
   get size(): number {

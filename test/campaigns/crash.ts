@@ -7,7 +7,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { loadavg } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -21,7 +22,14 @@ const { values } = parseArgs({ options: { count: { type: "string", default: "50"
 const count = Number(values.count);
 const MiB = 1024 * 1024;
 
-await using server = await startSmallServer({ more: "checkpoint: { after: 1h, after_bytes: 4MiB }\n" });
+/** Inode, size and time of every stored object that belongs to a snapshot which was read back. */
+const proven = new Map<string, string>();
+const provenSnapshots = new Set<string>();
+
+await using server = await startSmallServer({
+  pauseMs: 50,
+  more: "checkpoint: { after: 1h, after_bytes: 4MiB }\n",
+});
 await must(server, "keygen", "--to", server.keys);
 await must(server, "init");
 
@@ -70,6 +78,7 @@ async function killAtRandom(server: SmallServer, kills: number): Promise<void> {
     await noStaging(server);
     await must(server, "backup");
     await whole(server);
+    if (exit === null && at % 5 === 0) console.log(`${at} kills, load ${loadavg()[0]?.toFixed(1)}`);
   }
   console.log(
     `${counts.killed} backups killed within ${Math.round(usual)} ms of their start (${counts.finished} were done before), ` +
@@ -83,14 +92,34 @@ async function timed(server: SmallServer): Promise<number> {
   return performance.now() - began;
 }
 
+/**
+ * Everything listed can be read back. What was read once is not read again: its objects are never written to, so it is
+ * enough that they are the same files still.
+ */
 async function whole(server: SmallServer): ReturnType<typeof readWhole> {
   const { identities } = parseIdentityFile(
     await readFile(join(server.keys, "recovery-identity.txt"), "utf8"),
     "recovery",
   );
   const signer = (await readFile(join(server.keys, "signing-key.pub"), "utf8")).trim();
+  const objects = await objectsOf(server.repository);
+  for (const [path, file] of proven) assert.equal(objects.get(path), file, `${path} was changed or removed`);
   await using store = await openDirectoryStore(server.repository, {});
-  return await readWhole(store, { identity: identities[0] ?? "", signer, policy: "demo" });
+  const keys = { identity: identities[0] ?? "", signer, policy: "demo" };
+  const read = await readWhole(store, { ...keys, read: (id) => !provenSnapshots.has(id) });
+  for (const { record } of read) provenSnapshots.add(record.id);
+  for (const [path, file] of objects) proven.set(path, file);
+  return read;
+}
+
+async function objectsOf(repository: string): Promise<Map<string, string>> {
+  const entries = await readdir(repository, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith("."));
+  const described = files.map(async ({ parentPath, name }) => {
+    const { ino, size, mtimeMs } = await stat(join(parentPath, name));
+    return [join(parentPath, name), `${ino} ${size} ${mtimeMs}`] as const;
+  });
+  return new Map(await Promise.all(described));
 }
 
 /** The host notices the end of the connection by itself: staging is gone within seconds. */

@@ -15,11 +15,12 @@ const HOW = { signal: new AbortController().signal };
  * Every snapshot that is listed, checkpoints included, can be read back to the last byte: all packs open with the recovery
  * identity and hold every chunk that a manifest names. Written without the restore verb, to check on both.
  *
- * @returns per record: source name to path to content
+ * @param keys `read`: ids of those that are read; default: all
+ * @returns per record that was read: source name to path to content
  */
 export async function readWhole(
   store: BlobStore,
-  keys: { identity: string; signer: string; policy: string },
+  keys: { identity: string; signer: string; policy: string; read?: (id: string) => boolean },
 ): Promise<{ record: SnapshotRecord; sources: Map<string, Map<string, Buffer>> }[]> {
   const trust = { signers: [keys.signer], allowUnsigned: false };
   const repository = await readRepository(store, trust, HOW);
@@ -27,7 +28,7 @@ export async function readWhole(
   assert.deepEqual(unreadable, []);
   const reader = new ChunkReader(store, keys);
   const whole = [];
-  for (const { record } of snapshots) {
+  for (const { record } of snapshots.filter(({ record }) => keys.read?.(record.id) ?? true)) {
     const sources = new Map<string, Map<string, Buffer>>();
     for (const source of record.sources.filter(({ manifest }) => manifest)) {
       sources.set(source.name, await reader.files(source));
