@@ -1,16 +1,20 @@
 /** `drops drill`: the verb, its evidence, and what this machine brings to it. */
+import { lookup } from "node:dns/promises";
 import { readdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
-import type { AppContext, DrillOptions } from "./cli/app.ts";
+import type { AppContext, DrillOptions, ReadAccess } from "./cli/app.ts";
 import type { DrillReport } from "./cli/outputs.ts";
 import type { DrillResult } from "./drill/drill.ts";
+import type { OutsidePlace } from "./drill/egress.ts";
 import { openLocalHost } from "./host/local.ts";
 import type { Cancel } from "./lib/cancel.ts";
 import { DropsError } from "./lib/errors.ts";
 import { PackPool } from "./pack/pool.ts";
 import { type LoadedPolicy, loadPolicy } from "./policy/load.ts";
+import type { Policy, SshPolicy } from "./policy/schema.ts";
 import type { ReadParts } from "./restore/choose.ts";
+import { STEPS, type StepId } from "./restore/guided/steps.ts";
 import { loadSigner, type Signer } from "./seal/sshsig.ts";
 import type { BlobStore } from "./store/blob-store.ts";
 
@@ -22,6 +26,8 @@ interface DrillAccess {
   readonly parts: ReadParts;
   readonly store: BlobStore;
   readonly policy: LoadedPolicy | undefined;
+  /** As the command line gave it, for the guided restore of a drill on a host. */
+  readonly access: ReadAccess;
 }
 
 /** Drill, and write down what it proved. The key is looked for first: a drill of an hour without evidence helps nobody. */
@@ -38,7 +44,10 @@ export async function drillRepository(
   const signer =
     options.evidence === undefined ? undefined : await evidenceSigner(access.policy, options.signingKey);
   const policy = options.checksFrom === undefined ? access.policy : await loadPolicy(options.checksFrom);
-  const result = await drillHere({ ...access, policy }, context, options);
+  const result =
+    options.on === undefined
+      ? await drillHere({ ...access, policy }, context, options)
+      : await drillOnHost(access, options.on, context, options);
   const notes = [...result.book.notes];
   const sharesKey = signer && options.signingKey === undefined;
   if (sharesKey)
@@ -69,6 +78,56 @@ async function drillHere(
     node: process.execPath,
   };
   return await runDrill(drillParts, options, options);
+}
+
+/** What a drill on a host leaves out: the machine does not exist yet, and the old one must be off. This one is cut off. */
+const STEPS_LEFT_OUT: readonly StepId[] = ["bootstrap", "fence"];
+
+async function drillOnHost(
+  { parts, policy: loaded, access }: DrillAccess,
+  on: string,
+  context: AppContext,
+  options: DrillOptions & Cancel,
+): Promise<DrillResult> {
+  const { runHostDrill } = await import("./drill/on-host.ts");
+  const { openTarget, targetOf } = await import("./app-target.ts");
+  const policy = loaded && { policy: loaded.policy, sha256: loaded.sha256, fromSnapshot: false };
+  const place = { host: on, sshKey: options.sshKey, hostKey: options.hostKey };
+  const target = await targetOf(place, loaded?.policy.host);
+  const outside = await productionPlaces(loaded?.policy.host);
+  refuseProduction(target, loaded?.policy.host);
+  await using host = await openTarget(target, context, options);
+  const steps = STEPS.map(({ id }) => id).filter((id) => !STEPS_LEFT_OUT.includes(id));
+  const restore = async (id: string, how: Cancel) => {
+    const { openGuided } = await import("./app-guided.ts");
+    await using guided = await openGuided({ ...access, ...place }, context);
+    const consent = { fenced: true, yes: true, prompt: undefined };
+    const what = { choice: { id }, only: options.only, steps, dryRun: false, resume: undefined };
+    return await guided.restore({ ...how, ...consent, ...what });
+  };
+  return await runHostDrill({ ...parts, host, policy, outside, restore }, options, options);
+}
+
+/** The backed-up machine is where nothing may be drilled. Throws safety/refused. */
+function refuseProduction(target: "local" | SshPolicy, host: Policy["host"] | undefined): void {
+  const isSame =
+    target === "local" || (host !== undefined && host !== "local" && host.ssh.address === target.address);
+  if (!isSame) return;
+  throw new DropsError(
+    "safety/refused",
+    "a drill replaces what is on its machine: this one is not thrown away",
+    {
+      hint: "--on with the address of a throwaway machine that has no way out",
+    },
+  );
+}
+
+/** Where the backed-up machine is, by address: what is restored must not reach it. */
+async function productionPlaces(host: Policy["host"] | undefined): Promise<OutsidePlace[]> {
+  if (host === undefined || host === "local") return [];
+  const { address, port } = host.ssh;
+  const found = await lookup(address, { all: true }).catch(() => []); // gone from the DNS: then there is no way to it
+  return found.map((each) => ({ address: each.address, port }));
 }
 
 async function writeDown(
@@ -111,6 +170,7 @@ function reportOf(parts: ReadParts, result: DrillResult, options: DrillOptions):
     notTested: book.notTested,
     objectives: { ...result.objectives },
     ...restored,
+    ...(result.on === undefined ? {} : { on: result.on }),
     sandbox: { user: sandbox.user, network: sandbox.network !== undefined },
     seconds: (result.ended.getTime() - result.began.getTime()) / 1000,
     ...(options.keep ? { work: result.work } : {}),

@@ -54,7 +54,7 @@ export async function readerOf(
     drill: async (how) => {
       const { drillRepository } = await import("./app-drill.ts");
       const { store } = await open();
-      return drillRepository({ parts: await parts(how), store, policy }, context, how);
+      return drillRepository({ parts: await parts(how), store, policy, access }, context, how);
     },
     [Symbol.asyncDispose]: async () => {
       if (opened) await (await opened.catch(() => undefined))?.store[Symbol.asyncDispose]();

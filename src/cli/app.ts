@@ -158,6 +158,10 @@ export interface DrillOptions {
   readonly requireLibrary: boolean;
   /** Unprivileged user of the sandbox when root runs the drill. */
   readonly user: string;
+  /** Drill the guided restore on this throwaway machine, `user@address:port`, instead of a scratch directory here. */
+  readonly on: string | undefined;
+  readonly sshKey: string | undefined;
+  readonly hostKey: string | undefined;
   /** Directory of PostgreSQL's programs, server included. */
   readonly postgresBin: string | undefined;
 }

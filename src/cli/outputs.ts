@@ -290,6 +290,7 @@ export const DrillReport = z.object({
   bytes: Bytes,
   packs: Count,
   storedBytes: Bytes.describe("of packs that were fetched"),
+  on: z.string().optional().describe("the machine that the guided restore was drilled on"),
   sandbox: z.object({ user: z.string(), network: z.boolean().describe("whether it had one") }),
   seconds: Seconds,
   work: z.string().optional().describe("what was restored, when it was to be kept"),

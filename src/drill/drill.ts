@@ -71,6 +71,8 @@ export interface DrillResult {
   readonly objectives: Objectives;
   readonly restored: Pick<RestoreResult, "files" | "bytes" | "packs" | "storedBytes">;
   readonly sandbox: { readonly user: string; readonly network: string | undefined };
+  /** The machine that the guided restore was drilled on; undefined: a scratch directory here. */
+  readonly on: string | undefined;
   /** Where it worked; still there when it was told to keep it. */
   readonly work: string;
   readonly book: CheckBook;
@@ -115,6 +117,7 @@ export async function runDrill(parts: DrillParts, options: DrillOptions, how: Ca
     objectives: run.objectives,
     restored: run.restored,
     sandbox: { user: user.name, network: sandbox.network },
+    on: undefined,
     work: scratch.path,
     book,
   };

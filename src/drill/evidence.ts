@@ -23,6 +23,8 @@ export const Evidence = z.object({
     .regex(/^[0-9a-f]{64}$/)
     .nullable(),
   tool: z.string(),
+  /** The machine that the guided restore was drilled on; null: a scratch directory. */
+  on: z.string().nullable(),
   started: Time,
   ended: Time,
   verdict: z.enum(["proven", "damaged", "unproven"]),
@@ -85,6 +87,7 @@ export function evidenceOf(
     id: randomBytes(8).toString("hex"),
     previous: how.previous ?? null,
     tool: how.tool,
+    on: result.on ?? null,
     started: result.began.toISOString(),
     ended: result.ended.toISOString(),
     verdict: result.verdict,

@@ -85,7 +85,9 @@ function measures(evidence: Evidence, { zone }: PageContext): string {
       "Restored",
       `${number(restored.files)} files, ${size(restored.bytes)} from ${number(restored.packs)} packs`,
     ),
-    item("Sandbox", `user ${escaped(sandbox.user)}, network ${sandbox.network}`),
+    evidence.on === null
+      ? item("Sandbox", `user ${escaped(sandbox.user)}, network ${sandbox.network}`)
+      : item("Drilled on", `${escaped(evidence.on)}, network ${sandbox.network}`),
   ];
   return `<section>\n<h2>Measured</h2>\n<dl class="grid">\n${parts.join("\n")}\n</dl>\n</section>`;
 }
@@ -122,20 +124,31 @@ function row({ outcome, name, found, hint, took_ms: took }: Check): string {
   return `<li class="${outcome}"><span class="mark">${MARKS[outcome]}</span><div class="what">${escaped(name)}${said}${next}</div><span class="time">${duration(took)}</span></li>`;
 }
 
-function notTested({ not_tested: skipped }: Evidence): string {
+function notTested({ not_tested: skipped, on }: Evidence): string {
   const rows = skipped.map(({ what, why }) => `<tr><td>${escaped(what)}</td><td>${escaped(why)}</td></tr>`);
-  const always = ALWAYS_UNTESTED.map(([what, why]) => `<tr><td>${what}</td><td>${why}</td></tr>`);
+  const always = (on === null ? UNTESTED_HERE : UNTESTED_ON_HOST).map(
+    ([what, why]) => `<tr><td>${what}</td><td>${why}</td></tr>`,
+  );
   const all = [...rows, ...always].join("\n");
   return `<section>\n<h2>What was not tested</h2>\n<table>\n<tr><th>what</th><th>why</th></tr>\n${all}\n</table>\n</section>`;
 }
 
+const AS_CAPTURED = [
+  "whether the source was right when it was captured",
+  "what was captured is what is compared",
+] as const;
 /** What no drill into a scratch place can tell, said every time. */
-const ALWAYS_UNTESTED: readonly (readonly [what: string, why: string])[] = [
+const UNTESTED_HERE: readonly (readonly [what: string, why: string])[] = [
   [
     "the services themselves",
     "a drill starts none: a second copy would take part in federation and read the bridge's messages",
   ],
-  ["whether the source was right when it was captured", "what was captured is what is compared"],
+  AS_CAPTURED,
+];
+/** What a machine without a network cannot tell. */
+const UNTESTED_ON_HOST: readonly (readonly [what: string, why: string])[] = [
+  ["federation, the bridge's login and its messages", "the machine was cut off, as it must be"],
+  AS_CAPTURED,
 ];
 
 function timeline({ checks, started, ended }: Evidence): string {

@@ -28,6 +28,7 @@ export function sampleEvidence(change: Partial<Evidence> = {}): Evidence {
     id: "0123456789abcdef",
     previous: null,
     tool: "drops 0.1.0",
+    on: null,
     started: "2026-11-24T02:58:24.500Z",
     ended: "2026-11-24T03:00:00.000Z",
     verdict: "unproven",

@@ -25,6 +25,9 @@ interface Flags extends ReadFlags, ChoiceFlags {
   readonly requireLibrary?: true;
   readonly user: string;
   readonly postgresBin?: string;
+  readonly on?: string;
+  readonly sshKey?: string;
+  readonly hostKey?: string;
 }
 
 export function addDrill(program: Command, shell: Shell): void {
@@ -44,8 +47,12 @@ export function addDrill(program: Command, shell: Shell): void {
       "--postgres-bin <dir>",
       "PostgreSQL's server and clients; default: PATH and where Debian puts them",
     )
+    .option("--on <user@address:port>", "drill the guided restore there: a throwaway machine that is cut off")
+    .option("--ssh-key <file>", "private key for it; default: the policy's, else the SSH agent")
+    .option("--host-key <line>", "public key line that it must show; default: known_hosts")
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
+      refuseMixed(flags);
       const named = flags.date !== undefined || flags.snapshot !== undefined;
       const choice = named ? choiceOf(flags) : { date: "latest" };
       await using reader = await openReader(shell, flags);
@@ -67,13 +74,23 @@ export function addDrill(program: Command, shell: Shell): void {
 
 function optionsOf(flags: Flags) {
   const { only = [], work, evidence, signingKey, checksFrom, user, postgresBin } = flags;
+  const { on, sshKey, hostKey } = flags;
   return {
-    ...{ only, work, evidence, signingKey, checksFrom, user, postgresBin },
+    ...{ only, work, evidence, signingKey, checksFrom, user, postgresBin, on, sshKey, hostKey },
     keep: flags.keep === true,
     publish: flags.publish === true,
     runCommands: flags.runCommands === true,
     requireLibrary: flags.requireLibrary === true,
   };
+}
+
+/** A machine of its own has its own programs, and its policy's commands run there. Throws usage/invalid. */
+function refuseMixed(flags: Flags): void {
+  const HERE = ["work", "keep", "checksFrom", "runCommands", "requireLibrary", "postgresBin"] as const;
+  const other = flags.on === undefined ? undefined : HERE.find((name) => flags[name] !== undefined);
+  if (other === undefined) return;
+  const option = `--${other.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  throw new DropsError("usage/invalid", `--on cannot be used with ${option}`, { hint: "drops drill --help" });
 }
 
 /** Throws data/damaged or drill/unproven, naming the checks. */
