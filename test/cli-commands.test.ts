@@ -235,6 +235,11 @@ const refused: readonly { line: string; says: string; hint: string }[] = [
   })),
   { line: "verify --read-data=7", says: '"7" is not a share', hint: "--read-data, --read-data 5%" },
   { line: "verify --read-data=x%", says: '"x%" is not a share', hint: "--read-data, --read-data 5%" },
+  {
+    line: "drill --on a --checks-from b",
+    says: "--on cannot be used with --checks-from",
+    hint: "drops drill --help",
+  },
   { line: "show", says: "missing required argument 'snapshot'", hint: "drops show --help" },
   { line: "policy", says: "no command given", hint: "drops policy --help" },
   {
