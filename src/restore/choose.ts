@@ -10,6 +10,7 @@ import {
   type UnreadableSnapshot,
 } from "../snapshot/catalog.ts";
 import { type Repository, readRepository } from "../snapshot/repository.ts";
+import { NO_DESCRIPTION, repositoryOfRecords, UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
 import type { Trust } from "../snapshot/trust.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import { keyTime, parseRecordKey, signatureKey } from "../store/keys.ts";
@@ -26,6 +27,8 @@ export interface ReadParts {
   readonly zone: string;
   readonly now: () => Date;
   readonly say: (line: string) => void;
+  /** Go on when repository.json is lost or damaged, as long as believed records agree on which repository this is. */
+  readonly withoutDescription?: boolean;
 }
 
 /** In the operator's words. */
@@ -61,12 +64,20 @@ export interface ChosenSnapshot {
  * @throws DropsError repository/missing, signature/untrusted, usage/invalid when it is not clear which policy
  */
 export async function openCatalog(
-  parts: Pick<ReadParts, "store" | "policyName" | "trust">,
+  parts: Pick<ReadParts, "store" | "policyName" | "trust" | "withoutDescription">,
   how: Cancel,
 ): Promise<OpenCatalog> {
   const { store, trust } = parts;
-  const repository = await readRepository(store, trust, how);
+  const described = await readRepository(store, trust, how).catch((error: unknown) => {
+    const isLost = isFailure(error, "repository/missing", "data/damaged", "signature/untrusted");
+    if (!isLost || !parts.withoutDescription) throw error;
+    return error;
+  });
   const policyName = parts.policyName ?? (await onlyPolicy(store, how));
+  const repository =
+    described instanceof DropsError
+      ? await repositoryOfRecords(store, policyName, trust, described, how)
+      : described;
   return { ...(await readCatalog(store, repository, policyName, trust, how)), repository, policyName };
 }
 
@@ -86,7 +97,8 @@ export async function chooseSnapshot(
   const wanted: WantedSnapshot =
     choice.id === undefined ? parseDateWords(choice.date, { zone, now }) : { kind: "id", id: choice.id };
   const catalog = await openCatalog(parts, how);
-  const notes: string[] = [];
+  const notes: string[] = [...(catalog.repository.created === UNKNOWN_TIME ? [NO_DESCRIPTION] : [])];
+  for (const note of notes) parts.say(`WARNING: ${note}`);
   const doubtful = passedOver(catalog, wanted);
   for (const { why } of doubtful) {
     notes.push(`passed over: ${why.message}`);

@@ -120,7 +120,8 @@ export class RestoreRun {
     how: Cancel,
   ): Promise<Salvage | { readonly nothing: DropsError; readonly damage: SourceDamage }> {
     const policyName = this.#snapshot.policy;
-    this.#believed ??= (await openCatalog({ ...this.#parts, policyName }, how)).snapshots;
+    const withoutDescription = this.#onDamage === "best-effort";
+    this.#believed ??= (await openCatalog({ ...this.#parts, policyName, withoutDescription }, how)).snapshots;
     const parts = { ...this.#parts, policyName, snapshots: this.#believed };
     try {
       return await salvageSource(parts, this.#snapshot, source, how);

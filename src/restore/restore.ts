@@ -71,7 +71,9 @@ export async function restoreSnapshot(
   how: Cancel,
 ): Promise<RestoreResult> {
   const began = parts.now().getTime();
-  const chosen = await chooseSnapshot(parts, what.choice, how);
+  const onDamage = what.onDamage ?? "refuse";
+  const withoutDescription = onDamage === "best-effort";
+  const chosen = await chooseSnapshot({ ...parts, withoutDescription }, what.choice, how);
   const { record } = chosen.snapshot;
   parts.say(
     `restoring snapshot ${record.id} of ${chosen.policyName}, ${record.state}, ended ${record.ended}`,
@@ -82,7 +84,6 @@ export async function restoreSnapshot(
 
   await using host = await parts.openHost();
   await using destination = await Destination.prepare(what.to, host, parts.say);
-  const onDamage = what.onDamage ?? "refuse";
   const run = new RestoreRun(parts, record, { to: destination, host, onDamage }, present);
   for (const source of present) await run.restore(source, how);
   const { results, failures } = run;

@@ -39,7 +39,7 @@ export interface Catalog {
  */
 export async function readCatalog(
   store: BlobReader,
-  repository: Repository,
+  repository: Pick<Repository, "id">,
   policy: string,
   trust: Trust,
   how: Cancel,
@@ -77,7 +77,7 @@ export async function listPolicies(store: BlobReader, how: Cancel): Promise<stri
 
 async function readOne(
   store: BlobReader,
-  repository: Repository,
+  repository: Pick<Repository, "id">,
   policy: string,
   trust: Trust,
   blob: BlobInfo,
@@ -97,7 +97,12 @@ async function readOne(
   }
 }
 
-function checkPlace(record: SnapshotRecord, repository: Repository, policy: string, key: string): void {
+function checkPlace(
+  record: SnapshotRecord,
+  repository: Pick<Repository, "id">,
+  policy: string,
+  key: string,
+): void {
   const name = parseRecordKey(policy, key);
   const same =
     record.repository === repository.id &&

@@ -387,3 +387,42 @@ test("the name for what is left of a file is free, and no longer than a file sys
   assert.equal(long.length, 2 + 255);
   assert.ok(long.endsWith(".drops-damaged"));
 });
+
+for (const [name, damage] of [
+  ["gone", (tiny: TinyRepository) => tiny.store.remove("repository.json", HOW)],
+  ["without its signature", (tiny: TinyRepository) => tiny.store.remove("repository.json.sig", HOW)],
+  [
+    "with a flipped bit",
+    async (tiny: TinyRepository) => {
+      const bytes = Buffer.from(await tiny.get("repository.json"));
+      bytes[40] = (bytes[40] as number) ^ 1;
+      await tiny.replace("repository.json", bytes);
+    },
+  ],
+] as const) {
+  test(`repository.json ${name}: signed records that agree say which repository it is`, async () => {
+    const { tiny } = await Example.create();
+    await damage(tiny);
+    await using to = await scratchDirectory();
+    await assert.rejects(restoring(tiny, to.path, { onDamage: "describe" }));
+    const result = await restoring(tiny, to.path, { onDamage: "best-effort" });
+    assert.deepEqual(
+      result.sources.map(({ outcome }) => outcome),
+      ["restored", "restored"],
+    );
+    assert.match(result.notes.join("\n"), /repository\.json is lost or damaged/);
+    assert.deepEqual((await wholeFiles(join(to.path, "data"))).sort(), [...ALL].sort());
+  });
+}
+
+test("repository.json gone and records of two repositories, or of nobody who is trusted: nothing is believed", async () => {
+  const { tiny, data } = await Example.create();
+  await tiny.store.remove("repository.json", HOW);
+  const stranger = await TinyRepository.create();
+  await using to = await scratchDirectory();
+  const trust = { signers: [stranger.signer.publicKey], allowUnsigned: false };
+  const refused = (error: unknown) => isFailure(error, "repository/missing");
+  await assert.rejects(restoring(tiny, to.path, { onDamage: "best-effort", trust }), refused);
+  await tiny.commit([data], { ...EARLIER, repository: stranger.id, ended: "2026-11-19T04:00:00.000Z" });
+  await assert.rejects(restoring(tiny, to.path, { onDamage: "best-effort" }), refused);
+});
