@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
+import { freeMemory } from "../lib/free-memory.ts";
 import type { PackInfo, PackTable } from "../pack/pack-table.ts";
 import { seal } from "../seal/age-stream.ts";
 import { type Signer, SNAPSHOT_NAMESPACE } from "../seal/sshsig.ts";
@@ -44,7 +45,10 @@ export async function storeSource(
   },
   how: Cancel,
 ): Promise<StoredSource> {
-  const sealed = await seal(what.recipients, await what.writer.compressed(what.head, what.unfinished));
+  const compressed = await what.writer.compressed(what.head, what.unfinished);
+  const sealed = await seal(what.recipients, compressed);
+  const isAlone = compressed.length === compressed.buffer.byteLength; // small ones share a pool
+  if (isAlone) freeMemory(compressed); // 100 MiB for a million files
   const packs = what.writer.packs().map((number) => namedPack(what.packs, number));
   const list = encodeList(packs);
   const stored = { manifest: described(sealed), list: described(list), packs };

@@ -80,7 +80,7 @@ const table: readonly {
     name: "a mark of another kind of object with the same name has no say",
     objects: [{ ...pack("a", 99), kind: "list" }],
     marks: [mark("a", 30)],
-    fates: ["a condemn"],
+    fates: ["a condemn", "spent mark of a"],
   },
 ];
 
