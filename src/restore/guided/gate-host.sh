@@ -1,7 +1,8 @@
 # Closes or opens the gate. Run by drops on the machine that is restored, as
-#   sh -c THIS drops-gate close|open FILE CONDITION ETC RUN UNIT...
+#   sh -c THIS drops-gate close|open|look FILE CONDITION ETC RUN UNIT...
 # FILE is the gate, CONDITION the line that drop-ins hold, ETC and RUN are the directories of unit files that survive a
 # reboot and that do not. Every line may be the last one before a power cut: what is left is done by running it again.
+# look tries where something could be written, and removes it again: prints `file`, and `etc` or `run`, as far as it can.
 # Standard output, of close: lines `etc UNIT`, `run UNIT`, `none UNIT`: where the drop-in now is, on disk.
 # Needs a POSIX sh and GNU coreutils from PATH.
 set -u
@@ -65,7 +66,21 @@ open_gate() {
   systemctl daemon-reload || exit 4
 }
 
+takes() { # whether something can be made in this directory, or where it would be made
+  where=$1
+  until [ -d "$where" ]; do where=$(dirname -- "$where"); done
+  trial=$(mktemp "$where/.drops-trial-XXXXXX" 2>/dev/null) && rm -f -- "$trial"
+}
+
+look_gate() {
+  if takes "$(dirname -- "$file")"; then echo file; fi
+  if takes "$etc"; then echo etc
+  elif takes "$run"; then echo run
+  fi
+}
+
 case $verb in
   close) close_gate "$@" ;;
   open) open_gate "$@" ;;
+  look) look_gate ;;
 esac

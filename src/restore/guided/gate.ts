@@ -54,6 +54,16 @@ export class Gate {
     return (await this.#look(how)).every(({ gated, startable }) => gated || !startable);
   }
 
+  /** Whether `close` could be done, and what it would be worth. Changes nothing that stays. */
+  async foresee(how: Cancel): Promise<"closed" | "durable" | "until-reboot" | "impossible"> {
+    if (await this.isClosed(how)) return "closed";
+    const needsDropIn = (await this.#look(how)).some(({ startable, gated }) => startable && !gated);
+    const places = (await this.#run("look", [], how)).split("\n");
+    if (!places.includes("file")) return "impossible";
+    if (!needsDropIn || places.includes("etc")) return "durable";
+    return places.includes("run") ? "until-reboot" : "impossible";
+  }
+
   /**
    * Resolves when the file is on disk and systemd itself says that every unit has the condition. Running units keep
    * running. Throws host/command-failed when that cannot be reached; then the file stays.
@@ -92,7 +102,7 @@ export class Gate {
     );
   }
 
-  async #run(verb: "close" | "open", units: readonly string[], how: Cancel): Promise<string> {
+  async #run(verb: "close" | "open" | "look", units: readonly string[], how: Cancel): Promise<string> {
     const { etc, run } = this.#directories;
     const condition = `ConditionPathExists=!${this.#file.replaceAll("%", "%%")}`;
     const argv = ["sh", "-c", SCRIPT, "drops-gate", verb, this.#file, condition, etc, run, ...units];
