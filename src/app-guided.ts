@@ -13,7 +13,7 @@ import type { Cancel } from "./lib/cancel.ts";
 import { chooseSnapshot } from "./restore/choose.ts";
 import { Answers } from "./restore/guided/answers.ts";
 import { closedStore } from "./restore/guided/closed-store.ts";
-import { findOpenRun, refuseOpenRun } from "./restore/guided/find-run.ts";
+import { abandonUntouched, findOpenRun, refuseOpenRun } from "./restore/guided/find-run.ts";
 import { finishRun } from "./restore/guided/finish.ts";
 import { groupSources } from "./restore/guided/groups.ts";
 import type { Journal } from "./restore/guided/journal.ts";
@@ -94,6 +94,7 @@ class GuidedRestores implements Guided {
     );
     const under = await this.#session.lock(host, how);
     await refuseOpenRun(host, commands, under); // another operator may have begun one meanwhile
+    await abandonUntouched(host, this.#session.runsHow(under));
     const journal = await createRun(host, metaOf(run), this.#session.runsHow(under));
     return this.#carryOut(planned, { read, host, journal, answers, commands: commands(run.run) }, under);
   }

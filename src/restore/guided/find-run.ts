@@ -1,7 +1,10 @@
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
-import { type FoundRun, findRuns } from "./runs.ts";
+import type { JournalLine } from "./journal.ts";
+import { progressOf } from "./progress.ts";
+import { type FoundRun, findRuns, openRun, type RunsHow } from "./runs.ts";
+import type { StepId } from "./steps.ts";
 
 /** Of which policy, when that is known. */
 type Which = Cancel & { readonly policy: string | undefined };
@@ -32,14 +35,17 @@ export async function findOpenRun(host: Host, run: string | undefined, how: Whic
   });
 }
 
-/** A host takes one restore at a time: what one has swapped, another must not. Throws safety/refused. */
+/**
+ * A host takes one restore at a time: what one has swapped, another must not. One that stopped before it changed anything
+ * is in nobody's way. Throws safety/refused.
+ */
 export async function refuseOpenRun(
   host: Host,
   commands: (run: string) => { readonly resume: string; readonly rollback: string; readonly finish: string },
   how: Cancel,
 ): Promise<void> {
   const { runs } = await findRuns(host, how);
-  const open = runs.find(({ closed }) => closed === undefined);
+  const open = runs.find((run) => run.closed === undefined && !isUntouched(run.lines));
   if (!open) return;
   const { resume, rollback, finish } = commands(open.meta.run);
   throw new DropsError(
@@ -47,6 +53,25 @@ export async function refuseOpenRun(
     `restore ${open.meta.run} (snapshot ${open.meta.snapshot}) is still open on ${host.label}`,
     { hint: `go on: ${resume}\nback: ${rollback}\ndone: ${finish}` },
   );
+}
+
+/** Close the runs that stopped before they changed anything. Call it under the lock. */
+export async function abandonUntouched(host: Host, how: RunsHow): Promise<void> {
+  const { runs } = await findRuns(host, how);
+  for (const { meta, lines } of runs.filter(({ closed }) => closed === undefined)) {
+    if (!isUntouched(lines)) continue;
+    const { journal } = await openRun(host, meta.run, how);
+    await journal.append({ event: "closed", outcome: "abandoned" }, how);
+  }
+}
+
+const LOOKING: readonly StepId[] = ["fence", "preflight", "stop"];
+
+/** `stop` notes what was active before it touches anything. Pure. */
+function isUntouched(lines: readonly JournalLine[]): boolean {
+  const { begun, activeBefore, isRollingBack, isFinishing } = progressOf(lines);
+  if (activeBefore !== undefined || isRollingBack || isFinishing) return false;
+  return [...begun].every((step) => LOOKING.includes(step));
 }
 
 async function ofPolicy(host: Host, how: Which): ReturnType<typeof findRuns> {
