@@ -60,10 +60,12 @@ async function assess(
     return { info, problem: undefined, chunks: new Map(chunks.map(({ id, size }) => [id, size])) };
   } catch (error) {
     if (!isFailure(error, "store/missing", "data/damaged")) throw error;
-    return { info, problem: problemOf(error), chunks: new Map() };
+    return { info, problem: problemOf(error, info), chunks: new Map() };
   }
 }
 
-function problemOf(error: DropsError): string {
-  return error.code === "store/missing" ? "is not in the store" : error.message;
+/** As the end of a sentence that begins with the pack. */
+function problemOf({ code, message }: DropsError, { sha256 }: PackInfo): string {
+  if (code === "store/missing") return "is not in the store";
+  return message.startsWith(`pack ${sha256} `) ? message.slice(sha256.length + 6) : message;
 }

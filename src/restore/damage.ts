@@ -91,7 +91,7 @@ export function damageInWords(source: string, snapshot: string, damage: SourceDa
     `It began with: ${why}`,
     "",
     ...(index === undefined ? [] : [`Lost: ${index}`, ""]),
-    ...packs.map(({ pack, problem }) => `Lost: pack ${pack}: ${problem}`),
+    ...packs.map(({ pack, problem }) => `Lost: pack ${pack} ${problem}`),
     ...(packs.length > 0 ? [""] : []),
     ...(chunksElsewhere > 0 ? [`Found in packs of other snapshots: ${chunksElsewhere} chunks`, ""] : []),
     `Not whole: ${files.length}`,
