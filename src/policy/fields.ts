@@ -16,4 +16,7 @@ export const Duration: z.ZodString = z
 
 export const UnitName: z.ZodString = z
   .string()
-  .regex(/^[A-Za-z0-9:_.@-]+\.(service|timer|socket|target)$/, "a systemd unit with its suffix");
+  .regex(
+    /^[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]*\.(service|timer|socket|target)$/,
+    "a systemd unit with its suffix",
+  );
