@@ -113,9 +113,7 @@ class DatabaseReplacement implements Replacement {
       throw this.#refused(`${this.label} is not staged: there is nothing to compare`);
     }
     const facts = await readDatabaseFacts(this.#source, how);
-    if (!look.fresh.allow) {
-      await this.#act(openSql(look.fresh.oid), "opening the new database for a look", how);
-    }
+    await this.#openNew(look, how);
     const { host, policy } = this.#options;
     const client = new PostgresClient(host, { ...policy, database: look.fresh.name });
     await using session = await PsqlSession.open(client, how);
@@ -132,7 +130,10 @@ class DatabaseReplacement implements Replacement {
   async #trySwap(tries: number, how: Cancel): Promise<boolean> {
     const look = await this.#look(how);
     const state = this.#stateOf(look);
-    if (state === "swapped" || state === "finished") return true;
+    if (state === "swapped" || state === "finished") {
+      await this.#openNew(look, how); // closed by an unswap that was broken off
+      return true;
+    }
     if (state !== "staged" || look.record === undefined) {
       throw this.#refused(`${this.label} is not staged: there is nothing to put in place`);
     }
@@ -194,6 +195,7 @@ class DatabaseReplacement implements Replacement {
       );
     }
     await this.#admin.endEarlierSessions(how);
+    await this.#openNew(look, how);
     if (!look.record.finishing) await this.#directory.write({ ...look.record, finishing: true }, how);
     if (look.old) await this.#act(dropSql(look.old.oid, look.old.name), "removing the old database", how);
   }
@@ -251,6 +253,11 @@ class DatabaseReplacement implements Replacement {
       );
     }
     if (record) await dropLoader(this.#admin, this.#names.loader, how);
+  }
+
+  /** A swap or its undoing that was broken off has closed it. */
+  async #openNew({ fresh }: Look, how: Cancel): Promise<void> {
+    if (fresh && !fresh.allow) await this.#act(openSql(fresh.oid), "opening the new database again", how);
   }
 
   /** After a swap that was broken off before it happened, the old one may be closed. */

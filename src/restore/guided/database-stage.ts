@@ -118,7 +118,8 @@ async function makeRoles(
 }
 
 function madeNote(made: readonly { readonly name: string }[]): readonly string[] {
-  return made.length === 0 ? [] : [`made the roles ${made.map(({ name }) => name).join(", ")}`];
+  const names = made.map(({ name }) => name).sort();
+  return names.length === 0 ? [] : [`made the roles ${names.join(", ")}`];
 }
 
 /** Closed, and marked by its connection limit until its id is noted. Answers the id. */

@@ -1,11 +1,20 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
-import type { PostgresClient } from "./client.ts";
+import type { PostgresClient, PostgresProgram } from "./client.ts";
 
 /** The version that pg_dump tells, `15.13`. Throws source/failed that names the package when it is missing. */
-export async function pgDumpVersion(client: PostgresClient, how: Cancel): Promise<string> {
-  const what = `pg_dump of ${client.label}`;
-  const told = await client.run("pg_dump", ["--version"], { what, signal: how.signal });
+export function pgDumpVersion(client: PostgresClient, how: Cancel): Promise<string> {
+  return versionOf("pg_dump", client, how);
+}
+
+/** As `pgDumpVersion`. */
+export function pgRestoreVersion(client: PostgresClient, how: Cancel): Promise<string> {
+  return versionOf("pg_restore", client, how);
+}
+
+async function versionOf(program: PostgresProgram, client: PostgresClient, how: Cancel): Promise<string> {
+  const what = `${program} of ${client.label}`;
+  const told = await client.run(program, ["--version"], { what, signal: how.signal });
   const version = /\(PostgreSQL\) (\d\S*)/.exec(told.stdout.toString("utf8"))?.[1];
   if (version !== undefined) return version;
   throw new DropsError("source/failed", `${what} told no version`);

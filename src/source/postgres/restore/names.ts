@@ -21,19 +21,28 @@ export interface ReplacementNames {
 export function replacementNames(database: string, run: string): ReplacementNames {
   const hex = run.slice(-6);
   const base = shortened(database);
-  return { staged: `${base}_drops_${hex}`, kept: `${base}_before_${hex}`, loader: `${base}_loader_${hex}` };
+  return {
+    staged: `${base}_drops_${hex}`,
+    kept: `${base}_before_${hex}`,
+    // ASCII: names of the cluster are read in the encoding of the database that one is connected to
+    loader: `drops_loader_${hex}_${digits(database)}`,
+  };
 }
 
 function shortened(database: string): string {
   const room = MAX_NAME - LONGEST.length;
   if (Buffer.byteLength(database) <= room) return database;
-  const mark = `_${hash("sha256", database, "hex").slice(0, 8)}`;
+  const mark = `_${digits(database)}`;
   let base = "";
   for (const character of database) {
     if (Buffer.byteLength(base + character) > room - mark.length) break;
     base += character;
   }
   return base + mark;
+}
+
+function digits(database: string): string {
+  return hash("sha256", database, "hex").slice(0, 8);
 }
 
 /** A database in a connection string of libpq, for programs that read `=` and `://` in a plain name otherwise. */
