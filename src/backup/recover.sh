@@ -183,7 +183,7 @@ s3() {
       ;;
     aws:get)
       while read -r key; do
-        mkdir -p -- "$where/${key%/*}"
+        mkdir -p -- "$(dirname -- "$where/$key")"
         aws --endpoint-url "$endpoint" s3api get-object --bucket "$bucket" --key "$prefix$key" "$where/$key" </dev/null >/dev/null || true
       done
       ;;
@@ -221,7 +221,7 @@ bring() {
     done < "$work/keys" > "$work/missing"
   done
   [ ! -s "$work/missing" ] || fail "damaged or missing in the bucket, or out of reach: $(head -n 1 "$work/missing")" \
-    "$(tail -n 3 "$work/said" | tr -cd '[:print:]\n' | cut -c1-300)"
+    "$(head -n 3 "$work/said" | tr -cd '[:print:]\n' | cut -c1-300)"
 }
 
 # The names of all records and signatures of the policy.
