@@ -3,12 +3,11 @@ import { DropsError, isFailure } from "../lib/errors.ts";
 import { mapLimit } from "../lib/map-limit.ts";
 import { SNAPSHOT_NAMESPACE } from "../seal/sshsig.ts";
 import type { BlobInfo, BlobReader } from "../store/blob-store.ts";
-import { keyTime, parseRecordKey, signatureKey, snapshotsPrefix } from "../store/keys.ts";
+import { keyTime, parseRecordKey, snapshotsPrefix } from "../store/keys.ts";
 import { decodeRecord, MAX_RECORD, recordDigest, type SnapshotRecord } from "./record.ts";
 import type { Repository } from "./repository.ts";
+import { signatureOf } from "./signature.ts";
 import { type Trust, trustedSigner } from "./trust.ts";
-
-const MAX_SIGNATURE = 64 * 1024;
 
 export interface ListedSnapshot {
   readonly record: SnapshotRecord;
@@ -85,7 +84,7 @@ async function readOne(
 ): Promise<ListedSnapshot | UnreadableSnapshot | undefined> {
   try {
     const bytes = await store.get(blob.key, { ...how, maxSize: MAX_RECORD });
-    const signature = await getIfThere(store, signatureKey(blob.key), how);
+    const signature = await signatureOf(store, blob.key, how);
     const signer = trustedSigner(`snapshot record ${blob.key}`, SNAPSHOT_NAMESPACE, bytes, signature, trust);
     const record = decodeRecord(bytes, blob.key);
     checkPlace(record, repository, policy, blob.key);
@@ -114,14 +113,5 @@ function checkPlace(
       "data/damaged",
       `snapshot record ${key} was made for another place (${record.policy}, ${record.id})`,
     );
-  }
-}
-
-async function getIfThere(store: BlobReader, key: string, how: Cancel): Promise<Uint8Array | undefined> {
-  try {
-    return await store.get(key, { ...how, maxSize: MAX_SIGNATURE });
-  } catch (error) {
-    if (isFailure(error, "store/missing")) return undefined;
-    throw error;
   }
 }

@@ -24,6 +24,8 @@ export const listsPrefix = (policy: string): string => `${policy}/lists/`;
 export const packsPrefix = (policy: string): string => `${policy}/packs/`;
 export const evidencePrefix = (policy: string): string => `${policy}/evidence/`;
 export const condemnedPrefix = (policy: string): string => `${policy}/condemned/`;
+export const pinsPrefix = (policy: string): string => `${policy}/pins/`;
+export const withdrawnPrefix = (policy: string): string => `${policy}/withdrawn/`;
 
 /** `time` as 20261123T023000Z. */
 export const recordKey = (policy: string, time: string, id: string): string =>
@@ -35,6 +37,12 @@ export const packKey = (policy: string, sha256: string): string =>
   `${packsPrefix(policy)}${hash(sha256).slice(0, 2)}/${sha256}`;
 export const evidenceKey = (policy: string, time: string, id: string): string =>
   `${evidencePrefix(policy)}${time}-${id}.json`;
+/** `time` as in a record's key. */
+export const markKey = (policy: string, time: string, id: string): string =>
+  `${condemnedPrefix(policy)}${time}-${id}.json`;
+export const pinKey = (policy: string, snapshot: string): string => `${pinsPrefix(policy)}${snapshot}.json`;
+export const withdrawnKey = (policy: string, snapshot: string): string =>
+  `${withdrawnPrefix(policy)}${snapshot}.json`;
 export const signatureKey = (key: string): string => `${key}.sig`;
 
 /** The time and id in a record's key, or undefined when this is not the key of a record of `policy`. */

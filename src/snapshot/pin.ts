@@ -1,0 +1,99 @@
+import * as z from "zod";
+import type { Cancel } from "../lib/cancel.ts";
+import { isFailure } from "../lib/errors.ts";
+import { PRUNE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
+import type { BlobReader, BlobRemover, BlobWriter } from "../store/blob-store.ts";
+import { pinKey, pinsPrefix, signatureKey, withdrawnKey, withdrawnPrefix } from "../store/keys.ts";
+import { decodeDocument, encodeDocument } from "./canonical-json.ts";
+import { FORMAT } from "./repository.ts";
+import { signatureOf } from "./signature.ts";
+import { type Trust, trustedSigner } from "./trust.ts";
+
+const MAX_SIZE = 64 * 1024;
+
+/** A note about one snapshot: `pin` keeps it whatever the plan says, `withdrawn` warns of it and lets it fill no slot. */
+const Note = z.object({
+  drops: z.enum(["pin", "withdrawn"]),
+  format: z.literal(FORMAT),
+  repository: z.string(),
+  policy: z.string(),
+  snapshot: z.string().regex(/^[0-9a-f]{8,32}$/),
+  at: z.iso.datetime(),
+  /** Of a pin: it counts until then. */
+  until: z.iso.datetime().optional(),
+  why: z.string().max(1024),
+});
+export type Note = z.infer<typeof Note>;
+
+export interface ListedNote {
+  readonly key: string;
+  readonly note: Note;
+  readonly trusted: boolean;
+}
+
+/**
+ * All pins, or all withdrawals, of a policy.
+ *
+ * @throws DropsError data/damaged when one cannot be understood or lies under another name than its own
+ */
+export async function readNotes(
+  store: BlobReader,
+  policyName: string,
+  kind: Note["drops"],
+  trust: Trust,
+  how: Cancel,
+): Promise<ListedNote[]> {
+  const notes: ListedNote[] = [];
+  const prefix = kind === "pin" ? pinsPrefix(policyName) : withdrawnPrefix(policyName);
+  for await (const { key } of store.list(prefix, how)) {
+    if (key.endsWith(".sig")) continue;
+    const bytes = await store.get(key, { ...how, maxSize: MAX_SIZE });
+    const note = decodeDocument(bytes, Note, key);
+    notes.push({ key, note, trusted: await isSigned(store, key, bytes, trust, how) });
+  }
+  return notes;
+}
+
+/** Put a note, its signature first. Throws store/exists when there is one already. */
+export async function putNote(
+  store: BlobWriter,
+  note: Note,
+  how: Cancel & { readonly signer: Signer },
+): Promise<string> {
+  const bytes = encodeDocument(note);
+  const key = keyOf(note);
+  await store.put(signatureKey(key), how.signer.sign(PRUNE_NAMESPACE, bytes), how);
+  await store.put(key, bytes, how);
+  return key;
+}
+
+/** The note goes before its signature: one without a signature could not be told from a forged one. */
+export async function removeNote(
+  store: BlobRemover,
+  note: Pick<Note, "drops" | "policy" | "snapshot">,
+  how: Cancel,
+): Promise<void> {
+  await store.remove(keyOf(note), how);
+  await store.remove(signatureKey(keyOf(note)), how);
+}
+
+function keyOf({ drops, policy, snapshot }: Pick<Note, "drops" | "policy" | "snapshot">): string {
+  return drops === "pin" ? pinKey(policy, snapshot) : withdrawnKey(policy, snapshot);
+}
+
+async function isSigned(
+  store: BlobReader,
+  key: string,
+  bytes: Uint8Array,
+  trust: Trust,
+  how: Cancel,
+): Promise<boolean> {
+  try {
+    const signature = await signatureOf(store, key, how);
+    trustedSigner(`note ${key}`, PRUNE_NAMESPACE, bytes, signature, { ...trust, allowUnsigned: false });
+    return true;
+  } catch (error) {
+    if (isFailure(error, "signature/untrusted")) return false;
+    throw error;
+  }
+}
