@@ -119,6 +119,7 @@ async function replace(context: StepContext, how: Cancel): Promise<StepFound> {
 async function compare(context: StepContext, replacement: Replacement, how: Cancel): Promise<void> {
   const state = await replacement.state(how);
   if (state === "finished" || (state === "swapped" && !context.recheck)) return;
+  context.teller.say(`comparing ${replacement.label} with the snapshot`);
   let differences = await replacement.check(how);
   if (differences.length > 0 && state === "swapped") {
     context.teller.say(`${replacement.label} was changed since it was put in place: it is brought anew`);

@@ -1,7 +1,7 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { bytesOf, type Group } from "./groups.ts";
-import type { Replacement } from "./replacement.ts";
+import type { Replacement, Staged } from "./replacement.ts";
 import type { Teller, World } from "./world.ts";
 
 /** At most so many sources are brought at the same time: each keeps packs and threads under way. */
@@ -71,7 +71,7 @@ export class Stager implements AsyncDisposable {
     const state = await replacement.state(how);
     if (state === "staged" || state === "swapped" || state === "finished") return;
     const began = now().getTime();
-    const { files, bytes, notes } = await replacement.stage({ ...how, onBytes });
+    const { files, bytes, notes } = await this.#bring(replacement, group, onBytes, how);
     const seconds = (now().getTime() - began) / 1000;
     await world.journal.append(
       {
@@ -86,6 +86,30 @@ export class Stager implements AsyncDisposable {
       how,
     );
     for (const note of notes) this.#parts.teller.say(`${group.name}: ${note}`);
+  }
+
+  /** With a progress of its own beside that of all. */
+  async #bring(
+    replacement: Replacement,
+    group: Group,
+    onBytes: (bytes: number) => void,
+    how: Cancel,
+  ): Promise<Staged> {
+    const progress = this.#parts.teller.progress(replacement.label);
+    const total = bytesOf(group);
+    let done = 0;
+    try {
+      return await replacement.stage({
+        ...how,
+        onBytes: (bytes) => {
+          done += bytes;
+          progress.update(done, total);
+          onBytes(bytes);
+        },
+      });
+    } finally {
+      progress.done();
+    }
   }
 }
 
