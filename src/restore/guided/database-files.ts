@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
@@ -6,12 +5,9 @@ import type { PackPool } from "../../pack/pool.ts";
 import type { SnapshotRecord, SourceRecord } from "../../snapshot/record.ts";
 import { type PostgresFacts, parsePostgresFacts } from "../../source/postgres/facts.ts";
 import type { ReadParts } from "../choose.ts";
-import { extract } from "../extract.ts";
-import { lostWith } from "../lost-with.ts";
 import { type OpenSource, openSource } from "../open-source.ts";
-import { PackReader } from "../pack-reader.ts";
 import { type RestorePlan, RestorePlanner } from "../plan.ts";
-import { ScratchFile } from "../scratch-file.ts";
+import { writePlan } from "../source-writer.ts";
 
 /** A database of a snapshot: what it was, and its files. */
 export interface DatabaseSource {
@@ -33,7 +29,7 @@ export async function readDatabaseFacts(from: DatabaseSource, how: Cancel): Prom
 
 /**
  * Bring the files of a database to an empty directory on the host, as a user that may write there. Throws as
- * `openSource` and `PackReader` do; data/damaged when the manifest holds anything else than these files; space/low.
+ * `openSource` and `writePlan` do; data/damaged when the manifest holds anything else than these files; space/low.
  */
 export async function bringDatabaseFiles(
   from: DatabaseSource,
@@ -45,17 +41,14 @@ export async function bringDatabaseFiles(
   for await (const entry of opened.entries) planner.add(entry);
   const plan = planner.finish(opened.manifest.numbers);
   checkFiles(plan, from.record.name);
-  await using reader = new PackReader({
-    ...from.parts,
-    policyName: from.snapshot.policy,
-    packs: opened.packs,
-    ledger: plan.ledger,
-    order: plan.packs,
-    openScratch: () => ScratchFile.create(join(from.scratch, `${from.record.name}.scratch`)),
-    lostWith: (pack) => lostWith(plan, pack, from.record.name),
-    signal: how.signal,
-  });
-  await extract(plan, reader, { host: asUserOf(to.host, to.user), directory: to.directory }, how);
+  const what = { source: from.record.name, plan, packs: opened.packs };
+  const into = { host: asUserOf(to.host, to.user), directory: to.directory };
+  await writePlan(
+    { ...from.parts, policyName: from.snapshot.policy, scratch: from.scratch },
+    what,
+    into,
+    how,
+  );
   return { facts: parsePostgresFacts(opened.head.facts), files: plan.entries, bytes: plan.bytes };
 }
 
