@@ -15,7 +15,7 @@ import type { LoadedPolicy } from "./policy/load.ts";
 import type { SshPolicy } from "./policy/schema.ts";
 import type { ReadParts } from "./restore/choose.ts";
 import { lockRestore } from "./restore/guided/host-lock.ts";
-import { operatorRun } from "./restore/guided/operator-runs.ts";
+import { operatorTarget } from "./restore/guided/operator-runs.ts";
 import type { RunCommands } from "./restore/guided/run.ts";
 import type { RunsHow } from "./restore/guided/runs.ts";
 
@@ -81,9 +81,8 @@ export class GuidedSession implements AsyncDisposable {
     const { host, hostKey } = this.access;
     const policyHost = policy?.policy.host;
     if (host !== undefined) return targetOf(this.access, policyHost);
-    const begun = await operatorRun(this.runsHow(how).state, { policy: policy?.policy.name, run });
-    if (!begun) return targetOf(this.access, policyHost);
-    const { target } = begun;
+    const target = await operatorTarget(this.runsHow(how).state, { policy: policy?.policy.name, run });
+    if (target === undefined) return targetOf(this.access, policyHost);
     if (target === "local") return targetOf({ ...this.access, host: "local" }, policyHost);
     const words = hostWords(target);
     return targetOf({ ...this.access, host: words, hostKey: hostKey ?? target.host_key }, policyHost);

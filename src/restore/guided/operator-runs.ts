@@ -1,23 +1,21 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isFailure } from "../../lib/errors.ts";
 import { readLines } from "./journal-lines.ts";
-import { type RunOf, runOf } from "./run-meta.ts";
-import type { RunMeta } from "./runs.ts";
+import { type Target, targetIn } from "./run-meta.ts";
 
 /** Older runs are not looked at. */
 const NEWEST = 20;
 
 /**
- * The run that is meant, as the operator's own journals tell: the one of that id, else the newest that is not closed.
- * Only to find the host again; the host's journal is the truth. Undefined when there is none.
+ * The machine of the run that is meant, as the operator's own journals tell: of the one of that id, else of the newest
+ * that is not closed. Undefined when there is none; the host's journal is the truth.
  *
  * @param state `$XDG_STATE_HOME/drops`
  */
-export async function operatorRun(
+export async function operatorTarget(
   state: string,
   which: { readonly policy: string | undefined; readonly run: string | undefined },
-): Promise<RunOf | undefined> {
+): Promise<Target | undefined> {
   for (const { name, path } of await newestFiles(join(state, "restore"), which.policy)) {
     if (which.run !== undefined && name !== `${which.run}.jsonl`) continue;
     const found = await openIn(path);
@@ -36,17 +34,10 @@ async function newestFiles(folder: string, policy: string | undefined) {
   return files.sort((a, b) => (a.name < b.name ? 1 : -1)).slice(0, NEWEST);
 }
 
-async function openIn(path: string): Promise<RunOf | undefined> {
+async function openIn(path: string): Promise<Target | undefined> {
   const { lines } = readLines(await readFile(path, "utf8"), path);
   if (lines.some(({ event }) => event === "closed")) return undefined;
-  const meta = lines.find(({ event }) => event === "created")?.["meta"];
-  if (typeof meta !== "object" || meta === null) return undefined;
-  try {
-    return runOf(meta as RunMeta);
-  } catch (error) {
-    if (isFailure(error, "format/unsupported", "data/damaged")) return undefined; // of another version
-    throw error;
-  }
+  return targetIn(lines.find(({ event }) => event === "created")?.["target"]);
 }
 
 async function namesIn(folder: string): Promise<readonly string[]> {

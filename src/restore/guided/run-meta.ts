@@ -30,9 +30,14 @@ export interface RunOf {
   readonly realPaths: Readonly<Record<string, string>>;
 }
 
+const TargetShape = z.union([
+  z.literal("local"),
+  Ssh.pick({ address: true, port: true, user: true, host_key: true }),
+]);
+
 const More = z.object({
   format: z.literal(1),
-  target: z.union([z.literal("local"), Ssh.pick({ address: true, port: true, user: true, host_key: true })]),
+  target: TargetShape,
   restore: Restore,
   rto: Duration,
   policy_sources: z.array(Source).max(1000),
@@ -41,7 +46,7 @@ const More = z.object({
   real_paths: z.record(z.string(), z.string()),
 });
 
-/** For run.json and the first line of the journal. Holds no secret: a policy has none. */
+/** For run.json. Holds no secret: a policy has none. */
 export function metaOf(run: RunOf): RunMeta {
   return {
     run: run.run,
@@ -89,7 +94,13 @@ export function runOf(meta: RunMeta): RunOf {
   };
 }
 
-/** Without what a run has no use for: a line of the journal is bounded. */
+/** As a journal tells it; undefined when it does not. */
+export function targetIn(value: unknown): Target | undefined {
+  const read = TargetShape.safeParse(value);
+  return read.success ? read.data : undefined;
+}
+
+/** Without what a run has no use for. */
 function slim(record: SnapshotRecord): SnapshotRecord {
   return { ...record, seen: [], sources: record.sources.map((source) => ({ ...source, notes: [] })) };
 }

@@ -63,7 +63,7 @@ export function newRunId(now: Date, random: (bytes: number) => Uint8Array): stri
 }
 
 /**
- * Make a run's directory on the host, durably, and begin its journal with a `created` line that holds `meta`. Call it
+ * Make a run's directory on the host, durably, and begin its journal with a `created` line that says where. Call it
  * under the lock. The same again does nothing. Throws safety/refused when a different run has that id.
  */
 export async function createRun(host: Host, meta: RunMeta, how: RunsHow): Promise<Journal> {
@@ -85,8 +85,13 @@ export async function createRun(host: Host, meta: RunMeta, how: RunsHow): Promis
     });
   const { journal } = await openRun(host, meta.run, how);
   if (!journal.lines.some(({ event }) => event === "created"))
-    await journal.append({ event: "created", meta }, how);
+    await journal.append({ event: "created", ...whereabouts(meta) }, how);
   return journal;
+}
+
+/** What finds the host again: a whole policy may be larger than a line. */
+function whereabouts({ run, policy, snapshot, host, started, target }: RunMeta) {
+  return { run, policy, snapshot, host, started, target };
 }
 
 /**

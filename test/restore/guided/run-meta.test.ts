@@ -3,8 +3,8 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isFailure } from "../../../src/lib/errors.ts";
-import { operatorRun } from "../../../src/restore/guided/operator-runs.ts";
-import { metaOf, type RunOf, runOf } from "../../../src/restore/guided/run-meta.ts";
+import { operatorTarget } from "../../../src/restore/guided/operator-runs.ts";
+import { metaOf, type RunOf, runOf, type Target } from "../../../src/restore/guided/run-meta.ts";
 import type { RunMeta } from "../../../src/restore/guided/runs.ts";
 import { RESTORE, recordsOf, SOURCES } from "../../support/guided-run.ts";
 import { scratchDirectory } from "../../support/scratch.ts";
@@ -97,27 +97,27 @@ test("the operator's journals tell where a run was begun", async () => {
   await mkdir(folder, { recursive: true });
   const write = (run: string, address: string, ...more: object[]) => {
     const target = { address, port: 22, user: "root" };
-    const lines = [{ event: "created", meta: metaOf({ ...RUN, run, target }) }, ...more];
+    const lines = [{ event: "created", run, target }, ...more];
     const text = lines.map((line, n) => JSON.stringify({ n, at: RUN.started, ...line })).join("\n");
     return writeFile(join(folder, `${run}.jsonl`), `${text}\n`);
   };
   const which = { policy: "ops", run: undefined };
-  assert.equal(await operatorRun(scratch.path, which), undefined);
+  assert.equal(await operatorTarget(scratch.path, which), undefined);
   await write("20261124T000000-000001", "one");
   await write("20261124T000000-000002", "two");
   await write("20261124T000000-000003", "three", { event: "closed", outcome: "finished" });
   await writeFile(
     join(folder, "20261124T000000-000004.jsonl"),
-    '{"n":0,"at":"2026-11-24T00:36:38.000Z","event":"created","meta":{"format":9}}\nnonsense\n',
+    '{"n":0,"at":"2026-11-24T00:36:38.000Z","event":"created","target":{"address":""}}\nnonsense\n',
   );
-  const addressOf = (run: RunOf | undefined) =>
-    run && run.target !== "local" ? run.target.address : undefined;
-  assert.equal(addressOf(await operatorRun(scratch.path, which)), "two");
-  assert.equal(addressOf(await operatorRun(scratch.path, { ...which, policy: undefined })), "two");
+  const addressOf = (target: Target | undefined) =>
+    target === undefined || target === "local" ? target : target.address;
+  assert.equal(addressOf(await operatorTarget(scratch.path, which)), "two");
+  assert.equal(addressOf(await operatorTarget(scratch.path, { ...which, policy: undefined })), "two");
   assert.equal(
-    addressOf(await operatorRun(scratch.path, { ...which, run: "20261124T000000-000001" })),
+    addressOf(await operatorTarget(scratch.path, { ...which, run: "20261124T000000-000001" })),
     "one",
   );
-  assert.equal(await operatorRun(scratch.path, { ...which, run: "20261124T000000-000003" }), undefined);
-  assert.equal(await operatorRun(scratch.path, { policy: "other", run: undefined }), undefined);
+  assert.equal(await operatorTarget(scratch.path, { ...which, run: "20261124T000000-000003" }), undefined);
+  assert.equal(await operatorTarget(scratch.path, { policy: "other", run: undefined }), undefined);
 });
