@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { DropsError } from "../lib/errors.ts";
-import { STEPS, type StepId } from "../restore/guided/steps.ts";
+import type { StepId } from "../restore/guided/steps.ts";
 import type { Guided } from "./guided-app.ts";
 import { accessOf, type ReadFlags, type Shell } from "./shell.ts";
 
@@ -27,9 +27,11 @@ export async function openGuided(shell: Shell, flags: ReadFlags & HostFlags): Pr
   return openGuided({ ...accessOf(flags), host, sshKey, hostKey }, shell.context);
 }
 
-/** `rocksdb,postgres` or `4,5`. Throws usage/invalid naming the steps that there are. */
-export function parseSteps(value: string, before: readonly StepId[] = []): readonly StepId[] {
-  const words = value.split(",").map((word) => word.trim());
+/** `rocksdb,postgres` or `4,5`, once or several times. Throws usage/invalid naming the steps that there are. */
+export async function parseSteps(values: readonly string[]): Promise<readonly StepId[]> {
+  if (values.length === 0) return [];
+  const { STEPS } = await import("../restore/guided/steps.ts");
+  const words = values.flatMap((value) => value.split(",")).map((word) => word.trim());
   const steps = words.map((word) => {
     const step = STEPS.find(({ id, number }) => id === word || String(number) === word);
     if (step && step.id !== "bootstrap") return step.id;
@@ -39,5 +41,5 @@ export function parseSteps(value: string, before: readonly StepId[] = []): reado
         .join(", "),
     });
   });
-  return [...new Set([...before, ...steps])];
+  return [...new Set(steps)];
 }

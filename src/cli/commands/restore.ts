@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
-import type { StepId } from "../../restore/guided/steps.ts";
 import { addHostOptions, type HostFlags, openGuided, parseSteps } from "../guided-shell.ts";
 import type { RestoreReport } from "../outputs.ts";
 import {
@@ -18,7 +17,7 @@ import {
 interface Flags extends ReadFlags, ChoiceFlags, HostFlags {
   readonly to?: string;
   readonly only?: readonly string[];
-  readonly steps?: readonly StepId[];
+  readonly steps?: readonly string[];
   readonly dryRun?: true;
   readonly resume?: string | true;
   readonly finish?: string | true;
@@ -37,7 +36,7 @@ export function addRestore(program: Command, shell: Shell): void {
       collect,
     )
     .option("--best-effort", "with --to: of a damaged source bring back what is whole, and say what is not")
-    .option("--steps <ids>", "only these steps, by name or number: stop,rocksdb or 3,4", parseSteps)
+    .option("--steps <ids>", "only these steps, by name or number: stop,rocksdb or 3,4", collect)
     .option("--dry-run", "show the plan with commands, bytes and expected times; change nothing")
     .option("--resume [run]", "go on with a restore that was broken off, from any machine")
     .option("--finish [run]", "remove the old data that a restore kept aside; then there is no rollback")
@@ -55,11 +54,12 @@ export function addRestore(program: Command, shell: Shell): void {
 
 async function ontoHost(shell: Shell, flags: Flags): Promise<void> {
   const choice = flags.resume === undefined ? choiceOf(flags) : undefined;
+  const steps = await parseSteps(flags.steps ?? []);
   await using guided = await openGuided(shell, flags);
   const report = await guided.restore({
     choice,
     only: flags.only ?? [],
-    steps: flags.steps ?? [],
+    steps,
     dryRun: flags.dryRun === true,
     fenced: flags.fenced === true,
     yes: flags.yes === true,
