@@ -1,7 +1,5 @@
-import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { isFailure } from "../../lib/errors.ts";
-import type { PostgresPlace } from "../../source/postgres/client.ts";
 import type { PostgresFacts } from "../../source/postgres/facts.ts";
 import { ServerAdmin } from "../../source/postgres/restore/admin.ts";
 import { hasLocale, lookAtServer, type ServerLook } from "../../source/postgres/restore/server-look.ts";
@@ -9,7 +7,7 @@ import { pgRestoreVersion } from "../../source/postgres/versions.ts";
 import type { Check } from "./check.ts";
 import { readDatabaseFacts } from "./database-files.ts";
 import type { DatabaseOptions } from "./database-replacement.ts";
-import { RUNS } from "./runs.ts";
+import { spaceCheck } from "./database-space.ts";
 
 /**
  * Whether the server can take the database of the snapshot beside the one that is in place. Changes nothing. All checks are
@@ -26,12 +24,14 @@ export async function preflightDatabase(options: DatabaseOptions, how: Cancel): 
   const programs = await programCheck(named, admin, facts.found, how);
   const server = await looked(named("server"), () => lookAtServer(admin, policy.database, facts.found, how));
   if ("failed" in server) return [server.failed, programs];
+  const name = named("space for a second copy");
+  const space = await looked(name, () => spaceCheck(name, options, server.found, facts.found, how));
   return [
     ...serverChecks(named, server.found, facts.found),
     programs,
     await localeCheck(named, admin, server.found, facts.found, how),
     ...contentChecks(named, server.found, facts.found),
-    await spaceCheck(named, options, server.found, facts.found, how),
+    "failed" in space ? space.failed : space.found,
   ];
 }
 
@@ -180,62 +180,6 @@ function contentChecks(named: Named, server: ServerLook, facts: PostgresFacts): 
   ];
 }
 
-/** A second copy of the database, its dump, and a tenth more; as much again of what is written ahead is reused by the server. */
-async function spaceCheck(
-  named: Named,
-  { host, policy, record, run, directory }: DatabaseOptions,
-  server: ServerLook,
-  facts: PostgresFacts,
-  how: Cancel,
-): Promise<Check> {
-  const name = named("space for a second copy");
-  const wanted = [{ path: directory ?? `${RUNS}/${run}`, bytes: record.bytes ?? 0 }];
-  if (isHere(policy)) wanted.push({ path: server.data_directory, bytes: Number(facts.size_bytes) });
-  const needs = new Map<string, { free: number; bytes: number; path: string }>();
-  for (const { path, bytes } of wanted) {
-    const read = await looked(name, () => freeAt(host, policy, path, how));
-    if ("failed" in read) return read.failed;
-    const { device, free } = read.found;
-    needs.set(device, { free, path, bytes: (needs.get(device)?.bytes ?? 0) + Math.ceil(bytes * 1.1) });
-  }
-  const short = [...needs.values()].filter(({ free, bytes }) => free < bytes);
-  const found = [...needs.values()]
-    .map(({ free, bytes, path }) => `${mebibytes(free)} are free for ${mebibytes(bytes)} in ${path}`)
-    .join("; ");
-  return {
-    name,
-    ok: short.length === 0,
-    found,
-    ...(short.length === 0 ? {} : { hint: "make room, or a larger disk" }),
-  };
-}
-
-/** Of the directory, or of the first above it that there is. As the programs' user, who may enter the server's. */
-async function freeAt(
-  host: Host,
-  { run_as }: PostgresPlace,
-  path: string,
-  how: Cancel,
-): Promise<{ readonly device: string; readonly free: number }> {
-  const read = await host.run(["sh", "-c", FREE, "sh", path], { ...how, as: run_as, env: { LC_ALL: "C" } });
-  const [device = "", , , kib = ""] = read.stdout.toString("utf8").trim().split(/\s+/);
-  return { device, free: Number(kib) * 1024 };
-}
-
-const FREE = `
-path=$1
-while [ ! -d "$path" ] && [ "$path" != / ]; do path=\${path%/*}; path=\${path:-/}; done
-df -Pk -- "$path" | tail -n 1
-`;
-
-function isHere({ host }: PostgresPlace): boolean {
-  return host === undefined || host.startsWith("/") || /^(localhost|127\.|::1)/.test(host);
-}
-
 function majorOf(versionNum: string): number {
   return Math.floor(Number(versionNum) / 10_000);
-}
-
-function mebibytes(bytes: number): string {
-  return `${Math.ceil(bytes / (1024 * 1024))} MiB`;
 }

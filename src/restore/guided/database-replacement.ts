@@ -18,12 +18,13 @@ import {
   swapSql,
   unswapSql,
 } from "../../source/postgres/restore/acts.ts";
-import { type DatabaseRow, ServerAdmin } from "../../source/postgres/restore/admin.ts";
+import { ServerAdmin } from "../../source/postgres/restore/admin.ts";
 import { dropLoader } from "../../source/postgres/restore/loader.ts";
 import { type ReplacementNames, replacementNames } from "../../source/postgres/restore/names.ts";
 import { PsqlSession } from "../../source/postgres/session.ts";
 import type { ReadParts } from "../choose.ts";
 import { readDatabaseFacts } from "./database-files.ts";
+import { type DatabaseLook, lookAt, stateOf } from "./database-look.ts";
 import { type DatabaseRecord, RecordDirectory } from "./database-record.ts";
 import { stageDatabase } from "./database-stage.ts";
 import type { Replacement, ReplacementState, Staged } from "./replacement.ts";
@@ -49,15 +50,6 @@ export function openDatabaseReplacement(options: DatabaseOptions): Replacement {
 }
 
 const MAX_TRIES = 3;
-
-/** What is there: what was noted, and the databases of it that the server has. */
-interface Look {
-  readonly record: DatabaseRecord | undefined;
-  readonly rows: readonly DatabaseRow[];
-  /** Whole, or in the making. */
-  readonly fresh: DatabaseRow | undefined;
-  readonly old: DatabaseRow | undefined;
-}
 
 class DatabaseReplacement implements Replacement {
   readonly label: string;
@@ -205,7 +197,7 @@ class DatabaseReplacement implements Replacement {
     return { parts, snapshot, record, scratch };
   }
 
-  async #look(how: Cancel): Promise<Look> {
+  async #look(how: Cancel): Promise<DatabaseLook> {
     const record = await this.#directory.read(how);
     const { run, policy } = this.#options;
     if (record && (record.run !== run || record.database !== policy.database)) {
@@ -213,37 +205,19 @@ class DatabaseReplacement implements Replacement {
         `${this.#directory.path} is of another restore: of ${record.database}, run ${record.run}`,
       );
     }
-    const rows = await this.#admin.databases(how);
-    const fresh = rows.find(({ oid }) => oid === record?.newOid) ?? this.#unnoted(record, rows);
-    return { record, rows, fresh, old: rows.find(({ oid }) => oid === record?.old?.oid) };
+    return lookAt(record, await this.#admin.databases(how), this.#names);
   }
 
-  /** The one that was made when its id could not be noted any more. */
-  #unnoted(record: DatabaseRecord | undefined, rows: readonly DatabaseRow[]): DatabaseRow | undefined {
-    if (record === undefined || record.newOid !== undefined) return undefined;
-    return rows.find(({ name, limit }) => name === this.#names.staged && limit === record.token);
+  #stateOf(look: DatabaseLook): ReplacementState {
+    return stateOf(look, { name: this.#options.policy.database, ...this.#names });
   }
 
-  #stateOf({ record, fresh, old }: Look): ReplacementState {
-    if (record === undefined) return "untouched";
-    if (!record.staged) return "staging";
-    const { database } = this.#options.policy;
-    if (record.finishing && fresh?.name === database && old === undefined) return "finished";
-    if (fresh?.name === database || old?.name === this.#names.kept) return "swapped";
-    if (fresh === undefined) return "staging"; // somebody dropped it: begun anew
-    if (fresh.name === this.#names.staged) return "staged";
-    throw this.#refused(
-      `the database that was restored for ${database} is called ${fresh.name} now (object id ${fresh.oid})`,
-      `ALTER DATABASE … RENAME it back to ${this.#names.staged} or ${database}`,
-    );
-  }
-
-  #stagedOf({ record }: Look): Staged {
+  #stagedOf({ record }: DatabaseLook): Staged {
     return record?.staged ?? { files: 0, bytes: 0, notes: [] };
   }
 
   /** Remove what was begun, as far as it is known to be ours; the record stays. */
-  async #clear({ record, fresh, rows }: Look, how: Cancel): Promise<void> {
+  async #clear({ record, fresh, rows }: DatabaseLook, how: Cancel): Promise<void> {
     if (fresh) await this.#act(dropSql(fresh.oid, fresh.name), "removing what a broken restore left", how);
     const stranger = rows.find(({ name, oid }) => name === this.#names.staged && oid !== fresh?.oid);
     if (stranger) {
@@ -256,19 +230,19 @@ class DatabaseReplacement implements Replacement {
   }
 
   /** A swap or its undoing that was broken off has closed it. */
-  async #openNew({ fresh }: Look, how: Cancel): Promise<void> {
+  async #openNew({ fresh }: DatabaseLook, how: Cancel): Promise<void> {
     if (fresh && !fresh.allow) await this.#act(openSql(fresh.oid), "opening the new database again", how);
   }
 
   /** After a swap that was broken off before it happened, the old one may be closed. */
-  async #reopenOld({ record, old }: Look, how: Cancel): Promise<void> {
+  async #reopenOld({ record, old }: DatabaseLook, how: Cancel): Promise<void> {
     if (!record?.old || old === undefined || old.name !== this.#options.policy.database) return;
     if (old.allow === record.old.allow && old.limit === record.old.limit) return;
     await this.#act(reopenSql(record.old), "opening the old database again", how);
   }
 
   /** What is in place now is what will be kept: noted, with its settings, before anything of it is changed. */
-  async #noteOld(record: DatabaseRecord, look: Look, how: Cancel): Promise<SwapPair> {
+  async #noteOld(record: DatabaseRecord, look: DatabaseLook, how: Cancel): Promise<SwapPair> {
     const current = look.rows.find(({ name }) => name === this.#options.policy.database);
     const keptName = look.rows.find(({ name }) => name === this.#names.kept);
     if (keptName) {

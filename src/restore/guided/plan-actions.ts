@@ -1,4 +1,5 @@
 import type { RestorePolicy } from "../../policy/schema.ts";
+import { replacementNames } from "../../source/postgres/restore/names.ts";
 import { type DatabaseGroup, type Group, namesOf, type PathGroup, pathsOf } from "./groups.ts";
 import type { PlanFacts } from "./plan.ts";
 import type { StepId } from "./steps.ts";
@@ -92,8 +93,7 @@ function pathActions(group: PathGroup, { run, realPath }: PlanFacts): readonly P
 
 function databaseActions({ name, policy, record }: DatabaseGroup, run: string): readonly PlannedAction[] {
   const { database } = policy;
-  const hex = run.slice(-6);
-  const [made, kept] = [`${database}_drops_${hex}`, `${database}_before_${hex}`];
+  const { staged: made, kept } = replacementNames(database, run);
   return [
     { what: `make the roles that are missing, and an empty database with the recorded encoding and locale` },
     { what: `load ${name} (captured ${record.captured_at ?? "then"})`, command: `pg_restore -d ${made}` },

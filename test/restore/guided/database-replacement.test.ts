@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { isFailure } from "../../../src/lib/errors.ts";
 import { differences } from "../../../src/source/postgres/measure.ts";
@@ -310,6 +311,41 @@ test("two databases of one run are staged at the same time, also when they make 
   await two.discard(how);
   await pg.psql("postgres", "DROP ROLE IF EXISTS twin_owner, twin_reader");
   assert.doesNotMatch(await databasesOf(pg), /twin/);
+});
+
+test("what a lost connection left running on the server is ended, and does nothing later", async () => {
+  await seedBridge(pg, "slow", { messages: 20 });
+  const policy = pg.policyFor("slow", { name: "slow-db" });
+  const database = bench.open(await storeDatabase(policy), policy);
+  await database.stage(how);
+  // holds the row of the database, so that the swap waits with its first change
+  const holder = pg.psql(
+    "postgres",
+    "SET application_name = 'holder'; BEGIN; ALTER DATABASE slow CONNECTION LIMIT -1; SELECT pg_sleep(600); COMMIT",
+  );
+  const held = assert.rejects(holder, /terminating connection/);
+  const count = (sql: string) => pg.psql("postgres", `SELECT count(*) FROM pg_stat_activity WHERE ${sql}`);
+  const until = async (sql: string, wanted: string) => {
+    for (let tries = 0; tries < 300 && (await count(sql)) !== wanted; tries++) await sleep(50);
+    assert.equal(await count(sql), wanted, sql);
+  };
+  await until("application_name = 'holder' AND wait_event = 'PgSleep'", "1");
+  const stop = new AbortController();
+  const broken = assert.rejects(database.swap({ signal: stop.signal }), /broken off/);
+  await until("application_name LIKE 'drops-%' AND wait_event_type = 'Lock'", "1");
+  stop.abort(new Error("broken off"));
+  await broken;
+  await until("application_name LIKE 'drops-%' AND wait_event_type = 'Lock'", "1"); // its client is gone, it waits on
+
+  await database.discard(how);
+  await until("application_name LIKE 'drops-%'", "0");
+  await pg.psql(
+    "postgres",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'",
+  );
+  await held;
+  assert.equal(await pg.psql("slow", "SELECT count(*) FROM emoji"), "30");
+  assert.equal(await database.state(how), "untouched");
 });
 
 test("what the new database lacks is told, and a strange database of a name that is needed is left alone", async () => {

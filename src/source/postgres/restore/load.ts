@@ -5,6 +5,7 @@ import type { PostgresFacts } from "../facts.ts";
 import { lastError, toolFailure, warningsIn } from "../failure.ts";
 import { quoteIdentifier, quoteLiteral } from "../quote.ts";
 import { isFull, type RoleRow } from "./admin.ts";
+import { createGrants, doIf, extensionSql, publicBackSql, whenOld } from "./load-sql.ts";
 import { LOADER_COMMENT, type LoaderParts, type Login, openLogin } from "./loader.ts";
 import { type LoadingLists, parseToc, planLoading } from "./toc.ts";
 
@@ -199,49 +200,6 @@ async function readToc(parts: LoadParts, how: Cancel): Promise<ReturnType<typeof
   throw new DropsError("source/failed", `${what} failed: ${lastError(ended.stderr)}`, {
     hint: `apt-get install postgresql-client-${Number.parseInt(facts.pg_dump, 10)}: the dump was made by pg_dump ${facts.pg_dump}`,
   });
-}
-
-function extensionSql({ name, schema }: PostgresFacts["extensions"][number], role: string): string {
-  const [extension, at] = [quoteIdentifier(name), quoteIdentifier(schema)];
-  const body = `DECLARE
-  trusted boolean := EXISTS (SELECT FROM pg_available_extension_versions v JOIN pg_available_extensions a
-    ON a.name = v.name AND a.default_version = v.version WHERE v.name = ${quoteLiteral(name)} AND v.trusted);
-BEGIN
-  IF trusted THEN SET LOCAL ROLE ${quoteIdentifier(role)}; END IF;
-  IF to_regnamespace(${quoteLiteral(at)}) IS NULL THEN
-    CREATE EXTENSION IF NOT EXISTS ${extension};
-  ELSE
-    CREATE EXTENSION IF NOT EXISTS ${extension} WITH SCHEMA ${at};
-  END IF;
-END`;
-  return `DO ${quoteLiteral(body)};`;
-}
-
-/** In every schema of the database, for owners who could not be given anything there by who is no superuser. */
-function createGrants(verb: "GRANT" | "REVOKE", to: "TO" | "FROM", roles: readonly string[]): string {
-  if (roles.length === 0) return "";
-  const list = roles.map(quoteIdentifier).join(", ");
-  const body = `DECLARE space text;
-BEGIN
-  FOR space IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
-    EXECUTE format('${verb} CREATE ON SCHEMA %I ${to} ', space) || ${quoteLiteral(list)};
-  END LOOP;
-END`;
-  return `DO ${quoteLiteral(body)};`;
-}
-
-function publicBackSql(loader: string): string {
-  return `IF (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public') = ${quoteLiteral(loader)} THEN
-    EXECUTE format('ALTER SCHEMA public OWNER TO %I', (SELECT rolname FROM pg_roles WHERE oid = 10)); -- the bootstrap superuser
-  END IF;`;
-}
-
-function whenOld(statement: string): string {
-  return doIf("current_setting('server_version_num')::int < 150000", statement);
-}
-
-function doIf(condition: string, statement: string): string {
-  return `DO ${quoteLiteral(`BEGIN\n  IF ${condition} THEN\n    ${statement}\n  END IF;\nEND`)};`;
 }
 
 function leftOutNotes({ leftOut }: LoadingLists): readonly string[] {

@@ -1,4 +1,5 @@
-import { statementsOf, type Token } from "./sql-tokens.ts";
+import { statementsOf } from "./sql-tokens.ts";
+import { TokenReader } from "./token-reader.ts";
 
 export interface Role {
   readonly name: string;
@@ -39,7 +40,7 @@ export function parseRolesFile(sql: string): RolesFile {
   const memberships: Membership[] = [];
   let ignored = 0;
   for (const statement of statementsOf(sql)) {
-    const reader = new Reader(statement);
+    const reader = new TokenReader(statement);
     const understood = reader.starts("set") || readRole(reader, roles) || readMembership(reader, memberships);
     if (!understood) ignored++;
   }
@@ -47,7 +48,7 @@ export function parseRolesFile(sql: string): RolesFile {
 }
 
 /** `CREATE ROLE x`, `ALTER ROLE x WITH …`, `ALTER ROLE x SET …`, `COMMENT ON ROLE x IS …` */
-function readRole(reader: Reader, roles: Map<string, Role>): boolean {
+function readRole(reader: TokenReader, roles: Map<string, Role>): boolean {
   if (reader.starts("create", "role")) {
     const name = reader.name();
     if (name === undefined || !reader.atEnd) return false;
@@ -64,12 +65,12 @@ function readRole(reader: Reader, roles: Map<string, Role>): boolean {
   return true;
 }
 
-function readComment(reader: Reader, role: Role): Role | undefined {
+function readComment(reader: TokenReader, role: Role): Role | undefined {
   const comment = reader.starts("is") ? reader.string() : undefined;
   return comment === undefined ? undefined : { ...role, comment };
 }
 
-function readChange(reader: Reader, role: Role): Role | undefined {
+function readChange(reader: TokenReader, role: Role): Role | undefined {
   if (reader.starts("with")) return readAttributes(reader, role);
   if (!reader.starts("set")) return undefined;
   const name = reader.parameter();
@@ -83,7 +84,7 @@ function readChange(reader: Reader, role: Role): Role | undefined {
   return { ...role, settings: [...role.settings, { name, values }] };
 }
 
-function readAttributes(reader: Reader, role: Role): Role | undefined {
+function readAttributes(reader: TokenReader, role: Role): Role | undefined {
   const attributes = new Set<string>();
   const powers: string[] = [];
   let read: Role = role;
@@ -100,7 +101,7 @@ function readAttributes(reader: Reader, role: Role): Role | undefined {
   return { ...read, attributes, powers };
 }
 
-function readValued(reader: Reader, word: string, role: Role): Role | undefined {
+function readValued(reader: TokenReader, word: string, role: Role): Role | undefined {
   if (word === "CONNECTION" && reader.starts("limit")) {
     return { ...role, connectionLimit: Number(reader.number() ?? -1) };
   }
@@ -109,7 +110,7 @@ function readValued(reader: Reader, word: string, role: Role): Role | undefined 
 }
 
 /** `GRANT role TO member [WITH ADMIN OPTION | WITH ADMIN TRUE, INHERIT FALSE, SET TRUE] [GRANTED BY x]` */
-function readMembership(reader: Reader, memberships: Membership[]): boolean {
+function readMembership(reader: TokenReader, memberships: Membership[]): boolean {
   if (!reader.starts("grant")) return false;
   const role = reader.name();
   const member = reader.starts("to") ? reader.name() : undefined;
@@ -120,7 +121,7 @@ function readMembership(reader: Reader, memberships: Membership[]): boolean {
   return true;
 }
 
-function readOptions(reader: Reader): Membership["options"] | undefined {
+function readOptions(reader: TokenReader): Membership["options"] | undefined {
   const options: Membership["options"][number][] = [];
   do {
     const name = OPTIONS.find((option) => option === reader.peek()?.toUpperCase());
@@ -142,76 +143,4 @@ function emptyRole(name: string): Role {
     comment: undefined,
     settings: [],
   };
-}
-
-/** Takes tokens from the front, and only those that fit. */
-class Reader {
-  readonly #tokens: readonly Token[];
-  #at = 0;
-
-  constructor(tokens: readonly Token[]) {
-    this.#tokens = tokens;
-  }
-
-  get atEnd(): boolean {
-    return this.#at === this.#tokens.length;
-  }
-
-  /** All of these words, or nothing is taken. */
-  starts(...words: readonly string[]): boolean {
-    const fits = words.every((word, index) => {
-      const token = this.#tokens[this.#at + index];
-      return token?.kind === "word" && token.text === word;
-    });
-    if (fits) this.#at += words.length;
-    return fits;
-  }
-
-  other(text: string): boolean {
-    const token = this.#tokens[this.#at];
-    if (token?.kind !== "other" || token.text !== text) return false;
-    this.#at++;
-    return true;
-  }
-
-  /** The next word, left where it is. */
-  peek(): string | undefined {
-    const token = this.#tokens[this.#at];
-    return token?.kind === "word" ? token.text : undefined;
-  }
-
-  word(): string | undefined {
-    return this.#take("word");
-  }
-
-  name(): string | undefined {
-    return this.#take("name", "word");
-  }
-
-  string(): string | undefined {
-    return this.#take("string");
-  }
-
-  number(): string | undefined {
-    return this.#take("number");
-  }
-
-  value(): string | undefined {
-    return this.#take("string", "number", "word", "name");
-  }
-
-  /** With a dot in it when it is an extension's. */
-  parameter(): string | undefined {
-    const first = this.name();
-    if (first === undefined || !this.other(".")) return first;
-    const second = this.name();
-    return second === undefined ? undefined : `${first}.${second}`;
-  }
-
-  #take(...kinds: readonly Token["kind"][]): string | undefined {
-    const token = this.#tokens[this.#at];
-    if (token === undefined || !kinds.includes(token.kind)) return undefined;
-    this.#at++;
-    return token.text;
-  }
 }

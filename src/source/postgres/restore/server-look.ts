@@ -11,6 +11,7 @@ const ServerLook = z.object({
   superuser: z.boolean(),
   /** Read-only: a standby takes no restore. */
   standby: z.boolean(),
+  /** Empty for who is no superuser. */
   data_directory: z.string(),
   icu: z.boolean(),
   /** Of the wanted ones, those that there are not. */
@@ -35,7 +36,8 @@ export async function lookAtServer(
     `SELECT json_build_object(
   'version', current_setting('server_version'), 'version_num', current_setting('server_version_num'),
   'user', current_user, 'superuser', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
-  'standby', pg_is_in_recovery(), 'data_directory', coalesce(current_setting('data_directory', true), ''),
+  'standby', pg_is_in_recovery(), 'data_directory', 
+    CASE WHEN (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN current_setting('data_directory') ELSE '' END,
   'icu', EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i'),
   'missing_roles', (SELECT coalesce(json_agg(n), '[]') FROM ${names(facts.roles)} n
     WHERE n NOT IN (SELECT rolname FROM pg_roles)),

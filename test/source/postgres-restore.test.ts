@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { quoteIdentifier, quoteLiteral } from "../../src/source/postgres/quote.ts";
+import { dropSql, oidLiteral } from "../../src/source/postgres/restore/acts.ts";
+import { connectionTo, replacementNames } from "../../src/source/postgres/restore/names.ts";
+import { parseRolesFile } from "../../src/source/postgres/restore/roles-file.ts";
+import { planRoles } from "../../src/source/postgres/restore/roles-sql.ts";
+import { scramVerifier } from "../../src/source/postgres/restore/scram.ts";
+import { parseToc, planLoading } from "../../src/source/postgres/restore/toc.ts";
+
+test("names end in the run's digits, fit PostgreSQL, and tell databases apart", () => {
+  assert.deepEqual(replacementNames("mautrix_slack", "20261124t003638-a1b2c3"), {
+    staged: "mautrix_slack_drops_a1b2c3",
+    kept: "mautrix_slack_before_a1b2c3",
+    loader: "drops_loader_a1b2c3_76f195c9",
+  });
+  const name = fc.string({ unit: "grapheme", minLength: 1, maxLength: 80 });
+  fc.assert(
+    fc.property(name, name, (one, other) => {
+      const [a, b] = [one, other].map((each) => replacementNames(each, "20261124t003638-a1b2c3"));
+      const all = [a, b].flatMap((names) => Object.values(names ?? {}));
+      for (const each of all) {
+        assert.ok(Buffer.byteLength(each) <= 63, each);
+        assert.ok(each.includes("_a1b2c3"));
+      }
+      assert.equal(new Set(all).size, one === other ? 3 : 6);
+    }),
+  );
+  const long = `${"ä".repeat(31)}x`;
+  assert.match(replacementNames(long, "r-a1b2c3").kept, /^ä{20}_[0-9a-f]{8}_before_a1b2c3$/);
+  assert.equal(connectionTo("a'b\\c=d"), "dbname='a\\'b\\\\c=d'");
+});
+
+test("a roles.sql of pg_dumpall is understood, of old and new versions", () => {
+  const file = parseRolesFile(`--
+-- PostgreSQL database cluster dump
+--
+\\restrict abc
+SET default_transaction_read_only = off;
+SET standard_conforming_strings = on;
+CREATE ROLE plain;
+ALTER ROLE plain WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB LOGIN NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 5 PASSWORD 'SCRAM-SHA-256$4096:a$b:c' VALID UNTIL '2030-01-01 00:00:00+00';
+COMMENT ON ROLE plain IS E'it''s \\\\ a role; -- really';
+CREATE ROLE "Odd ""Role""; --";
+ALTER ROLE "Odd ""Role""; --" WITH SUPERUSER NOINHERIT CREATEROLE CREATEDB NOLOGIN REPLICATION BYPASSRLS;
+--
+-- User Config "plain"
+--
+ALTER ROLE plain SET search_path TO '$user', 'public';
+ALTER ROLE plain SET work_mem TO '64MB';
+ALTER ROLE plain SET "Custom".setting TO 'x = ''y''';
+GRANT "Odd ""Role""; --" TO plain WITH ADMIN OPTION GRANTED BY postgres;
+GRANT readers TO plain WITH ADMIN OPTION, INHERIT FALSE, SET TRUE GRANTED BY postgres;
+GRANT readers TO plain WITH INHERIT TRUE GRANTED BY postgres;
+GRANT a TO b;
+\\unrestrict abc
+`);
+  assert.equal(file.ignored, 0);
+  const [plain, odd] = file.roles;
+  assert.deepEqual(plain, {
+    name: "plain",
+    attributes: new Set(["INHERIT", "LOGIN"]),
+    powers: [],
+    connectionLimit: 5,
+    password: "SCRAM-SHA-256$4096:a$b:c",
+    validUntil: "2030-01-01 00:00:00+00",
+    comment: "it's \\ a role; -- really",
+    settings: [
+      { name: "search_path", values: ["$user", "public"] },
+      { name: "work_mem", values: ["64MB"] },
+      { name: "Custom.setting", values: ["x = 'y'"] },
+    ],
+  });
+  assert.equal(odd?.name, 'Odd "Role"; --');
+  assert.deepEqual(odd?.powers, ["SUPERUSER", "CREATEROLE", "REPLICATION", "BYPASSRLS"]);
+  assert.deepEqual(odd?.attributes, new Set(["CREATEDB"]));
+  assert.deepEqual(file.memberships, [
+    { role: 'Odd "Role"; --', member: "plain", options: [{ name: "ADMIN", value: true }] },
+    {
+      role: "readers",
+      member: "plain",
+      options: [
+        { name: "ADMIN", value: true },
+        { name: "INHERIT", value: false },
+        { name: "SET", value: true },
+      ],
+    },
+    { role: "readers", member: "plain", options: [{ name: "INHERIT", value: true }] },
+    { role: "a", member: "b", options: [] },
+  ]);
+});
+
+test("whatever roles.sql holds, names and texts come out as they went in, and nothing else is made of it", () => {
+  const text = fc
+    .string({ unit: "grapheme", minLength: 1, maxLength: 20 })
+    .filter((each) => !each.includes("\0"));
+  fc.assert(
+    fc.property(text, text, text, (name, password, comment) => {
+      const role = quoteIdentifier(name);
+      const sql = `CREATE ROLE ${role};\nALTER ROLE ${role} WITH LOGIN PASSWORD ${quoteLiteral(password)};\nCOMMENT ON ROLE ${role} IS ${quoteLiteral(comment)};\n`;
+      const file = parseRolesFile(sql);
+      assert.equal(file.ignored, 0);
+      assert.deepEqual(
+        file.roles.map((each) => [each.name, each.password, each.comment]),
+        [[name, password, comment]],
+      );
+    }),
+  );
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 300 }), (rubbish) => {
+      const { sql } = planRoles(parseRolesFile(`CREATE ROLE x;${rubbish}`), new Map());
+      assert.doesNotMatch(sql.replaceAll(/'[0-9a-f]*'/g, ""), /SUPERUSER|PROGRAM|SYSTEM/); // all of it is in hex
+    }),
+  );
+});
+
+test("the list of a dump is sorted by what may be loaded when", () => {
+  const toc = parseToc(`;
+; Archive created at 2026-11-24
+;
+2; 3079 16400 EXTENSION - hstore 
+4321; 0 0 COMMENT - EXTENSION hstore 
+6; 2615 16390 SCHEMA - s app owner
+215; 1259 16385 TABLE s odd EXTENSION - x owner
+216; 1259 16386 TABLE s message app owner
+217; 0 16386 TABLE DATA s message app owner
+3300; 0 0 ACL s TABLE message app owner
+3301; 826 16400 DEFAULT ACL s DEFAULT PRIVILEGES FOR TABLES admin
+3302; 826 16401 DEFAULT ACL s DEFAULT PRIVILEGES FOR TABLES owner
+3303; 6100 16402 SUBSCRIPTION - sub admin
+3304; 0 16403 MATERIALIZED VIEW DATA s m pg_database_owner
+`);
+  const roles = new Map([
+    ["owner", { superuser: false }],
+    ["app owner", { superuser: false }],
+    ["admin", { superuser: true }],
+  ]);
+  assert.deepEqual(planLoading(toc, roles), {
+    schemas: ["6"],
+    main: ["215", "216", "217"],
+    last: ["3300", "3302", "3304"],
+    owners: ["app owner", "owner"],
+    extensions: ["hstore"],
+    leftOut: ["DEFAULT ACL s DEFAULT PRIVILEGES FOR TABLES admin", "SUBSCRIPTION - sub admin"],
+  });
+});
+
+test("an object id is a number, and a name in an act stays a name", () => {
+  for (const oid of ["", "1; DROP DATABASE x", "1e5", "-1", "99999999999"])
+    assert.throws(() => oidLiteral(oid), RangeError);
+  assert.match(dropSql("5", 'a"b'), /^DROP DATABASE "a""b";$/m);
+});
+
+test("a password's verifier is that of RFC 7677's example", () => {
+  // "pencil", salt W22ZaJ0SNY7soEsUEjb6gQ==, 4096 rounds; the server signs the example's exchange with this key
+  const verifier = scramVerifier("pencil", Buffer.from("W22ZaJ0SNY7soEsUEjb6gQ==", "base64"));
+  assert.equal(
+    verifier,
+    "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
+  );
+});
