@@ -1,0 +1,344 @@
+# Brings new paths beside old ones and swaps them. Run by drops on the machine that is restored, as
+#   sh -c THIS drops-paths probe PATH...        where each path really is, and what is there
+#   sh -c THIS drops-paths ground PATH...       the nearest thing above each path that exists, and its free space
+#   sh -c THIS drops-paths note NOTES NAME SIZE the record on standard input to NOTES/NAME, on disk
+#   sh -c THIS drops-paths look|begin|whole|swap|unswap|discard|finish NOTES NAME TRY [REAL WORK MODE ID]...
+# MODE is `rename`, `inside` (REAL is a mount point: what is in it is moved) or `parent` (REAL was made on the way).
+# In WORK: new-ID, whole-ID (new-ID is all there), old-ID, absent-ID (there was nothing), try-ID.TRY (being brought),
+# stray-ID.N (what appeared in a place while it was empty), and for `inside` out-ID (all of the old is in old-ID), was-ID
+# and will-ID (owner, mode and time of the place). Every line may be the last one before a power cut: what is where tells
+# what is left to do, and the same verb does it. Fields on standard output end with NUL.
+# Status 60: nothing is staged. 61: something is in the way. 62: the input was broken off. 75: another one is at work.
+# Needs a POSIX sh and GNU coreutils and findutils from PATH, wherever that points.
+set -u
+LC_ALL=C
+export LC_ALL
+umask 077
+
+fail() { # STATUS SENTENCE
+  printf '%s\n' "$2" >&2
+  exit "$1"
+}
+exists() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# ---- looking
+
+kind_of() {
+  if [ -L "$1" ]; then echo l
+  elif [ -d "$1" ]; then echo d
+  elif [ -f "$1" ]; then echo f
+  elif [ -e "$1" ]; then echo o
+  else echo -
+  fi
+}
+
+resolve() { # without losing a newline at the end of a name
+  resolved=$(readlink -m -- "$1" && echo .) && resolved=${resolved%??}
+}
+
+probe() {
+  for path; do
+    name=${path##*/}
+    resolve "${path%/*}/" || exit 1
+    place=${resolved%/}/$name
+    resolve "$path" || exit 1
+    printf '%s\0' "$place" "$(kind_of "$place")" "$resolved" "$(kind_of "$resolved")"
+  done
+  cat /proc/self/mountinfo
+}
+
+ground() {
+  for path; do
+    while ! exists "$path"; do path=$(dirname -- "$path" && echo .) && path=${path%??}; done
+    printf '%s\0' "$path"
+    # shellcheck disable=SC2046
+    printf '%s\0' $(stat -c '%d %u %g' -- "$path") $(stat -f -c '%a %S %d %c' -- "$path")
+  done
+}
+
+look() {
+  if [ -f "$notes/$name" ]; then cat -- "$notes/$name"; fi
+  printf '\0'
+  cat /proc/self/mountinfo
+  printf '\0'
+  each look_one "$@"
+}
+
+look_one() {
+  [ "$mode" != parent ] || return 0
+  found=
+  for path in "$whole" "$new" "$old" "$absent" "$out" "$real"; do
+    if exists "$path"; then found=${found}1; else found=${found}0; fi
+  done
+  printf '%s\0' "$found"
+}
+
+# ---- moving
+
+nocopy=
+case $(mv --help 2>/dev/null) in *--no-copy*) nocopy=--no-copy ;; esac # a rename, or nothing
+
+rename() { # FROM TO
+  if exists "$2"; then fail 61 "$2 is in the way"; fi
+  [ "$(stat -c %d -- "$(dirname -- "$1")")" = "$(stat -c %d -- "$(dirname -- "$2")")" ] ||
+    fail 61 "$1 and $2 are not on the same file system"
+  # shellcheck disable=SC2086
+  mv $nocopy -T -- "$1" "$2" || exit 1
+}
+
+fresh_stray() {
+  count=0
+  while exists "$work/stray-$id.$count"; do count=$((count + 1)); done
+  stray=$work/stray-$id.$count
+}
+
+aside() { # what has no business in the place is kept until the restore ends
+  fresh_stray
+  rename "$1" "$stray"
+}
+
+entries() { # DIRECTORY ACTION...
+  directory=$1
+  shift
+  find "$directory" -mindepth 1 -maxdepth 1 ! -name '.drops-restore-*' ! -name '.drops-staging-*' "$@"
+}
+
+move_entries() { # FROM TO from|to: in which of them a thing of the same name as in the other has no business
+  # shellcheck disable=SC2086
+  entries "$1" -exec mv $nocopy -n -t "$2" -- {} + 2>/dev/null # newer ones call it a failure to pass one over
+  if [ -n "$(entries "$1" -print -quit)" ]; then
+    fresh_stray
+    mkdir -- "$stray" || exit 1
+    if [ "$3" = from ]; then
+      entries "$1" -exec mv -t "$stray" -- {} + || exit 1
+    else
+      # shellcheck disable=SC2016
+      entries "$1" -exec sh -c '
+        to=$1 stray=$2
+        shift 2
+        for from; do
+          name=${from##*/}
+          mv -T -- "$to/$name" "$stray/$name" && mv -T -- "$from" "$to/$name" || exit 1
+        done' drops-paths "$2" "$stray" {} + || exit 1
+    fi
+  fi
+  [ -z "$(entries "$1" -print -quit)" ] || fail 61 "$1 could not be emptied"
+  sync -- "$1" "$2" || exit 1
+}
+
+like() { # REFERENCE TARGET
+  chown --reference="$1" -- "$2" || [ "$(id -u)" != 0 ] || exit 1
+  chmod --reference="$1" -- "$2" && touch --reference="$1" -- "$2" || exit 1
+}
+
+remember() { # OF AS
+  rm -rf -- "$2" "$2.part" && mkdir -- "$2.part" || exit 1
+  like "$1" "$2.part"
+  mv -T -- "$2.part" "$2" || exit 1
+}
+
+mark() {
+  : >"$1" && sync -- "$1" "$work" || exit 1
+}
+
+keeping_time() { # COMMAND...: the making or removal of WORK is not to be seen on a mount point
+  if [ "$mode" != inside ]; then "$@"; return; fi
+  modified=$(stat -c %.9Y -- "$real") || exit 1
+  "$@"
+  touch -d "@$modified" -- "$real"
+}
+
+# ---- one path
+
+swap_one() {
+  case $mode in
+    rename) swap_renamed ;;
+    inside) swap_inside ;;
+  esac
+}
+
+put_back_one() {
+  case $mode in
+    rename) put_back_renamed ;;
+    inside) put_back_inside ;;
+  esac
+}
+
+swap_renamed() {
+  if exists "$whole" && ! exists "$new" && exists "$real"; then
+    if exists "$old" || exists "$absent"; then return 0; fi
+  fi
+  if ! exists "$whole" || ! exists "$new"; then fail 60 "nothing is staged for $real"; fi
+  if exists "$old" || exists "$absent"; then # it was begun
+    if exists "$real"; then aside "$real"; fi
+  elif exists "$real"; then
+    rename "$real" "$old"
+  else
+    mark "$absent"
+  fi
+  rename "$new" "$real"
+  sync -- "$work" "$(dirname -- "$real")"
+}
+
+put_back_renamed() {
+  if ! exists "$old" && ! exists "$absent"; then return 0; fi
+  if exists "$real"; then
+    if exists "$whole" && ! exists "$new"; then rename "$real" "$new"; else aside "$real"; fi
+  fi
+  if exists "$old"; then rename "$old" "$real"; fi
+  rm -f -- "$absent" || exit 1
+  sync -- "$work" "$(dirname -- "$real")"
+}
+
+# old-ID is there from the beginning of a swap to the end of putting back. Without out-ID, what is in the place is old.
+swap_inside() {
+  if exists "$old" && exists "$out" && ! exists "$new"; then return 0; fi
+  if ! exists "$whole" || ! exists "$new"; then fail 60 "nothing is staged for $real"; fi
+  if ! exists "$old"; then
+    remember "$real" "$was"
+    remember "$new" "$will"
+    mkdir -- "$old" || exit 1
+  fi
+  if ! exists "$out"; then
+    move_entries "$real" "$old" from
+    mark "$out"
+  fi
+  move_entries "$new" "$real" to
+  like "$will" "$real"
+  rmdir -- "$new" || exit 1
+  sync -- "$work" "$real"
+}
+
+put_back_inside() {
+  if ! exists "$old"; then return 0; fi
+  if exists "$out"; then
+    if ! exists "$new"; then mkdir -- "$new" || exit 1; fi
+    move_entries "$real" "$new" from
+    like "$will" "$new"
+    sync -- "$new" "$work" || exit 1
+    rm -f -- "$out" && sync -- "$work" || exit 1
+  fi
+  move_entries "$old" "$real" to
+  like "$was" "$real"
+  rmdir -- "$old" || exit 1
+  sync -- "$work" "$real"
+}
+
+make_parent() {
+  if [ -d "$1" ]; then return 0; fi
+  make_parent "$(dirname -- "$1")"
+  access=0755
+  # systemd refuses a more open one
+  case $1 in /var/lib/private | /var/cache/private | /var/log/private) access=0700 ;; esac
+  mkdir -m "$access" -- "$1" || [ -d "$1" ] || exit 1
+  sync -- "$(dirname -- "$1")" || exit 1
+}
+
+remove() { # what may be written to by a tar that has not noticed yet that nobody listens
+  for try in 1 2 3 4 5; do
+    if rm -rf --one-file-system -- "$@" 2>/dev/null; then return 0; fi
+    chmod -R u+rwX -- "$@" 2>/dev/null
+    [ "$try" = 1 ] || sleep 1
+  done
+  rm -rf --one-file-system -- "$@" || exit 1
+}
+
+clear_one() {
+  rm -f -- "$whole" || exit 1
+  remove "$new" "$work/try-$id".*
+}
+
+begin_one() {
+  [ "$mode" != parent ] || return 0
+  put_back_one
+  make_parent "$(dirname -- "$real")"
+  if [ ! -d "$work" ] || [ -L "$work" ]; then keeping_time mkdir -- "$work" || [ -d "$work" ] || exit 1; fi
+  clear_one
+  mkdir -- "$work/try-$id.$attempt" || exit 1
+}
+
+whole_one() {
+  [ "$mode" != parent ] || return 0
+  if exists "$whole" && exists "$new"; then return 0; fi
+  sync -f -- "$work/try-$id.$attempt" || exit 1
+  if ! exists "$new"; then rename "$work/try-$id.$attempt/new" "$new"; fi
+  rmdir -- "$work/try-$id.$attempt" || exit 1
+  sync -- "$work" || exit 1
+  mark "$whole"
+}
+
+discard_one() {
+  if [ "$mode" = parent ]; then
+    rmdir -- "$real" 2>/dev/null # unless somebody uses it
+    return 0
+  fi
+  [ -d "$work" ] || return 0
+  put_back_one
+  clear_one
+  remove "$work/stray-$id".* "$was" "$will" "$was.part" "$will.part"
+  keeping_time rmdir -- "$work" 2>/dev/null # unless another source is in it
+  return 0
+}
+
+finish_one() {
+  [ "$mode" != parent ] && [ -d "$work" ] || return 0
+  remove "$old" "$work/stray-$id".* "$was" "$will"
+  rm -f -- "$absent" "$out" "$whole" || exit 1
+  keeping_time rmdir -- "$work" 2>/dev/null
+  return 0
+}
+
+# ---- all of them
+
+each() { # FUNCTION [REAL WORK MODE ID]...
+  action=$1
+  shift
+  while [ $# -ge 4 ]; do
+    real=$1 work=$2 mode=$3 id=$4
+    new=$work/new-$id whole=$work/whole-$id old=$work/old-$id absent=$work/absent-$id
+    out=$work/out-$id was=$work/was-$id will=$work/will-$id
+    shift 4
+    "$action"
+  done
+}
+
+make_directory() { # with its parents, each one on disk before what comes into it
+  if [ -d "$1" ]; then return 0; fi
+  make_directory "$(dirname -- "$1")" && mkdir -- "$1" && sync -- "$(dirname -- "$1")"
+}
+
+note() { # SIZE
+  cat >"$notes/$name.part" || exit 1
+  [ "$(stat -c %s -- "$notes/$name.part")" = "$1" ] || fail 62 'the record was broken off'
+  sync -- "$notes/$name.part" && mv -f -T -- "$notes/$name.part" "$notes/$name" && sync -- "$notes"
+}
+
+verb=$1
+shift
+case $verb in
+  probe) probe "$@"; exit ;;
+  ground) ground "$@"; exit ;;
+esac
+notes=$1 name=$2 attempt=$3
+shift 3
+if [ "$verb" = look ]; then
+  look "$@"
+  exit
+fi
+make_directory "$notes" || exit 1
+exec 9>"$notes/$name.lock"
+# What was started by a connection that is lost may still be at work.
+if command -v flock >/dev/null; then flock -w 60 9 || fail 75 "another command of this restore is still at work"; fi
+case $verb in
+  note) note "$attempt" ;;
+  begin) each begin_one "$@" ;;
+  whole) each whole_one "$@" ;;
+  swap) each swap_one "$@" ;;
+  unswap) each put_back_one "$@" ;;
+  discard)
+    each discard_one "$@"
+    rm -f -- "$notes/$name" "$notes/$name.part" && sync -- "$notes" || exit 1
+    ;;
+  finish) each finish_one "$@" ;;
+esac
+case $verb in discard | finish) rm -f -- "$notes/$name.lock" ;; esac
