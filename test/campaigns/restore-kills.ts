@@ -43,7 +43,7 @@ const random = seededRandom(Number(values.seed));
 
 await using s3 = await startS3();
 const old = await startOpsMachine({ generation: "precious", busy: true });
-await using desk = await openOpsDesk(old.vps, s3, { activeFor: "1s" });
+await using desk = await openOpsDesk(old.vps, s3);
 const before = await factsOf(old);
 await desk.report<BackupReport>("backup");
 const afterwards = await factsOf(old);
@@ -108,7 +108,7 @@ async function broken(args: readonly string[], moment: Moment, kill: Kill): Prom
 /** To its end; a new one when the old one had not been begun, or is done. */
 async function resume(): Promise<string> {
   const began = performance.now();
-  const args = ["--yes", "--fenced", ...desk.hostFlags(fresh.vps)];
+  const args = ["--yes", "--fenced", ...desk.restoreFlags(fresh.vps)];
   const { exit, stdout, stderr } = await desk.drops("restore", "--resume", ...args);
   if (exit === 0) return `resumed in ${inSeconds(performance.now() - began)}`;
   assert.equal(exit, 10, `--resume: ${stderr}${stdout}`);

@@ -102,7 +102,8 @@ interface Going {
 }
 
 function begin(desk: OpsDesk, machine: OpsMachine, args: readonly string[]): Going {
-  const [program, ...rest] = desk.argv(...args, "--yes", ...desk.hostFlags(machine.vps));
+  const flags = args.includes("rollback") ? desk.hostFlags(machine.vps) : desk.restoreFlags(machine.vps);
+  const [program, ...rest] = desk.argv(...args, "--yes", ...flags);
   const child = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"], env: desk.environment });
   const steps = new Set<string>();
   const waiting = new Map<string, () => void>();

@@ -21,8 +21,10 @@ export interface OpsDesk extends AsyncDisposable {
   drops(...args: readonly string[]): Promise<Answer>;
   /** The same, as arguments for spawn: `[program, ...args]`. */
   argv(...args: readonly string[]): [string, ...string[]];
-  /** What names the machine to restore onto, and how to log in. */
+  /** What names a machine to work on, and how to log in. */
   hostFlags(vps: Vps): readonly string[];
+  /** The same, with the identity out of the safe: for a restore. */
+  restoreFlags(vps: Vps): readonly string[];
   /** It must succeed; its report. */
   report<Report>(...args: readonly string[]): Promise<Report>;
 }
@@ -46,7 +48,7 @@ export async function openOpsDesk(vps: Vps, s3: TestS3, how: { activeFor?: strin
     },
   );
   const bucket = { ...s3.policy(await s3.makeBucket()), credentials_file: credentialsFile };
-  const policy = await policyFor(vps, { s3: bucket }, keys, how.activeFor ?? "2s");
+  const policy = await policyFor(vps, { s3: bucket }, keys, how.activeFor ?? "1s");
   await writeFile(policyFile, policy);
   const argv = (...args: readonly string[]): [string, ...string[]] => {
     return [process.execPath, MAIN, "--policy", policyFile, ...args];
@@ -73,13 +75,15 @@ export async function openOpsDesk(vps: Vps, s3: TestS3, how: { activeFor?: strin
     environment,
     drops,
     argv,
-    hostFlags: ({ ssh }) => [
-      ...["--host", `${ssh.user}@${ssh.address}`, "--ssh-key", ssh.keyFile, "--host-key", ssh.hostKey],
-      ...["--identity", join(keys, "recovery-identity.txt")],
-    ],
+    hostFlags,
+    restoreFlags: (vps) => [...hostFlags(vps), "--identity", join(keys, "recovery-identity.txt")],
     report,
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
+}
+
+function hostFlags({ ssh }: Vps): readonly string[] {
+  return ["--host", `${ssh.user}@${ssh.address}`, "--ssh-key", ssh.keyFile, "--host-key", ssh.hostKey];
 }
 
 async function policyFor(vps: Vps, store: StorePolicy, keys: string, activeFor: string): Promise<string> {

@@ -16,8 +16,14 @@ for left in "$disks"/drops-vps-*; do
   (flock --exclusive --nonblock 7 && rm -rf "$left") 7< "$left/lock" || true
 done
 
-# Two of 198.18.0.0/15, the addresses set aside for tests of network devices.
+# Of 198.18.0.0/15, the addresses set aside for tests of network devices. While the machine is off nobody is there, whatever the
+# way out of here would answer: any other route is better than this one.
 address() { echo "198.18.$((number / 64)).$((number % 64 * 4 + $1))"; }
+nobody() { ip route "$1" unreachable "$(address 0)/30" metric 4294967295; }
+for left in "$locks"/*[0-9]; do
+  number=${left##*/}
+  (flock --nonblock 9 && nobody del 2> /dev/null) 9< "$left" || true
+done
 taken() {
   [ -e "/sys/class/net/drops-vps$number" ] || ip -4 route show match "$(address 0)/30" | grep -qv '^default'
 }
@@ -29,10 +35,12 @@ directory=$(mktemp -d "$disks/drops-vps-XXXXXX")
 : > "$directory/lock"
 exec 7< "$directory/lock"
 flock --shared 7
+nobody add
 exec 8>&-
 echo "$number $(address 1) $(address 2) $directory"
 
 cat > /dev/null
 # A machine that still runs holds it too.
 flock --exclusive 7
+nobody del
 rm -rf "$directory"

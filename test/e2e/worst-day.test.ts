@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import type { BackupReport } from "../../src/cli/outputs.ts";
+import { openOpsDesk } from "../support/ops-desk.ts";
+import {
+  assertNobodySawHalf,
+  assertRestored,
+  factsOf,
+  foundBy,
+  inactive,
+  leftBy,
+  leftOvers,
+  untilActive,
+} from "../support/ops-facts.ts";
+import { type OpsMachine, startOpsMachine } from "../support/ops-machine.ts";
+import { startS3 } from "../support/s3.ts";
+
+// A server is backed up while its services write, and is destroyed. Another one, freshly installed, whose services have
+// started empty, is what there is. See docs/guided-restore.md.
+
+const stack = new AsyncDisposableStack();
+after(() => stack.disposeAsync());
+
+const s3 = stack.use(await startS3());
+const [old, fresh] = (
+  await Promise.all([
+    startOpsMachine({ generation: "precious", busy: true }),
+    startOpsMachine({ generation: "fresh" }),
+  ])
+).map((machine) => stack.use(machine)) as [OpsMachine, OpsMachine];
+const desk = stack.use(await openOpsDesk(old.vps, s3));
+const before = await factsOf(old);
+const { snapshot, sources } = await desk.report<BackupReport>("backup");
+assert.equal(snapshot.state, "complete", JSON.stringify(sources));
+const afterwards = await factsOf(old);
+await old.vps.powerCut();
+
+const host = desk.hostFlags(fresh.vps);
+const day = new Intl.DateTimeFormat("sv", { timeZone: "Europe/Berlin" }).format(new Date(snapshot.started));
+const restore = ["restore", "--date", day, ...desk.restoreFlags(fresh.vps), "--yes", "--fenced"];
+
+test("one command brings a date back onto a machine whose services have started empty", async () => {
+  const { exit, stdout, stderr } = await desk.drops(...restore);
+  assert.equal(exit, 0, stderr + stdout);
+  assert.match(stdout, /running again \d+ s after the beginning, within the RTO of 2 h/);
+  assert.match(stderr, /ok {2}old machine at [\d.]+: /, "the old machine does not answer");
+  await assertRestored(fresh, before, afterwards);
+  assertNobodySawHalf(await fresh.notes());
+  const open = "[ ! -e /var/lib/drops/restore-in-progress ]";
+  await fresh.vps.exec(open); // the gate
+});
+
+test("rollback brings back what the fresh machine had, bit for bit, and its units run again", async () => {
+  const left = leftBy("fresh", await fresh.notes());
+  assert.equal([...left.values()].filter((disk) => disk !== undefined).length, 3);
+  const { exit, stdout, stderr } = await desk.drops("rollback", ...host, "--yes");
+  assert.equal(exit, 0, stderr + stdout);
+  const notes = await fresh.notes();
+  assert.deepEqual(foundBy("fresh", notes), left);
+  assertNobodySawHalf(notes);
+  assert.deepEqual(await inactive(fresh), []);
+  assert.equal((await fresh.homeserver()).generation, "fresh");
+  assert.deepEqual(await leftOvers(fresh), []);
+});
+
+test("restored again and finished, nothing of the fresh machine is left in the way", async () => {
+  const again = await desk.drops(...restore);
+  assert.equal(again.exit, 0, again.stderr);
+  const { exit, stdout, stderr } = await desk.drops("restore", "--finish", ...host, "--yes");
+  assert.equal(exit, 0, stderr + stdout);
+  await assertRestored(fresh, before, afterwards);
+  assertNobodySawHalf(await fresh.notes());
+  assert.deepEqual(await leftOvers(fresh), []);
+  await fresh.vps.reboot();
+  await untilActive(fresh);
+  await assertRestored(fresh, before, afterwards);
+  assertNobodySawHalf(await fresh.notes());
+});
