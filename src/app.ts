@@ -2,25 +2,33 @@
  * The composition root: from a policy, or from a store's address and an identity alone, to store, host, keys and clock.
  * With app-reader.ts the only place beside main.ts that knows every adapter.
  */
-import { readFile } from "node:fs/promises";
 import { availableParallelism, homedir, totalmem } from "node:os";
+import { recoveryRecipients } from "./app-keys.ts";
 import { readerOf } from "./app-reader.ts";
 import { backupReport } from "./app-report.ts";
 import { openStore } from "./app-store.ts";
 import { type BackupParts, backup } from "./backup/backup.ts";
 import { init } from "./backup/init.ts";
-import type { App, AppContext, BackupOptions, PolicyAccess, ReadAccess, Reader } from "./cli/app.ts";
+import type {
+  App,
+  AppContext,
+  BackupOptions,
+  PolicyAccess,
+  ReadAccess,
+  Reader,
+  RunbookOptions,
+  SheetOptions,
+} from "./cli/app.ts";
 import type { Guided, GuidedAccess } from "./cli/guided-app.ts";
-import type { BackupReport, InitReport, KeygenReport } from "./cli/outputs.ts";
+import type { BackupReport, InitReport, KeygenReport, RunbookReport, SheetReport } from "./cli/outputs.ts";
 import type { Host } from "./host/host.ts";
 import type { Cancel } from "./lib/cancel.ts";
-import { DropsError } from "./lib/errors.ts";
 import { byteCount, milliseconds } from "./lib/units.ts";
 import { PackPool } from "./pack/pool.ts";
 import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
 import { type LoadedPolicy, loadPolicy } from "./policy/load.ts";
 import type { Policy } from "./policy/schema.ts";
-import { checkRecipients, readIdentityFile, recipientsOf } from "./seal/recipients.ts";
+import { readIdentityFile, recipientsOf } from "./seal/recipients.ts";
 import { loadSigner, type Signer } from "./seal/sshsig.ts";
 
 /** A machine with less memory than this seals with one thread. Bytes. */
@@ -53,6 +61,19 @@ export async function makeKeys(
   const { makeKeys } = await import("./seal/keygen.ts");
   const { files, ...made } = await makeKeys(options.to, { now: context.now() });
   return { ...made, files: [...files] };
+}
+
+export async function makeSheet(options: SheetOptions & Cancel, context: AppContext): Promise<SheetReport> {
+  const { makeSheet } = await import("./app-paper.ts");
+  return makeSheet(options, context);
+}
+
+export async function makeRunbook(
+  options: RunbookOptions & Cancel,
+  context: AppContext,
+): Promise<RunbookReport> {
+  const { makeRunbook } = await import("./app-paper.ts");
+  return makeRunbook(options, context);
 }
 
 async function runInit(policy: Policy, context: AppContext, how: Cancel): Promise<InitReport> {
@@ -124,26 +145,6 @@ async function openHost(policy: Policy, context: AppContext, how: Cancel): Promi
   const { openSshHost } = await import("./host/ssh.ts");
   const home = context.env["HOME"] ?? homedir();
   return openSshHost(policy.host.ssh, { ...how, home, agentSocket: context.env["SSH_AUTH_SOCK"] });
-}
-
-async function recoveryRecipients(policy: Policy): Promise<readonly string[]> {
-  const { recovery_recipients: inline, recovery_recipients_file: file } = policy.keys;
-  const recipients = inline ?? (file === undefined ? [] : await readRecipients(file));
-  checkRecipients(recipients, file ?? `policy ${policy.name}`);
-  return recipients;
-}
-
-async function readRecipients(file: string): Promise<string[]> {
-  const text = await readFile(file, "utf8").catch((cause: unknown) => {
-    throw new DropsError("key/missing", `cannot read the recovery recipients in ${file}`, {
-      hint: "drops keygen --to DIR makes them",
-      cause,
-    });
-  });
-  return text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && !line.startsWith("#"));
 }
 
 /** The key that signs here is believed here. */

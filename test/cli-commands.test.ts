@@ -59,6 +59,16 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
   { line: "init --policy a.yaml", calls: ['openApp {"policy":"a.yaml"}', "init {}", "closed"] },
   { line: "--policy a.yaml init", calls: ['openApp {"policy":"a.yaml"}', "init {}", "closed"] },
   { line: "keygen --to /k", calls: ['makeKeys {"to":"/k"}'] },
+  {
+    line: "keygen --recovery --policy a.yaml --identity i --to /k",
+    calls: ['makeSheet {"to":"/k","identity":"i","policy":"a.yaml"}'],
+  },
+  {
+    line: "runbook --html --out f --policy a.yaml",
+    calls: [
+      `makeRunbook ${JSON.stringify({ access: { policy: "a.yaml", ...READER }, general: false, form: "html", out: "f" })}`,
+    ],
+  },
   { line: "backup", calls: ["openApp {}", 'backup {"reread":false,"sources":[]}', "closed"], exit: 3 },
   {
     line: "backup --reread --source a --source b",
@@ -261,6 +271,8 @@ for (const row of refused) {
 const REPORTS = [
   "init",
   "keygen --to /k",
+  "keygen --recovery --to /k",
+  "runbook",
   "backup",
   "snapshots",
   "show x",
@@ -275,6 +287,7 @@ const REPORTS = [
   "drill",
 ];
 const SCHEMAS: Readonly<Record<string, keyof typeof OUTPUTS>> = {
+  "keygen --recovery --to /k": "recovery-sheet",
   "restore --date x": "restore-host",
   "restore --date x --dry-run": "restore-host",
   "restore --finish": "restore-finish",

@@ -43,6 +43,7 @@ const COMMANDS = [
   ["ls"],
   ["export"],
   ["restore"],
+  ["runbook"],
   ["rollback"],
   ["verify"],
   ["policy"],

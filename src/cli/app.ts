@@ -10,6 +10,8 @@ import type {
   LsEntry,
   LsReport,
   RestoreReport,
+  RunbookReport,
+  SheetReport,
   ShowReport,
   SnapshotsReport,
   VerifyReport,
@@ -28,6 +30,25 @@ export interface AppModule {
   openGuided(access: GuidedAccess, context: AppContext): Promise<Guided>;
   /** Make all keys of a policy in `to`, files 0600. Throws safety/refused when one of them exists, having written nothing. */
   makeKeys(options: { readonly to: string } & Cancel, context: AppContext): Promise<KeygenReport>;
+  /** The recovery sheet of a policy into `to`, files 0600. Throws safety/refused when one exists, key/wrong for another identity. */
+  makeSheet(options: SheetOptions & Cancel, context: AppContext): Promise<SheetReport>;
+  /** The plan of a recovery for a person, of a policy or in general. */
+  makeRunbook(options: RunbookOptions & Cancel, context: AppContext): Promise<RunbookReport>;
+}
+
+export interface SheetOptions extends PolicyAccess {
+  /** Undefined: beside the policy's recovery recipients. */
+  readonly identity: string | undefined;
+  readonly to: string;
+}
+
+export interface RunbookOptions {
+  readonly access: ReadAccess;
+  /** Of no policy: nothing is read. */
+  readonly general: boolean;
+  readonly form: "text" | "html" | "markdown";
+  /** Undefined: into the report only. */
+  readonly out: string | undefined;
 }
 
 export interface PolicyAccess {

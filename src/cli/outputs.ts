@@ -51,6 +51,22 @@ export const KeygenReport = z.object({
   signer: z.string().describe("the public key line for trusted_signers"),
 });
 
+export const SheetReport = z.object({
+  policy: z.string(),
+  files: z.array(z.string()).describe("absolute; each holds the recovery identity"),
+  script: Sha256.describe("of recover.sh"),
+  repositoryId: z.string().optional().describe("absent when the store could not be asked"),
+  scriptInStore: z.boolean(),
+  notes: Notes,
+});
+
+export const RunbookReport = z.object({
+  policy: z.string(),
+  form: z.enum(["text", "html", "markdown"]),
+  text: z.string(),
+  file: z.string().optional().describe("where it was written"),
+});
+
 export const BackedUpSource = z.object({
   name: z.string(),
   kind: Kind,
@@ -323,6 +339,8 @@ export const OUTPUTS = {
   error: ErrorReport,
   init: InitReport,
   keygen: KeygenReport,
+  "recovery-sheet": SheetReport,
+  runbook: RunbookReport,
   backup: BackupReport,
   snapshots: SnapshotsReport,
   show: ShowReport,
@@ -341,6 +359,8 @@ export const OUTPUTS = {
 export type Failure = z.infer<typeof Failure>;
 export type InitReport = z.infer<typeof InitReport>;
 export type KeygenReport = z.infer<typeof KeygenReport>;
+export type SheetReport = z.infer<typeof SheetReport>;
+export type RunbookReport = z.infer<typeof RunbookReport>;
 export type BackedUpSource = z.infer<typeof BackedUpSource>;
 export type BackupReport = z.infer<typeof BackupReport>;
 export type SnapshotLine = z.infer<typeof SnapshotLine>;

@@ -9,6 +9,7 @@ import { addLs } from "./commands/ls.ts";
 import { addPolicy } from "./commands/policy.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addRollback } from "./commands/rollback.ts";
+import { addRunbook } from "./commands/runbook.ts";
 import { addShow } from "./commands/show.ts";
 import { addSnapshots } from "./commands/snapshots.ts";
 import { addVerify } from "./commands/verify.ts";
@@ -51,6 +52,7 @@ export function buildProgram(shell: Shell): Command {
     addExport,
     addRestore,
     addRollback,
+    addRunbook,
     addVerify,
     addDrill,
     addPolicy,

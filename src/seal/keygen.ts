@@ -1,8 +1,8 @@
 import { createPublicKey, generateKeyPairSync, randomInt } from "node:crypto";
-import { link, mkdir, mkdtemp, open, rm } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { DropsError, messageOf } from "../lib/errors.ts";
+import { writeAllOrNone } from "./new-files.ts";
 import { formatPrivateKey, publicKeyLine } from "./ssh-key.ts";
 
 export interface KeyFiles {
@@ -26,6 +26,8 @@ interface NewFile extends KeyFile {
   readonly text: string;
 }
 
+const OVERWRITING = "give an empty directory: a lost key makes every backup sealed to it unreadable";
+
 /**
  * Make every key of a policy: the recovery identity (recovery-identity.txt, which belongs off the host) with its
  * public half (recovery-recipients.txt), the host's metadata identity (metadata-identity.txt) and its signing key
@@ -39,7 +41,7 @@ export async function makeKeys(
 ): Promise<KeyFiles> {
   const target = resolve(directory);
   const { files, ...publicHalves } = await newKeys(target, how);
-  await writeAllOrNone(target, files).catch((cause: unknown) => {
+  await writeAllOrNone(target, files, OVERWRITING).catch((cause: unknown) => {
     if (cause instanceof DropsError) throw cause;
     throw new DropsError("usage/invalid", `cannot write keys into ${target}: ${messageOf(cause)}`, { cause });
   });
@@ -91,54 +93,4 @@ async function newKeys(
     file("signer", "signing-key.pub", false, [signer]),
   ];
   return { files, recoveryRecipient, metadataRecipient, signer };
-}
-
-/** Complete files in a place of their own first; each is then linked to its name, which cannot overwrite. */
-async function writeAllOrNone(directory: string, files: readonly NewFile[]): Promise<void> {
-  const placed: string[] = [];
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const drafts = await mkdtemp(join(directory, ".keygen-"));
-  const draftOf = (file: NewFile): string => join(drafts, basename(file.path));
-  try {
-    for (const file of files) await writeNew(draftOf(file), file);
-    for (const file of files) {
-      await link(draftOf(file), file.path);
-      placed.push(file.path);
-    }
-    await flush(directory);
-  } catch (error) {
-    for (const path of placed) await rm(path, { force: true });
-    throw asRefusal(error);
-  } finally {
-    await rm(drafts, { recursive: true, force: true });
-  }
-}
-
-async function writeNew(path: string, file: NewFile): Promise<void> {
-  const handle = await open(path, "wx", file.secret ? 0o600 : 0o644);
-  try {
-    await handle.writeFile(file.text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Keys that a power cut takes back are lost keys. */
-async function flush(directory: string): Promise<void> {
-  const handle = await open(directory);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-function asRefusal(error: unknown): unknown {
-  if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) return error;
-  const path = "dest" in error ? error.dest : "a key file"; // link names it so
-  return new DropsError("safety/refused", `${path} exists already: keys are never overwritten`, {
-    hint: "give an empty directory: a lost key makes every backup sealed to it unreadable",
-    cause: error,
-  });
 }

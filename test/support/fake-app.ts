@@ -57,6 +57,8 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
       openReader: open("openReader", app),
       openGuided: open("openGuided", guided),
       makeKeys: answer("makeKeys", () => samples.keygen),
+      makeSheet: answer("makeSheet", () => samples.sheet),
+      makeRunbook: answer("makeRunbook", () => samples.runbook),
     },
   };
 }

@@ -325,3 +325,18 @@ export const drill: Out.DrillReport = {
   },
   notes: [],
 };
+
+export const sheet: Out.SheetReport = {
+  policy: "ops",
+  files: ["/dev/shm/sheet/recovery-sheet.txt", "/dev/shm/sheet/recovery-sheet.html"],
+  script: "5f".repeat(32),
+  repositoryId: "0123456789abcdef0123456789abcdef",
+  scriptInStore: true,
+  notes: [],
+};
+
+export const runbook: Out.RunbookReport = {
+  policy: "ops",
+  form: "text",
+  text: "Recovery of ops\n===============\n",
+};

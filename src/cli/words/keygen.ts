@@ -1,6 +1,6 @@
-import type { KeygenReport } from "../outputs.ts";
+import type { KeygenReport, SheetReport } from "../outputs.ts";
 import type { Paint } from "../screen.ts";
-import { table } from "./format.ts";
+import { notes, table } from "./format.ts";
 
 const ROLES: Readonly<Record<KeygenReport["files"][number]["role"], string>> = {
   "recovery-identity": "SECRET: opens everything. Move it off this machine, keep two copies",
@@ -16,5 +16,20 @@ export function keygenInWords(report: KeygenReport, paint: Paint): string {
     table(["file", "what it is for"], rows),
     "",
     paint.bold("Without the recovery identity no backup can ever be read. Print it, or store it twice, now."),
+  ].join("\n");
+}
+
+export function sheetInWords(report: SheetReport, paint: Paint): string {
+  return [
+    `the recovery sheet of ${report.policy}:`,
+    ...report.files.map((file) => `  ${file}`),
+    "",
+    paint.bold("Each holds the recovery identity in plain: whoever reads it can read every backup."),
+    "It belongs on paper: open the .html in a browser, print it (one A4 page, twice), write the accounts on it,",
+    `put it into a safe, and delete the files: shred -u ${report.files.join(" ")}`,
+    "",
+    `recover.sh  SHA-256 ${report.script}${report.scriptInStore ? ", in the store" : ""}`,
+    `repository  ${report.repositoryId ?? "not known"}`,
+    ...notes(report.notes),
   ].join("\n");
 }

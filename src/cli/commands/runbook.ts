@@ -1,0 +1,49 @@
+import { type Command, Option } from "commander";
+import type { RunbookOptions } from "../app.ts";
+import { accessOf, addReadOptions, explain, type ReadFlags, type Shell } from "../shell.ts";
+
+interface Flags extends ReadFlags {
+  readonly general?: true;
+  readonly html?: true;
+  readonly markdown?: true;
+  readonly out?: string;
+}
+
+export function addRunbook(program: Command, shell: Shell): void {
+  const command = addReadOptions(program.command("runbook"))
+    .description(
+      "print the plan of the worst day for a person: this policy's hosts, units, sources and commands",
+    )
+    .option("--general", "of no policy, with places to fill in: what RECOVERY.md is")
+    .addOption(new Option("--html", "one page to print, with everything in it").conflicts("markdown"))
+    .option("--markdown", "Markdown")
+    .option("--out <file>", "write it there; nothing is overwritten")
+    .action(async (_flags: object, self: Command) => {
+      const flags = self.optsWithGlobals<Flags>();
+      const { makeRunbook } = await shell.app();
+      const options = {
+        access: accessOf(flags),
+        general: flags.general === true,
+        form: formOf(flags),
+        out: flags.out,
+      };
+      const report = await makeRunbook({ ...options, signal: shell.signal }, shell.context);
+      const { runbookInWords } = await import("../words/runbook.ts");
+      shell.screen.show(report, runbookInWords);
+    });
+  explain(
+    command,
+    [
+      "drops runbook --policy ./ops.yaml",
+      "drops runbook --policy ./ops.yaml --html --out runbook.html",
+      "drops runbook --store s3://… --identity recovery-identity.txt --trusted-signer signer.pub",
+    ],
+    [10, 11, 13, 22],
+    "\nIt holds no secret. Print it together with the recovery sheet (drops keygen --recovery), which does.\n",
+  );
+}
+
+function formOf({ html, markdown }: Flags): RunbookOptions["form"] {
+  if (html) return "html";
+  return markdown ? "markdown" : "text";
+}

@@ -1,0 +1,70 @@
+import { link, mkdir, mkdtemp, open, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { DropsError } from "../lib/errors.ts";
+
+export interface NewFile {
+  /** Absolute. */
+  readonly path: string;
+  readonly text: string;
+  /** 0600 instead of 0644. */
+  readonly secret: boolean;
+}
+
+/**
+ * All files appear in `directory`, on disk, or none does. Complete files in a place of their own first; each is then linked
+ * to its name, which cannot overwrite.
+ *
+ * @throws DropsError safety/refused, with `hint`, when one of them exists already
+ */
+export async function writeAllOrNone(
+  directory: string,
+  files: readonly NewFile[],
+  hint: string,
+): Promise<void> {
+  const placed: string[] = [];
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const drafts = await mkdtemp(join(directory, ".keygen-"));
+  const draftOf = (file: NewFile): string => join(drafts, basename(file.path));
+  try {
+    for (const file of files) await writeNew(draftOf(file), file);
+    for (const file of files) {
+      await link(draftOf(file), file.path);
+      placed.push(file.path);
+    }
+    await flush(directory);
+  } catch (error) {
+    for (const path of placed) await rm(path, { force: true });
+    throw asRefusal(error, hint);
+  } finally {
+    await rm(drafts, { recursive: true, force: true });
+  }
+}
+
+async function writeNew(path: string, file: NewFile): Promise<void> {
+  const handle = await open(path, "wx", file.secret ? 0o600 : 0o644);
+  try {
+    await handle.writeFile(file.text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Keys that a power cut takes back are lost keys. */
+async function flush(directory: string): Promise<void> {
+  const handle = await open(directory);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function asRefusal(error: unknown, hint: string): unknown {
+  if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) return error;
+  const path = "dest" in error ? error.dest : "a file"; // link names it so
+  return new DropsError("safety/refused", `${path} exists already: it is not overwritten`, {
+    hint,
+    cause: error,
+  });
+}
