@@ -5,7 +5,12 @@ import { chmod, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { FinishReport, GuidedReport, RollbackReport } from "../../src/cli/guided-outputs.ts";
+import type {
+  BootstrapReport,
+  FinishReport,
+  GuidedReport,
+  RollbackReport,
+} from "../../src/cli/guided-outputs.ts";
 import { seedBridge } from "../support/bridge-database.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { type Postgres, startPostgres } from "../support/postgres.ts";
@@ -41,6 +46,7 @@ before(async () => {
   await mkdir(join(database, "media"));
   await writeFile(join(database, "media", "picture"), fixedBytes("picture", 700_000));
   await writeFile(join(scratch, "app.conf"), "precious\n", { mode: 0o600 });
+  await writeFile(join(scratch, "ssh_host_ed25519_key"), "PRIVATE\n", { mode: 0o600 });
   await mkdir(join(scratch, "app", "deep"), { recursive: true });
   await writeFile(join(scratch, "app", "deep", "words"), fixedBytes("words", 300_000), { mode: 0o640 });
   await symlink("deep/words", join(scratch, "app", "link"));
@@ -52,8 +58,10 @@ before(async () => {
   - { name: hs, kind: rocksdb, path: ${database}, min_free: 1MiB }
   - { name: media, kind: files, paths: [${database}/media] }
   - { name: app, kind: files, paths: [${scratch}/app, ${scratch}/app.conf] }
+  - { name: host-keys, kind: files, paths: [${scratch}/ssh_host_ed25519_key] }
 `,
       more: `restore:
+  bootstrap: [host-keys]
   checks:
     - { name: messages are there, source: bridge-db, sql: SELECT count(*) = 200 FROM message }
     - { name: words are there, source: app, command: [test, -s, deep/words] }
@@ -123,6 +131,40 @@ describe("a machine whose data went wrong", () => {
     assert.equal(await everything(), broken);
     assert.deepEqual(await leftOvers(), []);
     assert.deepEqual(await readdir(state), []);
+  });
+
+  test("the store, an identity and a signer are enough to plan it", async () => {
+    const { stdout } = await dropsPrivately(
+      state,
+      join(scratch, "home"),
+      ...[
+        "restore",
+        "--date",
+        "latest",
+        "--dry-run",
+        "--store",
+        site.repository,
+        "--identity",
+        site.identity,
+      ],
+      ...["--trusted-signer", join(site.keys, "signing-key.pub")],
+    );
+    assert.match(stdout, /site onto this machine[\s\S]*LOST: everything that was made after/);
+    assert.match(stdout, /left out: host-keys: a machine needs it before its first boot/);
+  });
+
+  test("what a machine needs before its first boot needs no host", async () => {
+    const to = join(scratch, "extra");
+    const made = await report<BootstrapReport>(...restoring(), "--only", "bootstrap", "--to", to);
+    assert.deepEqual(
+      made.files.map(({ path, mode }) => `${mode} ${path}`).toSorted(),
+      [`0600 ${scratch}/ssh_host_ed25519_key`, "0644 /var/lib/drops/restore-in-progress"].toSorted(),
+    );
+    assert.match(
+      made.choices.flatMap(({ commands }) => commands).join(),
+      /restore .*--host root@NEW-ADDRESS/,
+    );
+    await rm(to, { recursive: true });
   });
 
   test("without a terminal nothing is begun unless it was agreed beforehand, and the fence is never", async () => {
