@@ -103,7 +103,7 @@ async function readIfThere(file: string): Promise<readonly string[]> {
 }
 
 /** A public key line, or the first line of a file that holds one. */
-async function publicKeyOf(keyOrFile: string): Promise<string> {
+export async function publicKeyOf(keyOrFile: string): Promise<string> {
   if (keyOrFile.startsWith("ssh-ed25519 ")) return keyOrFile;
   const text = await readFile(keyOrFile, "utf8").catch((cause: unknown) => {
     throw new DropsError("key/missing", `cannot read the trusted signer ${keyOrFile}`, {

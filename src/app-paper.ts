@@ -2,7 +2,7 @@
 import { hash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { openAccess, policyOf } from "./app-access.ts";
+import { openAccess, policyOf, publicKeyOf } from "./app-access.ts";
 import { recoveryRecipients } from "./app-keys.ts";
 import { openStore } from "./app-store.ts";
 import { recoveryObjects } from "./backup/recovery-objects.ts";
@@ -186,7 +186,7 @@ async function factsOf(
   if (loaded) {
     const carried = await Promise.all(access.identities.map(readIdentityFile));
     const signer = await signerOf(loaded.policy, [
-      ...access.trustedSigners,
+      ...(await Promise.all(access.trustedSigners.map(publicKeyOf))),
       ...carried.flatMap(({ trustedSigners }) => trustedSigners),
     ]);
     return runbookFacts(loaded.policy, { signer, script });

@@ -69,6 +69,7 @@ done
 [ $# -ge 6 ] || usage
 require age=age zstd=zstd tar=tar jq=jq ssh-keygen=openssh-client sha256sum=coreutils find=findutils xargs=findutils grep=grep sed=sed
 [ $load_databases = no ] || require psql=postgresql-client pg_restore=postgresql-client
+[ -z "$postgres_user" ] || require runuser=util-linux
 repository=$1 policy=$2 wanted=$3 identity=$(absolute "$4") signer=$5 out=$(absolute "$6")
 shift 6
 [[ $policy =~ ^[a-z][a-z0-9-]*$ ]] || fail "not a policy name: $policy"

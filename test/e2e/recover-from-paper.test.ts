@@ -54,6 +54,7 @@ describe("from the paper sheet's facts alone", () => {
     await backUp();
     tools = await StandardTools.gather(scratch, {
       curl: ["curl"],
+      "util-linux": ["runuser"],
       "postgresql-client": ["psql", "pg_restore"].map((program) => join(source.bin, program)),
     });
   });
@@ -140,7 +141,8 @@ sources:
 
   test("files, RocksDB and PostgreSQL are the same, and the home directory is empty", async () => {
     const { PGHOST, PGPORT, PGUSER } = connection(target);
-    const load = (typed: string) => typed.replace("bash recover.sh", "bash recover.sh --load-databases");
+    const load = (typed: string) =>
+      typed.replace("bash recover.sh", "bash recover.sh --load-databases --postgres-user postgres");
     const answer = await type(load, { PGHOST, PGPORT, PGUSER });
     assert.equal(answer.exit, 0, answer.stderr);
     assert.match(answer.stdout, /^recover\.sh: OK$/m);
