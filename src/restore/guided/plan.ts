@@ -2,7 +2,7 @@ import { milliseconds } from "../../lib/units.ts";
 import type { RestorePolicy } from "../../policy/schema.ts";
 import { bytesOf, type Group, namesOf } from "./groups.ts";
 import { actionsOf, type PlannedAction } from "./plan-actions.ts";
-import { DATA_STEPS, type DataStepId, STEPS, type Step, type StepId } from "./steps.ts";
+import { DATA_STEPS, isDataStep, STEPS, type Step, type StepId } from "./steps.ts";
 
 /** Bytes a second, as measured; what a plan's times are reckoned with. */
 export interface Rates {
@@ -113,8 +113,4 @@ function secondsOf(id: StepId, { restore, rates, groups: all }: PlanFacts, group
         0,
       );
   }
-}
-
-function isDataStep(id: StepId): id is DataStepId {
-  return DATA_STEPS.some((step) => step === id);
 }

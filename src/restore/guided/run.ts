@@ -6,9 +6,10 @@ import type { Check } from "./check.ts";
 import type { Group } from "./groups.ts";
 import type { PlannedStep } from "./plan.ts";
 import { progressOf, type RunProgress } from "./progress.ts";
-import { isInPlace, isRunning, STEP_WORK, type StepContext } from "./run-steps.ts";
-import { replacementOf, Stager } from "./stager.ts";
-import { DATA_STEPS, type StepId } from "./steps.ts";
+import { isRunning, STEP_WORK, type StepContext } from "./run-steps.ts";
+import { Stager } from "./stager.ts";
+import { isDataStep, type StepId } from "./steps.ts";
+import { wasDone } from "./was-done.ts";
 import type { Hands, Teller, World } from "./world.ts";
 
 /** A run as it was planned; the same after a crash, from any machine. */
@@ -151,7 +152,7 @@ class Runner {
   async #step(step: PlannedStep, recheck: boolean, how: Cancel): Promise<StepResult> {
     const { world, teller, now } = this.#parts;
     const nothing = { checks: [], answers: [], notes: [] };
-    if (await this.#isDone(step, recheck, how)) {
+    if (await wasDone(step, this.#run, world, { ...how, recheck })) {
       teller.say(`step ${step.number}, ${step.title}: done before`);
       return {
         id: step.id,
@@ -186,39 +187,6 @@ class Runner {
     } catch (error) {
       throw await this.#failed(step, seconds(), error, how);
     }
-  }
-
-  /** The journal says so, and so does the host. */
-  async #isDone(step: PlannedStep, recheck: boolean, how: Cancel): Promise<boolean> {
-    const { done, begun } = this.#progress;
-    if (!done.has(step.id)) return false;
-    if (step.id === "stop") return (begun.has("start") && (await this.#isWhole(how))) || this.#isStill(how);
-    if (!isDataStep(step.id)) return true;
-    if (recheck && !begun.has("start")) return false;
-    return this.#areInPlace(step.replacements, how);
-  }
-
-  /** Nothing runs, and nothing can. */
-  async #isStill(how: Cancel): Promise<boolean> {
-    const { gate, services } = this.#parts.world;
-    const units = this.#run.restore.units.map(({ unit }) => unit);
-    if (units.length === 0) return true;
-    if (!(await gate.isClosed(how))) return false;
-    return !(await services.states(units, how)).some(isRunning);
-  }
-
-  #isWhole(how: Cancel): Promise<boolean> {
-    return this.#areInPlace(
-      this.#run.steps.flatMap(({ replacements }) => replacements),
-      how,
-    );
-  }
-
-  async #areInPlace(names: readonly string[], how: Cancel): Promise<boolean> {
-    for (const name of names) {
-      if (!(await isInPlace(replacementOf(this.#parts.world, name), how))) return false;
-    }
-    return true;
   }
 
   /** Show what will be done, and ask. All that bring data are asked about together: afterwards bars are on the screen. */
@@ -289,8 +257,4 @@ class Runner {
       cause: error,
     });
   }
-}
-
-function isDataStep(id: StepId): boolean {
-  return DATA_STEPS.some((step) => step === id);
 }

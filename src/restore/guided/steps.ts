@@ -141,3 +141,8 @@ export function stepOf(id: StepId): Step {
 /** The ids of the steps that put data in place, and of what kind of source: what lies in a RocksDB directory goes with it. */
 export const DATA_STEPS = ["rocksdb", "postgres", "files"] as const satisfies readonly StepId[];
 export type DataStepId = (typeof DATA_STEPS)[number];
+
+/** Whether a step puts data in place. */
+export function isDataStep(id: StepId): id is DataStepId {
+  return DATA_STEPS.some((step) => step === id);
+}
