@@ -30,7 +30,8 @@ export interface Killed {
 
 /** A drops that does not notice by then that its host is gone is one that hangs. */
 const NOTICE_MS = 150_000;
-const STEP = /^(step \d+),/;
+/** As it is begun: the plan names them without a colon. */
+const STEP = /^(step \d+), [^:]+: /;
 
 /** How long a whole restore takes, and the steps that it announces. Throws when it fails. */
 export async function usualRestore(
