@@ -460,7 +460,7 @@ compare_database() {
     | (.tables[] | "FROM ONLY \(.schema | name).\(.name | name) AS t" as $from
       | if $digests then "SELECT json_build_object(\(both), \u0027digest\u0027, \u0027v1:\u0027 || left(encode(sha256(convert_to(concat_ws(\u0027:\u0027, count(*),
           sum((\u0027x\u0027 || substr(h, 1, 16))::bit(64)::bigint), sum((\u0027x\u0027 || substr(h, 17, 16))::bit(64)::bigint)), \u0027UTF8\u0027)), \u0027hex\u0027), 32))
-          FROM (SELECT encode(sha256(convert_to((t.*)::text, getdatabaseencoding())), \u0027hex\u0027) AS h \($from) OFFSET 0) AS hashed;"
+          FROM (SELECT encode(sha256(convert_to(textin(record_out(t.*)), getdatabaseencoding())), \u0027hex\u0027) AS h \($from) OFFSET 0) AS hashed;"
         else "SELECT json_build_object(\(both)) \($from);" end),
       (.sequences[] | select(.last_value != null and (.last_value | startswith("-") | not))
       | "SELECT json_build_object(\u0027behind\u0027, \("\(.schema).\(.name)" | literal)) WHERE coalesce((SELECT last_value FROM pg_sequences
