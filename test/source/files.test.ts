@@ -151,6 +151,16 @@ describe("files", () => {
       });
     }
 
+    test("what drops keeps beside data is never captured, whatever the policy says", async () => {
+      await using scratch = await scratchDirectory();
+      const run = ".drops-restore-20261124T003638-a1b2c3";
+      await mkdir(join(scratch.path, run, "old-files-1"), { recursive: true });
+      await mkdir(join(scratch.path, "below/.drops-staging-aB3"), { recursive: true });
+      await writeFile(join(scratch.path, ".drops-restore-notes"), "a file of somebody");
+      const left = pathsBelow(await night({ paths: [scratch.path] }), scratch.path);
+      assert.deepEqual(left, [".drops-restore-notes", "below"]);
+    });
+
     test("an excluded directory is not even entered", async () => {
       await using scratch = await scratchDirectory();
       await chmod(scratch.path, 0o755);

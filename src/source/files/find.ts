@@ -42,14 +42,13 @@ export async function findFiles(host: Host, source: FilesPolicy, how: Cancel): P
   return { listing, unreadable: bad, notes: [...notes, ...gone.map((line) => `while listing: ${line}`)] };
 }
 
+/** Of drops itself, beside what it restores or freezes; never captured. */
+const OWN = ["-type", "d", "(", "-name", ".drops-restore-*", "-o", "-name", ".drops-staging-*", ")"];
+
 /** Arguments of find for these absolute paths: excluded directories are not even entered. */
 export function findArguments(paths: readonly string[], source: FilesPolicy): string[] {
-  const tests = source.exclude.flatMap((pattern, index) => [
-    ...(index === 0 ? [] : ["-o"]),
-    "-path",
-    findPattern(pattern),
-  ]);
-  const prune = tests.length === 0 ? [] : ["(", ...tests, ")", "-prune", "-o"];
+  const tests = source.exclude.flatMap((pattern) => ["-o", "-path", findPattern(pattern)]);
+  const prune = ["(", ...OWN, ...tests, ")", "-prune", "-o"];
   return ["-P", ...paths, ...(source.one_file_system ? ["-xdev"] : []), ...prune, "-printf", FIND_FORMAT];
 }
 
