@@ -334,6 +334,19 @@ export const PolicyReport = z.object({
   sources: z.array(z.object({ name: z.string(), kind: Kind, what: z.string() })),
 });
 
+export const IamReport = z.object({
+  form: z.enum(["user-policy", "bucket-policy", "lifecycle"]),
+  role: z.enum(["writer", "janitor", "keeper", "restorer"]).optional(),
+  bucket: z.string(),
+  prefix: z.string(),
+  policy: z.string(),
+  principal: z.string().optional().describe("the user that a bucket's policy is for"),
+  createOnly: z.boolean().optional().describe("whether the policy refuses puts over what is there"),
+  document: z.record(z.string(), z.unknown()).describe("for the server, as it is"),
+  statements: z.array(z.object({ sid: z.string(), why: z.string() })).describe("what each is for"),
+  notes: Notes,
+});
+
 /** One JSON Schema is generated per name: schemas/<name>.schema.json. */
 export const OUTPUTS = {
   error: ErrorReport,
@@ -354,6 +367,7 @@ export const OUTPUTS = {
   verify: VerifyReport,
   drill: DrillReport,
   policy: PolicyReport,
+  iam: IamReport,
 } as const;
 
 export type Failure = z.infer<typeof Failure>;
@@ -378,3 +392,4 @@ export type VerifyReport = z.infer<typeof VerifyReport>;
 export type DrillCheck = z.infer<typeof DrillCheck>;
 export type DrillReport = z.infer<typeof DrillReport>;
 export type PolicyReport = z.infer<typeof PolicyReport>;
+export type IamReport = z.infer<typeof IamReport>;

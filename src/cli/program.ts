@@ -3,6 +3,7 @@ import { DropsError } from "../lib/errors.ts";
 import { addBackup } from "./commands/backup.ts";
 import { addDrill } from "./commands/drill.ts";
 import { addExport } from "./commands/export.ts";
+import { addIam } from "./commands/iam.ts";
 import { addInit } from "./commands/init.ts";
 import { addKeygen } from "./commands/keygen.ts";
 import { addLs } from "./commands/ls.ts";
@@ -56,6 +57,7 @@ export function buildProgram(shell: Shell): Command {
     addVerify,
     addDrill,
     addPolicy,
+    addIam,
   ];
   for (const each of add) each(program, shell);
   return program;

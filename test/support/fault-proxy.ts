@@ -28,6 +28,8 @@ export interface ProxyFault {
   readonly url?: RegExp;
   /** A header that must be there. */
   readonly header?: string;
+  /** A header that must not be there. */
+  readonly without?: string;
   /** How many requests it strikes; default: all. */
   readonly times?: number;
 }
@@ -77,11 +79,12 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   };
 }
 
-function matches({ method, url, header }: ProxyFault, incoming: IncomingMessage): boolean {
+function matches({ method, url, header, without }: ProxyFault, incoming: IncomingMessage): boolean {
   return (
     (method ?? incoming.method) === incoming.method &&
     url?.test(incoming.url ?? "") !== false &&
-    (header === undefined || header in incoming.headers)
+    (header === undefined || header in incoming.headers) &&
+    (without === undefined || !(without in incoming.headers))
   );
 }
 

@@ -77,7 +77,7 @@ until timeout 5 ceph osd stat 2> /dev/null | grep -q '1 up'; do
   sleep 0.2
 done
 radosgw-admin --name client.gateway user create --uid=test --display-name=test \
-  --access-key="$access_key" --secret-key="$secret_key" > log/user.out 2>&1
+  --access-key="$access_key" --secret-key="$secret_key" --caps='users=*;accounts=*' > log/user.out 2>&1
 radosgw --name client.gateway -f > log/gateway.out 2>&1 &
 echo started
 

@@ -1,0 +1,231 @@
+import type { S3Policy } from "../policy/schema.ts";
+import {
+  condemnedPrefix,
+  evidencePrefix,
+  listsPrefix,
+  manifestsPrefix,
+  packsPrefix,
+  pinsPrefix,
+  REPOSITORY_KEY,
+  recoveryPrefix,
+  signatureKey,
+  snapshotsPrefix,
+  withdrawnPrefix,
+} from "./keys.ts";
+import { allow, type Document, deny, type Statement, type Told } from "./statements.ts";
+
+/** Who may do what with a repository (docs/format.md, Roles). */
+export const ROLES = ["writer", "janitor", "keeper", "restorer"] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface RoleOptions {
+  readonly role: Role;
+  readonly bucket: string;
+  /** Of the repository in the bucket, without a slash at its end. */
+  readonly prefix: string;
+  /** The policy's name. */
+  readonly policy: string;
+  /**
+   * The server knows the condition keys `s3:if-none-match` and `s3:object-lock-remaining-retention-days`. Where it does
+   * not, a statement with them allows nothing, or, where it reads no conditions at all, everything: `probeWriter` tells.
+   */
+  readonly conditions: boolean;
+  /** Whom a bucket policy is for. Without it the document is a policy of a user. */
+  readonly principal?: string | undefined;
+  /** Furthest that the keeper may lock an object from now, in days; only where the server knows the condition. */
+  readonly maxDays?: number | undefined;
+}
+
+interface Folders {
+  /** The repository's description and the scripts for recovery: public, and read by every command. */
+  readonly common: readonly string[];
+  readonly snapshots: string;
+  readonly manifests: string;
+  readonly lists: string;
+  readonly packs: string;
+  readonly pins: string;
+  readonly withdrawn: string;
+  readonly condemned: string;
+  readonly evidence: string;
+}
+
+/** What a role may do, as an S3 policy, and in words what each statement of it is for. */
+export function rolePolicy(options: RoleOptions): { readonly document: Document; readonly told: Told[] } {
+  const folders = foldersOf(options.policy);
+  const permitted = PERMITTED[options.role](folders, options);
+  const told = [listing(options), ...permitted, never(options)].map(({ statement, why }) => ({
+    why,
+    statement: withPrincipal(statement, options),
+  }));
+  return {
+    document: { Version: "2012-10-17", Statement: told.map(({ statement }) => statement) },
+    told: told.map(({ statement, why }) => ({ sid: statement.Sid, why })),
+  };
+}
+
+/**
+ * A rule for the bucket's lifecycle: on a versioned bucket a delete frees nothing until the version under the delete marker
+ * is gone too, and no role may remove versions. `days` is how long what was deleted or overwritten can be brought back.
+ */
+export function lifecycleOf({ prefix }: Pick<S3Policy, "prefix">, days: number): object {
+  return {
+    Rules: [
+      {
+        ID: `drops-${prefix.replaceAll("/", "-")}`,
+        Status: "Enabled",
+        Filter: { Prefix: `${prefix}/` },
+        NoncurrentVersionExpiration: { NoncurrentDays: days },
+        Expiration: { ExpiredObjectDeleteMarker: true },
+        // drops puts in one piece: what is in several was begun by someone else, and is billed although no listing shows it
+        AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 },
+      },
+    ],
+  };
+}
+
+type Explained = { readonly statement: Statement; readonly why: string };
+
+const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) => Explained[]>> = {
+  writer: ({ common, snapshots, manifests, lists, packs, condemned }, options) => [
+    read(options, [...common, snapshots, manifests, lists, condemned], READS.writer),
+    put(options, [packs, lists, manifests, snapshots], "a backup puts what is new"),
+  ],
+  janitor: ({ common, snapshots, lists, pins, withdrawn, condemned, evidence, ...sealed }, options) => [
+    read(options, [...common, snapshots, lists, pins, withdrawn, condemned, evidence], READS.janitor),
+    put(
+      options,
+      [condemned, pins, withdrawn, evidence],
+      "a prune condemns first; pin and withdraw put notes",
+    ),
+    {
+      statement: allow(
+        "JanitorRemoves",
+        ["s3:DeleteObject"],
+        objects(options, [...[snapshots, lists, pins, withdrawn, condemned, sealed.manifests, sealed.packs]]),
+      ),
+      why: "what was forgotten and condemned goes; evidence, recovery/ and repository.json never do",
+    },
+    {
+      statement: allow(
+        "JanitorSeesVersions",
+        ["s3:ListBucketVersions", "s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"],
+        [bucketOf(options)],
+      ),
+      why: "what versions and Object Lock still hold after a delete is told, not removed",
+    },
+  ],
+  keeper: ({ common, snapshots, lists, pins, withdrawn, evidence, manifests, packs }, options) => [
+    read(options, [...common, snapshots, lists, pins, withdrawn, evidence], READS.keeper),
+    {
+      statement: allow(
+        "KeeperSeesVersions",
+        ["s3:ListBucketVersions", "s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"],
+        [bucketOf(options)],
+      ),
+      why: "locks belong to versions, so it looks for them",
+    },
+    {
+      statement: allow(
+        "KeeperLocks",
+        ["s3:GetObjectRetention", "s3:PutObjectRetention"],
+        objects(options, [...common, snapshots, lists, manifests, packs, pins, evidence]),
+        options.conditions && options.maxDays !== undefined
+          ? { NumericLessThanEquals: { "s3:object-lock-remaining-retention-days": String(options.maxDays) } }
+          : undefined,
+      ),
+      why: "extends the lock of what kept snapshots need; without the bypass permission it cannot shorten one",
+    },
+  ],
+  restorer: ({ common, pins, evidence, ...rest }, options) => [
+    read(options, [...common, pins, evidence, ...Object.values(rest)], "a restore reads everything"),
+    put(options, [pins, evidence], "a restore pins what it reads; a drill publishes what it proved"),
+  ],
+};
+
+const READS = {
+  writer: "a backup compares with the last one; it cannot read packs",
+  janitor: "what a plan needs is plain; it reads neither packs nor manifests",
+  keeper: "which objects the kept snapshots need is plain",
+} as const;
+
+const BUCKET_SETTINGS = [
+  "s3:PutBucketPolicy",
+  "s3:DeleteBucketPolicy",
+  "s3:PutBucketVersioning",
+  "s3:PutBucketObjectLockConfiguration",
+  "s3:PutLifecycleConfiguration",
+  "s3:BypassGovernanceRetention",
+  "s3:DeleteObjectVersion",
+] as const;
+
+/** Said although it is not allowed anywhere above, as the same user may have other policies. */
+function never(options: RoleOptions): Explained {
+  const actions = options.role === "janitor" ? BUCKET_SETTINGS : ["s3:DeleteObject", ...BUCKET_SETTINGS];
+  const bucket = bucketOf(options);
+  return {
+    statement: deny(`${titled(options.role)}Never`, actions, [bucket, `${bucket}/*`]),
+    why: "whatever else this user is permitted",
+  };
+}
+
+/** Names are no secret to any role. Only below the repository's prefix. */
+function listing(options: RoleOptions): Explained {
+  return {
+    statement: allow(`${titled(options.role)}Lists`, ["s3:ListBucket"], [bucketOf(options)], {
+      StringLike: { "s3:prefix": [`${options.prefix}/*`] },
+    }),
+    why: "every command lists; without it a missing object looks like a refused one",
+  };
+}
+
+function read(options: RoleOptions, keys: readonly string[], why: string): Explained {
+  return {
+    statement: allow(`${titled(options.role)}Reads`, ["s3:GetObject"], objects(options, keys)),
+    why,
+  };
+}
+
+/**
+ * Create-only where the server can: `If-None-Match: *` must be there, with which the server refuses a taken key. Uploads in
+ * parts, which could overwrite without it, are not exempt: drops makes none.
+ */
+function put(options: RoleOptions, keys: readonly string[], why: string): Explained {
+  const createOnly = { Null: { "s3:if-none-match": "false" } };
+  return {
+    statement: allow(
+      `${titled(options.role)}Puts`,
+      ["s3:PutObject"],
+      objects(options, keys),
+      options.conditions ? createOnly : undefined,
+    ),
+    why: `${why}; ${options.conditions ? "never over what is there" : "this server's policies cannot forbid to overwrite"}`,
+  };
+}
+
+function foldersOf(policy: string): Folders {
+  return {
+    common: [REPOSITORY_KEY, signatureKey(REPOSITORY_KEY), `${recoveryPrefix}*`],
+    snapshots: `${snapshotsPrefix(policy)}*`,
+    manifests: `${manifestsPrefix(policy)}*`,
+    lists: `${listsPrefix(policy)}*`,
+    packs: `${packsPrefix(policy)}*`,
+    pins: `${pinsPrefix(policy)}*`,
+    withdrawn: `${withdrawnPrefix(policy)}*`,
+    condemned: `${condemnedPrefix(policy)}*`,
+    evidence: `${evidencePrefix(policy)}*`,
+  };
+}
+
+function objects(options: RoleOptions, keys: readonly string[]): string[] {
+  return keys.map((key) => `${bucketOf(options)}/${options.prefix}/${key}`).sort();
+}
+
+const bucketOf = ({ bucket }: Pick<RoleOptions, "bucket">): string => `arn:aws:s3:::${bucket}`;
+
+const titled = (role: Role): string => `${role.slice(0, 1).toUpperCase()}${role.slice(1)}`;
+
+function withPrincipal(statement: Statement, { principal }: RoleOptions): Statement {
+  if (principal === undefined) return statement;
+  const { Sid, Effect, ...rest } = statement;
+  return { Sid, Effect, Principal: { AWS: [principal] }, ...rest };
+}
