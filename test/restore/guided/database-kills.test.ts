@@ -16,8 +16,8 @@ import { type Postgres, startPostgres } from "../../support/postgres.ts";
 // the old database or the new one, whole; and whoever comes next must be able to go on, and to go back.
 
 const how = { signal: AbortSignal.timeout(3_600_000) };
-/** Staging gives the host some 40 commands, each of which takes seconds to repeat: every fifth, unless all are asked for. */
-const STAGE_STEP = process.env["DROPS_EVERY_KILL"] ? 1 : 5;
+/** What every cut leads to takes a second or two: some of the commands, unless all are asked for. */
+const STEPS = process.env["DROPS_EVERY_KILL"] ? { stage: 1, others: 1 } : { stage: 7, others: 3 };
 const NAME = "cut";
 
 let pg: Postgres;
@@ -105,7 +105,7 @@ for (const each of CASES) {
       if (not === each.verb || (next === "in turns" && each.verb !== "stage")) continue;
       test(`${moment} the command did its work; then ${WORDS[next]}`, async () => {
         const nextOf = (n: number) => (next === "in turns" ? (["again", "back"] as const)[n % 2] : next);
-        const step = each.verb === "stage" ? STAGE_STEP : 1;
+        const step = each.verb === "stage" ? STEPS.stage : STEPS.others;
         let n = 1;
         while (await cutOnce(each, n, moment, nextOf(n) ?? "again")) n += step;
         assert.ok(n > each.least, `${n - 1} commands`);
@@ -163,7 +163,7 @@ async function asItWas(where: string): Promise<void> {
 describe("finish, cut off at every command", () => {
   for (const moment of ["before", "after"] as const) {
     test(`${moment} it did its work; then the same again`, async () => {
-      for (let n = 1; ; n++) {
+      for (let n = 1; ; n += STEPS.others) {
         await pg.psql("postgres", `DROP DATABASE IF EXISTS finish_me`);
         await pg.psql("postgres", `CREATE DATABASE finish_me OWNER cut_owner`);
         await pg.psql("postgres", `ALTER DATABASE finish_me IS_TEMPLATE true`);
