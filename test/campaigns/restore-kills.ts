@@ -4,9 +4,10 @@
  * the earlier state back bit for bit; every round ends with a rollback. Units note what they see: none may
  * start behind the gate, on half a swap, or lose its data under way.
  *
- *   sh scripts/node test/campaigns/restore-kills.ts --count 50 --boundaries once --seed 7
+ *   sh scripts/node test/campaigns/restore-kills.ts --count 50 --boundaries once --finishes 5 --seed 7
  *
  * `--boundaries none|once|all`: none, each step by one way of killing, or each step by each way.
+ * `--finishes`: so many restores at the end are finished, and the finishing is broken off and done again.
  */
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
@@ -36,6 +37,7 @@ const { values } = parseArgs({
   options: {
     count: { type: "string", default: "50" },
     boundaries: { type: "string", default: "once" },
+    finishes: { type: "string", default: "5" },
     seed: { type: "string", default: "1" },
   },
 });
@@ -66,6 +68,7 @@ for (const [at, moment] of moments.entries()) {
   const words = await round(moment, moment.kill ?? pick(KILLS));
   console.log(`${at + 1}/${moments.length}: ${words.join("; ")} (${inSeconds(performance.now() - began)})`);
 }
+for (let at = 0; at < Number(values.finishes); at++) console.log(await finishing());
 console.log(
   `${totals.rounds} restores, killed ${totals.kills} times (${totals.missed} had ended before): ${totals.resumed} resumed and compared, ` +
     `${totals.rolledBack} rolled back bit for bit, no unit saw half a swap; 0 failures`,
@@ -98,19 +101,49 @@ async function round(moment: Moment, kill: Kill): Promise<string[]> {
 /** What was done, and where it was when it was killed. */
 async function broken(args: readonly string[], moment: Moment, kill: Kill): Promise<string> {
   const { step, ms, exit } = await restoreUntilKilled(desk, fresh, args, moment, kill);
-  const what = args.includes("--resume") ? "resume" : args[0];
+  const what = args.find((word) => word === "--resume" || word === "--finish") ?? args[0];
   if (exit !== undefined) totals.missed++;
   else totals.kills++;
   if (exit !== undefined) return `${what} ended with ${exit} in ${inSeconds(ms)}, before the kill`;
   return `${what} met ${kill} after ${inSeconds(ms)}, ${step === "" ? "before the first step" : `at ${step}`}`;
 }
 
+/** What is finished cannot be rolled back, and nothing of before is left: the last thing that is done to the machine. */
+async function finishing(): Promise<string> {
+  totals.rounds++;
+  const restored = await desk.drops(
+    "restore",
+    "--date",
+    "latest",
+    "--yes",
+    "--fenced",
+    ...desk.restoreFlags(fresh.vps),
+  );
+  assert.equal(restored.exit, 0, `a restore: ${restored.stderr}${restored.stdout}`);
+  const word = await broken(["restore", "--finish"], { afterMs: random() * 3000 }, pick(KILLS));
+  const { exit, stdout, stderr } = await desk.drops(
+    "restore",
+    "--finish",
+    "--yes",
+    ...desk.hostFlags(fresh.vps),
+  );
+  assert.ok(exit === 0 || exit === 10, `--finish: ${stderr}${stdout}`);
+  await untilActive(fresh);
+  await assertRestored(fresh, before, afterwards);
+  assertNobodySawHalf(await fresh.notes());
+  assert.deepEqual(await leftOvers(fresh), []);
+  return `${word}; finished`;
+}
+
 /** To its end; a new one when the old one had not been begun, or is done. */
 async function resume(): Promise<string> {
   const began = performance.now();
   const args = ["--yes", "--fenced", ...desk.restoreFlags(fresh.vps)];
-  const { exit, stdout, stderr } = await desk.drops("restore", "--resume", ...args);
-  if (exit === 0) return `resumed in ${inSeconds(performance.now() - began)}`;
+  const isElsewhere = random() < 0.3;
+  const drops = isElsewhere ? desk.dropsElsewhere : desk.drops;
+  const { exit, stdout, stderr } = await drops("restore", "--resume", ...args);
+  const from = isElsewhere ? " from another machine" : "";
+  if (exit === 0) return `resumed${from} in ${inSeconds(performance.now() - began)}`;
   assert.equal(exit, 10, `--resume: ${stderr}${stdout}`);
   const anew = await desk.drops("restore", "--date", "latest", ...args);
   assert.equal(anew.exit, 0, `a new restore: ${anew.stderr}${anew.stdout}`);

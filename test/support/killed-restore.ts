@@ -103,7 +103,8 @@ interface Going {
 }
 
 function begin(desk: OpsDesk, machine: OpsMachine, args: readonly string[]): Going {
-  const flags = args.includes("rollback") ? desk.hostFlags(machine.vps) : desk.restoreFlags(machine.vps);
+  const isRestore = args.includes("--date") || args.includes("--resume");
+  const flags = isRestore ? desk.restoreFlags(machine.vps) : desk.hostFlags(machine.vps);
   const [program, ...rest] = desk.argv(...args, "--yes", ...flags);
   const child = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"], env: desk.environment });
   const steps = new Set<string>();

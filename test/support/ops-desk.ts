@@ -19,7 +19,9 @@ export interface OpsDesk extends AsyncDisposable {
   readonly environment: Readonly<Record<string, string>>;
   /** Run to its end, with the policy. */
   drops(...args: readonly string[]): Promise<Answer>;
-  /** The same, as arguments for spawn: `[program, ...args]`. */
+  /** The same, as if from another operator's machine: nothing of what this one remembers of runs is there. */
+  dropsElsewhere(...args: readonly string[]): Promise<Answer>;
+  /** As `drops`, as arguments for spawn: `[program, ...args]`. */
   argv(...args: readonly string[]): [string, ...string[]];
   /** What names a machine to work on, and how to log in. */
   hostFlags(vps: Vps): readonly string[];
@@ -54,13 +56,15 @@ export async function openOpsDesk(vps: Vps, s3: TestS3, how: { activeFor?: strin
     return [process.execPath, MAIN, "--policy", policyFile, ...args];
   };
   const environment = { PATH: process.env["PATH"] ?? "", HOME: directory };
-  const drops = (...args: readonly string[]) =>
-    run([
-      "env",
-      "-i",
-      ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
-      ...argv(...args),
-    ]);
+  const dropsWith = (home: string, args: readonly string[]) => {
+    const words = Object.entries({ ...environment, HOME: home }).map(([name, value]) => `${name}=${value}`);
+    return run(["env", "-i", ...words, ...argv(...args)]);
+  };
+  const drops = (...args: readonly string[]) => dropsWith(directory, args);
+  const dropsElsewhere = async (...args: readonly string[]) => {
+    await using elsewhere = await scratchDirectory();
+    return await dropsWith(elsewhere.path, args);
+  };
   const report = async <Report>(...args: readonly string[]): Promise<Report> => {
     const { exit, stdout, stderr } = await drops(...args, "--json");
     if (exit !== 0) throw new Error(`drops ${args.join(" ")} ended with ${exit}: ${stderr}${stdout}`);
@@ -74,6 +78,7 @@ export async function openOpsDesk(vps: Vps, s3: TestS3, how: { activeFor?: strin
     policyFile,
     environment,
     drops,
+    dropsElsewhere,
     argv,
     hostFlags,
     restoreFlags: (vps) => [...hostFlags(vps), "--identity", join(keys, "recovery-identity.txt")],
