@@ -41,9 +41,14 @@ export class PathHost {
   /** The run's directory on the host. */
   readonly #notes: string;
   readonly #name: string;
+  readonly #what: string;
+  /** As it was last seen there: whether it still is so, is looked at each time. */
+  #known: { readonly text: string; readonly record: PathRecord } | undefined;
 
-  constructor(host: Host, where: { readonly notes: string; readonly name: string }) {
+  /** @param where `what` is what is restored, for sentences */
+  constructor(host: Host, where: { readonly notes: string; readonly name: string; readonly what: string }) {
     this.#host = host;
+    this.#what = where.what;
     this.#notes = where.notes;
     this.#name = where.name;
   }
@@ -78,11 +83,16 @@ export class PathHost {
     readonly looks: readonly PartLook[];
     readonly mounts: readonly string[];
   }> {
-    const record = await this.#read(how);
-    if (record === undefined) return { record, looks: [], mounts: [] };
-    const { stdout } = await this.#verb("look", record, "", how);
-    const [, mounts = "", ...looks] = stdout.toString().split("\0");
-    return { record, looks: looks.slice(0, -1).map(parseLook), mounts: mountPoints(mounts) };
+    for (;;) {
+      const { stdout } = await this.#verb("look", this.#known?.record, "", how);
+      const [text = "", mounts = "", ...looks] = stdout.toString().split("\0");
+      if (text === "") return { record: undefined, looks: [], mounts: [] };
+      if (text === this.#known?.text) {
+        const { record } = this.#known;
+        return { record, looks: looks.slice(0, -1).map(parseLook), mounts: mountPoints(mounts) };
+      }
+      this.#known = { text, record: this.#parse(text) };
+    }
   }
 
   /** Resolves when it is on disk. */
@@ -106,10 +116,7 @@ export class PathHost {
     await this.#verb(verb, record, "", how);
   }
 
-  async #read(how: Cancel): Promise<PathRecord | undefined> {
-    const { stdout } = await this.#run(["look", this.#notes, this.#name, ""], "reading what was noted", how);
-    const text = stdout.toString("utf8", 0, stdout.indexOf(0));
-    if (text === "") return undefined;
+  #parse(text: string): PathRecord {
     try {
       return PathRecord.parse(JSON.parse(text));
     } catch (cause) {
@@ -124,11 +131,11 @@ export class PathHost {
     }
   }
 
-  #verb(verb: string, record: PathRecord, attempt: string, how: Cancel): Promise<CommandResult> {
-    const parts = record.parts.flatMap(({ real, work, mode, id }) => [real, work, mode, id]);
-    const parents = record.parents.flatMap((path) => [path, "-", "parent", "-"]);
+  #verb(verb: string, record: PathRecord | undefined, attempt: string, how: Cancel): Promise<CommandResult> {
+    const parts = (record?.parts ?? []).flatMap(({ real, work, mode, id }) => [real, work, mode, id]);
+    const parents = (record?.parents ?? []).flatMap((path) => [path, "-", "parent", "-"]);
     const argv = [verb, this.#notes, this.#name, attempt, ...parts, ...parents];
-    return this.#run(argv, `${VERBS[verb] ?? verb} the paths of ${record.source}`, how);
+    return this.#run(argv, `${VERBS[verb] ?? verb} ${this.#what}`, how);
   }
 
   async #run(argv: readonly string[], what: string, how: Cancel, stdin?: string): Promise<CommandResult> {
@@ -157,7 +164,7 @@ const VERBS: Readonly<Record<string, string>> = {
   swap: "swapping",
   unswap: "putting back",
   discard: "removing what was brought for",
-  finish: "removing the old of",
+  finish: "removing the old",
 };
 const HINTS: Readonly<Record<number, string>> = {
   [NOT_STAGED]: "stage it first: drops restore --resume",

@@ -60,6 +60,7 @@ class PathReplacement implements Replacement {
     this.#paths = new PathHost(options.host, {
       notes: options.directory ?? `${RUNS}/${options.run}`,
       name: `paths-${this.source}.json`,
+      what: this.label,
     });
   }
 

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import type { Host } from "../../../src/host/host.ts";
+import { openLocalHost } from "../../../src/host/local.ts";
+import { DropsError } from "../../../src/lib/errors.ts";
+import { alteredHost } from "../../support/altered-host.ts";
+import { type PathCase, pathCase } from "../../support/path-cases.ts";
+import { ROWS } from "./path-rows.ts";
+
+const how = { signal: new AbortController().signal };
+const local = await openLocalHost();
+after(() => local[Symbol.asyncDispose]());
+
+// The host's script dies before its n-th command, for every n. Whoever comes next goes on, or takes it back.
+const MOVED = ["a directory", "a path that was not there, nor what holds it", "a mount point"];
+
+for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
+  describe(`${row.name}, killed at every command`, { timeout: 1_200_000 }, () => {
+    test("of preparing, noting and completing", async () => {
+      await using its = await pathCase(row, { host: local });
+      const old = await its.look();
+      for (const verb of ["note", "begin", "whole"]) {
+        await atEveryCommand(verb, async (host, command) => {
+          const ended = await killed(its.openOn(host).stage(how));
+          assert.deepEqual(await its.look(), old, `${verb} before command ${command}`);
+          if (command % 2 === 0) {
+            await its.open().stage(how);
+            assert.deepEqual(await its.open().check(how), []);
+            assert.equal(await its.open().state(how), "staged");
+          }
+          await untouched(its, old);
+          return ended;
+        });
+      }
+    });
+
+    test("of swapping and putting back", async () => {
+      await using its = await pathCase(row, { host: local });
+      const old = await its.look();
+      await its.open().stage(how);
+      await atEveryCommand("swap", async (host, command) => {
+        const ended = await killed(its.openOn(host).swap(how));
+        if (command % 2 === 0) await forward(its);
+        if (command % 7 === 0)
+          await its.open().stage(how); // nothing is left half swapped by it
+        else await its.open().unswap(how);
+        if ((await its.open().state(how)) === "swapped") await its.open().unswap(how);
+        assert.deepEqual(await its.look(), old, `swap before command ${command}`);
+        return ended;
+      });
+      assert.deepEqual(await its.open().check(how), []);
+      await atEveryCommand("unswap", async (host, command) => {
+        await its.open().swap(how);
+        const ended = await killed(its.openOn(host).unswap(how));
+        if (command % 2 === 0) await forward(its);
+        await its.open().unswap(how);
+        assert.deepEqual(await its.look(), old, `unswap before command ${command}`);
+        return ended;
+      });
+      assert.deepEqual(await its.open().check(how), []);
+      await untouched(its, old);
+    });
+
+    test("of discarding, half swapped, and of finishing", async () => {
+      await using its = await pathCase(row, { host: local });
+      const old = await its.look();
+      await atEveryCommand("discard", async (host, command) => {
+        await its.open().stage(how);
+        await killed(its.openOn(dying("swap", 55, local)).swap(how));
+        if ((await its.open().state(how)) === "swapped") await its.open().unswap(how);
+        const ended = await killed(its.openOn(host).discard(how));
+        if (command % 2 === 0) await its.open().stage(how);
+        await untouched(its, old);
+        return ended;
+      });
+      await atEveryCommand("finish", async (host) => {
+        await using one = await pathCase(row, { host: local });
+        await one.open().stage(how);
+        await one.open().swap(how);
+        const ended = await killed(one.openOn(host).finish(how));
+        await one.assertNew();
+        await one.open().finish(how);
+        assert.equal(await one.open().state(how), "finished");
+        await one.assertNew();
+        assert.deepEqual(await one.leftOvers(), []);
+        return ended;
+      });
+    });
+  });
+}
+
+async function forward(its: PathCase): Promise<void> {
+  await its.open().swap(how);
+  assert.equal(await its.open().state(how), "swapped");
+  await its.assertNew();
+}
+
+async function untouched(its: PathCase, old: unknown): Promise<void> {
+  await its.open().discard(how);
+  assert.equal(await its.open().state(how), "untouched");
+  assert.deepEqual(await its.look(), old);
+  assert.deepEqual(await its.leftOvers(), []);
+}
+
+/** Until it was not killed any more, since it has no n-th command. */
+async function atEveryCommand(
+  verb: string,
+  once: (host: Host, command: number) => Promise<boolean>,
+): Promise<void> {
+  let command = 1;
+  while (await once(dying(verb, command, local), command)) command++;
+  assert.ok(command > 5, `${verb} has ${command} commands`);
+}
+
+/** Whether it was killed. */
+async function killed(verb: Promise<unknown>): Promise<boolean> {
+  try {
+    await verb;
+    return false;
+  } catch (error) {
+    assert.ok(error instanceof DropsError && /SIGKILL/.test(error.message), String(error));
+    return true;
+  }
+}
+
+/** A host whose script dies, with what it has started, before its n-th command of a verb. bash stands in for sh. */
+function dying(verb: string, command: number, host: Host): Host {
+  const before = `drops_left=${command}; set -T; trap '[ "$BASH_SUBSHELL" != 0 ] || ((--drops_left)) || kill -KILL 0' DEBUG\n`;
+  return alteredHost(host, (argv) => {
+    const [sh, flag, script, name, asked, ...rest] = argv;
+    if (name !== "drops-paths" || asked !== verb) return argv;
+    return ["bash", flag ?? "", `${before}${script}`, sh ?? "", asked, ...rest];
+  });
+}
