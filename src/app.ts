@@ -21,6 +21,7 @@ import type {
 } from "./cli/app.ts";
 import type { Guided, GuidedAccess } from "./cli/guided-app.ts";
 import type { BackupReport, InitReport, KeygenReport, RunbookReport, SheetReport } from "./cli/outputs.ts";
+import type { Retention } from "./cli/retention-app.ts";
 import type { Host } from "./host/host.ts";
 import type { Cancel } from "./lib/cancel.ts";
 import { byteCount, milliseconds } from "./lib/units.ts";
@@ -52,6 +53,11 @@ export function openReader(access: ReadAccess, context: AppContext): Promise<Rea
 export async function openGuided(access: GuidedAccess, context: AppContext): Promise<Guided> {
   const { openGuided } = await import("./app-guided.ts");
   return openGuided(access, context);
+}
+
+export async function openRetention(access: PolicyAccess, context: AppContext): Promise<Retention> {
+  const { openRetention } = await import("./app-retention.ts");
+  return openRetention(access, context);
 }
 
 export async function makeKeys(

@@ -8,6 +8,7 @@ import { OUTPUTS } from "../src/cli/outputs.ts";
 import { run } from "../src/cli/program.ts";
 import { Screen } from "../src/cli/screen.ts";
 import { DropsError } from "../src/lib/errors.ts";
+import type { Prompt } from "../src/restore/guided/answers.ts";
 import { type FakeApp, fakeApp } from "./support/fake-app.ts";
 
 interface Outcome {
@@ -20,7 +21,7 @@ interface Outcome {
 /** Run a command line against an app that answers with samples. */
 async function drops(
   line: string | readonly string[],
-  how: { readonly app?: FakeApp; readonly terminal?: boolean } = {},
+  how: { readonly app?: FakeApp; readonly terminal?: boolean; readonly prompt?: Prompt } = {},
 ): Promise<Outcome> {
   const args = typeof line === "string" ? line.split(" ").filter((word) => word !== "") : line;
   const app = how.app ?? fakeApp();
@@ -32,7 +33,7 @@ async function drops(
   const context = { env: {}, now: () => new Date(0), version: "1.2.3", reporter: screen };
   let exit = 0;
   try {
-    await run(args, { screen, signal, context, app: async () => app.module });
+    await run(args, { screen, signal, context, app: async () => app.module, prompt: how.prompt });
   } catch (error) {
     exit = fail(error, screen, signal);
   }
@@ -158,6 +159,31 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
     calls: [reader(), 'verify {"choice":{"date":"latest"},"readShare":0.05,"sources":true}', "closed"],
     exit: 20,
   },
+  { line: "plan", calls: ["openRetention {}", 'plan {"tried":{}}', "closed"] },
+  {
+    line: "plan --policy a.yaml --at 2027-06-30 --rules independent --daily 14 --last 3",
+    calls: [
+      'openRetention {"policy":"a.yaml"}',
+      'plan {"at":"2027-06-30","tried":{"rules":"independent","last":3,"daily":14}}',
+      "closed",
+    ],
+  },
+  { line: "prune --yes", calls: ["openRetention {}", "prune {}", "closed"] },
+  { line: "prune --yes --accept 12", calls: ["openRetention {}", 'prune {"accept":12}', "closed"] },
+  { line: "prune --dry-run --accept 2", calls: ["openRetention {}", 'plan {"accept":2}', "closed"], exit: 22 },
+  {
+    line: "pin 2026-11-20 --until 2027-03-31 --why migration",
+    calls: [
+      "openRetention {}",
+      'pin {"snapshot":"2026-11-20","until":"2027-03-31","why":"migration"}',
+      "closed",
+    ],
+  },
+  { line: "unpin abcdef", calls: ["openRetention {}", 'unpin {"snapshot":"abcdef"}', "closed"] },
+  {
+    line: "withdraw abcdef --why wrong",
+    calls: ["openRetention {}", 'withdraw {"snapshot":"abcdef","why":"wrong"}', "closed"],
+  },
   {
     line: "drill",
     calls: [
@@ -250,6 +276,16 @@ const refused: readonly { line: string; says: string; hint: string }[] = [
     says: "--on cannot be used with --checks-from",
     hint: "drops drill --help",
   },
+  ...["--daily seven", "--daily -1", "--weekly 1.5"].map((line) => ({
+    line: `plan ${line}`,
+    says: `"${line.split(" ")[1]}" is not a number of snapshots`,
+    hint: "a whole number, such as 7",
+  })),
+  {
+    line: "withdraw abcdef",
+    says: "required option '--why <words>' not specified",
+    hint: "drops withdraw --help",
+  },
   { line: "show", says: "missing required argument 'snapshot'", hint: "drops show --help" },
   { line: "policy", says: "no command given", hint: "drops policy --help" },
   {
@@ -285,11 +321,19 @@ const REPORTS = [
   "rollback",
   "verify",
   "drill",
+  "plan",
+  "plan --at 2026-11-25",
+  "prune --dry-run",
+  "prune --yes",
+  "pin x --until 2027-03-31",
+  "unpin x",
+  "withdraw x --why y",
 ];
 const SCHEMAS: Readonly<Record<string, keyof typeof OUTPUTS>> = {
   "keygen --recovery --to /k": "recovery-sheet",
   "restore --date x": "restore-host",
   "restore --date x --dry-run": "restore-host",
+  "prune --dry-run": "plan",
   "restore --finish": "restore-finish",
   "restore --date x --only bootstrap --to /extra": "restore-bootstrap",
 };
@@ -310,6 +354,46 @@ test("the words of every result are what they were", async () => {
   }
   golden("words.txt", shown.join("\n"));
 });
+
+test("a prune that nobody can be asked about, and was not told --yes, opens nothing", async () => {
+  const { calls, exit, stderr } = await drops("prune");
+  assert.deepEqual([calls, exit], [[], 22]);
+  assert.match(stderr, /no terminal to ask for consent on\nhint: add --yes/);
+});
+
+for (const [answer, exit] of [
+  ["yes", 0],
+  ["no", 130],
+] as const) {
+  test(`asked about the plan, a person says ${answer}`, async () => {
+    const asked: string[] = [];
+    const ask = async (question: string) => {
+      asked.push(question);
+      return answer;
+    };
+    const { planned } = await import("./support/sample-retention.ts");
+    const app = fakeApp();
+    const outcome = await drops("prune", {
+      prompt: { ask },
+      app: {
+        ...app,
+        module: {
+          ...app.module,
+          openRetention: async (...how) => {
+            const retention = await app.module.openRetention(...how);
+            return { ...retention, plan: async () => ({ ...planned, refusals: [] }) };
+          },
+        },
+      },
+    });
+    assert.deepEqual(asked, ["forget 1 of 5 snapshots, remove 3 objects? [yes/no] "]);
+    assert.equal(outcome.exit, exit);
+    assert.match(outcome.stderr, /GOES\s+it is a partial/);
+    const done = app.calls.filter((call) => call.startsWith("prune"));
+    assert.deepEqual(done, answer === "yes" ? ['prune {"agreed":["00000000000000a4"]}'] : []);
+    assert.equal(app.calls.at(-1), "closed");
+  });
+}
 
 test("nothing of a server's drives the terminal", async () => {
   const { stdout } = await drops("ls x", { terminal: true });

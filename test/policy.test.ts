@@ -39,7 +39,14 @@ test("a small policy is filled with the defaults", () => {
       sha256: "bcc8a7ae989d1b0dbee6f41b52621b0d377d8e2a1f1634ab229b356ee5481f68",
     },
   );
-  assert.deepEqual(policy.keep, { rules: "sequential", daily: 7, weekly: 4, monthly: 12 });
+  assert.deepEqual(policy.keep, {
+    rules: "sequential",
+    last: 0,
+    daily: 7,
+    weekly: 4,
+    monthly: 12,
+    yearly: 0,
+  });
   assert.deepEqual([policy.rpo, policy.rto, policy.reread_percent], ["24h", "2h", 2]);
 });
 

@@ -16,6 +16,7 @@ import type {
   SnapshotsReport,
   VerifyReport,
 } from "./outputs.ts";
+import type { Retention } from "./retention-app.ts";
 
 /**
  * What the command line needs from the rest of drops. src/app.ts implements it (`AppModule` is what that file exports)
@@ -28,6 +29,8 @@ export interface AppModule {
   openReader(access: ReadAccess, context: AppContext): Promise<Reader>;
   /** For restores onto a host. Nothing is opened before the first verb asks. */
   openGuided(access: GuidedAccess, context: AppContext): Promise<Guided>;
+  /** For what is kept and what goes: `policy` as of `openApp`. */
+  openRetention(access: PolicyAccess, context: AppContext): Promise<Retention>;
   /** Make all keys of a policy in `to`, files 0600. Throws safety/refused when one of them exists, having written nothing. */
   makeKeys(options: { readonly to: string } & Cancel, context: AppContext): Promise<KeygenReport>;
   /** The recovery sheet of a policy into `to`, files 0600. Throws safety/refused when one exists, key/wrong for another identity. */

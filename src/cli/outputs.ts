@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "./guided-outputs.ts";
+import { NoteReport, PlanReport, PruneReport } from "./retention-outputs.ts";
 
 /**
  * What every command answers, as `--json` prints it and as schemas/*.json describe it. Sizes are bytes, times ISO 8601
@@ -366,6 +367,11 @@ export const OUTPUTS = {
   rollback: RollbackReport,
   verify: VerifyReport,
   drill: DrillReport,
+  plan: PlanReport,
+  prune: PruneReport,
+  pin: NoteReport,
+  unpin: NoteReport,
+  withdraw: NoteReport,
   policy: PolicyReport,
   iam: IamReport,
 } as const;

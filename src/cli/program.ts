@@ -7,13 +7,18 @@ import { addIam } from "./commands/iam.ts";
 import { addInit } from "./commands/init.ts";
 import { addKeygen } from "./commands/keygen.ts";
 import { addLs } from "./commands/ls.ts";
+import { addPin } from "./commands/pin.ts";
+import { addPlan } from "./commands/plan.ts";
 import { addPolicy } from "./commands/policy.ts";
+import { addPrune } from "./commands/prune.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addRollback } from "./commands/rollback.ts";
 import { addRunbook } from "./commands/runbook.ts";
 import { addShow } from "./commands/show.ts";
 import { addSnapshots } from "./commands/snapshots.ts";
+import { addUnpin } from "./commands/unpin.ts";
 import { addVerify } from "./commands/verify.ts";
+import { addWithdraw } from "./commands/withdraw.ts";
 import { EXITS, type ExitCode, exitsInWords } from "./exits.ts";
 import type { Shell } from "./shell.ts";
 
@@ -56,6 +61,11 @@ export function buildProgram(shell: Shell): Command {
     addRunbook,
     addVerify,
     addDrill,
+    addPlan,
+    addPrune,
+    addPin,
+    addUnpin,
+    addWithdraw,
     addPolicy,
     addIam,
   ];

@@ -135,11 +135,45 @@ export const Source = z.discriminatedUnion("kind", [Rocksdb, Postgres, Files, Co
 const Keep = z
   .strictObject({
     rules: z.enum(["sequential", "independent"]).default("sequential"),
+    last: z.int().min(0).max(1000).default(0).describe("the newest so many, whatever their dates"),
     daily: z.int().min(0).max(1000).default(7),
     weekly: z.int().min(0).max(1000).default(4),
     monthly: z.int().min(0).max(1000).default(12),
+    yearly: z.int().min(0).max(1000).default(0),
   })
-  .refine((keep) => keep.daily + keep.weekly + keep.monthly > 0, { error: "keeps nothing", path: ["daily"] });
+  .refine((keep) => keep.last + keep.daily + keep.weekly + keep.monthly + keep.yearly > 0, {
+    error: "keeps nothing",
+    path: ["daily"],
+  });
+
+const SignerLine = z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+/, "an ssh-ed25519 public key line");
+const Prune = z
+  .strictObject({
+    max_share: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(30)
+      .describe("percent of the complete snapshots that may be forgotten at once; two always may"),
+    max_shrink: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(50)
+      .describe("percent by which a source may shrink before nothing is forgotten; 100: any"),
+    signing_key_file: AbsolutePath.optional().describe(
+      "OpenSSH ed25519 private key that signs marks, pins and withdrawals, which the backup host does not have; default: keys.signing_key_file",
+    ),
+    trusted_signers: z
+      .array(SignerLine)
+      .default([])
+      .describe("public keys whose marks, pins and withdrawals are believed, beside that one"),
+    drill_signers: z
+      .array(SignerLine)
+      .default([])
+      .describe("public keys whose evidence of drills is believed; without any: those of snapshots"),
+  })
+  .describe("what drops prune may do");
 
 const Checkpoint = z
   .strictObject({
@@ -161,7 +195,8 @@ const PolicyFields = z.strictObject({
   keys: Keys,
   rpo: Duration.default("24h").describe("how old the newest snapshot may get"),
   rto: Duration.default("2h").describe("how long a restore may take"),
-  keep: Keep.default({ rules: "sequential", daily: 7, weekly: 4, monthly: 12 }),
+  keep: Keep.default({ rules: "sequential", last: 0, daily: 7, weekly: 4, monthly: 12, yearly: 0 }),
+  prune: Prune.default({ max_share: 30, max_shrink: 50, trusted_signers: [], drill_signers: [] }),
   checkpoint: Checkpoint.default({ after: "1h", after_bytes: "4GiB" }),
   reread_percent: z
     .number()

@@ -22,32 +22,32 @@ export interface RetentionContext extends StandingContext {
   readonly pinned: (id: string) => boolean;
   /** Ids of snapshots that a drill has proven. */
   readonly proven: (id: string) => boolean;
+  /** Say when each will go; default: yes. */
+  readonly foresee?: boolean;
 }
 
 /**
  * What happens to every snapshot, and why. The rules say what is kept; the guards, another layer, can only keep more.
+ * Snapshots are told apart by their keys: anybody may write a record with the id of another one.
  *
  * @param snapshots all that are listed, oldest first
  */
 export function decide(snapshots: readonly Candidate[], context: RetentionContext): Decision[] {
   const { rules, calendar } = context;
-  const standings = new Map(snapshots.map((snapshot) => [snapshot.id, standingOf(snapshot, context)]));
+  const standings = new Map(snapshots.map((snapshot) => [snapshot.key, standingOf(snapshot, context)]));
   const filling = snapshots
-    .filter(({ id }) => standings.get(id)?.fills)
-    .map((snapshot) => ({ id: snapshot.id, at: snapshot.ended, landed: snapshot.landed }));
+    .filter(({ key }) => standings.get(key)?.fills)
+    .map((snapshot) => ({ id: snapshot.key, at: snapshot.ended, landed: snapshot.landed }));
   const slots = keep(filling, rules, calendar);
   const guards = guardsOf(snapshots, filling, standings, context);
-  const goes = forecast(
-    filling.filter(({ id }) => slots.has(id)),
-    rules,
-    calendar,
-  );
+  const kept = filling.filter(({ id }) => slots.has(id));
+  const goes = context.foresee === false ? new Map() : forecast(kept, rules, calendar);
   return snapshots.map((snapshot) => {
-    const { id } = snapshot;
-    const [filled, guarded, date] = [slots.get(id) ?? [], guards.get(id) ?? [], goes.get(id)];
+    const { key } = snapshot;
+    const [filled, guarded, date] = [slots.get(key) ?? [], guards.get(key) ?? [], goes.get(key)];
     return {
       snapshot,
-      standing: standings.get(id) ?? { fills: true },
+      standing: standings.get(key) ?? { fills: true },
       keep: filled.length > 0 || guarded.length > 0,
       slots: filled,
       guards: guarded,

@@ -3,7 +3,7 @@ import { type Dated, keep } from "./keep.ts";
 import type { Candidate, Standing } from "./standing.ts";
 
 /**
- * Reasons to keep a snapshot that the rules would let go, by id. Each answers a way in which a good backup was lost by a
+ * Reasons to keep a snapshot that the rules would let go, by key. Each answers a way in which a good backup was lost by a
  * plan that was right. What is not in the answer has no such reason.
  */
 export function guardsOf(
@@ -13,29 +13,30 @@ export function guardsOf(
   context: Pick<RetentionContext, "rules" | "calendar" | "pinned" | "proven">,
 ): ReadonlyMap<string, readonly string[]> {
   const guards = new Map<string, string[]>();
-  const guard = (id: string | undefined, why: string) => {
-    if (id !== undefined) guards.set(id, [...(guards.get(id) ?? []), why]);
+  const guard = (key: string | undefined, why: string) => {
+    if (key !== undefined) guards.set(key, [...(guards.get(key) ?? []), why]);
   };
-  for (const { id } of snapshots) {
-    const standing = standings.get(id);
-    if (standing?.fills === false && standing.quarantined) guard(id, `in quarantine: ${standing.why}`);
-    if (context.pinned(id)) guard(id, "pinned");
+  for (const { key, id } of snapshots) {
+    const standing = standings.get(key);
+    if (standing?.fills === false && standing.quarantined) guard(key, `in quarantine: ${standing.why}`);
+    if (context.pinned(id)) guard(key, "pinned");
   }
-  const believed = snapshots.filter(({ id }) => {
-    const standing = standings.get(id);
+  const believed = snapshots.filter(({ key }) => {
+    const standing = standings.get(key);
     return standing?.fills === true || standing?.quarantined === false;
   });
   const complete = believed.filter(({ state }) => state === "complete");
   const newest = complete.at(-1);
-  guard(newest?.id, "the newest complete one");
+  guard(newest?.key, "the newest complete one");
   guard(filling.at(-1)?.id, "the newest that fills a slot");
-  guard(complete.findLast(({ id }) => context.proven(id))?.id, "the newest that a drill has proven");
+  guard(complete.findLast(({ id }) => context.proven(id))?.key, "the newest that a drill has proven");
   for (const source of new Set(believed.flatMap(({ holds }) => holds))) {
     const last = believed.findLast(({ holds }) => holds.includes(source));
-    guard(last?.id, `the newest of ${source}`);
+    guard(last?.key, `the newest of ${source}`);
   }
-  for (const { id } of unfinished(believed, newest)) guard(id, "a backup may be going on from it");
-  for (const id of keepersOfClosedSlots(filling, context)) guard(id, "a later arrival must not displace it");
+  for (const { key } of unfinished(believed, newest)) guard(key, "a backup may be going on from it");
+  for (const key of keepersOfClosedSlots(filling, context))
+    guard(key, "a later arrival must not displace it");
   return guards;
 }
 

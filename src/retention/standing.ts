@@ -21,7 +21,13 @@ export interface Candidate {
 /** Whether a snapshot fills slots of the rules, and if not, why. A quarantined one is for a person to decide about. */
 export type Standing =
   | { readonly fills: true }
-  | { readonly fills: false; readonly quarantined: boolean; readonly why: string };
+  | {
+      readonly fills: false;
+      readonly quarantined: boolean;
+      readonly why: string;
+      /** Believed, but objects that it refers to are gone. */
+      readonly incomplete?: true;
+    };
 
 export interface StandingContext {
   /** The store's clock. */
@@ -50,7 +56,7 @@ export function standingOf(snapshot: Candidate, context: StandingContext): Stand
     );
   }
   if (!snapshot.whole && snapshot.state === "complete")
-    return quarantined("objects that it refers to are missing");
+    return { ...quarantined("objects that it refers to are missing"), incomplete: true };
   if (snapshot.state !== "complete") return passive(`it is a ${snapshot.state}`);
   if (context.withdrawn(snapshot.id)) return passive("it was withdrawn");
   return { fills: true };
@@ -84,7 +90,7 @@ export function candidateOf(
   };
 }
 
-function quarantined(why: string): Standing {
+function quarantined(why: string): Standing & { readonly fills: false } {
   return { fills: false, quarantined: true, why };
 }
 

@@ -35,17 +35,19 @@ export interface Catalog {
 /**
  * Every snapshot of a policy. The signature is checked before a byte is parsed, then name and repository against what is
  * inside: a record copied to another name, policy or repository is unreadable.
+ *
+ * @param how `isWanted`: whether the record with this key is read; default: all
  */
 export async function readCatalog(
   store: BlobReader,
   repository: Pick<Repository, "id">,
   policy: string,
   trust: Trust,
-  how: Cancel,
+  how: Cancel & { readonly isWanted?: (key: string) => boolean },
 ): Promise<Catalog> {
   const keys: BlobInfo[] = [];
   for await (const blob of store.list(snapshotsPrefix(policy), how)) {
-    if (parseRecordKey(policy, blob.key)) keys.push(blob);
+    if (parseRecordKey(policy, blob.key) && (how.isWanted?.(blob.key) ?? true)) keys.push(blob);
   }
   const snapshots: ListedSnapshot[] = [];
   const unreadable: UnreadableSnapshot[] = [];

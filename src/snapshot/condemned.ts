@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { Cancel } from "../lib/cancel.ts";
-import { isFailure } from "../lib/errors.ts";
+import { type DropsError, isFailure } from "../lib/errors.ts";
 import { PRUNE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
-import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
+import type { BlobInfo, BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { condemnedPrefix, keyTime, markKey, signatureKey } from "../store/keys.ts";
 import { decodeDocument, encodeDocument } from "./canonical-json.ts";
 import { FORMAT } from "./repository.ts";
@@ -45,29 +45,52 @@ export async function readCondemned(
   how: Cancel,
 ): Promise<Set<string>> {
   const names = new Set<string>();
-  for await (const { objects } of markBodies(store, policyName, how)) {
-    for (const { name } of objects) names.add(name);
+  for await (const { key } of store.list(condemnedPrefix(policyName), how)) {
+    if (!key.endsWith(".json")) continue;
+    const bytes = await store
+      .get(key, { ...how, maxSize: MAX_SIZE })
+      .catch((error: unknown) => (isFailure(error, "store/missing") ? undefined : Promise.reject(error)));
+    if (!bytes) continue; // a prune removed it since it was listed: all that it named is gone
+    for (const { name } of decodeDocument(bytes, Condemned, key).objects) names.add(name);
   }
   return names;
 }
 
-/**
- * All marks, and which of them a trusted key signed.
- *
- * @throws DropsError data/damaged when one cannot be understood
- */
+export interface Marks {
+  readonly marks: readonly ListedMark[];
+  /** Whatever else lies there: it condemns nothing, and is never hidden. */
+  readonly unreadable: readonly { readonly key: string; readonly why: DropsError }[];
+  /** Signatures beside which there is no mark: of one that was never put, or is gone. */
+  readonly loneSignatures: readonly BlobInfo[];
+}
+
+/** All marks, and which of them a trusted key signed for this repository. Throws failures of the store. */
 export async function readMarks(
   store: BlobReader,
-  policyName: string,
+  place: { readonly repository: string; readonly policy: string },
   trust: Trust,
   how: Cancel,
-): Promise<ListedMark[]> {
-  const marks: ListedMark[] = [];
-  for await (const { key, bytes, landed, objects } of markBodies(store, policyName, how)) {
-    const signature = await signatureOf(store, key, how);
-    marks.push({ key, landed, objects, trusted: isTrustedMark(key, bytes, signature, trust) });
+): Promise<Marks> {
+  const blobs: BlobInfo[] = [];
+  for await (const blob of store.list(condemnedPrefix(place.policy), how)) blobs.push(blob);
+  const listed = new Set(blobs.map(({ key }) => key));
+  const found = { marks: [] as ListedMark[], unreadable: [] as Marks["unreadable"][number][] };
+  for (const { key, modified: landed } of blobs.filter(({ key }) => !key.endsWith(".sig"))) {
+    try {
+      const bytes = await store.get(key, { ...how, maxSize: MAX_SIZE });
+      const mark = decodeDocument(bytes, Condemned, key);
+      const isHere = mark.repository === place.repository && mark.policy === place.policy;
+      const signature = await signatureOf(store, key, how);
+      const trusted = isHere && isTrustedMark(key, bytes, signature, trust);
+      found.marks.push({ key, landed, objects: mark.objects, trusted });
+    } catch (error) {
+      if (isFailure(error, "store/missing")) continue; // a prune removed it since it was listed
+      if (!isFailure(error, "data/damaged")) throw error;
+      found.unreadable.push({ key, why: error });
+    }
   }
-  return marks;
+  const loneSignatures = blobs.filter(({ key }) => key.endsWith(".sig") && !listed.has(key.slice(0, -4)));
+  return { ...found, loneSignatures };
 }
 
 /** Put a mark, its signature first. Answers its key. */
@@ -81,21 +104,6 @@ export async function putMark(
   await store.put(signatureKey(key), how.signer.sign(PRUNE_NAMESPACE, bytes), how);
   await store.put(key, bytes, how);
   return key;
-}
-
-async function* markBodies(
-  store: BlobReader,
-  policyName: string,
-  how: Cancel,
-): AsyncGenerator<{ key: string; bytes: Uint8Array; landed: Date; objects: Condemned["objects"] }> {
-  for await (const { key, modified } of store.list(condemnedPrefix(policyName), how)) {
-    if (!key.endsWith(".json")) continue;
-    const bytes = await store
-      .get(key, { ...how, maxSize: MAX_SIZE })
-      .catch((error: unknown) => (isFailure(error, "store/missing") ? undefined : Promise.reject(error)));
-    if (!bytes) continue; // a prune removed it since it was listed: all that it named is gone
-    yield { key, bytes, landed: modified, objects: decodeDocument(bytes, Condemned, key).objects };
-  }
 }
 
 function isTrustedMark(

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { Cancel } from "../lib/cancel.ts";
-import { isFailure } from "../lib/errors.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
 import { PRUNE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobReader, BlobRemover, BlobWriter } from "../store/blob-store.ts";
 import { pinKey, pinsPrefix, signatureKey, withdrawnKey, withdrawnPrefix } from "../store/keys.ts";
@@ -28,30 +28,64 @@ export type Note = z.infer<typeof Note>;
 export interface ListedNote {
   readonly key: string;
   readonly note: Note;
+  /** Signed by a key that may write notes. */
   readonly trusted: boolean;
 }
 
-/**
- * All pins, or all withdrawals, of a policy.
- *
- * @throws DropsError data/damaged when one cannot be understood or lies under another name than its own
- */
+export interface UnreadableNote {
+  readonly key: string;
+  readonly why: DropsError;
+}
+
+export interface Notes {
+  readonly notes: readonly ListedNote[];
+  /** Whatever else lies there. It is never taken for a note, and never hidden. */
+  readonly unreadable: readonly UnreadableNote[];
+}
+
+/** Which snapshots' notes are meant. */
+export interface NotesPlace {
+  readonly repository: string;
+  readonly policy: string;
+}
+
+/** All pins, or all withdrawals, of a policy. Throws failures of the store. */
 export async function readNotes(
   store: BlobReader,
-  policyName: string,
+  place: NotesPlace,
   kind: Note["drops"],
   trust: Trust,
   how: Cancel,
-): Promise<ListedNote[]> {
+): Promise<Notes> {
   const notes: ListedNote[] = [];
-  const prefix = kind === "pin" ? pinsPrefix(policyName) : withdrawnPrefix(policyName);
+  const unreadable: UnreadableNote[] = [];
+  const prefix = kind === "pin" ? pinsPrefix(place.policy) : withdrawnPrefix(place.policy);
   for await (const { key } of store.list(prefix, how)) {
-    if (key.endsWith(".sig")) continue;
-    const bytes = await store.get(key, { ...how, maxSize: MAX_SIZE });
-    const note = decodeDocument(bytes, Note, key);
-    notes.push({ key, note, trusted: await isSigned(store, key, bytes, trust, how) });
+    if (/\/[0-9a-f]{8,32}\.json\.sig$/.test(key)) continue;
+    try {
+      const bytes = await store.get(key, { ...how, maxSize: MAX_SIZE });
+      const note = decodeDocument(bytes, Note, key);
+      checkPlace(note, place, kind, key);
+      notes.push({ key, note, trusted: await isSigned(store, key, bytes, trust, how) });
+    } catch (error) {
+      if (isFailure(error, "store/missing")) continue; // taken away since it was listed
+      if (!isFailure(error, "data/damaged")) throw error;
+      unreadable.push({ key, why: error });
+    }
   }
-  return notes;
+  return { notes, unreadable };
+}
+
+/** Copied from elsewhere, a note says nothing here. */
+function checkPlace(note: Note, place: NotesPlace, kind: Note["drops"], key: string): void {
+  const isHere = note.repository === place.repository && note.policy === place.policy && note.drops === kind;
+  if (isHere && noteKey(note) === key) return;
+  throw new DropsError("data/damaged", `note ${key} was made for another place`);
+}
+
+/** Whether a pin counts at that time. */
+export function isInForce({ until }: Note, at: Date): boolean {
+  return until === undefined || new Date(until) > at;
 }
 
 /** Put a note, its signature first. Throws store/exists when there is one already. */
@@ -61,7 +95,7 @@ export async function putNote(
   how: Cancel & { readonly signer: Signer },
 ): Promise<string> {
   const bytes = encodeDocument(note);
-  const key = keyOf(note);
+  const key = noteKey(note);
   await store.put(signatureKey(key), how.signer.sign(PRUNE_NAMESPACE, bytes), how);
   await store.put(key, bytes, how);
   return key;
@@ -73,11 +107,12 @@ export async function removeNote(
   note: Pick<Note, "drops" | "policy" | "snapshot">,
   how: Cancel,
 ): Promise<void> {
-  await store.remove(keyOf(note), how);
-  await store.remove(signatureKey(keyOf(note)), how);
+  await store.remove(noteKey(note), how);
+  await store.remove(signatureKey(noteKey(note)), how);
 }
 
-function keyOf({ drops, policy, snapshot }: Pick<Note, "drops" | "policy" | "snapshot">): string {
+/** Where a note lies. */
+export function noteKey({ drops, policy, snapshot }: Pick<Note, "drops" | "policy" | "snapshot">): string {
   return drops === "pin" ? pinKey(policy, snapshot) : withdrawnKey(policy, snapshot);
 }
 

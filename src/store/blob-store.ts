@@ -38,6 +38,11 @@ export interface BlobWriter {
 export interface BlobRemover {
   /** Gone already? That is success. */
   remove(key: string, how: Cancel): Promise<void>;
+  /**
+   * Many at once, in as few requests as the store allows; none that is not in `keys`. When one cannot be removed the
+   * others may be gone already: then the first failure is thrown, and calling again finishes the job.
+   */
+  removeAll(keys: readonly string[], how: Cancel): Promise<void>;
 }
 
 /** What an adapter implements. Verbs are handed the narrowest part that they need: backup no remover, restore no writer. */

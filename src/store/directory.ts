@@ -123,6 +123,12 @@ class DirectoryStore implements BlobStore {
     }
   }
 
+  async removeAll(keys: readonly string[], how: { signal: AbortSignal }): Promise<void> {
+    for (const key of keys) assertSafeKey(key);
+    how.signal.throwIfAborted();
+    for (const key of keys) await this.remove(key, how);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {}
 
   async #readWhole(

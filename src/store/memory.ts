@@ -3,8 +3,12 @@ import { assertSafeKey, checkSha256, missing, taken, tooLarge } from "./check-by
 
 const LABEL = "memory";
 
-/** A store that is gone with the process: for tests and rehearsals. It keeps copies, as a real store would. */
-export function openMemoryStore(): BlobStore {
+/**
+ * A store that is gone with the process: for tests and rehearsals. It keeps copies, as a real store would.
+ *
+ * @param clock the store's own; what is put landed when it says
+ */
+export function openMemoryStore(clock: () => Date = () => new Date()): BlobStore {
   const blobs = new Map<string, { readonly bytes: Uint8Array; readonly modified: Date }>();
   return {
     label: LABEL,
@@ -27,7 +31,7 @@ export function openMemoryStore(): BlobStore {
     },
     async now({ signal }) {
       signal.throwIfAborted();
-      return new Date();
+      return clock();
     },
     async put(key, bytes, { signal, sha256 }) {
       signal.throwIfAborted();
@@ -36,12 +40,17 @@ export function openMemoryStore(): BlobStore {
       await checkSha256(key, copy, sha256);
       signal.throwIfAborted();
       if (blobs.has(key)) throw taken(LABEL, key);
-      blobs.set(key, { bytes: copy, modified: new Date() });
+      blobs.set(key, { bytes: copy, modified: clock() });
     },
     async remove(key, { signal }) {
       signal.throwIfAborted();
       assertSafeKey(key);
       blobs.delete(key);
+    },
+    async removeAll(keys, { signal }) {
+      signal.throwIfAborted();
+      for (const key of keys) assertSafeKey(key);
+      for (const key of keys) blobs.delete(key);
     },
     async [Symbol.asyncDispose]() {},
   };

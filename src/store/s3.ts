@@ -11,6 +11,7 @@ import { busy, checkIsS3, dateOf, decoded, nextPage, outOfOrder, readWhole } fro
 import { makeS3Client, type S3Timeouts, type Sdk, TIMEOUTS } from "./s3-client.ts";
 import { type Asked, s3Failure, statusOf, wasNotDone } from "./s3-failure.ts";
 import { ALL_FEATURES, type Blob, type Features, putOnce, sha256Of } from "./s3-put.ts";
+import { MOST_REMOVED, removeOnce } from "./s3-remove.ts";
 import { s3Label } from "./store-url.ts";
 
 export interface S3Options {
@@ -140,8 +141,29 @@ class S3Store implements BlobStore {
     await retrying(work, this.#patience, how);
   }
 
+  async removeAll(keys: readonly string[], how: Cancel): Promise<void> {
+    for (const key of keys) assertSafeKey(key);
+    how.signal.throwIfAborted();
+    for (let at = 0; at < keys.length; at += MOST_REMOVED)
+      await this.#removeBatch(keys.slice(at, at + MOST_REMOVED), how);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#client.destroy();
+  }
+
+  /** Only those that failed are asked for again. */
+  async #removeBatch(batch: readonly string[], how: Cancel): Promise<void> {
+    let paths = batch.map((key) => this.#prefix + key);
+    const work = (): Promise<void> =>
+      this.#ask("removing", undefined, how, async () => {
+        const failures = await removeOnce(this.#sdk, this.#client, { bucket: this.#bucket, paths }, how);
+        paths = failures.map(({ path }) => path);
+        const [first] = failures;
+        if (first)
+          throw s3Failure(first.error, this.#asked("removing", first.path.slice(this.#prefix.length)));
+      });
+    await retrying(work, this.#patience, how);
   }
 
   async #putPatiently(key: string, blob: Blob, namedByHash: boolean, how: Cancel): Promise<void> {

@@ -100,12 +100,27 @@ function blobs(open: () => Promise<BlobStore>): void {
     assert.equal((await store.get("p/a", { ...how, maxSize: 9 })).length, 5);
   });
 
+  test("many are removed at once: all of them, nothing else, gone ones too", async () => {
+    await using store = await open();
+    const named = Array.from({ length: 1203 }, (_, at) => `p/packs/${String(at).padStart(5, "0")}`);
+    const puts = mapLimit(each(named), 16, (key) => store.put(key, text(key), how), how.signal);
+    for await (const _ of puts);
+    const spared = named.filter((_, at) => at % 401 === 7);
+    const removed = named.filter((key) => !spared.includes(key));
+    await store.removeAll([], how);
+    await store.removeAll([...removed, "p/packs/never", "q/never"], how);
+    assert.deepEqual(await keys(store, ""), spared);
+    await store.removeAll(removed, how);
+    assert.deepEqual(await keys(store, ""), spared);
+  });
+
   test("a key that leads out of the repository is a bug, not a request", async () => {
     await using store = await open();
     for (const key of ["../x", "a/../../x", "/etc/passwd", "", "a//b", "a/./b", "a b"]) {
       await assert.rejects(store.put(key, text("x"), how), TypeError, key);
       await assert.rejects(store.get(key, { ...how, maxSize: 1 }), TypeError, key);
       await assert.rejects(store.remove(key, how), TypeError, key);
+      await assert.rejects(store.removeAll(["p/fine", key], how), TypeError, key);
     }
   });
 
@@ -223,6 +238,7 @@ function cancels(open: () => Promise<BlobStore>): void {
     await assert.rejects(store.get("p/a", { ...aborted, maxSize: 9 }), isReason);
     await assert.rejects(store.put("p/b", text("b"), aborted), isReason);
     await assert.rejects(store.remove("p/a", aborted), isReason);
+    await assert.rejects(store.removeAll(["p/a"], aborted), isReason);
     await assert.rejects(store.now(aborted), isReason);
     await assert.rejects(async () => {
       for await (const _ of store.list("", aborted));

@@ -502,6 +502,7 @@ function slow(store: BlobStore): BlobStore {
     list: (prefix, how) => store.list(prefix, how),
     put: (key, bytes, how) => store.put(key, bytes, how),
     remove: (key, how) => store.remove(key, how),
+    removeAll: (keys, how) => store.removeAll(keys, how),
     async get(key, how) {
       if (key.includes("/packs/")) await new Promise((resolve) => setTimeout(resolve, 1200));
       return store.get(key, how);

@@ -14,7 +14,7 @@ function night(daysAgo: number, change: Partial<Candidate> & { landedAfter?: num
   const ended = rest.ended ?? new Date(Date.UTC(2026, 10, 24, 2, 30) - daysAgo * DAY);
   return {
     id: `${daysAgo}`,
-    key: `site/snapshots/${daysAgo}`,
+    key: `site/snapshots/${rest.id ?? daysAgo}`,
     sequence: 1000 - daysAgo,
     state: "complete",
     landed: new Date(ended.getTime() + landedAfter * 1000),
@@ -152,6 +152,19 @@ const table: readonly {
       "2 kept: daily 2/2",
       "1 kept: daily 1/2, the newest that fills a slot",
       "bad kept: the newest complete one, the newest of db",
+    ],
+  },
+  {
+    name: "a record that carries the id of a good one takes nothing from it",
+    snapshots: [
+      night(1, { id: "good", key: "forged", trusted: false }),
+      night(1, { id: "good", key: "real" }),
+      night(0),
+    ],
+    says: [
+      "good kept: in quarantine: no trusted key signed it",
+      "good kept: daily 2/2",
+      `0 kept: daily 1/2, ${NEWEST}`,
     ],
   },
   { name: "no snapshot, no decision", snapshots: [], says: [] },

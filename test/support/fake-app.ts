@@ -1,7 +1,9 @@
 import type { App, AppModule, Listing } from "../../src/cli/app.ts";
 import type { Guided } from "../../src/cli/guided-app.ts";
+import type { Retention } from "../../src/cli/retention-app.ts";
 import * as guidedSamples from "./sample-guided.ts";
 import * as samples from "./sample-reports.ts";
+import * as kept from "./sample-retention.ts";
 
 export interface FakeApp {
   readonly module: AppModule;
@@ -44,6 +46,14 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
     bootstrap: answer("bootstrap", () => guidedSamples.bootstrapped),
     [Symbol.asyncDispose]: async () => void calls.push("closed"),
   };
+  const retention: Retention = {
+    plan: answer("plan", ({ at }: { at?: string | undefined }) => (at === undefined ? kept.planned : kept.foreseen)),
+    prune: answer("prune", () => kept.pruned),
+    pin: answer("pin", () => kept.pinned),
+    unpin: answer("unpin", () => kept.unpinned),
+    withdraw: answer("withdraw", () => kept.withdrawn),
+    [Symbol.asyncDispose]: async () => void calls.push("closed"),
+  };
   const open =
     <Opened>(name: string, opened: Opened) =>
     async (access: object): Promise<Opened> => {
@@ -56,6 +66,7 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
       openApp: open("openApp", app),
       openReader: open("openReader", app),
       openGuided: open("openGuided", guided),
+      openRetention: open("openRetention", retention),
       makeKeys: answer("makeKeys", () => samples.keygen),
       makeSheet: answer("makeSheet", () => samples.sheet),
       makeRunbook: answer("makeRunbook", () => samples.runbook),

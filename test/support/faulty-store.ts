@@ -1,7 +1,7 @@
 import { DropsError } from "../../src/lib/errors.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 
-export type StoreCall = "get" | "list" | "now" | "put" | "remove";
+export type StoreCall = "get" | "list" | "now" | "put" | "remove" | "removeAll";
 
 export interface Fault {
   /** The how-manieth of the calls that match, from 1. Every one from then on with `stays`. */
@@ -53,6 +53,8 @@ export function faultyStore(inner: BlobStore, plan: readonly Fault[]): FaultySto
     now: (how) => around("now", "", () => inner.now(how)),
     put: (key, bytes, how) => around("put", key, () => inner.put(key, bytes, how)),
     remove: (key, how) => around("remove", key, () => inner.remove(key, how)),
+    removeAll: (keys, how) =>
+      around("removeAll", `${keys.length} ${keys[0] ?? ""}`, () => inner.removeAll(keys, how)),
     async *list(prefix, how) {
       const faults = strike("list", prefix);
       fail(faults, "before", "list", prefix);

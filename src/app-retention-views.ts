@@ -1,0 +1,156 @@
+/** What plan and prune found and did, as the command line tells it. */
+import type { NoteReport, PlannedSnapshot, PlanReport, PruneReport } from "./cli/retention-outputs.ts";
+import type { Decision } from "./retention/decide.ts";
+import { isImagined } from "./retention/future.ts";
+import type { KeepRules } from "./retention/keep.ts";
+import type { WrittenNote } from "./retention/operator-notes.ts";
+import type { PrunePlan } from "./retention/plan.ts";
+import { oldestPoint, promiseOf } from "./retention/promise.ts";
+import type { PruneResult } from "./retention/prune.ts";
+import type { Survey } from "./retention/survey.ts";
+import type { StoredObject } from "./retention/sweep.ts";
+
+interface Place {
+  readonly policy: string;
+  readonly store: string;
+  readonly zone: string;
+}
+
+export interface PlanView extends Place {
+  readonly survey: Survey;
+  readonly plan: PrunePlan;
+  readonly rules: KeepRules;
+}
+
+/** @param later what is decided at a later time instead */
+export function planView(
+  { survey, plan, rules, ...place }: PlanView,
+  later?: { readonly at: Date; readonly decisions: readonly Decision[] },
+): PlanReport {
+  const decisions = later?.decisions ?? plan.decisions;
+  const { remove, condemn, waiting, young } = plan.sweep;
+  const next = {
+    forget: plan.forget.length,
+    remove: total(remove),
+    condemn: total(condemn),
+    waiting: total(waiting),
+    young: total(young),
+  };
+  return {
+    ...place,
+    at: (later?.at ?? survey.now).toISOString(),
+    rules: { ...rules },
+    snapshots: decisions.map((decision) => plannedSnapshot(decision, plan.alone)),
+    promise: promiseOf(decisions, rules, place.zone),
+    ...oldestOf(decisions),
+    stored: total([...survey.listing.objects.values()]),
+    ...(later ? {} : { next }),
+    refusals: later ? [] : [...plan.refusals],
+    notes: [...survey.notes],
+  };
+}
+
+export function pruneView(view: PlanView, result: PruneResult, seconds: number): PruneReport {
+  const { survey, plan, rules, ...place } = view;
+  const kept = plan.decisions.filter(({ keep }) => keep);
+  return {
+    ...place,
+    forgotten: result.forgotten.map(({ listed: { record } }) => {
+      return { id: record.id, ended: record.ended, state: record.state };
+    }),
+    kept: survey.snapshots.length - result.forgotten.length,
+    removed: total(result.removed),
+    condemned: total(result.condemned),
+    waiting: total(plan.sweep.waiting),
+    young: total(plan.sweep.young),
+    inUse: total(result.inUse),
+    quarantined: quarantinedOf(plan),
+    refused:
+      result.stopped === undefined
+        ? []
+        : [{ why: result.stopped, hint: "drops prune again says more", acceptable: false }],
+    promise: promiseOf(kept, rules, place.zone),
+    ...oldestOf(kept),
+    seconds,
+    notes: [
+      ...survey.notes,
+      ...result.spared.map(({ listed }) => `${listed.record.id} was pinned meanwhile: it is kept`),
+    ],
+  };
+}
+
+/** Nothing was done. */
+export function refusedView(view: PlanView, seconds: number): PruneReport {
+  const { survey, plan, rules, ...place } = view;
+  const nothing = { objects: 0, bytes: 0 };
+  return {
+    ...place,
+    forgotten: [],
+    kept: survey.snapshots.length,
+    removed: nothing,
+    condemned: nothing,
+    waiting: total(plan.sweep.waiting),
+    young: total(plan.sweep.young),
+    inUse: nothing,
+    quarantined: quarantinedOf(plan),
+    refused: [...plan.refusals],
+    promise: promiseOf(plan.decisions, rules, place.zone),
+    ...oldestOf(plan.decisions),
+    seconds,
+    notes: [...survey.notes],
+  };
+}
+
+export function noteView(
+  place: Place,
+  action: NoteReport["action"],
+  { snapshot, key, note }: WrittenNote,
+): NoteReport {
+  const { id, ended, state } = snapshot;
+  return {
+    ...place,
+    action,
+    snapshot: { id, ended, state },
+    key,
+    ...(note.until === undefined ? {} : { until: note.until }),
+    why: note.why,
+  };
+}
+
+function plannedSnapshot(
+  { snapshot, standing, keep, slots, guards, goes }: Decision,
+  alone: ReadonlyMap<string, number>,
+): PlannedSnapshot {
+  const filled = slots.map(({ rule, number, of, oldest }) => {
+    return `${rule} ${number} of ${of}${oldest ? " (the oldest there is)" : ""}`;
+  });
+  const whyNot = standing.fills ? "no rule needs it" : standing.why;
+  return {
+    id: snapshot.id,
+    key: snapshot.key,
+    ended: snapshot.ended.toISOString(),
+    state: snapshot.state,
+    keep,
+    reasons: keep ? [...filled, ...guards] : [whyNot],
+    slots: slots.map((slot) => ({ ...slot })),
+    ...(!standing.fills && standing.quarantined ? { quarantined: standing.why } : {}),
+    bytesAlone: alone.get(snapshot.key) ?? 0,
+    ...(goes === undefined ? {} : { goes: goes.toISOString() }),
+    imagined: isImagined(snapshot),
+  };
+}
+
+function quarantinedOf({ decisions }: PrunePlan): PruneReport["quarantined"] {
+  return decisions.flatMap(({ snapshot: { id, key }, standing }) => {
+    return !standing.fills && standing.quarantined ? [{ id, key, why: standing.why }] : [];
+  });
+}
+
+function oldestOf(decisions: readonly Decision[]): { oldest?: string } {
+  const oldest = oldestPoint(decisions);
+  return oldest === undefined ? {} : { oldest: oldest.toISOString() };
+}
+
+function total(objects: readonly StoredObject[]): { objects: number; bytes: number } {
+  return { objects: objects.length, bytes: objects.reduce((sum, { size }) => sum + size, 0) };
+}

@@ -1,0 +1,187 @@
+/** What is kept and what goes: from a policy to the planner, the prune and the operators' notes. */
+import { randomBytes } from "node:crypto";
+import { noteView, type PlanView, planView, pruneView, refusedView } from "./app-retention-views.ts";
+import { openStore } from "./app-store.ts";
+import type { AppContext, PolicyAccess } from "./cli/app.ts";
+import type { PlanOptions, PruneOptions, Retention } from "./cli/retention-app.ts";
+import type { NoteReport, PlanReport, PruneReport } from "./cli/retention-outputs.ts";
+import type { Cancel } from "./lib/cancel.ts";
+import { DropsError, isFailure } from "./lib/errors.ts";
+import { milliseconds } from "./lib/units.ts";
+import { parseDateWords } from "./policy/dates.ts";
+import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
+import { loadPolicy } from "./policy/load.ts";
+import type { Policy } from "./policy/schema.ts";
+import { decideAt } from "./retention/future.ts";
+import type { KeepRules } from "./retention/keep.ts";
+import { unpin, type WrittenNote, writeNote } from "./retention/operator-notes.ts";
+import { Calendar } from "./retention/periods.ts";
+import { contextOf, type PlanHow, planPrune } from "./retention/plan.ts";
+import { prune } from "./retention/prune.ts";
+import { type SurveyParts, survey } from "./retention/survey.ts";
+import { loadSigner } from "./seal/sshsig.ts";
+import type { Trust } from "./snapshot/trust.ts";
+import type { BlobStore } from "./store/blob-store.ts";
+
+export async function openRetention(access: PolicyAccess, context: AppContext): Promise<Retention> {
+  const places = { fromEnv: context.env["DROPS_POLICY"], dirs: POLICY_DIRS };
+  const { policy } = await loadPolicy(await findPolicy(access.policy, places));
+  return new PolicyRetention(policy, context, await openStore(policy.store, context));
+}
+
+class PolicyRetention implements Retention {
+  readonly #policy: Policy;
+  readonly #context: AppContext;
+  readonly #store: BlobStore;
+
+  constructor(policy: Policy, context: AppContext, store: BlobStore) {
+    this.#policy = policy;
+    this.#context = context;
+    this.#store = store;
+  }
+
+  async plan(options: PlanOptions & Cancel): Promise<PlanReport> {
+    const surveyed = await survey(await this.#parts(), options);
+    const how = this.#how(options.tried, options.accept);
+    const plan = planPrune(surveyed, how);
+    const view: PlanView = { ...this.#place(), survey: surveyed, plan, rules: how.rules };
+    if (options.at === undefined) return planView(view);
+    const at = this.#ahead(options.at, surveyed.now);
+    const candidates = surveyed.snapshots.map(({ candidate }) => candidate);
+    const contextAt = (when: Date) => contextOf(surveyed, how, when);
+    return planView(view, { at, decisions: decideAt(at, surveyed.now, candidates, contextAt) });
+  }
+
+  async prune(options: PruneOptions & Cancel): Promise<PruneReport> {
+    const began = this.#context.now().getTime();
+    const signer = await loadSigner(this.#signingKey());
+    const parts = await this.#parts();
+    const surveyed = await survey(parts, options);
+    const how = this.#how({}, options.accept);
+    const plan = planPrune(surveyed, how);
+    const view = { ...this.#place(), survey: surveyed, plan, rules: how.rules };
+    const seconds = () => (this.#context.now().getTime() - began) / 1000;
+    refuseAnother(
+      plan.forget.map(({ listed }) => listed.record.id),
+      options.agreed,
+    );
+    if (plan.refusals.length > 0) return refusedView(view, seconds());
+    const progress = this.#context.reporter.progress("prune", "objects");
+    const newId = () => randomBytes(8).toString("hex");
+    const onRemoved = (done: number, total: number) => progress.update(done, total);
+    try {
+      const acting = { ...parts, store: this.#store, signer, newId, onRemoved };
+      return pruneView(view, await prune(acting, surveyed, plan, options), seconds());
+    } finally {
+      progress.done();
+    }
+  }
+
+  async pin(how: Parameters<Retention["pin"]>[0]): Promise<NoteReport> {
+    return this.#wrote("pinned", await writeNote(await this.#noteParts(), { kind: "pin", ...how }, how));
+  }
+
+  async unpin(how: Parameters<Retention["unpin"]>[0]): Promise<NoteReport> {
+    const parts = { ...(await this.#parts()), store: this.#store, zone: this.#policy.zone };
+    return this.#wrote("unpinned", await unpin(parts, how.snapshot, how));
+  }
+
+  async withdraw(how: Parameters<Retention["withdraw"]>[0]): Promise<NoteReport> {
+    const what = { kind: "withdrawn", until: undefined, ...how } as const;
+    return this.#wrote("withdrawn", await writeNote(await this.#noteParts(), what, how));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#store[Symbol.asyncDispose]();
+  }
+
+  #wrote(action: NoteReport["action"], note: WrittenNote): NoteReport {
+    return noteView(this.#place(), action, note);
+  }
+
+  #place() {
+    return { policy: this.#policy.name, store: this.#store.label, zone: this.#policy.zone };
+  }
+
+  #how(tried: PlanOptions["tried"], accept: number | undefined): PlanHow {
+    const { keep, zone, rpo, prune: limits } = this.#policy;
+    const given = Object.entries(tried ?? {}).filter(([, value]) => value !== undefined);
+    const rules: KeepRules = { ...keep, ...Object.fromEntries(given) };
+    if (rules.last + rules.daily + rules.weekly + rules.monthly + rules.yearly === 0) {
+      throw new DropsError("usage/invalid", "these rules keep nothing", { hint: "--daily 7" });
+    }
+    return {
+      rules,
+      calendar: new Calendar(zone),
+      limits: {
+        rpoSeconds: milliseconds(rpo) / 1000,
+        maxShare: limits.max_share,
+        maxShrink: limits.max_shrink,
+      },
+      accept,
+    };
+  }
+
+  /** The end of a day, or a time. */
+  #ahead(words: string, now: Date): Date {
+    const wanted = parseDateWords(words, { zone: this.#policy.zone, now });
+    if (wanted.kind === "day") return new Date(wanted.to.getTime() - 1);
+    if (wanted.kind === "time") return wanted.at;
+    throw new DropsError("usage/invalid", "--at is for a date", { hint: "--at 2027-06-30" });
+  }
+
+  #signingKey(): string {
+    return this.#policy.prune.signing_key_file ?? this.#policy.keys.signing_key_file;
+  }
+
+  async #noteParts() {
+    const signer = await loadSigner(this.#signingKey());
+    return { ...(await this.#parts()), store: this.#store, zone: this.#policy.zone, signer };
+  }
+
+  async #parts(): Promise<SurveyParts> {
+    const { keys, prune: limits, name } = this.#policy;
+    const writers = [...keys.trusted_signers, ...(await publicKeyIn(keys.signing_key_file))];
+    const own = limits.signing_key_file === undefined ? writers : await publicKeyIn(limits.signing_key_file);
+    const operators = [...own, ...limits.trusted_signers];
+    const drills = limits.drill_signers.length > 0 ? limits.drill_signers : writers;
+    const { now } = this.#context;
+    return {
+      store: this.#store,
+      policyName: name,
+      trust: believing(writers),
+      operators: believing(operators),
+      now,
+      proven: async (place, how) => {
+        const { readPublished } = await import("./drill/earlier-evidence.ts");
+        const found = await readPublished(this.#store, place, believing(drills), how);
+        const proofs = found.flatMap((one) => (one.refused === undefined ? [one.evidence] : []));
+        const whole = proofs.filter(({ verdict, whole }) => verdict === "proven" && whole);
+        return new Set(whole.map(({ snapshot }) => snapshot.id));
+      },
+    };
+  }
+}
+
+function believing(signers: readonly string[]): Trust {
+  return { signers, allowUnsigned: false };
+}
+
+/** Nothing on a machine that has no such key. */
+async function publicKeyIn(file: string): Promise<string[]> {
+  try {
+    return [(await loadSigner(file)).publicKey];
+  } catch (error) {
+    if (isFailure(error, "key/missing")) return [];
+    throw error;
+  }
+}
+
+/** Throws safety/refused when a person agreed to something else. */
+function refuseAnother(forget: readonly string[], agreed: readonly string[] | undefined): void {
+  if (agreed === undefined || (agreed.length === forget.length && agreed.every((id) => forget.includes(id))))
+    return;
+  throw new DropsError("safety/refused", "the plan has changed since it was shown: nothing was done", {
+    hint: "drops prune shows the new one",
+  });
+}

@@ -1,0 +1,72 @@
+import type { Command } from "commander";
+import { DropsError } from "../../lib/errors.ts";
+import type { PlanReport, PruneReport } from "../retention-outputs.ts";
+import { confirm, openRetention, parseCount } from "../retention-shell.ts";
+import { explain, type GlobalFlags, type Shell } from "../shell.ts";
+
+interface Flags extends GlobalFlags {
+  readonly dryRun?: true;
+  readonly yes?: true;
+  readonly accept?: number;
+}
+
+export function addPrune(program: Command, shell: Shell): void {
+  const command = program
+    .command("prune")
+    .description("forget what the rules let go and free what nothing needs; needs no decryption key")
+    .option("--dry-run", "show the plan; change nothing")
+    .option("--yes", "do not ask: for timers")
+    .option("--accept <n>", "go on although so many snapshots are forgotten, or a source shrank", parseCount)
+    .action((_flags: object, self: Command) => prune(shell, self.optsWithGlobals<Flags>()));
+  const examples = ["drops prune --dry-run", "drops prune", "drops prune --yes", "drops prune --accept 12"];
+  explain(command, examples, [10, 11, 13, 22], MORE);
+}
+
+async function prune(shell: Shell, { dryRun, yes, accept, ...flags }: Flags): Promise<void> {
+  if (!dryRun && !yes && !shell.prompt) {
+    throw new DropsError("safety/refused", "there is no terminal to ask for consent on", {
+      hint: "add --yes to go on without questions, or --dry-run to see the plan",
+    });
+  }
+  await using retention = await openRetention(shell, flags);
+  const { signal } = shell;
+  if (dryRun) return showPlan(shell, await retention.plan({ accept, signal }));
+  const agreed = yes ? undefined : await agreeTo(shell, await retention.plan({ accept, signal }));
+  const report = await retention.prune({ accept, agreed, signal });
+  const { pruneInWords } = await import("../words/prune.ts");
+  shell.screen.show(report, pruneInWords);
+  refuse(report.refused, report.forgotten.length > 0 ? "nothing was removed" : "nothing was done");
+}
+
+async function showPlan(shell: Shell, plan: PlanReport): Promise<void> {
+  const { planInWords } = await import("../words/plan.ts");
+  shell.screen.show(plan, planInWords);
+  refuse(plan.refusals, "nothing would be done");
+}
+
+/** Show the plan beside the result's stream, and ask. Answers what is agreed to go. Throws interrupted for a no. */
+async function agreeTo(shell: Shell, plan: PlanReport): Promise<readonly string[]> {
+  const { planInWords } = await import("../words/plan.ts");
+  for (const line of planInWords(plan).split("\n")) shell.screen.say(line);
+  const forget = plan.snapshots.filter(({ keep }) => !keep).map(({ id }) => id);
+  const removed = plan.next?.remove.objects ?? 0;
+  const isHarmless = plan.refusals.length > 0 || forget.length + removed === 0; // it does nothing, or marks
+  if (!isHarmless) {
+    const what = `forget ${forget.length} of ${plan.snapshots.length} snapshots, remove ${removed} objects?`;
+    await confirm(shell, what, "the prune");
+  }
+  return forget;
+}
+
+/** The report says why; the exit status, that it was so. */
+function refuse(refused: PruneReport["refused"], what: string): void {
+  const [first, ...others] = refused;
+  if (!first) return;
+  const more = others.length > 0 ? `, and ${others.length} more` : "";
+  throw new DropsError("safety/refused", `${what}: ${first.why}${more}`, { hint: first.hint });
+}
+
+const MORE = `
+In two visits: what nothing refers to is marked, and removed by a prune a day later if nothing refers to it still. Killed at
+any point, the next prune finishes the job. Nothing at all is done when something speaks against it: exit 22 says what.
+`;

@@ -1,0 +1,23 @@
+import type { Command } from "commander";
+import { openRetention } from "../retention-shell.ts";
+import { explain, type GlobalFlags, type Shell } from "../shell.ts";
+
+interface Flags extends GlobalFlags {
+  readonly why: string;
+}
+
+export function addWithdraw(program: Command, shell: Shell): void {
+  const command = program
+    .command("withdraw <snapshot>")
+    .description("warn whoever would restore a snapshot; it fills no slot of the rules any more")
+    .requiredOption("--why <words>", "what is wrong with it: shown by snapshots and restore")
+    .action(async (snapshot: string, _flags: object, self: Command) => {
+      const { why, ...flags } = self.optsWithGlobals<Flags>();
+      await using retention = await openRetention(shell, flags);
+      const report = await retention.withdraw({ snapshot, why, signal: shell.signal });
+      const { noteInWords } = await import("../words/note.ts");
+      shell.screen.show(report, noteInWords);
+    });
+  const examples = ['drops withdraw 2026-11-20 --why "the bridge wrote to the wrong database that night"'];
+  explain(command, examples, [10, 11, 13, 22]);
+}

@@ -1,0 +1,105 @@
+import * as z from "zod";
+
+/** What plan, prune, pin, unpin and withdraw answer; see outputs.ts for the rules. */
+const Time = z.iso.datetime().describe("UTC");
+const Notes = z.array(z.string()).describe("what the operator should know; not failures");
+const Count = z.int().nonnegative();
+const Objects = z.object({ objects: Count, bytes: Count });
+const Id = z.string().describe("a snapshot's id");
+const State = z.enum(["complete", "partial", "checkpoint"]);
+
+export const PlannedSnapshot = z.object({
+  id: z.string().describe("a snapshot's id; of an imagined one its night"),
+  key: z.string(),
+  ended: Time,
+  state: State,
+  keep: z.boolean(),
+  reasons: z.array(z.string()).describe("why it is kept: `weekly 3 of 4`, a guard; why not, when it is not"),
+  slots: z.array(
+    z.object({
+      rule: z.enum(["last", "daily", "weekly", "monthly", "yearly"]),
+      number: z.int().positive(),
+      of: Count,
+      period: z.string(),
+      oldest: z.boolean().describe("only because nothing older is there and the rule is not full"),
+    }),
+  ),
+  quarantined: z.string().optional().describe("why it is not believed; it is kept, and fills no slot"),
+  bytesAlone: Count.describe("of objects that no other snapshot refers to"),
+  goes: Time.optional().describe(
+    "when the rules let it go, with a backup every night; absent: not within three years",
+  ),
+  imagined: z.boolean().describe("a night that has not been yet, with --at"),
+});
+
+export const Refusal = z.object({
+  why: z.string(),
+  hint: z.string(),
+  acceptable: z.boolean().describe("whether --accept goes on"),
+});
+
+export const PlanReport = z.object({
+  policy: z.string(),
+  store: z.string(),
+  zone: z.string(),
+  at: Time.describe("what the plan is for: now by the store's clock, or --at"),
+  rules: z.object({
+    rules: z.enum(["sequential", "independent"]),
+    last: Count,
+    daily: Count,
+    weekly: Count,
+    monthly: Count,
+    yearly: Count,
+  }),
+  snapshots: z.array(PlannedSnapshot).describe("oldest first"),
+  promise: z.string().describe("what the rules give, in words"),
+  oldest: Time.optional().describe("of the restore points that are kept"),
+  stored: Objects.describe("packs, lists and manifests, as listed"),
+  next: z
+    .object({
+      forget: Count.describe("snapshots; prune --accept takes this number"),
+      remove: Objects.describe("marked long enough ago: freed by the next prune"),
+      condemn: Objects.describe("marked by it, and freed by a later one"),
+      waiting: Objects.describe("marked, and not yet due"),
+      young: Objects.describe("not referred to, and too young to say that no backup is about to"),
+    })
+    .optional()
+    .describe("what the next prune would do; absent with --at"),
+  refusals: z.array(Refusal).describe("why a prune would do nothing at all"),
+  notes: Notes,
+});
+
+export const PruneReport = z.object({
+  policy: z.string(),
+  store: z.string(),
+  zone: z.string(),
+  forgotten: z.array(z.object({ id: Id, ended: Time, state: State })).describe("oldest first"),
+  kept: Count.describe("snapshots"),
+  removed: Objects.describe("freed; a store that keeps versions or locks objects holds them for longer"),
+  condemned: Objects.describe("marked now, removed by a later prune"),
+  waiting: Objects.describe("marked, and not yet due"),
+  young: Objects.describe("not referred to, and too young to say that no backup is about to"),
+  inUse: Objects.describe("not removed: a snapshot that landed meanwhile refers to them"),
+  quarantined: z.array(z.object({ id: Id, key: z.string(), why: z.string() })),
+  refused: z.array(Refusal).describe("why nothing was done, or nothing removed"),
+  promise: z.string(),
+  oldest: Time.optional().describe("of the restore points that are left"),
+  seconds: z.number().nonnegative(),
+  notes: Notes,
+});
+
+export const NoteReport = z.object({
+  policy: z.string(),
+  store: z.string(),
+  zone: z.string(),
+  action: z.enum(["pinned", "unpinned", "withdrawn"]),
+  snapshot: z.object({ id: Id, ended: Time, state: State }),
+  key: z.string().describe("of the note"),
+  until: Time.optional(),
+  why: z.string(),
+});
+
+export type PlannedSnapshot = z.infer<typeof PlannedSnapshot>;
+export type PlanReport = z.infer<typeof PlanReport>;
+export type PruneReport = z.infer<typeof PruneReport>;
+export type NoteReport = z.infer<typeof NoteReport>;

@@ -1,0 +1,29 @@
+import type { PruneReport } from "../retention-outputs.ts";
+import type { Paint } from "../screen.ts";
+import { count, duration, notes, size, when } from "./format.ts";
+
+type Objects = PruneReport["removed"];
+
+export function pruneInWords(report: PruneReport, paint: Paint): string {
+  const { forgotten, removed, condemned, waiting, young, inUse, zone } = report;
+  const head = report.refused.length > 0 ? paint.red("refused") : `${count(report.kept, "snapshot")} kept`;
+  return [
+    `${paint.bold(`prune of ${report.policy}`)} in ${report.store}: ${head}, in ${duration(report.seconds)}`,
+    `  forgotten  ${count(forgotten.length, "snapshot")}`,
+    ...forgotten.map(({ id, ended, state }) => `             ${when(ended, zone)}  ${id}  ${state}`),
+    ...row("freed", removed, "where the store keeps no versions and locks nothing"),
+    ...row("condemned", condemned, "a later prune frees them"),
+    ...row("waiting", waiting, "condemned less than a day ago", true),
+    ...row("young", young, "a backup may be about to refer to them", true),
+    ...row("in use", inUse, "a snapshot that landed meanwhile needs them", true),
+    ...report.quarantined.map(({ key, why }) => `  quarantine ${key}: ${why}`),
+    ...report.refused.flatMap(({ why, hint }) => [`  refused: ${why}`, `    ${hint}`]),
+    `  ${report.promise}`,
+    ...notes(report.notes),
+  ].join("\n");
+}
+
+function row(name: string, { objects, bytes }: Objects, what: string, onlyIfAny = false): string[] {
+  if (objects === 0) return onlyIfAny ? [] : [`  ${name.padEnd(9)}  nothing`];
+  return [`  ${name.padEnd(9)}  ${size(bytes)} in ${count(objects, "object")}: ${what}`];
+}

@@ -1,0 +1,96 @@
+import { isInForce } from "../snapshot/pin.ts";
+import { type Decision, decide, type RetentionContext } from "./decide.ts";
+import type { KeepRules } from "./keep.ts";
+import type { Calendar } from "./periods.ts";
+import { type Limits, type Refusal, refusalsOf } from "./refusals.ts";
+import type { Survey, SurveyedSnapshot } from "./survey.ts";
+import { type StoredObject, type SweepPlan, sweep } from "./sweep.ts";
+
+export interface PlanHow {
+  readonly rules: KeepRules;
+  readonly calendar: Calendar;
+  readonly limits: Limits;
+  /** The operator has seen that so many will be forgotten, and wants it. */
+  readonly accept?: number | undefined;
+}
+
+/** What one prune would do now, and why. */
+export interface PrunePlan {
+  /** One per snapshot, oldest first. */
+  readonly decisions: readonly Decision[];
+  /** Those that are not kept, oldest first. */
+  readonly forget: readonly SurveyedSnapshot[];
+  /** Bytes that no other snapshot refers to, by key. */
+  readonly alone: ReadonlyMap<string, number>;
+  readonly sweep: SweepPlan;
+  /** Why nothing of this may be done. */
+  readonly refusals: readonly Refusal[];
+}
+
+/** Pure: everything that it depends on is in the survey. */
+export function planPrune(survey: Survey, how: PlanHow): PrunePlan {
+  const decisions = decide(
+    survey.snapshots.map(({ candidate }) => candidate),
+    contextOf(survey, how),
+  );
+  const kept = new Set(decisions.filter(({ keep }) => keep).map(({ snapshot }) => snapshot.key));
+  const forget = survey.snapshots.filter(({ candidate }) => !kept.has(candidate.key));
+  return {
+    decisions,
+    forget,
+    alone: bytesAlone(survey),
+    sweep: planSweep(survey, kept),
+    refusals: refusalsOf(survey, decisions, how.limits, how.accept),
+  };
+}
+
+/** What the pure planner works by, now or at a later time. */
+export function contextOf(
+  survey: Survey,
+  how: Pick<PlanHow, "rules" | "calendar">,
+  now: Date = survey.now,
+): RetentionContext {
+  const { repository, proven } = survey;
+  const pins = new Set(
+    survey.pins.filter(({ note }) => isInForce(note, now)).map(({ note }) => note.snapshot),
+  );
+  const withdrawn = new Set(survey.withdrawn.map(({ note }) => note.snapshot));
+  return {
+    rules: how.rules,
+    calendar: how.calendar,
+    now,
+    maxSkew: repository.constants.max_clock_skew,
+    commitWithin: repository.constants.commit_within,
+    pinned: (id) => pins.has(id),
+    withdrawn: (id) => withdrawn.has(id),
+    proven: (id) => proven.has(id),
+  };
+}
+
+/** What happens to the objects once only the snapshots with these keys are left. */
+function planSweep(survey: Survey, kept: ReadonlySet<string>): SweepPlan {
+  const { references, listing, marks, now, repository } = survey;
+  const records = survey.snapshots.filter(({ candidate }) => kept.has(candidate.key));
+  return sweep({
+    objects: [...listing.objects.values()],
+    referenced: references.keysOf(records.map(({ listed }) => listed.record)),
+    marks: marks.marks,
+    now,
+    condemnAfter: repository.constants.condemn_after,
+    deleteAfter: repository.constants.delete_after,
+  });
+}
+
+function bytesAlone({ snapshots, references }: Survey): ReadonlyMap<string, number> {
+  const holders = new Map<StoredObject, string | undefined>();
+  for (const { listed } of snapshots) {
+    for (const object of references.objectsOf(listed.record)) {
+      holders.set(object, holders.has(object) ? undefined : listed.key); // undefined: several
+    }
+  }
+  const alone = new Map(snapshots.map(({ listed }) => [listed.key, 0]));
+  for (const [{ size }, key] of holders) {
+    if (key !== undefined) alone.set(key, (alone.get(key) ?? 0) + size);
+  }
+  return alone;
+}

@@ -1,0 +1,134 @@
+import type { Cancel } from "../lib/cancel.ts";
+import { type ListedSnapshot, readCatalog } from "../snapshot/catalog.ts";
+import { type Marks, readMarks } from "../snapshot/condemned.ts";
+import { type ListedNote, readNotes } from "../snapshot/pin.ts";
+import { type Repository, readRepository } from "../snapshot/repository.ts";
+import type { Trust } from "../snapshot/trust.ts";
+import type { BlobReader } from "../store/blob-store.ts";
+import { type Listing, listObjects } from "./listing.ts";
+import { References } from "./references.ts";
+import { type Candidate, candidateOf } from "./standing.ts";
+
+/** Where to look, and whom to believe. No identity: nothing that is read is encrypted. */
+export interface SurveyParts {
+  readonly store: BlobReader;
+  readonly policyName: string;
+  /** Whose snapshots are believed. */
+  readonly trust: Trust;
+  /** Whose marks, pins and withdrawals are. */
+  readonly operators: Trust;
+  /** This machine's clock. */
+  readonly now: () => Date;
+  /** Ids of snapshots that believed evidence proves. */
+  readonly proven: (place: NotePlace, how: Cancel) => Promise<ReadonlySet<string>>;
+}
+
+interface NotePlace {
+  readonly repository: string;
+  readonly policy: string;
+}
+
+export interface SurveyedSnapshot {
+  readonly listed: ListedSnapshot;
+  readonly candidate: Candidate;
+}
+
+/** What lies in the store, as far as it can be known without a key and without a pack. */
+export interface Survey {
+  readonly policyName: string;
+  readonly repository: Repository;
+  /** The store's clock. */
+  readonly now: Date;
+  /** How far this machine's clock is ahead of it. */
+  readonly skewSeconds: number;
+  /** Oldest first, whoever signed them. */
+  readonly snapshots: readonly SurveyedSnapshot[];
+  readonly listing: Listing;
+  readonly references: References;
+  readonly pins: readonly ListedNote[];
+  readonly withdrawn: readonly ListedNote[];
+  readonly marks: Marks;
+  readonly proven: ReadonlySet<string>;
+  /** Why it is not known what is referred to, or what is pinned: nothing may be removed then. */
+  readonly obstacles: readonly string[];
+  /** What a person should know. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Look at everything that a plan depends on.
+ *
+ * @throws DropsError repository/missing, format/unsupported, signature/untrusted of repository.json; failures of the store
+ */
+export async function survey(parts: SurveyParts, how: Cancel): Promise<Survey> {
+  const { store, policyName, operators } = parts;
+  const repository = await readRepository(store, parts.trust, how);
+  const place = { repository: repository.id, policy: policyName };
+  const { now, skewSeconds } = await clocks(parts, how);
+  const everybody = { ...parts.trust, allowUnsigned: true }; // who is not believed still refers to objects
+  const listing = await listObjects(store, policyName, how);
+  const [catalog, pins, withdrawn, marks, proven] = await Promise.all([
+    readCatalog(store, repository, policyName, everybody, how),
+    readNotes(store, place, "pin", operators, how),
+    readNotes(store, place, "withdrawn", operators, how),
+    readMarks(store, place, operators, how),
+    parts.proven(place, how),
+  ]);
+  const references = new References(listing.objects);
+  const records = catalog.snapshots.map(({ record }) => record);
+  await references.read(store, policyName, records, how);
+  const snapshots = catalog.snapshots.map((listed) => {
+    const { isListed, hasPacks } = boundTo(references);
+    return { listed, candidate: candidateOf(listed, isListed, hasPacks) };
+  });
+  return {
+    policyName,
+    repository,
+    now,
+    skewSeconds,
+    snapshots,
+    listing,
+    references,
+    pins: pins.notes,
+    withdrawn: withdrawn.notes.filter(({ trusted }) => trusted),
+    marks,
+    proven,
+    obstacles: [
+      ...catalog.unreadable.map(({ why }) => why.message),
+      ...listing.strangers.map((key) => `${key} is neither a record nor its signature`),
+      ...pins.unreadable.map(({ why }) => why.message),
+    ],
+    notes: [
+      ...withdrawn.unreadable.map(({ why }) => `not heeded: ${why.message}`),
+      ...marks.unreadable.map(({ why }) => `not heeded: ${why.message}`),
+      ...marks.marks
+        .filter(({ trusted }) => !trusted)
+        .map(({ key }) => `not heeded: mark ${key} is not signed by a key that may prune`),
+      ...withdrawn.notes.filter(isDoubtful).map(({ key }) => `not heeded: nobody trusted signed ${key}`),
+      ...pins.notes
+        .filter(isDoubtful)
+        .map(({ key }) => `nobody trusted signed ${key}; it counts all the same`),
+    ],
+  };
+}
+
+function isDoubtful({ trusted }: ListedNote): boolean {
+  return !trusted;
+}
+
+function boundTo(references: References) {
+  return {
+    isListed: references.isListed.bind(references),
+    hasPacks: references.hasPacks.bind(references),
+  };
+}
+
+async function clocks(
+  { store, now }: SurveyParts,
+  how: Cancel,
+): Promise<{ readonly now: Date; readonly skewSeconds: number }> {
+  const before = now().getTime();
+  const there = await store.now(how);
+  const here = (before + now().getTime()) / 2;
+  return { now: there, skewSeconds: Math.round((here - there.getTime()) / 1000) };
+}

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { faultyStore } from "../support/faulty-store.ts";
+import { fixedBytes } from "../support/fixed-bytes.ts";
+import { DAY, HOUR, keysOf, nights } from "../support/nights.ts";
+import { readWhole } from "../support/whole-repository.ts";
+
+const SOURCES = `  - { name: db, kind: command, argv: [cat, "@DIR@/db"] }
+`;
+
+const site = await nights({ sources: SOURCES, rules: { daily: 2, weekly: 0, monthly: 0 } });
+after(() => site[Symbol.asyncDispose]());
+const whole = () => {
+  const { recovery, signer } = site.rehearsal;
+  return readWhole(site.store, {
+    identity: recovery.identity,
+    signer: signer.publicKey,
+    policy: "rehearsal",
+  });
+};
+const packs = async () => (await keysOf(site.store, "rehearsal/packs/")).size;
+const night = async (content: string) => {
+  site.clock.now = new Date(site.clock.now.getTime() + DAY);
+  await site.write("db", fixedBytes(content, 300_000));
+  return await site.backup();
+};
+
+test("what the rules let go is forgotten, condemned after two days, and freed a day later", async () => {
+  const ids = [await night("a"), await night("b"), await night("c")];
+  const first = await site.prune();
+  assert.deepEqual(
+    first.forgotten.map(({ listed }) => listed.record.id),
+    [ids[0]],
+  );
+  assert.equal(first.condemned.length, 0, "the pack of a night two days ago is too young");
+  assert.equal(await packs(), 3);
+
+  site.clock.now = new Date(site.clock.now.getTime() + HOUR);
+  const second = await site.prune();
+  assert.deepEqual(second.condemned.map(({ kind }) => kind).sort(), ["list", "manifest", "pack"]);
+  assert.equal(second.removed.length, 0);
+  assert.equal(await packs(), 3);
+
+  site.clock.now = new Date(site.clock.now.getTime() + 25 * HOUR);
+  const third = await site.prune();
+  assert.equal(third.removed.length, 3);
+  assert.equal(await packs(), 2);
+  assert.deepEqual(third.spentMarks, []);
+
+  const fourth = await site.prune();
+  assert.equal(fourth.spentMarks.length, 1);
+  assert.equal((await keysOf(site.store, "rehearsal/condemned/")).size, 0);
+  assert.deepEqual(
+    (await whole()).map(({ record }) => record.id),
+    ids.slice(1),
+  );
+});
+
+test("no pack and no manifest is ever read, and nothing outside of the policy's folder touched", async () => {
+  await night("d");
+  const store = faultyStore(site.store, []);
+  await site.prune({ store });
+  const reads = store.calls.filter((call) => call.startsWith("get "));
+  assert.ok(reads.length > 3);
+  for (const call of reads)
+    assert.match(call, /^get (repository\.json|rehearsal\/(snapshots|lists|condemned|pins)\/)/);
+  for (const call of store.calls.filter((call) => /^(put|remove)/.test(call)))
+    assert.match(call, /^(put|remove|removeAll \d+) rehearsal\/(snapshots|condemned)\//);
+});
