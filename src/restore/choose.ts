@@ -78,7 +78,8 @@ export async function openCatalog(
     described instanceof DropsError
       ? await repositoryOfRecords(store, policyName, trust, described, how)
       : described;
-  return { ...(await readCatalog(store, repository, policyName, trust, how)), repository, policyName };
+  const { signal } = how; // nothing else: a restore's own options came along, and `only` means another thing there
+  return { ...(await readCatalog(store, repository, policyName, trust, { signal })), repository, policyName };
 }
 
 /**

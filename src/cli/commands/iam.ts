@@ -40,7 +40,7 @@ export function addIam(program: Command, shell: Shell): void {
     command,
     [
       "drops iam writer > writer.json",
-      "aws iam put-user-policy --user-name drops-writer --policy-name drops --policy-document file://writer.json",
+      "aws iam create-policy --policy-name drops-writer --policy-document file://writer.json",
       "drops iam janitor --conditions none --principal arn:aws:iam:::user/drops-janitor > policy.json",
       "drops iam lifecycle > lifecycle.json",
     ],
