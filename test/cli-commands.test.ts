@@ -170,7 +170,11 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
   },
   { line: "prune --yes", calls: ["openRetention {}", "prune {}", "closed"] },
   { line: "prune --yes --accept 12", calls: ["openRetention {}", 'prune {"accept":12}', "closed"] },
-  { line: "prune --dry-run --accept 2", calls: ["openRetention {}", 'plan {"accept":2}', "closed"], exit: 22 },
+  {
+    line: "prune --dry-run --accept 2",
+    calls: ["openRetention {}", 'plan {"accept":2}', "closed"],
+    exit: 22,
+  },
   {
     line: "pin 2026-11-20 --until 2027-03-31 --why migration",
     calls: [

@@ -2,25 +2,16 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { faultyStore } from "../support/faulty-store.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
-import { DAY, HOUR, keysOf, nights } from "../support/nights.ts";
-import { readWhole } from "../support/whole-repository.ts";
+import { keysOf, nights } from "../support/nights.ts";
 
 const SOURCES = `  - { name: db, kind: command, argv: [cat, "@DIR@/db"] }
 `;
 
 const site = await nights({ sources: SOURCES, rules: { daily: 2, weekly: 0, monthly: 0 } });
 after(() => site[Symbol.asyncDispose]());
-const whole = () => {
-  const { recovery, signer } = site.rehearsal;
-  return readWhole(site.store, {
-    identity: recovery.identity,
-    signer: signer.publicKey,
-    policy: "rehearsal",
-  });
-};
 const packs = async () => (await keysOf(site.store, "rehearsal/packs/")).size;
 const night = async (content: string) => {
-  site.clock.now = new Date(site.clock.now.getTime() + DAY);
+  site.sleep();
   await site.write("db", fixedBytes(content, 300_000));
   return await site.backup();
 };
@@ -35,13 +26,13 @@ test("what the rules let go is forgotten, condemned after two days, and freed a 
   assert.equal(first.condemned.length, 0, "the pack of a night two days ago is too young");
   assert.equal(await packs(), 3);
 
-  site.clock.now = new Date(site.clock.now.getTime() + HOUR);
+  site.sleep(1);
   const second = await site.prune();
   assert.deepEqual(second.condemned.map(({ kind }) => kind).sort(), ["list", "manifest", "pack"]);
   assert.equal(second.removed.length, 0);
   assert.equal(await packs(), 3);
 
-  site.clock.now = new Date(site.clock.now.getTime() + 25 * HOUR);
+  site.sleep(25);
   const third = await site.prune();
   assert.equal(third.removed.length, 3);
   assert.equal(await packs(), 2);
@@ -51,7 +42,7 @@ test("what the rules let go is forgotten, condemned after two days, and freed a 
   assert.equal(fourth.spentMarks.length, 1);
   assert.equal((await keysOf(site.store, "rehearsal/condemned/")).size, 0);
   assert.deepEqual(
-    (await whole()).map(({ record }) => record.id),
+    (await site.readAll()).map(({ record }) => record.id),
     ids.slice(1),
   );
 });

@@ -47,7 +47,9 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
     [Symbol.asyncDispose]: async () => void calls.push("closed"),
   };
   const retention: Retention = {
-    plan: answer("plan", ({ at }: { at?: string | undefined }) => (at === undefined ? kept.planned : kept.foreseen)),
+    plan: answer("plan", ({ at }: { at?: string | undefined }) =>
+      at === undefined ? kept.planned : kept.foreseen,
+    ),
     prune: answer("prune", () => kept.pruned),
     pin: answer("pin", () => kept.pinned),
     unpin: answer("unpin", () => kept.unpinned),

@@ -1,13 +1,16 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { DropsError } from "../../src/lib/errors.ts";
 import type { KeepRules } from "../../src/retention/keep.ts";
 import { Calendar } from "../../src/retention/periods.ts";
 import { type PlanHow, type PrunePlan, planPrune } from "../../src/retention/plan.ts";
 import { type PruneParts, type PruneResult, prune } from "../../src/retention/prune.ts";
+import type { Limits } from "../../src/retention/refusals.ts";
 import { type Survey, survey } from "../../src/retention/survey.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
 import { type Rehearsal, rehearse } from "./rehearsal.ts";
+import { readWhole } from "./whole-repository.ts";
 
 export const HOUR = 3_600_000;
 export const DAY = 24 * HOUR;
@@ -31,16 +34,21 @@ export interface Nights extends AsyncDisposable {
   parts(change?: Partial<PruneParts>): PruneParts;
   survey(change?: Partial<PruneParts>): Promise<Survey>;
   plan(change?: Partial<PruneParts>): Promise<{ survey: Survey; plan: PrunePlan }>;
-  /** Survey, plan and carry it out. Throws when something speaks against it. */
+  /** Survey, plan and carry it out. Throws safety/refused when something speaks against it. */
   prune(change?: Partial<PruneParts>, how?: Partial<PlanHow>): Promise<PruneResult>;
   write(name: string, bytes: Uint8Array): Promise<void>;
-  /** One backup at the clock's time. */
+  /** One backup at the clock's time. Answers the snapshot's id. */
   backup(store?: BlobStore): Promise<string>;
+  /** A day later. */
+  sleep(hours?: number): void;
+  /** Every listed snapshot, checkpoints included, read back to the last byte. Throws when one cannot be. */
+  readAll(store?: BlobStore, read?: (id: string) => boolean): ReturnType<typeof readWhole>;
 }
 
 export async function nights(options: {
   readonly sources: string;
   readonly rules?: Partial<KeepRules>;
+  readonly limits?: Partial<Limits>;
   readonly began?: string;
 }): Promise<Nights> {
   const clock = { now: new Date(options.began ?? "2026-01-01T01:30:00Z") };
@@ -50,7 +58,7 @@ export async function nights(options: {
   const how: PlanHow = {
     rules: { ...KEEP, ...options.rules },
     calendar: new Calendar("Europe/Berlin"),
-    limits: { rpoSeconds: 86_400, maxShare: 30, maxShrink: 50 },
+    limits: { rpoSeconds: 86_400, maxShare: 30, maxShrink: 50, ...options.limits },
   };
   const parts = (change: Partial<PruneParts> = {}): PruneParts => ({
     store,
@@ -77,7 +85,9 @@ export async function nights(options: {
     plan: planned,
     async prune(change, more) {
       const { survey: surveyed, plan } = await planned(change, more);
-      if (plan.refusals.length > 0) throw new Error(plan.refusals.map(({ why }) => why).join("; "));
+      if (plan.refusals.length > 0) {
+        throw new DropsError("safety/refused", plan.refusals.map(({ why }) => why).join("; "));
+      }
       return prune(parts(change), surveyed, plan, HOW);
     },
     write: (name, bytes) => writeFile(join(rehearsal.directory, name), bytes),
@@ -85,8 +95,28 @@ export async function nights(options: {
       const { record } = await rehearsal.night({ store: through, now: () => clock.now });
       return record.id;
     },
+    sleep(hours = 24) {
+      clock.now = new Date(clock.now.getTime() + hours * HOUR);
+    },
+    readAll(from = store, read) {
+      const { recovery, signer } = rehearsal;
+      const keys = { identity: recovery.identity, signer: signer.publicKey, policy: "rehearsal" };
+      return readWhole(from, { ...keys, ...(read ? { read } : {}) });
+    },
     [Symbol.asyncDispose]: () => rehearsal[Symbol.asyncDispose](),
   };
+}
+
+/** The same objects, landed when those did; its clock is `clock` from then on. */
+export async function copyOf(store: BlobStore, clock: { readonly now: Date }): Promise<BlobStore> {
+  let landed: Date | undefined;
+  const copy = openMemoryStore(() => landed ?? clock.now);
+  for await (const { key, size, modified } of store.list("", HOW)) {
+    landed = modified;
+    await copy.put(key, await store.get(key, { ...HOW, maxSize: size }), HOW);
+  }
+  landed = undefined;
+  return copy;
 }
 
 /** Every key of a store with its size. */
