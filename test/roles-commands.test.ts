@@ -34,6 +34,7 @@ await become(account.root);
 const site = await openSite({
   store: `{ s3: { bucket: ${bucket}, endpoint: "${s3.endpoint}", credentials_file: ${keyFile} } }`,
   sources: `  - { name: words, kind: files, paths: [${source}] }\n`,
+  more: "keep: { last: 1, daily: 0, weekly: 0, monthly: 0, yearly: 0 }\n",
 });
 after(() => site[Symbol.asyncDispose]());
 
@@ -59,6 +60,21 @@ const table: readonly {
   { who: "writer", line: ["restore", "--date", "latest", "--to", to("writer"), ...identity], exit: 11 },
   { who: "writer", line: ["verify", "--read-data"], exit: 11 },
   { who: "janitor", line: ["snapshots"], exit: 0 },
+  { who: "janitor", line: ["plan"], exit: 0 },
+  { who: "restorer", line: ["plan"], exit: 0 },
+  { who: "writer", line: ["pin", "latest"], exit: 11 },
+  { who: "restorer", line: ["pin", "latest"], exit: 0 },
+  { who: "restorer", line: ["unpin", "latest"], exit: 11 },
+  { who: "janitor", line: ["unpin", "latest"], exit: 0 },
+  { who: "janitor", line: ["pin", "latest"], exit: 0 },
+  { who: "writer", line: ["prune", "--yes"], exit: 11 },
+  { who: "restorer", line: ["prune", "--yes"], exit: 11 },
+  { who: "janitor", line: ["prune", "--yes"], exit: 0 },
+  { who: "restorer", line: ["withdraw", "latest", "--why", "tried"], exit: 11 },
+  { who: "janitor", line: ["withdraw", "latest", "--why", "tried"], exit: 0 },
+  { who: "writer", line: ["plan"], exit: 11 }, // it cannot read the notes that lie there now
+  { who: "writer", line: ["backup"], exit: 0 },
+  { who: "writer", line: ["snapshots"], exit: 0 },
   { who: "janitor", line: ["backup"], exit: 11 },
   { who: "janitor", line: ["ls", "latest", ...identity], exit: 11 },
   { who: "janitor", line: ["restore", "--date", "latest", "--to", to("janitor"), ...identity], exit: 11 },
@@ -76,7 +92,7 @@ const table: readonly {
 ];
 
 for (const { who, line, exit } of table) {
-  test(`${who}: drops ${line[0]} ends with ${exit}`, async () => {
+  test(`${who}: drops ${line.slice(0, 2).join(" ")} ends with ${exit}`, async () => {
     const user = users.get(who);
     assert.ok(user);
     await become(user);
@@ -89,6 +105,11 @@ for (const { who, line, exit } of table) {
     assert.deepEqual(await objects(), before, "a refused command leaves nothing in the bucket");
   });
 }
+
+test("of the two snapshots the janitor's prune left one, and the writer added another", async () => {
+  const records = (await objects()).filter((key) => /\/snapshots\/[^/]*\.json$/.test(key));
+  assert.equal(records.length, 2);
+});
 
 test("what the restorer brought back is what the writer backed up", async () => {
   const restored = await readFile(join(to("restorer"), "words", source), "utf8");

@@ -148,6 +148,10 @@ async function cell({ bucket, owner }: World, user: S3User, key: string): Promis
   const deletes = await allowed(store.remove(within, HOW));
   assert.equal(await isThere(all, within), !deletes, `${key} after its removal`);
   await all.remove(within, HOW);
+  await all.put(within, bytes, HOW);
+  assert.equal(await allowed(store.removeAll([within], HOW)), deletes, `${key} among several`);
+  assert.equal(await isThere(all, within), !deletes, `${key} after several were removed`);
+  await all.remove(within, HOW);
   // As the adapter lists before it puts, a refused listing could hide a permitted put: asked of the server itself as well.
   const puts = await allowed(store.put(within, bytes, HOW));
   assert.equal(await isThere(all, within), puts, `${key} after it was put`);
