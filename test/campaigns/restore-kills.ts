@@ -65,7 +65,14 @@ const moments: readonly Moment[] = [
 const totals = { rounds: 0, kills: 0, missed: 0, resumed: 0, rolledBack: 0 };
 for (const [at, moment] of moments.entries()) {
   const began = performance.now();
-  const words = await round(moment, moment.kill ?? pick(KILLS));
+  const words: string[] = [];
+  try {
+    await round(moment, moment.kill ?? pick(KILLS), words);
+  } catch (error) {
+    const notes = (await fresh.notes()).slice(-12).map((note) => JSON.stringify(note));
+    console.error(`${at + 1}/${moments.length} FAILED after: ${words.join("; ")}\n${notes.join("\n")}`);
+    throw error;
+  }
   console.log(`${at + 1}/${moments.length}: ${words.join("; ")} (${inSeconds(performance.now() - began)})`);
 }
 for (let at = 0; at < Number(values.finishes); at++) console.log(await finishing());
@@ -74,10 +81,10 @@ console.log(
     `${totals.rolledBack} rolled back bit for bit, no unit saw half a swap; 0 failures`,
 );
 
-/** One restore, broken off once or more, and back. */
-async function round(moment: Moment, kill: Kill): Promise<string[]> {
+/** One restore, broken off once or more, and back; adds to `words` what was done. */
+async function round(moment: Moment, kill: Kill, words: string[]): Promise<void> {
   totals.rounds++;
-  const words = [await broken(["restore", "--date", "latest", "--fenced"], moment, kill)];
+  words.push(await broken(["restore", "--date", "latest", "--fenced"], moment, kill));
   // Every fifth is given up; of the others every third is broken off again on its way.
   if (random() < 0.2) {
     words.push("given up");
@@ -95,7 +102,6 @@ async function round(moment: Moment, kill: Kill): Promise<string[]> {
     words.push(await broken(["rollback"], { afterMs: random() * usual.ms * 0.5 }, pick(KILLS)));
   words.push(await backToFresh(desk, fresh));
   totals.rolledBack++;
-  return words;
 }
 
 /** What was done, and where it was when it was killed. */

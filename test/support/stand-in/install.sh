@@ -124,6 +124,7 @@ ExecStartPre=+sh $support/stand-in/look.sh mautrix-slack starting
 ExecStart=$NODE $support/stand-in/bridge.ts
 ExecStopPost=+sh $support/stand-in/look.sh mautrix-slack stopped
 User=mautrix-slack
+KillMode=mixed
 ProtectSystem=strict
 ReadWritePaths=/mnt/shared /var/lib/mautrix-slack
 Restart=on-failure
