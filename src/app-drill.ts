@@ -14,7 +14,6 @@ import { PackPool } from "./pack/pool.ts";
 import { type LoadedPolicy, loadPolicy } from "./policy/load.ts";
 import type { Policy, SshPolicy } from "./policy/schema.ts";
 import type { ReadParts } from "./restore/choose.ts";
-import { STEPS, type StepId } from "./restore/guided/steps.ts";
 import { loadSigner, type Signer } from "./seal/sshsig.ts";
 import type { BlobStore } from "./store/blob-store.ts";
 
@@ -80,9 +79,6 @@ async function drillHere(
   return await runDrill(drillParts, options, options);
 }
 
-/** What a drill on a host leaves out: the machine does not exist yet, and the old one must be off. This one is cut off. */
-const STEPS_LEFT_OUT: readonly StepId[] = ["bootstrap", "fence"];
-
 async function drillOnHost(
   { parts, policy: loaded, access }: DrillAccess,
   on: string,
@@ -97,12 +93,11 @@ async function drillOnHost(
   const outside = await productionPlaces(loaded?.policy.host);
   refuseProduction(target, loaded?.policy.host);
   await using host = await openTarget(target, context, options);
-  const steps = STEPS.map(({ id }) => id).filter((id) => !STEPS_LEFT_OUT.includes(id));
   const restore = async (id: string, how: Cancel) => {
     const { openGuided } = await import("./app-guided.ts");
     await using guided = await openGuided({ ...access, ...place }, context);
     const consent = { fenced: true, yes: true, prompt: undefined };
-    const what = { choice: { id }, only: options.only, steps, dryRun: false, resume: undefined };
+    const what = { choice: { id }, only: options.only, steps: [], dryRun: false, resume: undefined };
     return await guided.restore({ ...how, ...consent, ...what });
   };
   return await runHostDrill({ ...parts, host, policy, outside, restore }, options, options);

@@ -36,7 +36,7 @@ export interface HostDrillParts extends Omit<ReadParts, "identities"> {
   readonly policy: DrillPolicy | undefined;
   /** Addresses that must not be reached beside the well-known ones: the machine that is backed up. */
   readonly outside: readonly OutsidePlace[];
-  /** The guided restore onto it, without a question and without its fence: a machine that is cut off needs none. */
+  /** The guided restore onto it, without a question: a machine that is cut off needs no fence. */
   readonly restore: (snapshot: string, how: Cancel) => Promise<HostRestore>;
 }
 
@@ -116,6 +116,10 @@ async function restoreOnto(
   let at = check.began;
   for (const step of restored.steps) {
     const seconds = step.seconds ?? 0;
+    if (step.id === "fence") {
+      book.skip(step.title, "the old machine lives on; the one that is drilled on is cut off");
+      continue;
+    }
     const title = { id: `guided/${step.id}`, source: "guided restore", name: step.title };
     book.append({ ...title, ...judged(step.checks), began: at, seconds });
     at = Math.min(at + seconds, check.began + check.seconds);
