@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
+import fc from "fast-check";
 import type { Host } from "../../../src/host/host.ts";
 import { openLocalHost } from "../../../src/host/local.ts";
-import { DropsError } from "../../../src/lib/errors.ts";
+import { DropsError, isFailure } from "../../../src/lib/errors.ts";
 import { alteredHost } from "../../support/altered-host.ts";
 import { type PathCase, pathCase } from "../../support/path-cases.ts";
 import { ROWS } from "./path-rows.ts";
@@ -12,6 +13,8 @@ const local = await openLocalHost();
 after(() => local[Symbol.asyncDispose]());
 
 // The host's script dies before its n-th command, for every n. Whoever comes next goes on, or takes it back.
+/** Of the commands at which it is killed, for verbs that move nothing that is in place. */
+const STRIDE = 6;
 const MOVED = ["a directory", "a path that was not there, nor what holds it", "a mount point"];
 
 for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
@@ -23,7 +26,7 @@ for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
         await atEveryCommand(verb, async (host, command) => {
           const ended = await killed(its.openOn(host).stage(how));
           assert.deepEqual(await its.look(), old, `${verb} before command ${command}`);
-          if (command % 2 === 0) {
+          if (command % 4 < 2) {
             await its.open().stage(how);
             assert.deepEqual(await its.open().check(how), []);
             assert.equal(await its.open().state(how), "staged");
@@ -40,7 +43,7 @@ for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
       await its.open().stage(how);
       await atEveryCommand("swap", async (host, command) => {
         const ended = await killed(its.openOn(host).swap(how));
-        if (command % 2 === 0) await forward(its);
+        if (command % 4 < 2) await forward(its);
         if (command % 7 === 0)
           await its.open().stage(how); // nothing is left half swapped by it
         else await its.open().unswap(how);
@@ -52,7 +55,7 @@ for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
       await atEveryCommand("unswap", async (host, command) => {
         await its.open().swap(how);
         const ended = await killed(its.openOn(host).unswap(how));
-        if (command % 2 === 0) await forward(its);
+        if (command % 4 < 2) await forward(its);
         await its.open().unswap(how);
         assert.deepEqual(await its.look(), old, `unswap before command ${command}`);
         return ended;
@@ -69,7 +72,7 @@ for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
         await killed(its.openOn(dying("swap", 55, local)).swap(how));
         if ((await its.open().state(how)) === "swapped") await its.open().unswap(how);
         const ended = await killed(its.openOn(host).discard(how));
-        if (command % 2 === 0) await its.open().stage(how);
+        if (command % 4 < 2) await its.open().stage(how);
         await untouched(its, old);
         return ended;
       });
@@ -87,6 +90,53 @@ for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
       });
     });
   });
+}
+
+describe("verbs in any order, some of them killed", { timeout: 1_200_000 }, () => {
+  const verb = fc.constantFrom("stage", "swap", "unswap", "discard");
+  const steps = fc.array(fc.record({ verb, kill: fc.option(fc.integer({ min: 1, max: 45 })) }), {
+    minLength: 4,
+    maxLength: 7,
+  });
+  for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
+    test(`${row.name}: whenever one returns, the old or the new is in place, whole`, async () => {
+      await using its = await pathCase(row, { host: local });
+      const old = await its.look();
+      const once = async (sequence: { verb: Verb; kill: number | null }[]) => {
+        for (const each of [{ verb: "stage" as const, kill: null }, ...sequence]) await step(its, old, each);
+        await its.open().unswap(how);
+        await untouched(its, old);
+      };
+      await fc.assert(fc.asyncProperty(steps, once), { numRuns: 8, endOnFailure: true });
+    });
+  }
+});
+
+type Verb = "stage" | "swap" | "unswap" | "discard";
+const SCRIPT_OF: Readonly<Record<Verb, string>> = {
+  stage: "begin",
+  swap: "swap",
+  unswap: "unswap",
+  discard: "discard",
+};
+
+async function step(
+  its: PathCase,
+  old: unknown,
+  { verb, kill }: { verb: Verb; kill: number | null },
+): Promise<void> {
+  const host = kill === null ? local : dying(SCRIPT_OF[verb], kill, local);
+  const outcome = await its
+    .openOn(host)
+    [verb](how)
+    .then(
+      () => "returned",
+      (error: unknown) => (isFailure(error, "safety/refused", "host/command-failed") ? "not" : error),
+    );
+  if (outcome === "not") return;
+  assert.equal(outcome, "returned");
+  if ((await its.open().state(how)) === "swapped") await its.assertNew();
+  else assert.deepEqual(await its.look(), old);
 }
 
 async function forward(its: PathCase): Promise<void> {
@@ -107,9 +157,10 @@ async function atEveryCommand(
   verb: string,
   once: (host: Host, command: number) => Promise<boolean>,
 ): Promise<void> {
+  const stride = verb === "swap" || verb === "unswap" ? 1 : STRIDE;
   let command = 1;
-  while (await once(dying(verb, command, local), command)) command++;
-  assert.ok(command > 5, `${verb} has ${command} commands`);
+  while (await once(dying(verb, command, local), command)) command += stride;
+  assert.ok(command > 3, `${verb} has ${command} commands`);
 }
 
 /** Whether it was killed. */
