@@ -54,6 +54,7 @@ const COMMANDS = [
   ["policy"],
   ["policy", "check"],
   ["policy", "schema"],
+  ["iam"],
 ];
 
 test("the help of every command is what it was", async () => {
