@@ -112,24 +112,42 @@ class DirectoryStore implements BlobStore {
   async remove(key: string, { signal }: { signal: AbortSignal }): Promise<void> {
     signal.throwIfAborted();
     assertSafeKey(key);
-    try {
-      await this.#checkParent(key);
-      await unlink(join(this.#root, key));
-      await syncDirectory(dirname(join(this.#root, key)));
-    } catch (error) {
-      if (codeOf(error) === "ENOENT" && (await statOrNothing(this.#root))) return;
-      if (codeOf(error) === "ENOENT") throw notThere(this.label, error);
-      throw fileFailure(error, `removing ${key} from ${this.label}`);
-    }
+    await this.#removeIn(dirname(key), [key]);
   }
 
   async removeAll(keys: readonly string[], how: { signal: AbortSignal }): Promise<void> {
     for (const key of keys) assertSafeKey(key);
     how.signal.throwIfAborted();
-    for (const key of keys) await this.remove(key, how);
+    const parents = new Map<string, string[]>();
+    for (const key of keys) {
+      const siblings = parents.get(dirname(key)) ?? [];
+      siblings.push(key);
+      parents.set(dirname(key), siblings);
+    }
+    for (const [parent, children] of parents) {
+      how.signal.throwIfAborted();
+      await this.#removeIn(parent, children);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
+
+  /** What lies in one directory, with one flush of it to the disk: flushing is what takes time. */
+  async #removeIn(parent: string, keys: readonly string[]): Promise<void> {
+    let removing = keys[0] ?? parent;
+    try {
+      await this.#checkParent(removing);
+      for (const key of keys) {
+        removing = key;
+        await unlink(join(this.#root, key)).catch(absentIsGone);
+      }
+      await syncDirectory(join(this.#root, parent));
+    } catch (error) {
+      if (codeOf(error) === "ENOENT" && (await statOrNothing(this.#root))) return;
+      if (codeOf(error) === "ENOENT") throw notThere(this.label, error);
+      throw fileFailure(error, `removing ${removing} from ${this.label}`);
+    }
+  }
 
   async #readWhole(
     file: FileHandle,
@@ -249,6 +267,10 @@ async function sweep(incoming: string): Promise<void> {
     const stat = await statOrNothing(join(incoming, name));
     if (stat?.isFile() && stat.mtimeMs < before) await unlink(join(incoming, name)).catch(() => {});
   }
+}
+
+function absentIsGone(error: unknown): void {
+  if (codeOf(error) !== "ENOENT") throw error;
 }
 
 async function statOrNothing(path: string): Promise<Stats | undefined> {
