@@ -6,11 +6,13 @@ import type { Cancel } from "./lib/cancel.ts";
 import { DropsError, isFailure } from "./lib/errors.ts";
 import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
 import { type LoadedPolicy, loadPolicy, parsePolicy } from "./policy/load.ts";
+import type { Policy } from "./policy/schema.ts";
 import type { ReadParts } from "./restore/choose.ts";
 import { openCatalog } from "./restore/choose.ts";
 import { openSource } from "./restore/open-source.ts";
 import { readIdentityFile } from "./seal/recipients.ts";
 import { loadSigner } from "./seal/sshsig.ts";
+import type { ListedSnapshot } from "./snapshot/catalog.ts";
 import type { Trust } from "./snapshot/trust.ts";
 import type { BlobStore } from "./store/blob-store.ts";
 import { parseStoreUrl } from "./store/store-url.ts";
@@ -71,15 +73,30 @@ export async function zoneOf({ policy, parts }: Access, how: Cancel): Promise<st
   if (policy) return policy.policy.zone;
   try {
     const { snapshots } = await openCatalog(parts, how);
-    const record = snapshots.at(-1)?.record;
-    const source = record?.sources.find(({ manifest }) => manifest);
-    if (!record || !source || parts.identities.length === 0) return "UTC";
-    const { head, entries } = await openSource(parts.store, record, source, parts.identities, how);
-    await entries.return(undefined);
-    return parsePolicy(head.policy_text, "the policy in the snapshot").policy.zone;
+    return (await policyInside(parts, snapshots, how))?.zone ?? "UTC";
   } catch (error) {
     if (isFailure(error, "key/wrong", "data/damaged", "data/missing", "store/missing", "policy/invalid"))
       return "UTC";
+    throw error;
+  }
+}
+
+/** The policy in the newest snapshot's manifest; undefined when no identity opens it, or it cannot be read. */
+export async function policyInside(
+  { store, identities }: Pick<ReadParts, "store" | "identities">,
+  snapshots: readonly ListedSnapshot[],
+  how: Cancel,
+): Promise<Policy | undefined> {
+  const record = snapshots.at(-1)?.record;
+  const source = record?.sources.find(({ manifest }) => manifest);
+  if (!record || !source || identities.length === 0) return undefined;
+  try {
+    const { head, entries } = await openSource(store, record, source, identities, how);
+    await entries.return(undefined);
+    return parsePolicy(head.policy_text, "the policy in the snapshot").policy;
+  } catch (error) {
+    if (isFailure(error, "key/wrong", "data/damaged", "data/missing", "store/missing", "policy/invalid"))
+      return undefined;
     throw error;
   }
 }

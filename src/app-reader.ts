@@ -56,6 +56,10 @@ export async function readerOf(
       const { store } = await open();
       return drillRepository({ parts: await parts(how), store, policy, access }, context, how);
     },
+    status: async (how) => {
+      const { statusOfRepository } = await import("./app-status.ts");
+      return statusOfRepository((await open()).parts, policy, context, how);
+    },
     [Symbol.asyncDispose]: async () => {
       if (opened) await (await opened.catch(() => undefined))?.store[Symbol.asyncDispose]();
     },

@@ -17,7 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["policy"],
   ["lib"],
 ];
-const SIDEWAYS = new Set(["pack>chunk", "pack>seal", "verify>restore", "drill>restore"]);
+const SIDEWAYS = new Set(["pack>chunk", "pack>seal", "verify>restore", "drill>restore", "status>drill"]);
 /** Who may know the process, its environment and the wall clock's machine. */
 const MEETS_PROCESS = ["main.ts", "app", "cli"];
 /** Programs of their own, started by drops as other processes: their process is theirs to meet. */

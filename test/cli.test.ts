@@ -39,6 +39,7 @@ const COMMANDS = [
   ["keygen"],
   ["backup"],
   ["snapshots"],
+  ["status"],
   ["show"],
   ["ls"],
   ["export"],

@@ -17,6 +17,7 @@ import type {
   VerifyReport,
 } from "./outputs.ts";
 import type { Retention } from "./retention-app.ts";
+import type { StatusReport } from "./status-outputs.ts";
 
 /**
  * What the command line needs from the rest of drops. src/app.ts implements it (`AppModule` is what that file exports)
@@ -117,6 +118,8 @@ export interface Reader extends AsyncDisposable {
   restore(how: RestoreOptions & Cancel): Promise<RestoreReport>;
   /** Never throws for damage it finds: that is in the report. */
   verify(how: VerifyOptions & Cancel): Promise<VerifyReport>;
+  /** The first screen: can it be restored, to when, last proven when. Never throws for what it finds: that is in the report. */
+  status(how: StatusOptions & Cancel): Promise<StatusReport>;
   /** Never throws for what it finds: that is in the report. Nothing but evidence is left behind. */
   drill(how: DrillOptions & Cancel): Promise<DrillReport>;
 }
@@ -188,4 +191,11 @@ export interface DrillOptions {
   readonly hostKey: string | undefined;
   /** Directory of PostgreSQL's programs, server included. */
   readonly postgresBin: string | undefined;
+}
+
+export interface StatusOptions {
+  /** Metrics are written into this file, for a textfile collector. */
+  readonly prometheus: string | undefined;
+  /** A page is written into this file. */
+  readonly html: string | undefined;
 }

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "./guided-outputs.ts";
 import { NoteReport, PlanReport, PruneReport } from "./retention-outputs.ts";
+import { StatusReport } from "./status-outputs.ts";
 
 /**
  * What every command answers, as `--json` prints it and as schemas/*.json describe it. Sizes are bytes, times ISO 8601
@@ -367,6 +368,7 @@ export const OUTPUTS = {
   rollback: RollbackReport,
   verify: VerifyReport,
   drill: DrillReport,
+  status: StatusReport,
   plan: PlanReport,
   prune: PruneReport,
   pin: NoteReport,

@@ -16,6 +16,7 @@ import { addRollback } from "./commands/rollback.ts";
 import { addRunbook } from "./commands/runbook.ts";
 import { addShow } from "./commands/show.ts";
 import { addSnapshots } from "./commands/snapshots.ts";
+import { addStatus } from "./commands/status.ts";
 import { addUnpin } from "./commands/unpin.ts";
 import { addVerify } from "./commands/verify.ts";
 import { addWithdraw } from "./commands/withdraw.ts";
@@ -52,6 +53,7 @@ export function buildProgram(shell: Shell): Command {
     addInit,
     addKeygen,
     addBackup,
+    addStatus,
     addSnapshots,
     addShow,
     addLs,

@@ -20,6 +20,7 @@ const FAILURES = {
   "data/damaged": { exit: 20, retryable: false },
   "data/missing": { exit: 20, retryable: false },
   "drill/unproven": { exit: 21, retryable: false },
+  "status/not-green": { exit: 21, retryable: false },
   "format/unsupported": { exit: 22, retryable: false },
   "repository/exists": { exit: 22, retryable: false },
   "safety/refused": { exit: 22, retryable: false },

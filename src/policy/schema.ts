@@ -175,6 +175,10 @@ const Prune = z
   })
   .describe("what drops prune may do");
 
+const Drill = z
+  .strictObject({ every: Duration.default("8d").describe("how old the last proof may get") })
+  .describe("what drops status holds drills to, once there was one");
+
 const Checkpoint = z
   .strictObject({
     after: Duration.default("1h"),
@@ -197,6 +201,7 @@ const PolicyFields = z.strictObject({
   rto: Duration.default("2h").describe("how long a restore may take"),
   keep: Keep.default({ rules: "sequential", last: 0, daily: 7, weekly: 4, monthly: 12, yearly: 0 }),
   prune: Prune.default({ max_share: 30, max_shrink: 50, trusted_signers: [], drill_signers: [] }),
+  drill: Drill.default({ every: "8d" }),
   checkpoint: Checkpoint.default({ after: "1h", after_bytes: "4GiB" }),
   reread_percent: z
     .number()

@@ -4,6 +4,7 @@ import type { Retention } from "../../src/cli/retention-app.ts";
 import * as guidedSamples from "./sample-guided.ts";
 import * as samples from "./sample-reports.ts";
 import * as kept from "./sample-retention.ts";
+import { sampleReport } from "./sample-status.ts";
 
 export interface FakeApp {
   readonly module: AppModule;
@@ -35,6 +36,7 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
     restore: answer("restore", () => samples.restore),
     verify: answer("verify", () => samples.verify),
     drill: answer("drill", () => samples.drill),
+    status: answer("status", () => sampleReport()),
     [Symbol.asyncDispose]: async () => void calls.push("closed"),
   };
   const guided: Guided = {

@@ -1,0 +1,212 @@
+/** `drops status`: what is read of a repository for it, without a host and without a key, and the files it writes. */
+import { randomBytes } from "node:crypto";
+import { open, rename, rm } from "node:fs/promises";
+import { resolve } from "node:path";
+import { policyInside } from "./app-access.ts";
+import type { AppContext, StatusOptions } from "./cli/app.ts";
+import type { StatusReport } from "./cli/status-outputs.ts";
+import { readPublished } from "./drill/earlier-evidence.ts";
+import type { Cancel } from "./lib/cancel.ts";
+import { DropsError, isFailure } from "./lib/errors.ts";
+import { milliseconds } from "./lib/units.ts";
+import type { LoadedPolicy } from "./policy/load.ts";
+import type { Policy } from "./policy/schema.ts";
+import { type OpenCatalog, openCatalog, type ReadParts } from "./restore/choose.ts";
+import { standingOf } from "./retention/standing.ts";
+import { loadSigner } from "./seal/sshsig.ts";
+import type { ListedSnapshot } from "./snapshot/catalog.ts";
+import { readNotes } from "./snapshot/pin.ts";
+import { UNKNOWN_TIME } from "./snapshot/repository-of-records.ts";
+import type { Trust } from "./snapshot/trust.ts";
+import { statusOf } from "./status/status.ts";
+import type { Seen, SeenSnapshot, Status } from "./status/types.ts";
+import { DamageBook } from "./verify/damage-book.ts";
+import { followReferences } from "./verify/references.ts";
+
+/** What counts where no policy can be read: the defaults of the policy's fields. */
+const DEFAULTS = { rpo: "24h", every: "8d", zone: "UTC" };
+
+/**
+ * Look, judge, and write the files that were asked for.
+ *
+ * @throws DropsError when it cannot be known: store failures; repository/missing; usage/invalid when a file cannot be written
+ */
+export async function statusOfRepository(
+  parts: Omit<ReadParts, "zone">,
+  policy: LoadedPolicy | undefined,
+  context: AppContext,
+  options: StatusOptions & Cancel,
+): Promise<StatusReport> {
+  const status = statusOf(await look(parts, policy?.policy, context, options));
+  const files = await writeFiles(status, options);
+  return { ...status, concerns: [...status.concerns], files };
+}
+
+async function look(
+  parts: Omit<ReadParts, "zone">,
+  file: Policy | undefined,
+  context: AppContext,
+  how: Cancel,
+): Promise<Seen> {
+  const { store } = parts;
+  const before = context.now().getTime();
+  const now = await store.now(how);
+  const skewSeconds = Math.round((before + context.now().getTime()) / 2000 - now.getTime() / 1000);
+  const catalog = await openCatalog({ ...parts, withoutDescription: true }, how);
+  const inside = file ? undefined : await policyInside(parts, catalog.snapshots, how);
+  const policy = file ?? inside;
+  const { constants } = catalog.repository;
+  const place = { repository: catalog.repository.id, policy: catalog.policyName };
+  const evidence = await readPublished(store, place, await trustOfDrills(parts.trust, policy), how);
+  const { snapshots, stored, notes } = await judged(parts, catalog, policy, now, how);
+  return {
+    policy: catalog.policyName,
+    store: store.label,
+    zone: policy?.zone ?? DEFAULTS.zone,
+    now,
+    skewSeconds,
+    limits: {
+      rpoSeconds: milliseconds(policy?.rpo ?? DEFAULTS.rpo) / 1000,
+      drillEverySeconds: milliseconds(policy?.drill.every ?? DEFAULTS.every) / 1000,
+      maxSkewSeconds: constants.max_clock_skew,
+      origin: file ? "file" : inside ? "snapshot" : "defaults",
+    },
+    expected: policy?.sources.map(({ name }) => name),
+    snapshots,
+    unreadable: catalog.unreadable.map(({ key, why }) => ({ key, why: why.message })),
+    descriptionLost: catalog.repository.created === UNKNOWN_TIME,
+    evidence,
+    stored,
+    notes: [...notes, ...remarks(policy, parts.trust)],
+  };
+}
+
+/** Every snapshot, and whether it can be counted on: by listing, by when it landed, by what operators say of it. */
+async function judged(
+  parts: Omit<ReadParts, "zone">,
+  { snapshots, repository, policyName }: OpenCatalog,
+  policy: Policy | undefined,
+  now: Date,
+  how: Cancel,
+): Promise<Pick<Seen, "snapshots" | "stored" | "notes">> {
+  const damage = new DamageBook();
+  const { objects, objectBytes } = await followReferences(parts.store, policyName, snapshots, damage, how);
+  const hurt = damage.hurtSnapshots();
+  const place = { repository: repository.id, policy: policyName };
+  const withdrawn = await readNotes(
+    parts.store,
+    place,
+    "withdrawn",
+    await operators(parts.trust, policy),
+    how,
+  );
+  const reasons = new Map(
+    withdrawn.notes.filter(({ trusted }) => trusted).map(({ note }) => [note.snapshot, note.why]),
+  );
+  const { max_clock_skew: maxSkew, commit_within: commitWithin } = repository.constants;
+  const context = { now, maxSkew, commitWithin, withdrawn: (id: string) => reasons.has(id) };
+  const seen = snapshots.map((listed): SeenSnapshot => {
+    const { record, key } = listed;
+    const standing = standingOf(candidate(listed, hurt, parts.trust), context);
+    const isQuarantined = !standing.fills && standing.quarantined && !hurt.has(record.id);
+    if (isQuarantined) return { record, key, standing: "quarantined", why: standing.why };
+    if (hurt.has(record.id)) return { record, key, standing: "damaged", why: "objects are missing" };
+    const why = reasons.get(record.id);
+    return why === undefined
+      ? { record, key, standing: "good" }
+      : { record, key, standing: "withdrawn", why };
+  });
+  const notes = [
+    ...[...reasons].map(([id, why]) => `snapshot ${id} was withdrawn: ${why}`),
+    ...withdrawn.unreadable.map(({ why }) => `not heeded: ${why.message}`),
+    ...withdrawn.notes
+      .filter(({ trusted }) => !trusted)
+      .map(({ key }) => `not heeded: nobody trusted signed ${key}`),
+  ];
+  return { snapshots: seen, stored: { objects, bytes: objectBytes }, notes };
+}
+
+function candidate({ record, key, landed, signer }: ListedSnapshot, hurt: ReadonlySet<string>, trust: Trust) {
+  return {
+    id: record.id,
+    key,
+    sequence: record.sequence,
+    state: record.state,
+    ended: new Date(record.ended),
+    landed,
+    trusted: signer !== undefined || trust.allowUnsigned,
+    whole: !hurt.has(record.id),
+    holds: [],
+  };
+}
+
+/** Evidence is never believed unsigned, whatever the operator accepts of snapshots. */
+async function trustOfDrills({ signers }: Trust, policy: Policy | undefined): Promise<Trust> {
+  const named = policy?.prune.drill_signers ?? [];
+  return { signers: named.length > 0 ? named : signers, allowUnsigned: false };
+}
+
+/** Who may withdraw a snapshot. */
+async function operators({ signers }: Trust, policy: Policy | undefined): Promise<Trust> {
+  const { signing_key_file: file, trusted_signers: more = [] } = policy?.prune ?? {};
+  const own = file === undefined ? signers : await publicKeyIn(file);
+  return { signers: [...own, ...more], allowUnsigned: false };
+}
+
+async function publicKeyIn(file: string): Promise<string[]> {
+  try {
+    return [(await loadSigner(file)).publicKey];
+  } catch (error) {
+    if (isFailure(error, "key/missing")) return []; // on a machine that only looks
+    throw error;
+  }
+}
+
+function remarks(policy: Policy | undefined, trust: Trust): string[] {
+  const notes: string[] = [];
+  if (!policy) {
+    notes.push(
+      `no policy could be read: measured against the defaults, rpo ${DEFAULTS.rpo} and a drill every ${DEFAULTS.every}; give --policy FILE, or --identity FILE beside --store`,
+    );
+  }
+  if (policy && policy.prune.drill_signers.length === 0) {
+    notes.push(
+      "prune.drill_signers names no key: drills are believed when a key that signs snapshots signed them",
+    );
+  }
+  if (trust.allowUnsigned) notes.push("--trust-unsigned: nothing proves who wrote these snapshots");
+  return notes;
+}
+
+async function writeFiles(status: Status, { prometheus, html }: StatusOptions): Promise<string[]> {
+  const written: string[] = [];
+  if (prometheus !== undefined) {
+    const { prometheusOf } = await import("./status/prometheus.ts");
+    written.push(await writeWhole(prometheus, prometheusOf(status)));
+  }
+  if (html !== undefined) {
+    const { pageOf } = await import("./status/page.ts");
+    written.push(await writeWhole(html, pageOf(status)));
+  }
+  return written;
+}
+
+/** Visible whole or not at all: a collector reads it at any moment. Its temporary name is none that one collects. */
+async function writeWhole(file: string, text: string): Promise<string> {
+  const at = resolve(file);
+  const partial = `${at}.${randomBytes(4).toString("hex")}.partial`;
+  try {
+    await using handle = await open(partial, "wx", 0o644);
+    await handle.writeFile(text);
+    await handle.sync();
+    await rename(partial, at);
+    return at;
+  } catch (cause) {
+    await rm(partial, { force: true });
+    if (!(cause instanceof Error && "code" in cause)) throw cause;
+    throw new DropsError("usage/invalid", `cannot write ${at}: ${String(cause.code)}`, {
+      hint: "a file in a directory that this user may write",
+      cause,
+    });
+  }
+}

@@ -1,0 +1,42 @@
+import type { Command } from "commander";
+import { DropsError } from "../../lib/errors.ts";
+import { addReadOptions, explain, openReader, type ReadFlags, type Shell } from "../shell.ts";
+import type { StatusReport } from "../status-outputs.ts";
+
+interface Flags extends ReadFlags {
+  readonly prometheus?: string;
+  readonly html?: string;
+}
+
+export function addStatus(program: Command, shell: Shell): void {
+  const command = addReadOptions(program.command("status"))
+    .description("can it be restored, to when, last proven when; needs no host and no decryption key")
+    .option("--prometheus <file>", "write metrics for node_exporter's textfile collector")
+    .option("--html <file>", "write one page that needs nothing else")
+    .action(async (_flags: object, self: Command) => {
+      const flags = self.optsWithGlobals<Flags>();
+      await using reader = await openReader(shell, flags);
+      const { prometheus, html } = flags;
+      const report = await reader.status({ prometheus, html, signal: shell.signal });
+      const { statusInWords } = await import("../words/status.ts");
+      shell.screen.show(report, statusInWords);
+      judge(report);
+    });
+  explain(
+    command,
+    [
+      "drops status",
+      "drops status --prometheus /var/lib/prometheus/node-exporter/drops.prom --html /srv/www/drops.html",
+      "drops status --store /mnt/backups --trusted-signer signer.pub --json | jq .state",
+    ],
+    [10, 11, 13, 21],
+  );
+}
+
+/** Throws status/not-green, naming how many things and the worst of them. */
+function judge({ policy, state, concerns, next }: StatusReport): void {
+  const [worst, ...others] = concerns;
+  if (state === "green" || !worst) return;
+  const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+  throw new DropsError("status/not-green", `${policy} is ${state}: ${worst.what}${more}`, { hint: next });
+}

@@ -1,0 +1,129 @@
+import * as z from "zod";
+
+/** What `drops status` answers; see outputs.ts for the rules. */
+const Time = z.iso.datetime().describe("UTC");
+const Count = z.int().nonnegative();
+const Bytes = z.int().nonnegative();
+const Seconds = z.number().nonnegative();
+const Id = z.string().describe("a snapshot's id");
+
+const RestorePoint = z.object({
+  id: Id,
+  ended: Time,
+  point: Time.describe("when the source that was captured first was captured"),
+  ageSeconds: Seconds.describe("of that point, by the store's clock"),
+});
+
+const Drill = z.object({
+  id: z.string(),
+  ended: Time,
+  ageSeconds: Seconds,
+  verdict: z.enum(["proven", "damaged", "unproven"]),
+  whole: z.boolean().describe("whether every source was drilled"),
+  snapshot: Id,
+  passed: Count,
+  checks: Count,
+  on: z.string().optional().describe("the machine that the guided restore was drilled on"),
+});
+
+export const StatusReport = z.object({
+  policy: z.string(),
+  store: z.string(),
+  zone: z.string(),
+  at: Time.describe("the store's clock"),
+  measuredAgainst: z
+    .enum(["file", "snapshot", "defaults"])
+    .describe("where rpo, drill.every and the list of sources come from"),
+  state: z.enum(["green", "unproven", "late", "broken"]).describe("exit 0 when green, else 21"),
+  concerns: z
+    .array(
+      z.object({
+        kind: z.enum([
+          "no-snapshot",
+          "damaged",
+          "description",
+          "unreadable",
+          "quarantined",
+          "clock",
+          "late",
+          "failed",
+          "uncovered",
+          "drill-failed",
+          "drill-overdue",
+        ]),
+        what: z.string(),
+        hint: z.string(),
+      }),
+    )
+    .readonly()
+    .describe("what keeps it from being green, worst first"),
+  next: z.string().describe("the one next command"),
+  restore: z.object({
+    points: Count.describe("complete snapshots that are whole and believed"),
+    rpoSeconds: Seconds,
+    newest: RestorePoint.optional(),
+    oldest: RestorePoint.optional(),
+  }),
+  sources: z
+    .array(
+      z.object({
+        name: z.string(),
+        inPolicy: z.boolean(),
+        newest: z
+          .object({ snapshot: Id, captured: Time, ageSeconds: Seconds })
+          .optional()
+          .describe("its newest success; absent: no snapshot holds it"),
+        files: Count,
+        bytes: Bytes,
+        failed: z
+          .object({ snapshot: Id, at: Time, message: z.string() })
+          .optional()
+          .describe("its last attempt, when that failed"),
+      }),
+    )
+    .readonly(),
+  partial: z
+    .array(z.object({ id: Id, ended: Time, failed: z.array(z.string()).readonly() }))
+    .readonly()
+    .describe("snapshots of a part, newer than the newest restore point"),
+  drills: z.object({
+    everySeconds: Seconds,
+    count: Count.describe("drills whose evidence is believed"),
+    last: Drill.optional(),
+    proven: Drill.optional().describe("the newest that proved every source"),
+    opened: Time.optional().describe("when the identity of a drill last opened packs"),
+    lines: z.array(Drill).readonly().describe("newest first, at most 30"),
+    refused: z
+      .array(z.object({ file: z.string(), why: z.string() }))
+      .readonly()
+      .describe("evidence that is not believed"),
+    newestRefused: z.boolean(),
+  }),
+  destroy: z.object({ proven: z.boolean(), why: z.string() }).describe("who can destroy the backups"),
+  clock: z.object({
+    skewSeconds: z.number().describe("how far this machine is ahead of the store"),
+    allowedSeconds: Seconds,
+  }),
+  stored: z.object({ objects: Count, bytes: Bytes }).describe("what snapshots refer to, each object once"),
+  snapshots: z
+    .array(
+      z.object({
+        id: Id,
+        key: z.string(),
+        ended: Time,
+        state: z.enum(["complete", "partial", "checkpoint"]),
+        standing: z.enum(["good", "damaged", "quarantined", "withdrawn"]),
+        why: z.string().optional(),
+        bytes: Bytes.describe("size of its sources"),
+        storedBytes: Bytes.describe("packs that its run put"),
+      }),
+    )
+    .readonly()
+    .describe("oldest first, without checkpoints"),
+  unreadable: z.array(z.object({ key: z.string(), why: z.string() })).readonly(),
+  descriptionLost: z.boolean(),
+  files: z.array(z.string()).describe("that were written"),
+  notes: z.array(z.string()).readonly().describe("what the operator should know; not failures"),
+});
+
+export type StatusReport = z.infer<typeof StatusReport>;

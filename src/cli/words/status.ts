@@ -1,0 +1,108 @@
+import { clean } from "../clean.ts";
+import type { Paint } from "../screen.ts";
+import type { StatusReport } from "../status-outputs.ts";
+import { count, duration, notes, size, table, when } from "./format.ts";
+
+type Row = readonly [question: string, ...answer: string[]];
+
+export function statusInWords(report: StatusReport, paint: Paint): string {
+  const { policy, store, zone, at, state, concerns } = report;
+  const word = state === "green" ? paint.green("GREEN") : paint.red(state.toUpperCase());
+  const rows = [restorable(report), proven(report), destroyable(report), key(report), clock(report)];
+  return [
+    `${paint.bold(policy)} in ${clean(store)}, ${when(at, zone)}: ${word}`,
+    ...concerns.map(({ what, kind }) => `  ${paint.red("✗")} ${kind}: ${clean(what)}`),
+    "",
+    ...rows.flatMap(([question, ...answer]) => [paint.bold(question), ...answer.map((line) => `  ${line}`)]),
+    "",
+    table(["source", "newest", "age", "files", "size", "last attempt"], report.sources.map(sourceRow(zone)), {
+      right: ["files", "size"],
+    }),
+    ...report.partial.map(partialLine(zone)),
+    ...named(report),
+    "",
+    `${count(report.snapshots.length, "snapshot")}, ${count(report.stored.objects, "object")}, ${size(report.stored.bytes)} in the store`,
+    ...report.files.map((file) => `written: ${clean(file)}`),
+    ...notes(report.notes),
+    `next: ${clean(report.next)}`,
+  ].join("\n");
+}
+
+function restorable({ restore: { newest, oldest, points, rpoSeconds }, zone }: StatusReport): Row {
+  const question = "Can I restore, and to when?";
+  if (!newest || !oldest) return [question, "NO: there is no complete snapshot that is whole and believed"];
+  const late = newest.ageSeconds > rpoSeconds ? "too old: " : "";
+  return [
+    question,
+    `yes, to ${when(newest.point, zone)} (${newest.id}), ${late}${duration(newest.ageSeconds)} of ${duration(rpoSeconds)} old`,
+    points === 1
+      ? "it is the only restore point"
+      : `and back to ${when(oldest.point, zone)}: ${count(points, "restore point")}`,
+  ];
+}
+
+function proven({ drills: { last, proven: best, everySeconds, refused }, zone }: StatusReport): Row {
+  const question = "Last proven when, and by what?";
+  const doubtful = refused.map(({ why }) => `not believed: ${clean(why)}`).slice(0, 3);
+  if (!last) return [question, "never: no drill has published evidence that is believed", ...doubtful];
+  const due = `one is due every ${duration(everySeconds)}`;
+  const found = best
+    ? `${when(best.ended, zone)}, ${duration(best.ageSeconds)} ago, by ${by(best)}; ${due}`
+    : `never: no drill has proven every source; ${due}`;
+  const newer = last.id === best?.id ? [] : [`the last drill, ${when(last.ended, zone)}: ${last.verdict}`];
+  return [question, found, ...newer, ...doubtful];
+}
+
+type Drill = NonNullable<StatusReport["drills"]["last"]>;
+
+function by({ id, on, passed, snapshot }: Drill): string {
+  const where = on === undefined ? "" : ` on ${clean(on)}`;
+  return `drill ${id}${where} of snapshot ${snapshot}, ${count(passed, "check")} passed`;
+}
+
+function destroyable({ destroy }: StatusReport): Row {
+  return ["Who can destroy it?", clean(destroy.why)];
+}
+
+function key({ drills: { opened }, zone }: StatusReport): Row {
+  const found =
+    opened === undefined
+      ? "no drill has opened a backup with any identity"
+      : `an identity of drills opened a backup ${when(opened, zone)}`;
+  return [
+    "Recovery key last proven when?",
+    `not proven: drops has not seen the one in the safe, and its loss would not be noticed; ${found}`,
+  ];
+}
+
+function clock({ clock: { skewSeconds } }: StatusReport): Row {
+  const skew = Math.abs(skewSeconds);
+  const found =
+    skew < 2 ? "agree" : `this machine is ${duration(skew)} ${skewSeconds > 0 ? "ahead" : "behind"}`;
+  return ["Clocks of this machine and the store", found];
+}
+
+function sourceRow(zone: string): (source: StatusReport["sources"][number]) => string[] {
+  return ({ name, inPolicy, newest, files, bytes, failed }) => {
+    const said = failed ? `FAILED ${when(failed.at, zone)}: ${failed.message}` : "ok";
+    const named = inPolicy ? name : `${name} (not in the policy)`;
+    if (!newest) return [named, "NEVER", "", "", "", failed ? said : ""];
+    const held = [duration(newest.ageSeconds), files.toLocaleString("en"), size(bytes)];
+    return [named, when(newest.captured, zone), ...held, said];
+  };
+}
+
+function partialLine(zone: string): (partial: StatusReport["partial"][number]) => string {
+  return ({ id, ended, failed }) => {
+    const why = failed.length > 0 ? `failed: ${clean(failed.join(", "))}` : "a part was asked for";
+    return `partial: ${id}, ${when(ended, zone)}; ${why}`;
+  };
+}
+
+function named({ unreadable, snapshots }: StatusReport): string[] {
+  const doubtful = snapshots.filter(({ standing }) => standing === "quarantined" || standing === "damaged");
+  return [
+    ...unreadable.slice(0, 20).map(({ key: name, why }) => `unreadable: ${clean(name)}: ${clean(why)}`),
+    ...doubtful.slice(-20).map(({ standing, id, why = "" }) => `${standing}: ${id}: ${clean(why)}`),
+  ];
+}

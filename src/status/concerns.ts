@@ -1,0 +1,158 @@
+import { rough } from "./rough.ts";
+import {
+  CONCERNS,
+  type Concern,
+  type ConcernKind,
+  type Facts,
+  type SourceStatus,
+  type State,
+} from "./types.ts";
+
+const DRILL = "drops drill --evidence DIRECTORY --publish";
+const BACKUP = "drops backup";
+
+/** Which state a concern of a kind makes. */
+const MAKES: Readonly<Record<ConcernKind, State>> = {
+  "no-snapshot": "broken",
+  damaged: "broken",
+  description: "broken",
+  unreadable: "broken",
+  quarantined: "broken",
+  clock: "broken",
+  late: "late",
+  failed: "late",
+  uncovered: "late",
+  "drill-failed": "unproven",
+  "drill-overdue": "unproven",
+};
+
+/** Everything that keeps a status from being green, worst first, each in one sentence. */
+export function concernsOf(facts: Facts): Concern[] {
+  const found = [...storeConcerns(facts), ...coverageConcerns(facts), ...drillConcerns(facts)];
+  return found.sort((a, b) => CONCERNS.indexOf(a.kind) - CONCERNS.indexOf(b.kind));
+}
+
+export function stateOf(concerns: readonly Concern[]): State {
+  const states = new Set(concerns.map(({ kind }) => MAKES[kind]));
+  for (const state of ["broken", "late", "unproven"] as const) if (states.has(state)) return state;
+  return "green";
+}
+
+function storeConcerns({ snapshots, unreadable, restore, clock, descriptionLost }: Facts): Concern[] {
+  const found: Concern[] = [];
+  const damaged = snapshots.filter(({ standing }) => standing === "damaged");
+  if (restore.newest === undefined) {
+    found.push({
+      kind: "no-snapshot",
+      what: "nothing can be restored: there is no complete snapshot that is whole and believed",
+      hint: damaged.length > 0 ? "drops verify" : BACKUP,
+    });
+  }
+  if (damaged.length > 0) {
+    const what = `objects are missing or have another size: ${ids(damaged)} cannot be restored whole`;
+    found.push({ kind: "damaged", what, hint: "drops verify" });
+  }
+  if (descriptionLost) {
+    found.push({
+      kind: "description",
+      what: "repository.json is lost or damaged; restores go on without it, backups do not",
+      hint: "drops verify",
+    });
+  }
+  if (unreadable.length > 0) {
+    const names = some(unreadable.map(({ key }) => key));
+    const what = `${plural(unreadable.length, "record")} cannot be read or believed: ${names}`;
+    found.push({ kind: "unreadable", what, hint: "drops snapshots, and ask who may write to the store" });
+  }
+  const quarantined = snapshots.filter(({ standing }) => standing === "quarantined");
+  if (quarantined.length > 0) {
+    const why = quarantined.at(-1)?.why ?? "";
+    const what = `${ids(quarantined)} in quarantine, never taken by itself: ${why}`;
+    found.push({ kind: "quarantined", what, hint: `drops show ${quarantined.at(-1)?.id ?? ""}` });
+  }
+  const { skewSeconds: skew, allowedSeconds } = clock;
+  if (Math.abs(skew) > allowedSeconds) {
+    const direction = skew > 0 ? "ahead of" : "behind";
+    const what = `this machine's clock is ${rough(Math.abs(skew))} ${direction} the store's, ${rough(allowedSeconds)} are allowed`;
+    found.push({ kind: "clock", what, hint: "timedatectl timesync-status" });
+  }
+  return found;
+}
+
+function coverageConcerns({ restore, sources }: Facts): Concern[] {
+  const { newest, rpoSeconds } = restore;
+  const found: Concern[] = [];
+  const allowed = `${rough(rpoSeconds)} are allowed (rpo)`;
+  if (newest && newest.ageSeconds > rpoSeconds) {
+    const what = `the newest restore point is ${rough(newest.ageSeconds)} old, ${allowed}`;
+    found.push({ kind: "late", what, hint: BACKUP });
+  }
+  const wanted = sources.filter(({ inPolicy }) => inPolicy);
+  for (const source of wanted) {
+    const { name, failed } = source;
+    if (failed) {
+      const what = `${name} failed in the last backup that tried it: ${failed.message}`;
+      found.push({ kind: "failed", what, hint: `${BACKUP} --source ${name}` });
+    }
+    if (!source.newest) {
+      found.push({ kind: "uncovered", what: `no snapshot holds ${name}`, hint: BACKUP });
+    } else if (isLateAlone(source, restore)) {
+      const what = `${name} was last captured ${rough(source.newest.ageSeconds)} ago, ${allowed}`;
+      found.push({ kind: "late", what, hint: `${BACKUP} --source ${name}` });
+    }
+  }
+  return found;
+}
+
+/** Where the newest restore point is late itself, its sources need not be named one by one. */
+function isLateAlone({ newest }: SourceStatus, { newest: point, rpoSeconds }: Facts["restore"]): boolean {
+  if (newest === undefined || newest.ageSeconds <= rpoSeconds) return false;
+  return point === undefined || point.ageSeconds <= rpoSeconds;
+}
+
+/** A policy that was never drilled is told so and is no failure: whoever drills once is held to it. */
+function drillConcerns({ drills }: Facts): Concern[] {
+  const { last, proven, everySeconds, count, newestRefused, refused } = drills;
+  if (newestRefused) {
+    const what = `the newest evidence of a drill is not believed: ${refused[0]?.why ?? ""}`;
+    return [
+      {
+        kind: "drill-failed",
+        what,
+        hint: "--trusted-signer KEY of the drills, or prune.drill_signers in the policy",
+      },
+    ];
+  }
+  if (count === 0 || last === undefined) return [];
+  const found: Concern[] = [];
+  if (last.verdict !== "proven") {
+    const what = `the last drill ended as ${last.verdict}: ${last.passed} of ${last.checks} checks passed`;
+    found.push({ kind: "drill-failed", what, hint: DRILL });
+  }
+  if (!proven) {
+    found.push({
+      kind: "drill-overdue",
+      what: "no drill has proven every source of a snapshot",
+      hint: DRILL,
+    });
+  } else if (proven.ageSeconds > everySeconds) {
+    const what = `the last drill that proved everything is ${rough(proven.ageSeconds)} old, one is due every ${rough(everySeconds)}`;
+    found.push({ kind: "drill-overdue", what, hint: DRILL });
+  }
+  return found;
+}
+
+function ids(snapshots: readonly { readonly id: string }[]): string {
+  const noun = snapshots.length === 1 ? "snapshot" : "snapshots";
+  return `${noun} ${some(snapshots.map(({ id }) => id).toReversed())}`;
+}
+
+/** The first three by name. */
+function some(names: readonly string[]): string {
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
+  return `${names.slice(0, 3).join(", ")}${more}`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,43 @@
+import type { Evidence } from "../drill/evidence.ts";
+import type { DrillLine, DrillsStatus, Seen } from "./types.ts";
+
+const MOST_LINES = 30;
+const RESTORED = /(^|\/)restore$/;
+
+/** What believed evidence says: the last drill, the last that proved everything, and when an identity last opened packs. */
+export function drillsOf({ evidence, limits, now }: Seen): DrillsStatus {
+  const believed = evidence.flatMap((one) => (one.refused === undefined ? [one.evidence] : []));
+  const refused = evidence.flatMap((one) =>
+    one.refused === undefined ? [] : [{ file: one.file, why: one.refused }],
+  );
+  const lines = believed.map((one) => lineOf(one, now));
+  const last = lines[0];
+  const proven = lines.find(({ verdict, whole }) => verdict === "proven" && whole);
+  const opened = believed.find(({ checks }) =>
+    checks.some(({ id, outcome }) => outcome === "passed" && RESTORED.test(id)),
+  );
+  return {
+    everySeconds: limits.drillEverySeconds,
+    count: believed.length,
+    ...(last ? { last } : {}),
+    ...(proven ? { proven } : {}),
+    ...(opened ? { opened: opened.ended } : {}),
+    lines: lines.slice(0, MOST_LINES),
+    refused,
+    newestRefused: evidence[0]?.refused !== undefined,
+  };
+}
+
+function lineOf({ id, ended, verdict, whole, snapshot, checks, on }: Evidence, now: Date): DrillLine {
+  return {
+    id,
+    ended,
+    ageSeconds: Math.max(0, (now.getTime() - Date.parse(ended)) / 1000),
+    verdict,
+    whole,
+    snapshot: snapshot.id,
+    passed: checks.filter(({ outcome }) => outcome === "passed").length,
+    checks: checks.length,
+    ...(on === null ? {} : { on }),
+  };
+}

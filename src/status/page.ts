@@ -1,0 +1,242 @@
+import { escaped } from "../drill/escape.ts";
+import { PAGE_STYLE } from "../drill/page-style.ts";
+import { wallTime } from "../policy/zone.ts";
+import { calendarOf, type Day, type Month } from "./calendar.ts";
+import { STATUS_STYLE } from "./page-style.ts";
+import { rough } from "./rough.ts";
+import type { DrillLine, ShownSnapshot, SourceStatus, State, Status } from "./types.ts";
+
+/** Snapshots that are listed one by one, the newest ones. */
+const MOST_ROWS = 60;
+
+/** The status as one page that needs nothing else: it may load nothing, runs no script, and every foreign word is escaped. */
+export function pageOf(status: Status): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>${escaped(`Backups of ${status.policy}: ${status.state}`)}</title>
+<style>${PAGE_STYLE}${STATUS_STYLE}</style>
+</head>
+<body>
+<main>
+${head(status)}
+${questions(status)}
+${sources(status)}
+${calendar(status)}
+${drills(status)}
+${snapshots(status)}
+${doubtful(status)}
+${remarks(status)}
+</main>
+</body>
+</html>
+`;
+}
+
+const HEADLINES: Readonly<Record<State, string>> = {
+  green: "✓ Backups are there, young and whole",
+  unproven: "! Backups are there, and not proven",
+  late: "✗ Backups are late",
+  broken: "✗ Backups are broken",
+};
+const TONES: Readonly<Record<State, string>> = {
+  green: "proven",
+  unproven: "unproven",
+  late: "damaged",
+  broken: "damaged",
+};
+
+function head({ state, policy, store, at, zone, concerns, next }: Status): string {
+  const items = concerns.map(({ what }) => `<li>${escaped(what)}</li>`);
+  const list = items.length === 0 ? "" : `<ul class="concerns">\n${items.join("\n")}\n</ul>\n`;
+  return `<header class="${TONES[state]}">
+<h1>${HEADLINES[state]}</h1>
+<p>${escaped(policy)} in ${escaped(store)}, looked at ${time(at, zone)}</p>
+${list}<p>Next: <code>${escaped(next)}</code></p>
+</header>`;
+}
+
+function questions(status: Status): string {
+  const { restore, drills: drilled, destroy, clock, stored, zone } = status;
+  const { newest, oldest, points, rpoSeconds } = restore;
+  const point = newest
+    ? `yes, to ${time(newest.point, zone)}, ${rough(newest.ageSeconds)} of ${rough(rpoSeconds)} old${meter(newest.ageSeconds, rpoSeconds)}`
+    : "<strong>no</strong>: there is no complete snapshot that is whole and believed";
+  const back = oldest
+    ? `to ${time(oldest.point, zone)}; ${points} restore ${points === 1 ? "point" : "points"}`
+    : "nowhere";
+  const { proven, everySeconds, opened } = drilled;
+  const last = proven
+    ? `${time(proven.ended, zone)}, by drill <code>${escaped(proven.id)}</code>, ${rough(proven.ageSeconds)} of ${rough(everySeconds)} old${meter(proven.ageSeconds, everySeconds)}`
+    : "never: no believed drill has proven every source";
+  const skew = Math.abs(clock.skewSeconds);
+  const clocks =
+    skew < 2
+      ? "agree"
+      : `this machine is ${rough(skew)} ${clock.skewSeconds > 0 ? "ahead of" : "behind"} the store`;
+  const parts = [
+    item("Can I restore?", point),
+    item("How far back?", back),
+    item("Last proven", last),
+    item(
+      "Recovery key last proven",
+      `not proven: drops has not seen the one in the safe; an identity of drills opened a backup ${opened === undefined ? "never" : time(opened, zone)}`,
+    ),
+    item("Who can destroy it?", escaped(destroy.why)),
+    item("Stored", `${size(stored.bytes)} in ${number(stored.objects)} objects`),
+    item("Clocks", clocks),
+  ];
+  return `<section>\n<h2>First questions</h2>\n<dl class="grid">\n${parts.join("\n")}\n</dl>\n</section>`;
+}
+
+function sources({ sources: all, zone }: Status): string {
+  const rows = all.map((source) => sourceRow(source, zone));
+  return `<section>
+<h2>Sources</h2>
+<table class="sources">
+<tr><th>source</th><th>newest success</th><th class="number wide">files</th><th class="number">size</th></tr>
+${rows.join("\n")}
+</table>
+</section>`;
+}
+
+function sourceRow({ name, inPolicy, newest, files, bytes, failed }: SourceStatus, zone: string): string {
+  const outside = inPolicy ? "" : ' <span class="soft">(not in the policy)</span>';
+  const age = newest
+    ? `${time(newest.captured, zone)}<br><span class="soft">${rough(newest.ageSeconds)} old</span>`
+    : '<strong class="wrong">never</strong>';
+  const why = failed
+    ? `<br><span class="wrong">failed ${time(failed.at, zone)}: ${escaped(failed.message)}</span>`
+    : "";
+  const held = newest ? [number(files), size(bytes)] : ["", ""];
+  return `<tr><td>${escaped(name)}${outside}</td><td>${age}${why}</td><td class="number wide">${held[0]}</td><td class="number">${held[1]}</td></tr>`;
+}
+
+function calendar({ snapshots: all, at, zone }: Status): string {
+  const months = calendarOf(all, new Date(at), zone).map(month);
+  const legend = (["good", "partial", "bad", "none"] as const).map((mark) => {
+    return `<span class="day ${mark}">${MARKS[mark][0]}</span> ${MARKS[mark][1]}`;
+  });
+  return `<section>
+<h2>Snapshots by day</h2>
+<div class="months">
+${months.join("\n")}
+</div>
+<p class="legend small soft">${legend.join(" &nbsp; ")}</p>
+</section>`;
+}
+
+/** Seen without colour too. */
+const MARKS = {
+  good: ["✓", "complete"],
+  partial: ["◐", "a part"],
+  bad: ["✗", "not to be counted on"],
+  none: ["·", "nothing"],
+  ahead: ["", ""],
+} as const;
+
+function month({ month: name, before, days }: Month): string {
+  const empty = '<span class="day ahead"></span>'.repeat(before);
+  return `<div class="month"><h3>${name}</h3><div class="days">${empty}${days.map(cell).join("")}</div></div>`;
+}
+
+function cell({ day, mark, count, storedBytes }: Day): string {
+  const said = count === 0 ? MARKS[mark][1] : `${MARKS[mark][1]}; ${count} in all, ${size(storedBytes)} new`;
+  const label = mark === "ahead" ? day : `${day}: ${said}`;
+  return `<span class="day ${mark}" title="${label}"><b>${Number(day.slice(8))}</b>${MARKS[mark][0]}</span>`;
+}
+
+function drills({ drills: { lines, refused }, zone }: Status): string {
+  const rows = lines.map((line) => drillRow(line, zone));
+  const doubts = refused.slice(0, 20).map(({ why }) => {
+    return `<tr><td colspan="4"><strong>not believed</strong>: ${escaped(why)}</td></tr>`;
+  });
+  if (rows.length + doubts.length === 0) {
+    return "<section>\n<h2>Drills</h2>\n<p>No drill has published evidence: <code>drops drill --evidence DIRECTORY --publish</code></p>\n</section>";
+  }
+  return `<section>
+<h2>Drills</h2>
+<table>
+<tr><th>drilled</th><th>verdict</th><th class="number">checks</th><th class="wide">snapshot</th></tr>
+${[...rows, ...doubts].join("\n")}
+</table>
+</section>`;
+}
+
+function drillRow({ ended, verdict, whole, passed, checks, snapshot, on }: DrillLine, zone: string): string {
+  const part = whole ? "" : ", a part";
+  const where = on === undefined ? "" : ` on ${escaped(on)}`;
+  const tone = verdict === "proven" ? "" : ' class="wrong"';
+  return `<tr><td>${time(ended, zone)}</td><td${tone}>${verdict}${part}${where}</td><td class="number">${passed}/${checks}</td><td class="wide"><code>${escaped(snapshot)}</code></td></tr>`;
+}
+
+function snapshots({ snapshots: all, zone }: Status): string {
+  const largest = Math.max(1, ...all.map(({ storedBytes }) => storedBytes));
+  const rows = all
+    .slice(-MOST_ROWS)
+    .toReversed()
+    .map((one) => snapshotRow(one, largest, zone));
+  const more =
+    all.length > MOST_ROWS ? `<p class="small soft">and ${all.length - MOST_ROWS} older ones</p>` : "";
+  return `<section>
+<h2>Sizes</h2>
+<table>
+<tr><th>snapshot</th><th>state</th><th class="number wide">size</th><th class="number">new in the store</th></tr>
+${rows.join("\n")}
+</table>
+${more}
+</section>`;
+}
+
+function snapshotRow(one: ShownSnapshot, largest: number, zone: string): string {
+  const { id, ended, state, standing, bytes, storedBytes } = one;
+  const standingWord = standing === "good" ? "" : `, <span class="wrong">${standing}</span>`;
+  const share = ((storedBytes / largest) * 100).toFixed(1);
+  return `<tr><td>${time(ended, zone)}<br><code class="soft">${escaped(id)}</code></td><td>${state}${standingWord}</td><td class="number wide">${size(bytes)}</td><td class="number">${size(storedBytes)}<div class="meter"><i style="width:${share}%"></i></div></td></tr>`;
+}
+
+function doubtful({ unreadable, snapshots: all }: Status): string {
+  const records = unreadable.slice(0, 50).map(({ key, why }) => [key, why] as const);
+  const others = all.flatMap(({ key, standing, why }) =>
+    standing === "good" ? [] : [[key, `${standing}: ${why ?? ""}`] as const],
+  );
+  const rows = [...records, ...others.slice(-50)].map(([key, why]) => {
+    return `<tr><td><code>${escaped(key)}</code></td><td>${escaped(why)}</td></tr>`;
+  });
+  if (rows.length === 0) return "";
+  return `<section>\n<h2>Not to be counted on</h2>\n<table>\n<tr><th>record</th><th>why</th></tr>\n${rows.join("\n")}\n</table>\n</section>`;
+}
+
+function remarks({ notes }: Status): string {
+  if (notes.length === 0) return "";
+  const items = notes.map((note) => `<li class="small">${escaped(note)}</li>`);
+  return `<section>\n<h2>Remarks</h2>\n<ul>\n${items.join("\n")}\n</ul>\n</section>`;
+}
+
+function meter(value: number, limit: number): string {
+  const share = Math.min(100, (value / Math.max(limit, 1)) * 100);
+  return `<div class="meter ${value <= limit ? "proven" : "damaged"}"><i style="width:${share.toFixed(1)}%"></i></div>`;
+}
+
+function item(name: string, value: string): string {
+  return `<div><dt>${name}</dt><dd>${value}</dd></div>`;
+}
+
+function time(iso: string, zone: string): string {
+  return `<time datetime="${escaped(iso)}">${escaped(wallTime(new Date(iso), zone))}</time>`;
+}
+
+function number(value: number): string {
+  return value.toLocaleString("en");
+}
+
+function size(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
+  const at = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
+  const amount = bytes / 1024 ** at;
+  return `${at === 0 ? amount : amount.toFixed(1)} ${units[at] ?? "B"}`;
+}

@@ -1,0 +1,133 @@
+import { concernsOf, stateOf } from "./concerns.ts";
+import { drillsOf } from "./drills.ts";
+import type { Seen, SeenSnapshot, ShownSnapshot, SourceStatus, Status } from "./types.ts";
+
+/**
+ * What a person wants to know first of a policy, from what was read of its repository. Pure: nothing is asked here, and
+ * ages are by the store's clock.
+ */
+export function statusOf(seen: Seen): Status {
+  const points = seen.snapshots.filter(({ record, standing }) => {
+    return standing === "good" && record.state === "complete";
+  });
+  const [oldest, newest] = [points[0], points.at(-1)];
+  const sources = sourcesOf(seen);
+  const drills = drillsOf(seen);
+  const { policy, store, zone, limits } = seen;
+  const facts = {
+    policy,
+    store,
+    zone,
+    at: seen.now.toISOString(),
+    measuredAgainst: limits.origin,
+    restore: {
+      points: points.length,
+      rpoSeconds: limits.rpoSeconds,
+      ...(newest ? { newest: pointOf(newest, seen.now) } : {}),
+      ...(oldest ? { oldest: pointOf(oldest, seen.now) } : {}),
+    },
+    sources,
+    partial: partialAfter(seen, newest),
+    drills,
+    destroy: DESTROY,
+    clock: { skewSeconds: seen.skewSeconds, allowedSeconds: limits.maxSkewSeconds },
+    stored: { ...seen.stored },
+    snapshots: seen.snapshots.filter(({ record }) => record.state !== "checkpoint").map(shown),
+    unreadable: seen.unreadable.map(({ key, why }) => ({ key, why })),
+    descriptionLost: seen.descriptionLost,
+    notes: [...seen.notes],
+  };
+  const concerns = concernsOf(facts);
+  return { ...facts, state: stateOf(concerns), concerns, next: concerns[0]?.hint ?? idle(facts) };
+}
+
+/** Nobody has tried yet what the writer's credential may do: said plainly instead of hoped. */
+const DESTROY: Status["destroy"] = {
+  proven: false,
+  why: "not proven: take it that whoever holds the backup host's credentials can delete every snapshot, unless the store refuses deletes or locks objects",
+};
+
+/** What is worth doing when nothing is wrong. */
+function idle({ drills }: Pick<Status, "drills">): string {
+  return drills.proven === undefined
+    ? "drops drill --evidence DIRECTORY --publish"
+    : "drops restore --date latest --host root@ADDRESS --dry-run";
+}
+
+/** The recovery point: when the source that was captured first was captured. What happened after it is lost. */
+function pointOf({ record }: SeenSnapshot, now: Date): NonNullable<Status["restore"]["newest"]> {
+  const captured = record.sources.flatMap(({ captured_at }) =>
+    captured_at === undefined ? [] : [captured_at],
+  );
+  const point = [...captured, record.ended].sort()[0] ?? record.ended;
+  return { id: record.id, ended: record.ended, point, ageSeconds: ageOf(point, now) };
+}
+
+function sourcesOf({ snapshots, expected, now }: Seen): SourceStatus[] {
+  const attempts = snapshots.filter(({ record, standing }) => {
+    return record.state !== "checkpoint" && standing !== "quarantined";
+  });
+  const last = attempts.findLast(({ record }) => record.state === "complete");
+  const names = new Set([
+    ...(expected ?? last?.record.sources.map(({ name }) => name) ?? []),
+    ...attempts.flatMap(({ record }) => record.sources.map(({ name }) => name)),
+  ]);
+  return [...names].map((name) => sourceOf(name, attempts, expected, now));
+}
+
+function sourceOf(
+  name: string,
+  attempts: readonly SeenSnapshot[],
+  expected: readonly string[] | undefined,
+  now: Date,
+): SourceStatus {
+  const of = ({ record }: SeenSnapshot) => record.sources.find((source) => source.name === name);
+  const held = attempts.findLast((one) => {
+    const outcome = one.standing === "good" ? of(one)?.outcome : undefined;
+    return outcome === "stored" || outcome === "unchanged";
+  });
+  const success = held && of(held);
+  const attempt = attempts.findLast((one) => of(one) !== undefined);
+  const failure = attempt && of(attempt);
+  const captured = success?.captured_at ?? held?.record.ended;
+  return {
+    name,
+    inPolicy: expected?.includes(name) ?? true,
+    ...(held && captured !== undefined
+      ? { newest: { snapshot: held.record.id, captured, ageSeconds: ageOf(captured, now) } }
+      : {}),
+    files: success?.files ?? 0,
+    bytes: success?.bytes ?? 0,
+    ...(attempt && failure?.outcome === "failed"
+      ? {
+          failed: {
+            snapshot: attempt.record.id,
+            at: attempt.record.ended,
+            message: failure.error?.message ?? "no reason was recorded",
+          },
+        }
+      : {}),
+  };
+}
+
+/** Snapshots of a part that are newer than the newest restore point. */
+function partialAfter({ snapshots }: Seen, newest: SeenSnapshot | undefined): Status["partial"] {
+  const later = snapshots.filter(({ record, standing }) => {
+    const isLater = newest === undefined || record.ended > newest.record.ended;
+    return record.state === "partial" && standing === "good" && isLater;
+  });
+  return later.map(({ record: { id, ended, sources } }) => {
+    const failed = sources.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
+    return { id, ended, failed };
+  });
+}
+
+function shown({ record, standing, why, key }: SeenSnapshot): ShownSnapshot {
+  const { id, ended, state, sources, stored_bytes: storedBytes } = record;
+  const bytes = sources.reduce((sum, source) => sum + (source.bytes ?? 0), 0);
+  return { id, key, ended, state, standing, ...(why === undefined ? {} : { why }), bytes, storedBytes };
+}
+
+function ageOf(iso: string, now: Date): number {
+  return Math.max(0, (now.getTime() - Date.parse(iso)) / 1000);
+}

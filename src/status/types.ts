@@ -1,0 +1,175 @@
+import type { EarlierEvidence } from "../drill/earlier-evidence.ts";
+import type { SnapshotRecord } from "../snapshot/record.ts";
+
+/**
+ * `good`: believed, and everything that it refers to is listed. `damaged`: something of that is not. `quarantined`: its
+ * record cannot be believed. `withdrawn`: an operator warns of it.
+ */
+export type SnapshotStanding = "good" | "damaged" | "quarantined" | "withdrawn";
+
+export interface SeenSnapshot {
+  readonly record: SnapshotRecord;
+  readonly key: string;
+  readonly standing: SnapshotStanding;
+  /** Absent when it is good. */
+  readonly why?: string;
+}
+
+/** What was read of a repository, and what the policy allows. */
+export interface Seen {
+  readonly policy: string;
+  readonly store: string;
+  readonly zone: string;
+  /** The store's clock. */
+  readonly now: Date;
+  /** How far this machine's clock is ahead of it. */
+  readonly skewSeconds: number;
+  readonly limits: {
+    readonly rpoSeconds: number;
+    readonly drillEverySeconds: number;
+    readonly maxSkewSeconds: number;
+    /** The policy file, the policy in the newest snapshot, or the defaults because neither could be read. */
+    readonly origin: MeasuredAgainst;
+  };
+  /** Names of the policy's sources; undefined when no policy could be read. */
+  readonly expected: readonly string[] | undefined;
+  /** Oldest first. */
+  readonly snapshots: readonly SeenSnapshot[];
+  readonly unreadable: readonly { readonly key: string; readonly why: string }[];
+  /** repository.json is lost or damaged, and was put together from the records. */
+  readonly descriptionLost: boolean;
+  /** Newest first. */
+  readonly evidence: readonly EarlierEvidence[];
+  /** Objects that snapshots refer to, each once. */
+  readonly stored: { readonly objects: number; readonly bytes: number };
+  readonly notes: readonly string[];
+}
+
+export type MeasuredAgainst = "file" | "snapshot" | "defaults";
+
+/** Kinds of what keeps a status from being green; names in metrics and JSON, so none is ever renamed. */
+export const CONCERNS = [
+  "no-snapshot",
+  "damaged",
+  "description",
+  "unreadable",
+  "quarantined",
+  "clock",
+  "late",
+  "failed",
+  "uncovered",
+  "drill-failed",
+  "drill-overdue",
+] as const;
+export type ConcernKind = (typeof CONCERNS)[number];
+
+export interface Concern {
+  readonly kind: ConcernKind;
+  /** One sentence without a full stop. */
+  readonly what: string;
+  /** The next command. */
+  readonly hint: string;
+}
+
+export const STATES = ["green", "unproven", "late", "broken"] as const;
+export type State = (typeof STATES)[number];
+
+export interface RestorePoint {
+  readonly id: string;
+  readonly ended: string;
+  /** When the source that was captured first was captured. */
+  readonly point: string;
+  readonly ageSeconds: number;
+}
+
+export interface SourceStatus {
+  readonly name: string;
+  readonly inPolicy: boolean;
+  readonly newest?: { readonly snapshot: string; readonly captured: string; readonly ageSeconds: number };
+  /** Of the newest success. */
+  readonly files: number;
+  readonly bytes: number;
+  /** The last attempt, when it failed. */
+  readonly failed?: { readonly snapshot: string; readonly at: string; readonly message: string };
+}
+
+export interface ShownSnapshot {
+  readonly id: string;
+  readonly key: string;
+  readonly ended: string;
+  readonly state: "complete" | "partial" | "checkpoint";
+  readonly standing: SnapshotStanding;
+  readonly why?: string;
+  readonly bytes: number;
+  /** Packs that its run put. */
+  readonly storedBytes: number;
+}
+
+export interface DrillLine {
+  readonly id: string;
+  readonly ended: string;
+  readonly ageSeconds: number;
+  readonly verdict: "proven" | "damaged" | "unproven";
+  /** Whether every source was drilled. */
+  readonly whole: boolean;
+  readonly snapshot: string;
+  readonly passed: number;
+  readonly checks: number;
+  /** The machine that the guided restore was drilled on. */
+  readonly on?: string;
+}
+
+export interface DrillsStatus {
+  readonly everySeconds: number;
+  /** Believed ones. */
+  readonly count: number;
+  readonly last?: DrillLine;
+  /** The newest that proved every source of its snapshot. */
+  readonly proven?: DrillLine;
+  /** When an identity last opened packs and every byte was authenticated. */
+  readonly opened?: string;
+  /** Newest first, at most 30. */
+  readonly lines: readonly DrillLine[];
+  /** Evidence that is not believed. */
+  readonly refused: readonly { readonly file: string; readonly why: string }[];
+  /** Nothing that is believed is newer than the newest that is refused. */
+  readonly newestRefused: boolean;
+}
+
+/** What `drops status` knows before it judges. */
+export interface Facts {
+  readonly policy: string;
+  readonly store: string;
+  readonly zone: string;
+  readonly at: string;
+  readonly measuredAgainst: MeasuredAgainst;
+  readonly restore: {
+    readonly points: number;
+    readonly rpoSeconds: number;
+    readonly newest?: RestorePoint;
+    readonly oldest?: RestorePoint;
+  };
+  readonly sources: readonly SourceStatus[];
+  /** Newer than the newest restore point. */
+  readonly partial: readonly {
+    readonly id: string;
+    readonly ended: string;
+    readonly failed: readonly string[];
+  }[];
+  readonly drills: DrillsStatus;
+  readonly destroy: { readonly proven: boolean; readonly why: string };
+  readonly clock: { readonly skewSeconds: number; readonly allowedSeconds: number };
+  readonly stored: { readonly objects: number; readonly bytes: number };
+  /** Without checkpoints, oldest first. */
+  readonly snapshots: readonly ShownSnapshot[];
+  readonly unreadable: readonly { readonly key: string; readonly why: string }[];
+  readonly descriptionLost: boolean;
+  readonly notes: readonly string[];
+}
+
+export interface Status extends Facts {
+  readonly state: State;
+  /** Worst first; none when green. */
+  readonly concerns: readonly Concern[];
+  readonly next: string;
+}

@@ -1,0 +1,289 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { statusOf } from "../../src/status/status.ts";
+import type { ConcernKind, Seen, State } from "../../src/status/types.ts";
+import { sampleEvidence } from "../support/sample-evidence.ts";
+import { brokenSeen, failedIn, greenSeen, seenSnapshot, sourceIn } from "../support/sample-status.ts";
+
+const DAY = 86_400_000;
+const LAST = "2026-11-24T01:30:00.000Z";
+const believed = (change: Parameters<typeof sampleEvidence>[0]) => {
+  return { file: "e.json", evidence: sampleEvidence(change), sha256: "00".repeat(32) };
+};
+const proof = (ended: string) => believed({ verdict: "proven", whole: true, ended });
+const partial = (...sources: Parameters<typeof seenSnapshot>[1][]) =>
+  seenSnapshot(LAST, { state: "partial", ...sources[0] });
+
+const rows: readonly {
+  what: string;
+  seen: Partial<Seen>;
+  state: State;
+  kinds: readonly ConcernKind[];
+  says?: RegExp;
+  next?: string;
+}[] = [
+  {
+    what: "two nights and a drill",
+    seen: {},
+    state: "green",
+    kinds: [],
+    next: "drops restore --date latest --host root@ADDRESS --dry-run",
+  },
+  {
+    what: "never drilled",
+    seen: { evidence: [] },
+    state: "green",
+    kinds: [],
+    next: "drops drill --evidence DIRECTORY --publish",
+  },
+  {
+    what: "an empty repository",
+    seen: { snapshots: [], evidence: [], expected: [] },
+    state: "broken",
+    kinds: ["no-snapshot"],
+    says: /nothing can be restored/,
+    next: "drops backup",
+  },
+  {
+    what: "exactly as old as is allowed",
+    seen: { now: new Date(Date.parse(LAST) - 60_000 + 93_600_000), evidence: [] },
+    state: "green",
+    kinds: [],
+  },
+  {
+    what: "a second older than that",
+    seen: { now: new Date(Date.parse(LAST) - 59_000 + 93_600_000), evidence: [] },
+    state: "late",
+    kinds: ["late"],
+    says: /newest restore point is 26 h old, 26 h are allowed/,
+    next: "drops backup",
+  },
+  {
+    what: "a source that failed last night",
+    seen: {
+      snapshots: [
+        seenSnapshot("2026-11-23T08:30:00.000Z"),
+        partial({ sources: [sourceIn(LAST, { name: "homeserver-db" }), failedIn("media", "is gone")] }),
+      ],
+    },
+    state: "late",
+    kinds: ["failed"],
+    says: /media failed in the last backup that tried it: is gone/,
+    next: "drops backup --source media",
+  },
+  {
+    what: "a failure that a later backup made good",
+    seen: {
+      snapshots: [
+        seenSnapshot("2026-11-23T08:30:00.000Z", {
+          state: "partial",
+          sources: [failedIn("media", "is gone")],
+        }),
+        seenSnapshot(LAST),
+      ],
+    },
+    state: "green",
+    kinds: [],
+  },
+  {
+    what: "a source of the policy that nothing holds",
+    seen: { expected: ["homeserver-db", "media", "forgejo"] },
+    state: "late",
+    kinds: ["uncovered"],
+    says: /no snapshot holds forgejo/,
+  },
+  {
+    what: "a source that left the policy and failed before",
+    seen: {
+      expected: ["homeserver-db"],
+      snapshots: [
+        seenSnapshot(LAST, { sources: [sourceIn(LAST, { name: "homeserver-db" }), failedIn("old", "x")] }),
+      ],
+    },
+    state: "green",
+    kinds: [],
+  },
+  {
+    what: "a source that is older than the restore point of the rest",
+    seen: {
+      expected: ["homeserver-db", "media"],
+      snapshots: [
+        seenSnapshot("2026-11-20T01:30:00.000Z"),
+        seenSnapshot(LAST, { sources: [sourceIn(LAST, { name: "homeserver-db" })] }),
+      ],
+    },
+    state: "late",
+    kinds: ["late"],
+    says: /media was last captured 4 d 5 h ago/,
+  },
+  {
+    what: "only a partial snapshot",
+    seen: { snapshots: [partial({})] },
+    state: "broken",
+    kinds: ["no-snapshot"],
+  },
+  {
+    what: "only a checkpoint, which no restore takes",
+    seen: { snapshots: [seenSnapshot(LAST, { state: "checkpoint" })] },
+    state: "broken",
+    kinds: ["no-snapshot", "uncovered", "uncovered"],
+  },
+  {
+    what: "the newest lost objects",
+    seen: {
+      snapshots: [
+        seenSnapshot("2026-11-23T08:30:00.000Z"),
+        seenSnapshot(LAST, { id: "5f1e0c3ab2d49788" }, { standing: "damaged", why: "objects are missing" }),
+      ],
+    },
+    state: "broken",
+    kinds: ["damaged"],
+    says: /snapshot 5f1e0c3ab2d49788 cannot be restored whole/,
+    next: "drops verify",
+  },
+  {
+    what: "all lost objects",
+    seen: { snapshots: [seenSnapshot(LAST, {}, { standing: "damaged" })] },
+    state: "broken",
+    kinds: ["no-snapshot", "damaged", "uncovered", "uncovered"],
+    next: "drops verify",
+  },
+  {
+    what: "the only one withdrawn",
+    seen: { snapshots: [seenSnapshot(LAST, {}, { standing: "withdrawn", why: "wrong" })] },
+    state: "broken",
+    kinds: ["no-snapshot", "uncovered", "uncovered"],
+  },
+  {
+    what: "a record from the future",
+    seen: {
+      snapshots: [
+        seenSnapshot(LAST),
+        seenSnapshot(
+          "2027-01-01T00:00:00.000Z",
+          { id: "ff".repeat(8) },
+          { standing: "quarantined", why: "the future" },
+        ),
+      ],
+    },
+    state: "broken",
+    kinds: ["quarantined"],
+    says: /snapshot f{16} in quarantine/,
+    next: `drops show ${"ff".repeat(8)}`,
+  },
+  {
+    what: "a record that nobody trusted signed",
+    seen: { unreadable: [{ key: "ops/snapshots/x.json", why: "nobody trusted signed it" }] },
+    state: "broken",
+    kinds: ["unreadable"],
+    says: /1 record cannot be read or believed: ops\/snapshots\/x\.json/,
+  },
+  { what: "no repository.json", seen: { descriptionLost: true }, state: "broken", kinds: ["description"] },
+  { what: "a clock that is 15 minutes off", seen: { skewSeconds: 900 }, state: "green", kinds: [] },
+  {
+    what: "a clock an hour ahead",
+    seen: { skewSeconds: 3600 },
+    state: "broken",
+    kinds: ["clock"],
+    says: /60 min ahead of the store's/,
+  },
+  {
+    what: "a clock an hour behind",
+    seen: { skewSeconds: -3600 },
+    state: "broken",
+    kinds: ["clock"],
+    says: /60 min behind the store's/,
+  },
+  {
+    what: "a drill that is overdue",
+    seen: { evidence: [proof("2026-11-15T06:00:00.000Z")] },
+    state: "unproven",
+    kinds: ["drill-overdue"],
+    says: /9 d old, one is due every 8 d/,
+    next: "drops drill --evidence DIRECTORY --publish",
+  },
+  {
+    what: "a drill of a part after one of the whole",
+    seen: {
+      evidence: [
+        believed({ verdict: "proven", whole: false, ended: "2026-11-24T05:00:00.000Z" }),
+        proof("2026-11-23T06:00:00.000Z"),
+      ],
+    },
+    state: "green",
+    kinds: [],
+  },
+  {
+    what: "drills of parts alone",
+    seen: { evidence: [believed({ verdict: "proven", whole: false })] },
+    state: "unproven",
+    kinds: ["drill-overdue"],
+    says: /no drill has proven every source/,
+  },
+  {
+    what: "the last drill failed",
+    seen: { evidence: [believed({ verdict: "damaged" }), proof("2026-11-23T06:00:00.000Z")] },
+    state: "unproven",
+    kinds: ["drill-failed"],
+    says: /the last drill ended as damaged: 2 of 5 checks passed/,
+  },
+  {
+    what: "evidence that is not believed, newer than all that is",
+    seen: { evidence: [{ file: "x", refused: "x: no trusted key" }, proof("2026-11-23T06:00:00.000Z")] },
+    state: "unproven",
+    kinds: ["drill-failed"],
+    says: /not believed: x: no trusted key/,
+  },
+  {
+    what: "evidence that is not believed, older than one that is",
+    seen: { evidence: [proof("2026-11-23T06:00:00.000Z"), { file: "x", refused: "x: no trusted key" }] },
+    state: "green",
+    kinds: [],
+  },
+];
+
+for (const row of rows) {
+  test(`${row.what}: ${row.state}`, () => {
+    const status = statusOf(greenSeen(row.seen));
+    assert.deepEqual(
+      status.concerns.map(({ kind }) => kind),
+      row.kinds,
+    );
+    assert.equal(status.state, row.state);
+    if (row.says) assert.match(status.concerns[0]?.what ?? "", row.says);
+    if (row.next !== undefined) assert.equal(status.next, row.next);
+  });
+}
+
+test("the age is that of the source that was captured first, by the store's clock", () => {
+  const sources = [
+    sourceIn(LAST, { name: "a", captured_at: "2026-11-24T01:00:00.000Z" }),
+    sourceIn(LAST, { name: "b" }),
+  ];
+  const { restore } = statusOf(greenSeen({ snapshots: [seenSnapshot(LAST, { sources })], skewSeconds: 600 }));
+  assert.equal(restore.newest?.point, "2026-11-24T01:00:00.000Z");
+  assert.equal(restore.newest?.ageSeconds, 5 * 3600);
+});
+
+test("what is damaged, withdrawn or in quarantine is no restore point, and is still shown", () => {
+  const { restore, snapshots, sources } = statusOf(brokenSeen());
+  assert.equal(restore.points, 2);
+  assert.equal(restore.newest?.ended, "2026-11-20T01:30:00.000Z");
+  assert.equal(restore.oldest?.ended, "2026-09-30T01:30:00.000Z");
+  assert.deepEqual(
+    snapshots.map(({ standing }) => standing),
+    ["good", "good", "damaged", "withdrawn", "quarantined", "good"],
+  );
+  const media = sources.find(({ name }) => name === "media");
+  assert.equal(
+    media?.newest?.ageSeconds,
+    (Date.parse("2026-11-24T06:00:00Z") - Date.parse("2026-11-20T01:29:00Z")) / 1000,
+  );
+  assert.equal(media?.failed?.at, LAST);
+});
+
+test("a drill counts from its end", () => {
+  const { drills } = statusOf(greenSeen({ evidence: [proof("2026-11-22T06:00:00.000Z")] }));
+  assert.equal(drills.proven?.ageSeconds, (2 * DAY) / 1000);
+  assert.equal(drills.opened, "2026-11-22T06:00:00.000Z");
+});

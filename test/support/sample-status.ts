@@ -1,0 +1,131 @@
+import { hash } from "node:crypto";
+import type { StatusReport } from "../../src/cli/status-outputs.ts";
+import type { SnapshotRecord, SourceRecord } from "../../src/snapshot/record.ts";
+import { statusOf } from "../../src/status/status.ts";
+import type { Seen, SeenSnapshot } from "../../src/status/types.ts";
+import { sampleEvidence } from "./sample-evidence.ts";
+
+export const NOW = new Date("2026-11-24T06:00:00Z");
+
+/** A source in a record, captured a minute before its record ended. */
+export function sourceIn(
+  ended: string,
+  change: Partial<SourceRecord> & { readonly name: string },
+): SourceRecord {
+  return {
+    kind: "files",
+    outcome: "stored",
+    captured_at: new Date(Date.parse(ended) - 60_000).toISOString(),
+    files: 1234,
+    bytes: 5_368_709_120,
+    notes: [],
+    ...change,
+  };
+}
+
+export function failedIn(name: string, message: string): SourceRecord {
+  return { name, kind: "files", outcome: "failed", notes: [], error: { code: "source/failed", message } };
+}
+
+/** A good and complete snapshot of the sources `homeserver-db` and `media`. */
+export function seenSnapshot(
+  ended: string,
+  change: Partial<SnapshotRecord> = {},
+  how: Partial<Pick<SeenSnapshot, "standing" | "why">> = {},
+): SeenSnapshot {
+  const id = hash("sha256", ended, "hex").slice(0, 16);
+  const record: SnapshotRecord = {
+    drops: "snapshot",
+    format: 1,
+    repository: "0123456789abcdef0123456789abcdef",
+    policy: "ops",
+    id,
+    sequence: 1,
+    state: "complete",
+    started: ended,
+    ended,
+    tool: "drops test",
+    host: {},
+    skew_ms: 0,
+    stored_bytes: 41_943_040,
+    seen: [],
+    sources: [
+      sourceIn(ended, { name: "homeserver-db" }),
+      sourceIn(ended, { name: "media", bytes: 999, files: 1 }),
+    ],
+    ...change,
+  };
+  return { record, key: `ops/snapshots/${record.id}.json`, standing: "good", ...how };
+}
+
+/** Nothing is wrong: two nights, a drill of yesterday. */
+export function greenSeen(change: Partial<Seen> = {}): Seen {
+  const proven = sampleEvidence({
+    verdict: "proven",
+    whole: true,
+    id: "1".repeat(16),
+    ended: "2026-11-23T06:00:00.000Z",
+  });
+  return {
+    policy: "ops",
+    store: "s3://bucket/drops",
+    zone: "Europe/Berlin",
+    now: NOW,
+    skewSeconds: 0,
+    limits: { rpoSeconds: 93_600, drillEverySeconds: 8 * 86_400, maxSkewSeconds: 900, origin: "file" },
+    expected: ["homeserver-db", "media"],
+    snapshots: [seenSnapshot("2026-11-23T01:30:00.000Z"), seenSnapshot("2026-11-24T01:30:00.000Z")],
+    unreadable: [],
+    descriptionLost: false,
+    evidence: [{ file: "1.json", evidence: proven, sha256: "00".repeat(32) }],
+    stored: { objects: 170, bytes: 2_147_483_648 },
+    notes: [],
+    ...change,
+  };
+}
+
+/** Something of everything is wrong, with awkward words in each place. */
+export function brokenSeen(): Seen {
+  const partial = "2026-11-24T01:30:00.000Z";
+  const older = sampleEvidence({
+    verdict: "proven",
+    whole: true,
+    id: "2".repeat(16),
+    ended: "2026-11-10T03:00:00.000Z",
+  });
+  return greenSeen({
+    skewSeconds: -3600,
+    expected: ["homeserver-db", "media", "forgejo"],
+    snapshots: [
+      seenSnapshot("2026-09-30T01:30:00.000Z"),
+      seenSnapshot("2026-11-20T01:30:00.000Z"),
+      seenSnapshot("2026-11-21T01:30:00.000Z", {}, { standing: "damaged", why: "objects are missing" }),
+      seenSnapshot("2026-11-22T01:30:00.000Z", {}, { standing: "withdrawn", why: "<b>wrong</b> state" }),
+      seenSnapshot(
+        "2026-11-22T11:30:00.000Z",
+        {},
+        { standing: "quarantined", why: "it claims to be from the future" },
+      ),
+      seenSnapshot(partial, {
+        state: "partial",
+        sources: [
+          sourceIn(partial, { name: "homeserver-db" }),
+          failedIn("media", "<script>alert(1)</script> \u001b[31mred\u202e is gone"),
+        ],
+      }),
+    ],
+    unreadable: [{ key: "ops/snapshots/20261119T013205Z-00ff.json", why: "nobody trusted <i>signed</i> it" }],
+    descriptionLost: true,
+    evidence: [
+      { file: "3.json", evidence: sampleEvidence(), sha256: "00".repeat(32) },
+      { file: "2.json", evidence: older, sha256: "00".repeat(32) },
+      { file: "0.json", refused: "0.json: the signature does not belong to these bytes" },
+    ],
+    notes: ["snapshot 5f1e0c3ab2d49788 was withdrawn: <img src=x>"],
+  });
+}
+
+export function sampleReport(): StatusReport {
+  const status = statusOf(brokenSeen());
+  return { ...status, files: ["/srv/www/drops.html"] };
+}
