@@ -10,14 +10,11 @@ import { olderState, type Salvage, salvageSource } from "./best-effort.ts";
 import { openCatalog } from "./choose.ts";
 import { damageInWords, type SourceDamage } from "./damage.ts";
 import type { Destination } from "./destination.ts";
-import { extract } from "./extract.ts";
-import { lostWith } from "./lost-with.ts";
 import { nextSteps } from "./next-steps.ts";
 import { type OpenSource, openSource } from "./open-source.ts";
-import { PackReader } from "./pack-reader.ts";
 import { type RestorePlan, RestorePlanner } from "./plan.ts";
 import type { OnDamage, RestoredSource, RestoreParts } from "./restore.ts";
-import { ScratchFile } from "./scratch-file.ts";
+import { writePlan } from "./source-writer.ts";
 
 interface Brought {
   readonly outcome: "restored" | "damaged";
@@ -168,28 +165,20 @@ export class RestoreRun {
     { packs }: OpenSource,
     plan: RestorePlan,
     how: Cancel,
-  ): Promise<{ directory: string; notes: string[] }> {
+  ): Promise<{ directory: string; notes: readonly string[] }> {
     await this.#to.requireSpace(plan.dataBytes);
     const directory = await this.#to.makeDirectory(source.name);
-    await using reader = new PackReader({
-      ...this.#parts,
-      policyName: this.#snapshot.policy,
-      packs,
-      ledger: plan.ledger,
-      order: plan.packs,
-      openScratch: () => ScratchFile.create(join(this.#to.partial, `${source.name}.scratch`)),
-      lostWith: (pack) => lostWith(plan, pack, source.name),
-      signal: how.signal,
-    });
     const onBytes = (bytes: number) => {
       this.#written += bytes;
       this.#to.wrote(bytes, how);
       this.#parts.onWritten?.(this.#written, this.#total, source.name);
     };
-    const notes = await extract(plan, reader, { host: this.#host, directory }, { ...how, onBytes });
-    this.packs += reader.packsRead;
-    this.storedBytes += reader.storedBytes;
-    return { directory, notes };
+    const parts = { ...this.#parts, policyName: this.#snapshot.policy, scratch: this.#to.partial };
+    const what = { source: source.name, plan, packs };
+    const written = await writePlan(parts, what, { host: this.#host, directory }, { ...how, onBytes });
+    this.packs += written.packs;
+    this.storedBytes += written.storedBytes;
+    return { directory, notes: written.notes };
   }
 
   async #publish(
