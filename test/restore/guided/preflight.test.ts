@@ -7,6 +7,7 @@ import { isFailure } from "../../../src/lib/errors.ts";
 import { type PreflightFacts, preflightHost } from "../../../src/restore/guided/preflight.ts";
 import { checkSpace } from "../../../src/restore/guided/preflight-space.ts";
 import { checkVersion } from "../../../src/restore/guided/preflight-version.ts";
+import { failingHost } from "../../support/failing-host.ts";
 import { startSshd } from "../../support/sshd.ts";
 import { startVps, type Vps } from "../../support/vps.ts";
 import { openVps } from "../../support/vps-host.ts";
@@ -270,7 +271,13 @@ describe("a server before a restore", { timeout: 300_000 }, () => {
 
   test("a host that is lost is a failure, not a check", async () => {
     const isLost = (error: unknown) => isFailure(error, "host/unreachable");
-    await Promise.all([assert.rejects(preflightHost(host, facts(), how), isLost), vps.dropConnections()]);
+    const counted = failingHost(host, Number.POSITIVE_INFINITY, "before");
+    await preflightHost(counted, facts(), how);
+    const { commands } = counted;
+    assert.ok(commands > 2);
+    for (let n = 1; n <= commands; n++) {
+      await assert.rejects(preflightHost(failingHost(host, n, "after"), facts(), how), isLost);
+    }
   });
 });
 
