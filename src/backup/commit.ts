@@ -14,7 +14,9 @@ import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import {
   keyTime,
   listKey,
+  listsPrefix,
   manifestKey,
+  manifestsPrefix,
   packKey,
   packsPrefix,
   recordKey,
@@ -42,6 +44,8 @@ export async function storeSource(
     packs: PackTable;
     recipients: readonly string[];
     unfinished?: ManifestEntry | undefined;
+    /** Names of objects that nothing new may refer to. */
+    condemned?: ReadonlySet<string>;
   },
   how: Cancel,
 ): Promise<StoredSource> {
@@ -50,7 +54,7 @@ export async function storeSource(
   const isAlone = compressed.length === compressed.buffer.byteLength; // small ones share a pool
   if (isAlone) freeMemory(compressed); // 100 MiB for a million files
   const packs = what.writer.packs().map((number) => namedPack(what.packs, number));
-  const list = encodeList(packs);
+  const list = freshList(packs, what.condemned ?? new Set());
   const stored = { manifest: described(sealed), list: described(list), packs };
   await putHashed(store, listKey(policyName, stored.list.sha256), list, stored.list.sha256, how);
   await putHashed(
@@ -60,6 +64,31 @@ export async function storeSource(
     stored.manifest.sha256,
     how,
   );
+  return stored;
+}
+
+/**
+ * A list is the same bytes again when a source is as it once was. While those are on their way out of the store, the last
+ * pack is named once more: nothing refers to that line, and the list has another name.
+ */
+function freshList(packs: readonly PackInfo[], condemned: ReadonlySet<string>): Buffer {
+  const last = packs.slice(-1);
+  for (let more: readonly PackInfo[] = packs; ; more = [...more, ...last]) {
+    const list = encodeList(more);
+    if (last.length === 0 || !condemned.has(described(list).sha256)) return list;
+  }
+}
+
+/** Every pack, list and manifest of a policy that the store lists, name to size. */
+export async function listStored(
+  store: BlobReader,
+  policyName: string,
+  how: Cancel,
+): Promise<Map<string, number>> {
+  const stored = await listPacks(store, policyName, how);
+  for (const prefix of [listsPrefix(policyName), manifestsPrefix(policyName)]) {
+    for await (const { key, size } of store.list(prefix, how)) stored.set(key.slice(prefix.length), size);
+  }
   return stored;
 }
 
@@ -77,7 +106,7 @@ export async function listPacks(
   return packs;
 }
 
-/** Throws data/missing when a pack that the new snapshot needs is not listed with its size, or was condemned meanwhile. */
+/** Throws data/missing when an object that the new snapshot needs is not listed with its size, or was condemned meanwhile. */
 export function checkListed(
   needed: Iterable<PackInfo>,
   listed: ReadonlyMap<string, number>,
@@ -87,7 +116,7 @@ export function checkListed(
     if (listed.get(sha256) === size && !condemned.has(sha256)) continue;
     throw new DropsError(
       "data/missing",
-      `pack ${sha256} vanished from the store while this backup was made`,
+      `object ${sha256} vanished from the store while this backup was made`,
       {
         hint: "run drops backup again: it stores anew whatever is missing",
       },

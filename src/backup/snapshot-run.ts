@@ -11,7 +11,7 @@ import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
 import { FORMAT, type Repository } from "../snapshot/repository.ts";
 import type { FrozenSource } from "../source/source.ts";
 import type { BackupParts } from "./backup.ts";
-import { checkListed, commitRecord, listPacks, storeSource } from "./commit.ts";
+import { checkListed, commitRecord, listStored, storeSource } from "./commit.ts";
 import { Shipper } from "./shipper.ts";
 import { SourceBase } from "./source-base.ts";
 import { ManifestSink } from "./source-sink.ts";
@@ -143,16 +143,25 @@ export class SnapshotRun {
     }
     const outcome = (await this.#isUnchanged(sink, base, how)) ? "unchanged" : "stored";
     const shown = { ...captured(source, view, sink), outcome, recipients: this.#recipients } as const;
-    if (outcome === "unchanged" && base.success) {
-      for (const number of base.success.manifest.numbers) this.#need(this.#packs.get(number));
-      return { ...shown, manifest: base.success.record.manifest, list: base.success.record.list };
-    }
+    if (outcome === "unchanged" && base.success) return { ...shown, ...this.#referTo(base.success) };
     return { ...shown, ...(await this.#store(source, view, sink, how)) };
   }
 
+  #referTo({ record: { manifest, list }, manifest: { numbers } }: NonNullable<SourceBase["success"]>) {
+    for (const number of numbers) this.#need(this.#packs.get(number));
+    for (const object of [manifest, list]) this.#need(object);
+    return { manifest, list };
+  }
+
   async #isUnchanged(sink: ManifestSink, base: SourceBase, how: Cancel): Promise<boolean> {
-    if (!sink.isUnchanged()) return false;
+    if (!sink.isUnchanged() || !base.isStored() || !this.#mayReferTo(base.success?.record)) return false;
     return (await base.head(how))?.policy_text === this.#parts.policyText;
+  }
+
+  /** A manifest or a list that is condemned must not be referred to once more, though it is there yet. */
+  #mayReferTo(record: SourceRecord | undefined): boolean {
+    const { condemned } = this.#known;
+    return [record?.manifest, record?.list].every((object) => object && !condemned.has(object.sha256));
   }
 
   async #store(
@@ -170,9 +179,10 @@ export class SnapshotRun {
       packs: this.#packs,
       recipients: [...recoveryRecipients, ...metadata.recipients],
       unfinished: unfinished ? sink.unfinished() : undefined,
+      condemned: this.#known.condemned,
     };
     const { manifest, list, packs } = await storeSource(store, policy.name, what, how);
-    for (const pack of packs) this.#need(pack);
+    for (const object of [manifest, list, ...packs]) this.#need(object);
     return { manifest, list };
   }
 
@@ -216,10 +226,19 @@ export class SnapshotRun {
     );
   }
 
+  /**
+   * Marks first, then the listing: what a prune removed between the two is missing in the listing, and a mark that lands
+   * later removes nothing before the record has long been there. That holds for as long as `commit_within`.
+   */
   async #commit(record: SnapshotRecord, how: Cancel): Promise<string> {
-    const { store, policy, signer } = this.#parts;
-    const listed = await listPacks(store, policy.name, how);
-    checkListed(this.#needed.values(), listed, await readCondemned(store, policy.name, how));
+    const { store, policy, signer, now } = this.#parts;
+    const within = this.#repository.constants.commit_within * 1000;
+    let began: number;
+    do {
+      began = now().getTime();
+      const condemned = await readCondemned(store, policy.name, how);
+      checkListed(this.#needed.values(), await listStored(store, policy.name, how), condemned);
+    } while (now().getTime() - began > within);
     return commitRecord(store, record, signer, how);
   }
 
@@ -263,8 +282,8 @@ export class SnapshotRun {
     };
   }
 
-  #need(pack: PackInfo | undefined): void {
-    if (pack) this.#needed.set(pack.sha256, pack);
+  #need(object: PackInfo | undefined): void {
+    if (object) this.#needed.set(object.sha256, object);
   }
 }
 

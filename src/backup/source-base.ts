@@ -94,6 +94,11 @@ export class SourceBase {
     return (await this.success?.manifest.entries(how))?.head;
   }
 
+  /** Every pack of the newest success may be referred to again. */
+  isStored(): boolean {
+    return this.success?.manifest.numbers.every((number) => this.#isListed(number)) ?? false;
+  }
+
   /** Where each of these chunks lies now, or undefined when one of them is not known to be in the store. */
   locate(chunks: readonly ChunkRef[]): readonly ChunkRef[] | undefined {
     return chunks.every((chunk) => this.#good.has(chunk.pack)) ? chunks : undefined;
