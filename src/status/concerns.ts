@@ -10,6 +10,7 @@ import {
 
 const DRILL = "drops drill --evidence DIRECTORY --publish";
 const BACKUP = "drops backup";
+const MOST_TEXT = 200;
 
 /** Which state a concern of a kind makes. */
 const MAKES: Readonly<Record<ConcernKind, State>> = {
@@ -91,7 +92,7 @@ function coverageConcerns({ restore, sources }: Facts): Concern[] {
   for (const source of wanted) {
     const { name, failed } = source;
     if (failed) {
-      const what = `${name} failed in the last backup that tried it: ${failed.message}`;
+      const what = `${name} failed in the last backup that tried it: ${short(failed.message)}`;
       found.push({ kind: "failed", what, hint: `${BACKUP} --source ${name}` });
     }
     if (!source.newest) {
@@ -114,7 +115,7 @@ function isLateAlone({ newest }: SourceStatus, { newest: point, rpoSeconds }: Fa
 function drillConcerns({ drills }: Facts): Concern[] {
   const { last, proven, everySeconds, count, newestRefused, refused } = drills;
   if (newestRefused) {
-    const what = `the newest evidence of a drill is not believed: ${refused[0]?.why ?? ""}`;
+    const what = `the newest evidence of a drill is not believed: ${short(refused[0]?.why ?? "")}`;
     return [
       {
         kind: "drill-failed",
@@ -145,6 +146,12 @@ function drillConcerns({ drills }: Facts): Concern[] {
 function ids(snapshots: readonly { readonly id: string }[]): string {
   const noun = snapshots.length === 1 ? "snapshot" : "snapshots";
   return `${noun} ${some(snapshots.map(({ id }) => id).toReversed())}`;
+}
+
+/** Foreign messages may be long, and a concern is one line. */
+function short(text: string): string {
+  const line = text.replaceAll(/\s+/g, " ").trim();
+  return line.length > MOST_TEXT ? `${line.slice(0, MOST_TEXT - 1)}…` : line;
 }
 
 /** The first three by name. */

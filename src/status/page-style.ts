@@ -3,6 +3,7 @@ export const STATUS_STYLE = `
 .wrong { color: var(--bad); }
 .concerns { margin: .6rem 0; padding-left: 1.2rem; }
 .sources td:first-child { min-width: 6.5rem; }
+.sizes td:nth-child(2) { min-width: 5.75rem; }
 td.number { white-space: nowrap; }
 .months { display: grid; grid-template-columns: repeat(auto-fill, minmax(15.5rem, 1fr)); gap: 1rem 1.5rem; }
 .month h3 { margin: 0 0 .35rem; }
@@ -10,10 +11,10 @@ td.number { white-space: nowrap; }
 .day { display: inline-flex; flex-direction: column; align-items: center; min-width: 1.6rem; border-radius: .25rem; font-size: .8rem; line-height: 1.15; padding: .15rem 0; background: var(--ground); color: var(--soft); }
 .days .day { min-width: 0; }
 .day b { font-weight: 400; font-size: .65rem; opacity: .8; }
-.day.good { background: var(--good-ground); color: var(--good); }
-.day.partial { background: var(--open-ground); color: var(--open); }
-.day.bad { background: var(--bad-ground); color: var(--bad); }
-.day.ahead { background: none; opacity: .45; }
+.day.is-good { background: var(--good-ground); color: var(--good); }
+.day.is-partial { background: var(--open-ground); color: var(--open); }
+.day.is-bad { background: var(--bad-ground); color: var(--bad); }
+.day.is-ahead { background: none; opacity: .45; }
 .legend { margin-top: .75rem; }
 @media print {
   .day { border: 1px solid var(--line); print-color-adjust: exact; -webkit-print-color-adjust: exact; }

@@ -119,7 +119,7 @@ function sourceRow({ name, inPolicy, newest, files, bytes, failed }: SourceStatu
 function calendar({ snapshots: all, at, zone }: Status): string {
   const months = calendarOf(all, new Date(at), zone).map(month);
   const legend = (["good", "partial", "bad", "none"] as const).map((mark) => {
-    return `<span class="day ${mark}">${MARKS[mark][0]}</span> ${MARKS[mark][1]}`;
+    return `<span class="day is-${mark}">${MARKS[mark][0]}</span> ${MARKS[mark][1]}`;
   });
   return `<section>
 <h2>Snapshots by day</h2>
@@ -140,14 +140,14 @@ const MARKS = {
 } as const;
 
 function month({ month: name, before, days }: Month): string {
-  const empty = '<span class="day ahead"></span>'.repeat(before);
+  const empty = '<span class="day is-ahead"></span>'.repeat(before);
   return `<div class="month"><h3>${name}</h3><div class="days">${empty}${days.map(cell).join("")}</div></div>`;
 }
 
 function cell({ day, mark, count, storedBytes }: Day): string {
   const said = count === 0 ? MARKS[mark][1] : `${MARKS[mark][1]}; ${count} in all, ${size(storedBytes)} new`;
   const label = mark === "ahead" ? day : `${day}: ${said}`;
-  return `<span class="day ${mark}" title="${label}"><b>${Number(day.slice(8))}</b>${MARKS[mark][0]}</span>`;
+  return `<span class="day is-${mark}" title="${label}"><b>${Number(day.slice(8))}</b>${MARKS[mark][0]}</span>`;
 }
 
 function drills({ drills: { lines, refused }, zone }: Status): string {
@@ -184,7 +184,7 @@ function snapshots({ snapshots: all, zone }: Status): string {
     all.length > MOST_ROWS ? `<p class="small soft">and ${all.length - MOST_ROWS} older ones</p>` : "";
   return `<section>
 <h2>Sizes</h2>
-<table>
+<table class="sizes">
 <tr><th>snapshot</th><th>state</th><th class="number wide">size</th><th class="number">new in the store</th></tr>
 ${rows.join("\n")}
 </table>

@@ -282,6 +282,20 @@ test("what is damaged, withdrawn or in quarantine is no restore point, and is st
   assert.equal(media?.failed?.at, LAST);
 });
 
+test("a long foreign message is one line of a concern, and whole where it belongs", () => {
+  const message = `first\nsecond ${"x".repeat(4000)}`;
+  const { concerns, sources } = statusOf(
+    greenSeen({
+      snapshots: [
+        seenSnapshot(LAST),
+        seenSnapshot(LAST, { state: "partial", sources: [failedIn("media", message)] }),
+      ],
+    }),
+  );
+  assert.match(concerns[0]?.what ?? "", /: first second x{186}…$/);
+  assert.equal(sources.find(({ name }) => name === "media")?.failed?.message, message);
+});
+
 test("a drill counts from its end", () => {
   const { drills } = statusOf(greenSeen({ evidence: [proof("2026-11-22T06:00:00.000Z")] }));
   assert.equal(drills.proven?.ageSeconds, (2 * DAY) / 1000);
