@@ -10,14 +10,14 @@ import { isFailure } from "../../../src/lib/errors.ts";
 import { replacementContract } from "../../contracts/replacement.ts";
 import { alteredHost } from "../../support/altered-host.ts";
 import { filesAt, type PathRow, pathCase, RUN } from "../../support/path-cases.ts";
-import { type Sshd, startSshd } from "../../support/sshd.ts";
+import { PLAIN_USER, type Sshd, startSshd } from "../../support/sshd.ts";
 import { databaseEntries, ROWS } from "./path-rows.ts";
 
 const how = { signal: new AbortController().signal };
 const stack = new AsyncDisposableStack();
 after(() => stack.disposeAsync());
 const local = stack.use(await openLocalHost());
-const sshd: Sshd = stack.use(await startSshd());
+const sshd: Sshd = stack.use(await startSshd({ plainUser: true }));
 const remote: Host = stack.use(await openSshHost(sshd.policy, { ...how, home: sshd.directory }));
 
 const rowOf = (name: string): PathRow => {
@@ -29,6 +29,15 @@ const plain = rowOf("a directory");
 const database = rowOf("RocksDB with media in it");
 
 replacementContract("RocksDB with media over SSH", () => pathCase(database, { host: remote }));
+
+const ofOneUser: PathRow = {
+  ...plain,
+  before: `chmod 755 .; chmod 777 srv notes; mkdir -p srv/app/locked; echo old >srv/app/f
+    chown -R ${PLAIN_USER}: srv; chmod 555 srv/app/locked`,
+  isNew: `cd srv/app; test "$(stat -c %U:%a sub)" = ${PLAIN_USER}:555; test "$(stat -c %s:%a f)" = 3000:640`,
+};
+const another = stack.use(await openSshHost(sshd.plainPolicy, { ...how, home: sshd.directory }));
+replacementContract("a directory of a user who is not root", () => pathCase(ofOneUser, { host: another }));
 
 describe("over SSH", () => {
   test("a connection that is cut while it is staged, swapped or put back: another one goes on", async () => {
@@ -183,7 +192,7 @@ describe("what is refused", () => {
 });
 
 describe("a database", () => {
-  test("whose log ends too early in the snapshot is told before it is swapped", async () => {
+  test("without its MANIFEST is told before it is swapped", async () => {
     const cut: PathRow = {
       ...database,
       sources: (at) =>
