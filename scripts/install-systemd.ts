@@ -1,0 +1,183 @@
+import { execFile } from "node:child_process";
+import { join, resolve } from "node:path";
+import { parseArgs, promisify } from "node:util";
+import { DropsError, isFailure } from "../src/lib/errors.ts";
+import { loadPolicy } from "../src/policy/load.ts";
+import type { Policy } from "../src/policy/schema.ts";
+import { checkSecretFile, expectedCredentials, secretFiles } from "./lib/secret-files.ts";
+import { syncUnits } from "./lib/unit-directory.ts";
+import { CREDENTIALS, type Credential, credentialsOf, JOBS, unitFiles } from "./lib/unit-files.ts";
+
+const USAGE = `usage: install-systemd --policy FILE [options]
+Writes the units of a policy to /etc/systemd/system. Run it again after a change: it writes what differs.
+
+  --job NAME               only this job; may be repeated (${Object.keys(JOBS.jobs).join(", ")})
+  --credential NAME=FILE   units find FILE at ${CREDENTIALS}/NAME; JOB:NAME=FILE for one job alone; may be repeated
+  --user NAME              who runs the jobs that need no rights on this machine; default: root without capabilities
+  --drops FILE             the installed program; default: this checkout
+  --enable                 start the timers too
+  --uninstall              stop the timers and remove the units; backups and keys stay
+  --root DIR               write below DIR, and do not talk to systemd`;
+
+const run = promisify(execFile);
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+try {
+  await main();
+} catch (error) {
+  if (!isFailure(error)) throw error;
+  process.stderr.write(`install-systemd: ${error.message}\n${error.hint ? `hint: ${error.hint}\n` : ""}`);
+  process.exitCode = error.exitCode;
+}
+
+type Flags = ReturnType<typeof readFlags>;
+
+async function main(): Promise<void> {
+  const flags = readFlags();
+  if (flags.help) say(USAGE);
+  else if (flags.policy === undefined)
+    throw new DropsError("usage/invalid", "which policy?", { hint: USAGE });
+  else if (flags.uninstall) await uninstall(flags, await loadPolicy(resolve(flags.policy)));
+  else await install(flags, resolve(flags.policy));
+}
+
+async function uninstall(flags: Flags, { policy }: { readonly policy: Policy }): Promise<void> {
+  const timers = Object.keys(JOBS.jobs).map((job) => `drops-${job}@${policy.name}.timer`);
+  for (const timer of timers) await systemctl(flags, "disable", "--now", timer).catch(() => {}); // was never there
+  const { removed } = await syncUnits(unitDirectory(flags), policy.name, new Map());
+  await systemctl(flags, "daemon-reload");
+  say(removed.length === 0 ? "there was nothing to remove" : `removed ${removed.join(", ")}`);
+}
+
+async function install(flags: Flags, policyFile: string): Promise<void> {
+  const { policy } = await loadPolicy(policyFile);
+  const drops = flags.drops ? [resolve(flags.drops)] : thisCheckout();
+  const credentials = (flags.credential ?? []).map(readCredential);
+  const jobs = flags.job ?? (await usualJobs(drops, policy, credentials));
+  await checkJobs(jobs, drops);
+  await checkSecrets(policy, jobs, credentials, flags);
+  const user = flags.user === undefined ? {} : { user: flags.user };
+  const files = unitFiles({ policy, policyFile, drops, jobs, credentials, ...user });
+  const { written, removed } = await syncUnits(unitDirectory(flags), policy.name, files);
+  const timers = jobs.map((job) => `drops-${job}@${policy.name}.timer`);
+  await systemctl(flags, "daemon-reload");
+  await systemctl(flags, "try-restart", ...timers); // a timer that is on keeps its old time otherwise
+  if (flags.enable) await systemctl(flags, "enable", "--now", ...timers);
+  for (const name of written) say(`wrote ${name}`);
+  for (const name of removed) say(`removed ${name}`);
+  if (written.length + removed.length === 0) say("all units are as they should be");
+  tellNext(policy, jobs, flags.enable === true);
+}
+
+function unitDirectory(flags: Flags): string {
+  return join(flags.root ?? "/", "etc/systemd/system");
+}
+
+async function systemctl(flags: Flags, ...words: readonly string[]): Promise<void> {
+  if (flags.root === undefined) await run("systemctl", words);
+}
+
+function readFlags() {
+  try {
+    return parseArgs({
+      options: {
+        policy: { type: "string" },
+        job: { type: "string", multiple: true },
+        credential: { type: "string", multiple: true },
+        user: { type: "string" },
+        drops: { type: "string" },
+        root: { type: "string" },
+        enable: { type: "boolean" },
+        uninstall: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    }).values;
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new DropsError("usage/invalid", message, { cause, hint: USAGE });
+  }
+}
+
+function readCredential(text: string): Credential {
+  const found = /^(?:(?<job>[a-z]+):)?(?<name>[A-Za-z0-9][A-Za-z0-9._-]{0,99})=(?<file>\/.+)$/.exec(
+    text,
+  )?.groups;
+  const job = found?.["job"];
+  if (!found || (job !== undefined && !(job in JOBS.jobs)))
+    throw new DropsError("usage/invalid", `not a credential: ${text.split("=")[0]}`, {
+      hint: `--credential signing-key=/etc/drops/keys/signing-key, or for one job --credential prune:s3=/etc/drops/keys/s3-prune`,
+    });
+  const { name = "", file = "" } = found;
+  return { name, file, ...(job !== undefined && { job }) };
+}
+
+function thisCheckout(): readonly string[] {
+  return [process.execPath, new URL("../src/main.ts", import.meta.url).pathname];
+}
+
+/** All that this version can do; prune only where it may: an S3 writer's key cannot delete, and must not. */
+async function usualJobs(
+  drops: readonly string[],
+  policy: Policy,
+  credentials: readonly Credential[],
+): Promise<readonly string[]> {
+  const mayPrune = "directory" in policy.store || credentials.some(({ job }) => job === "prune");
+  const jobs: string[] = [];
+  for (const job of Object.keys(JOBS.jobs)) {
+    if (job === "prune" && !mayPrune)
+      say("no prune job: it needs a key of its own, --credential prune:NAME=FILE");
+    else if (await knows(drops, job)) jobs.push(job);
+  }
+  return jobs;
+}
+
+async function checkJobs(jobs: readonly string[], drops: readonly string[]): Promise<void> {
+  for (const job of jobs) {
+    if (!(job in JOBS.jobs))
+      throw new DropsError("usage/invalid", `no such job: ${job}`, {
+        hint: Object.keys(JOBS.jobs).join(", "),
+      });
+    if (!(await knows(drops, job)))
+      throw new DropsError("usage/invalid", `${drops.join(" ")} knows no ${job}`);
+  }
+}
+
+async function knows([program = "", ...first]: readonly string[], verb: string): Promise<boolean> {
+  const { stdout } = await run(program, [...first, verb, "--help"]).catch(() => ({ stdout: "" }));
+  return stdout.startsWith(`Usage: drops ${verb} `);
+}
+
+async function checkSecrets(
+  policy: Policy,
+  jobs: readonly string[],
+  credentials: readonly Credential[],
+  flags: Flags,
+): Promise<void> {
+  const below = (file: string) => (flags.root === undefined ? file : join(flags.root, file));
+  const runner = flags.user === undefined ? 0 : Number((await run("id", ["-u", flags.user])).stdout);
+  for (const file of secretFiles(policy)) await checkSecretFile(below(file), runner);
+  for (const { file } of credentials) await checkSecretFile(below(file), 0); // systemd reads them, as root
+  for (const job of jobs) {
+    const given = credentialsOf(job, credentials).map(({ name }) => name);
+    const missing = expectedCredentials(policy).filter((name) => !given.includes(name));
+    if (missing.length > 0)
+      throw new DropsError("key/missing", `the ${job} unit would have no ${CREDENTIALS}/${missing[0]}`, {
+        hint: `--credential ${missing[0]}=FILE`,
+      });
+  }
+}
+
+function tellNext(policy: Policy, jobs: readonly string[], enabled: boolean): void {
+  const first = `drops-${jobs[0]}@${policy.name}`;
+  const timers = jobs.map((job) => `drops-${job}@${policy.name}.timer`).join(" ");
+  say("\nnext:");
+  say(`  systemctl start ${first}.service         now, once; it comes back when it is done`);
+  say(`  journalctl -u ${first}.service           what it said`);
+  if (!enabled) say(`  systemctl enable --now ${timers}`);
+  say("  systemctl list-timers 'drops-*'          when it runs");
+  say(
+    "  /etc/drops/on-failure                    a program of yours that is started with the name of a unit that failed",
+  );
+}

@@ -1,0 +1,380 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { credentialsOf, JOBS, type UnitsOf, unitFiles } from "../scripts/lib/unit-files.ts";
+import { parsePolicy } from "../src/policy/load.ts";
+import { openRocksdb } from "./support/rocksdb-library.ts";
+import { runTool, scratchDirectory } from "./support/scratch.ts";
+import { startVps, type Vps } from "./support/vps.ts";
+
+const run = promisify(execFile);
+const root = new URL("../", import.meta.url).pathname;
+const SSH = "{ ssh: { address: server.example.org, user: root, key_file: /etc/drops/keys/ssh } }";
+const S3 =
+  "{ s3: { bucket: nightly, endpoint: 'https://s3.example.org', region: r, credentials_file: /run/drops/credentials/s3 } }";
+
+function policyText(
+  over: { host?: string; store?: string; signingKey?: string; sources?: string } = {},
+): string {
+  return `name: small
+zone: Europe/Berlin
+host: ${over.host ?? "local"}
+store: ${over.store ?? "{ directory: /srv/backups }"}
+keys:
+  recovery_recipients_file: /etc/drops/keys/recovery-recipients.txt
+  metadata_identity_file: /etc/drops/keys/metadata-identity.txt
+  signing_key_file: ${over.signingKey ?? "/etc/drops/keys/signing-key"}
+sources:
+${over.sources ?? "  - { name: files, kind: files, paths: [/var/lib/thing] }"}
+`;
+}
+
+function units(over: Partial<UnitsOf> = {}, text = policyText()): ReadonlyMap<string, string> {
+  const { policy } = parsePolicy(text, "test");
+  return unitFiles({
+    policy,
+    policyFile: "/etc/drops/small.yaml",
+    drops: ["/usr/local/bin/drops"],
+    jobs: Object.keys(JOBS.jobs),
+    credentials: [],
+    ...over,
+  });
+}
+
+/** Lines of one key in a unit. */
+function values(files: ReadonlyMap<string, string>, file: string, key: string): readonly string[] {
+  const text = files.get(file);
+  assert.ok(text, `${file} among ${[...files.keys()].join(" ")}`);
+  return text
+    .split("\n")
+    .filter((line) => line.startsWith(`${key}=`))
+    .map((line) => line.slice(key.length + 1));
+}
+
+const BACKUP = "drops-backup@small.service";
+const VERIFY = "drops-verify@small.service";
+const away = policyText({ host: SSH, store: S3 });
+const s3 = [
+  { name: "s3", file: "/k/writer" },
+  { job: "prune", name: "s3", file: "/k/pruner" },
+];
+
+const table: readonly {
+  name: string;
+  over?: Partial<UnitsOf>;
+  text?: string;
+  file: string;
+  key: string;
+  want: readonly string[];
+}[] = [
+  {
+    name: "the verb comes after the policy",
+    file: BACKUP,
+    key: "ExecStart",
+    want: ["/usr/local/bin/drops --policy /etc/drops/small.yaml backup"],
+  },
+  {
+    name: "nobody answers a timer",
+    file: "drops-prune@small.service",
+    key: "ExecStart",
+    want: ["/usr/local/bin/drops --policy /etc/drops/small.yaml prune --yes"],
+  },
+  {
+    name: "words are words",
+    over: { drops: ["/opt/my tools/100%/$x/drops"] },
+    file: VERIFY,
+    key: "ExecStart",
+    want: ['"/opt/my tools/100%%/$$x/drops" --policy /etc/drops/small.yaml verify'],
+  },
+  {
+    name: "a capture of this machine is gated",
+    file: BACKUP,
+    key: "ConditionPathExists",
+    want: ["!/var/lib/drops/restore-in-progress"],
+  },
+  {
+    name: "a capture from elsewhere has no gate here",
+    text: away,
+    file: BACKUP,
+    key: "ConditionPathExists",
+    want: [],
+  },
+  {
+    name: "hard links need one mount: a capture has no strict",
+    file: BACKUP,
+    key: "ProtectSystem",
+    want: ["full"],
+  },
+  { name: "all else has strict", file: VERIFY, key: "ProtectSystem", want: ["strict"] },
+  { name: "a backup from elsewhere too", text: away, file: BACKUP, key: "ProtectSystem", want: ["strict"] },
+  { name: "and no capability", text: away, file: BACKUP, key: "CapabilityBoundingSet", want: [""] },
+  {
+    name: "a store that is a directory is writable, missing or not",
+    file: VERIFY,
+    key: "ReadWritePaths",
+    want: ["-/srv/backups"],
+  },
+  {
+    name: "a user, where root is not needed",
+    over: { user: "drops" },
+    file: VERIFY,
+    key: "User",
+    want: ["drops"],
+  },
+  { name: "but no user for a capture", over: { user: "drops" }, file: BACKUP, key: "User", want: [] },
+  {
+    name: "every unit has its own credential",
+    over: { credentials: s3 },
+    text: away,
+    file: "drops-prune@small.service",
+    key: "LoadCredential",
+    want: ["s3:/k/pruner"],
+  },
+  {
+    name: "or the common one",
+    over: { credentials: s3 },
+    text: away,
+    file: BACKUP,
+    key: "LoadCredential",
+    want: ["s3:/k/writer"],
+  },
+  {
+    name: "at the place that the policy names",
+    over: { credentials: s3 },
+    text: away,
+    file: BACKUP,
+    key: "BindReadOnlyPaths",
+    want: [`/run/credentials/${BACKUP}:/run/drops/credentials`],
+  },
+  { name: "a failure is told", file: BACKUP, key: "OnFailure", want: ["drops-failed@%n.service"] },
+  {
+    name: "a night that was slept through is made up for",
+    file: "drops-backup@small.timer",
+    key: "Persistent",
+    want: ["true"],
+  },
+  {
+    name: "not all machines at once",
+    file: "drops-backup@small.timer",
+    key: "RandomizedDelaySec",
+    want: ["30min"],
+  },
+  { name: "out of the way of the service", file: BACKUP, key: "IOSchedulingClass", want: ["idle"] },
+];
+for (const { name, over, text, file, key, want } of table)
+  test(`units: ${name}`, () => assert.deepEqual(values(units(over, text), file, key), want));
+
+test("a credential of the job comes before the common one", () => {
+  assert.deepEqual(
+    credentialsOf("prune", s3).map(({ file }) => file),
+    ["/k/pruner"],
+  );
+  assert.deepEqual(
+    credentialsOf("backup", s3).map(({ file }) => file),
+    ["/k/writer"],
+  );
+});
+
+/** A machine's root directory with keys and a policy in it. */
+async function rootWith(text: string, keys: Readonly<Record<string, number>>) {
+  const scratch = await scratchDirectory();
+  const [directory, policy] = [join(scratch.path, "etc/drops/keys"), join(scratch.path, "small.yaml")];
+  await mkdir(directory, { recursive: true });
+  for (const [name, mode] of Object.entries(keys)) {
+    await writeFile(join(directory, name), "");
+    await chmod(join(directory, name), mode);
+  }
+  await writeFile(policy, text);
+  const install = async (...args: string[]) => {
+    const script = join(root, "scripts/install-systemd.ts");
+    const argv = [script, "--root", scratch.path, "--policy", policy, ...args];
+    return run(process.execPath, argv).then(
+      ({ stdout }) => ({ code: 0, stdout, stderr: "" }),
+      (error: { code: number; stdout: string; stderr: string }) => error,
+    );
+  };
+  const directoryOfUnits = join(scratch.path, "etc/systemd/system");
+  const present = () => readdir(directoryOfUnits).catch(() => [] as string[]);
+  return {
+    install,
+    present,
+    units: directoryOfUnits,
+    [Symbol.asyncDispose]: () => scratch[Symbol.asyncDispose](),
+  };
+}
+const KEYS = { "metadata-identity.txt": 0o600, "signing-key": 0o600 };
+
+test("installing twice changes nothing, uninstalling leaves nothing, others' units stay", async () => {
+  await using machine = await rootWith(policyText(), KEYS);
+  const first = await machine.install();
+  assert.equal(first.code, 0, first.stderr);
+  assert.match(first.stdout, /wrote drops-backup@small\.service/);
+  const all = await machine.present();
+  assert.equal(all.length, 9, all.join(" "));
+  assert.match((await machine.install()).stdout, /all units are as they should be/);
+  assert.match((await machine.install("--job", "backup")).stdout, /removed drops-verify@small\.timer/);
+  await writeFile(join(machine.units, "drops-backup@small2.service"), "[Service]\n");
+  assert.match((await machine.install("--uninstall")).stdout, /removed drops-backup@small\.service/);
+  assert.deepEqual(await machine.present(), ["drops-backup@small2.service", "drops-failed@.service"]);
+});
+
+test("systemd finds nothing wrong with the units", async () => {
+  for (const text of [policyText(), away]) {
+    await using machine = await rootWith(text, { ...KEYS, ssh: 0o600, writer: 0o600 });
+    const credentials = text === away ? ["--credential", "s3=/etc/drops/keys/writer"] : [];
+    const installed = await machine.install(...credentials);
+    assert.equal(installed.code, 0, installed.stderr);
+    const files = (await machine.present())
+      .filter((name) => !name.includes("@."))
+      .map((name) => join(machine.units, name));
+    const { stderr } = await run("systemd-analyze", ["verify", "--recursive-errors=no", ...files]);
+    assert.equal(stderr, "");
+  }
+});
+
+const refusals: readonly {
+  name: string;
+  text?: string;
+  keys?: Record<string, number>;
+  args?: string[];
+  code: number;
+  says: RegExp;
+}[] = [
+  {
+    name: "a key that others can read",
+    keys: { ...KEYS, "signing-key": 0o640 },
+    code: 22,
+    says: /signing-key is open to others[\s\S]*chmod 600/,
+  },
+  {
+    name: "a key that is not there",
+    keys: { "signing-key": 0o600 },
+    code: 13,
+    says: /metadata-identity\.txt/,
+  },
+  {
+    name: "a credential that no unit would have",
+    text: policyText({ signingKey: "/run/drops/credentials/signing-key" }),
+    code: 13,
+    says: /--credential signing-key=FILE/,
+  },
+  { name: "a job that there is not", args: ["--job", "tidy"], code: 2, says: /no such job: tidy/ },
+  {
+    name: "a program that cannot do the job",
+    args: ["--drops", "/bin/true", "--job", "backup"],
+    code: 2,
+    says: /knows no backup/,
+  },
+];
+for (const { name, text, keys, args = [], code, says } of refusals)
+  test(`refused: ${name}`, async () => {
+    await using machine = await rootWith(text ?? policyText(), keys ?? KEYS);
+    const refused = await machine.install(...args);
+    assert.equal(refused.code, code, refused.stderr);
+    assert.match(refused.stderr, says);
+    assert.deepEqual(await machine.present(), []);
+  });
+
+test("refused: a unit that somebody else wrote", async () => {
+  await using machine = await rootWith(policyText(), KEYS);
+  await mkdir(machine.units, { recursive: true });
+  await writeFile(join(machine.units, BACKUP), "[Service]\nExecStart=/bin/true\n");
+  const refused = await machine.install();
+  assert.equal(refused.code, 22);
+  assert.deepEqual(await machine.present(), [BACKUP]);
+  assert.equal(await readFile(join(machine.units, BACKUP), "utf8"), "[Service]\nExecStart=/bin/true\n");
+});
+
+const SOURCES = `  - { name: db, kind: postgres, database: thing }
+  - { name: rocks, kind: rocksdb, path: /var/lib/thing/db, min_free: 1MiB }
+  - { name: files, kind: files, paths: [/var/lib/thing/files, /root/notes] }`;
+const NODE = "/opt/node";
+const DROPS = `${NODE} /opt/drops/src/main.ts`;
+
+/** Data of another user, a database, keys, an empty repository; the signing key only as a credential. */
+async function prepare(vps: Vps): Promise<void> {
+  await using scratch = await scratchDirectory();
+  const db = await openRocksdb(join(scratch.path, "db"), { families: 2, create: true });
+  await db.close();
+  await vps.exec("mkdir -p /var/lib/thing && tar -x -C /var/lib/thing", {
+    input: await runTool("tar", "-c", "-C", dirname(join(scratch.path, "db")), "db"),
+  });
+  const text = policyText({ sources: SOURCES, signingKey: "/run/drops/credentials/signing-key" });
+  await vps.exec("mkdir -p /etc/drops && cat > /etc/drops/small.yaml", { input: text });
+  await vps.exec(`set -e
+    useradd --system thing
+    mkdir -p /var/lib/thing/files /root/notes /srv/backups
+    echo kept > /var/lib/thing/files/one; echo note > /root/notes/two
+    chown -R thing: /var/lib/thing; chmod -R go= /var/lib/thing
+    setpriv --reuid=postgres --regid=postgres --init-groups sh -c 'cd / && createdb thing && psql -qc "CREATE TABLE t AS SELECT generate_series(1, 100) AS n" thing'
+    ${DROPS} keygen --to /etc/drops/keys
+    sed 's#/run/drops/credentials#/etc/drops/keys#' /etc/drops/small.yaml > /root/by-hand.yaml
+    ${DROPS} --policy /root/by-hand.yaml init`);
+}
+
+describe("on a server", { timeout: 600_000 }, () => {
+  test("the timer fires, the units succeed as hardened as they are, and a failure is told", async () => {
+    await using vps = await startVps({ binds: { [root]: "/opt/drops", [process.execPath]: NODE } });
+    await prepare(vps);
+    const install = `${NODE} /opt/drops/scripts/install-systemd.ts --policy /etc/drops/small.yaml --credential signing-key=/etc/drops/keys/signing-key`;
+    assert.match(await vps.exec(`${install} --enable`), /wrote drops-backup@small\.timer/);
+    const timers = await vps.exec("systemctl list-timers --no-legend 'drops-*' | wc -l");
+    assert.equal(Number(timers), Object.keys(JOBS.jobs).length);
+
+    await vps.exec(`mkdir -p /etc/systemd/system/drops-backup@small.timer.d
+      printf '[Timer]\\nOnCalendar=\\nOnCalendar=*:*:0/5\\nAccuracySec=1s\\nRandomizedDelaySec=0\\n' > /etc/systemd/system/drops-backup@small.timer.d/soon.conf
+      systemctl daemon-reload; systemctl restart drops-backup@small.timer`);
+    await finished(vps, BACKUP);
+    await vps.exec(
+      "rm -r /etc/systemd/system/drops-backup@small.timer.d; systemctl daemon-reload; systemctl stop drops-backup@small.timer",
+    );
+    await vps.exec("while systemctl is-active --quiet drops-backup@small.service; do sleep 0.2; done");
+    assert.equal(await resultOf(vps, BACKUP), "success", await logOf(vps, BACKUP));
+    const listed = JSON.parse(await vps.exec(`${DROPS} --policy /root/by-hand.yaml --json show latest`));
+    assert.deepEqual(listed.sources.map((source: { name: string }) => source.name).sort(), [
+      "db",
+      "files",
+      "rocks",
+    ]);
+    await vps.exec("systemctl start drops-verify@small.service");
+    assert.equal(await resultOf(vps, VERIFY), "success", await logOf(vps, VERIFY));
+    await vps.exec("systemctl start drops-prune@small.service");
+
+    await vps.exec("mkdir -p /var/lib/drops; touch /var/lib/drops/restore-in-progress");
+    const before = await vps.exec("ls /srv/backups -R | wc -l");
+    await vps.exec("systemctl start drops-backup@small.service"); // skipped, and no failure
+    assert.equal(await vps.exec("ls /srv/backups -R | wc -l"), before);
+    await vps.exec("rm /var/lib/drops/restore-in-progress");
+
+    await vps.exec(`printf '#!/bin/sh\\necho "$1" > /run/told\\n' > /etc/drops/on-failure; chmod 755 /etc/drops/on-failure
+      mv /srv/backups /srv/gone`);
+    await assert.rejects(vps.exec("systemctl start drops-verify@small.service"));
+    await vps.exec("for i in 1 2 3 4 5 6 7 8 9 10; do [ -s /run/told ] && exit; sleep 0.5; done; exit 1");
+    assert.equal(await vps.exec("cat /run/told"), VERIFY);
+    assert.match(
+      await logOf(vps, `drops-failed@${VERIFY}.service`),
+      /drops-verify@small\.service failed: journalctl -u/,
+    );
+    await vps.exec(`${install} --uninstall`);
+    assert.equal(await vps.exec("ls /etc/systemd/system | grep -c '^drops' || true"), "0");
+  });
+});
+
+async function finished(vps: Vps, unit: string): Promise<void> {
+  for (const until = Date.now() + 120_000; ; await sleep(500)) {
+    if ((await vps.exec(`systemctl show -P ExecMainExitTimestampMonotonic ${unit}`)) !== "0") return;
+    if (Date.now() > until) throw new Error(`${unit} never ran: ${await logOf(vps, unit)}`);
+  }
+}
+
+function resultOf(vps: Vps, unit: string): Promise<string> {
+  return vps.exec(`systemctl show -P Result ${unit}`);
+}
+
+function logOf(vps: Vps, unit: string): Promise<string> {
+  return vps.exec(`journalctl --no-pager -n 40 -u '${unit}'`);
+}

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { JOBS, unitFiles } from "../scripts/lib/unit-files.ts";
+import { parsePolicy } from "../src/policy/load.ts";
+
+const run = promisify(execFile);
+const root = new URL("../", import.meta.url).pathname;
+
+interface Unit {
+  readonly serviceConfig?: Readonly<Record<string, string | readonly string[]>>;
+  readonly unitConfig?: Readonly<Record<string, unknown>>;
+  readonly timerConfig?: Readonly<Record<string, unknown>>;
+  readonly [key: string]: unknown;
+}
+interface Configured {
+  readonly assertions: readonly { readonly assertion: boolean }[];
+  readonly systemd: {
+    readonly services: Readonly<Record<string, Unit>>;
+    readonly timers: Readonly<Record<string, Unit>>;
+  };
+}
+
+/** What nix/module.nix makes of these policies, with the stub in the place of nixpkgs. */
+async function configured(policies: string, more = ""): Promise<Configured> {
+  const expression = `import ${root}test/support/nix-stub.nix { module = ${root}nix/module.nix; policies = ${policies}; ${more} }`;
+  return (await evaluated(expression)) as Configured;
+}
+
+async function evaluated(expression: string): Promise<unknown> {
+  const argv = ["--store", "dummy://", "--eval", "--strict", "--json", "--expr", expression];
+  return JSON.parse((await run("nix-instantiate", argv)).stdout);
+}
+
+const SETTINGS = `{
+  name = "small"; zone = "Europe/Berlin"; host = "local"; store.directory = "/srv/backups";
+  keys = {
+    recovery_recipients_file = "/k/r"; metadata_identity_file = "/k/m";
+    signing_key_file = "/run/drops/credentials/signing-key";
+  };
+  sources = [ { name = "files"; kind = "files"; paths = [ "/var/lib/thing" ]; } ];
+  restore.units = [ { unit = "thing.service"; } ];
+}`;
+const CREDENTIALS =
+  'credentials.signing-key = "/k/s"; jobs.prune = { enable = true; credentials.s3 = "/k/p"; };';
+
+test("every file is Nix", async () => {
+  const files = readdirSync(`${root}nix`).map((name) => `${root}nix/${name}`);
+  assert.ok(files.length >= 6);
+  for (const file of [...files, `${root}flake.nix`])
+    await run("nix-instantiate", ["--store", "dummy://", "--parse", file]);
+});
+
+for (const host of ["local", "ssh"]) {
+  test(`NixOS and Debian get the same units, host ${host}`, async () => {
+    const there = '{ ssh = { address = "server.example.org"; user = "root"; key_file = "/k/ssh"; }; }';
+    const settings = host === "local" ? SETTINGS : SETTINGS.replace('"local"', there);
+    const { systemd } = await configured(
+      `{ small = { settings = ${settings}; user = "drops"; ${CREDENTIALS} }; }`,
+    );
+    const text = JSON.stringify(await evaluated(settings));
+    const debian = unitFiles({
+      policy: parsePolicy(text, "test").policy,
+      policyFile: "/nix/store/drops-small-checked.json",
+      drops: ["/nix/store/drops/bin/drops"],
+      jobs: Object.keys(JOBS.jobs),
+      user: "drops",
+      credentials: [
+        { name: "signing-key", file: "/k/s" },
+        { job: "prune", name: "s3", file: "/k/p" },
+      ],
+    });
+    for (const job of Object.keys(JOBS.jobs)) {
+      const nix = systemd.services[`drops-${job}-small`]?.serviceConfig ?? {};
+      const nixLines = Object.entries(nix).flatMap(([key, value]) =>
+        [value].flat().map((each) => `${key}=${each}`),
+      );
+      const file = debian.get(`drops-${job}@small.service`) ?? "";
+      const debianLines = (file.split("[Service]\n")[1] ?? "").trim().split("\n");
+      const plain = (line: string) =>
+        line.replaceAll('"', "").replaceAll(`drops-${job}@small`, `drops-${job}-small`);
+      assert.deepEqual(nixLines.map(plain).sort(), debianLines.map(plain).sort());
+      const condition = systemd.services[`drops-${job}-small`]?.unitConfig?.["ConditionPathExists"];
+      assert.equal(condition !== undefined, file.includes("ConditionPathExists="), job);
+      assert.equal(systemd.timers[`drops-${job}-small`]?.timerConfig?.["Persistent"], true);
+    }
+  });
+}
+
+test("a switch neither starts nor breaks off a backup; PostgreSQL's own programs are on its path", async () => {
+  const { systemd } = await configured(`{ small.settings = ${SETTINGS}; }`);
+  const backup = systemd.services["drops-backup-small"];
+  assert.equal(backup?.["restartIfChanged"], false);
+  assert.equal(backup?.["wantedBy"], undefined);
+  const withIt = backup?.["path"] as string[];
+  assert.ok(withIt.includes("/nix/store/postgresql-configured"));
+  const without = await configured(`{ small.settings = ${SETTINGS}; }`, "postgresql = false;");
+  const path = without.systemd.services["drops-backup-small"]?.["path"] as string[];
+  assert.ok(!path.includes("/nix/store/postgresql-configured"));
+});
+
+test("the units of a restore get the gate, and keep conditions of their own", async () => {
+  const { systemd } = await configured(`{ small.settings = ${SETTINGS}; }`);
+  const condition = systemd.services["thing"]?.unitConfig?.["ConditionPathExists"];
+  assert.deepEqual(condition, ["!/var/lib/drops/restore-in-progress"]);
+  const moved = SETTINGS.replace("restore.units", 'restore.gate = "/var/lib/gate"; restore.units');
+  const other = await configured(`{ small.settings = ${moved}; }`);
+  assert.deepEqual(other.systemd.services["thing"]?.unitConfig?.["ConditionPathExists"], ["!/var/lib/gate"]);
+});
+
+test("no prune without being asked for, times as one likes, and a command when something failed", async () => {
+  const policies = `{ small = { settings = ${SETTINGS}; jobs.backup.calendar = "hourly"; jobs.status.enable = false; }; }`;
+  const { systemd } = await configured(policies, 'failedCommand = "/bin/tell %i";');
+  assert.deepEqual(Object.keys(systemd.timers), ["drops-backup-small", "drops-verify-small"]);
+  assert.equal(systemd.timers["drops-backup-small"]?.timerConfig?.["OnCalendar"], "hourly");
+  assert.equal(systemd.services["drops-failed@"]?.serviceConfig?.["ExecStart"]?.[1], "/bin/tell %i");
+});
+
+test("a policy under another name, or given twice or not at all, is refused", async () => {
+  const wrong = [
+    "{ }",
+    `{ settings = ${SETTINGS}; policy = "/a.yaml"; }`,
+    `{ settings = ${SETTINGS} // { name = "other"; }; }`,
+  ];
+  for (const policy of wrong) {
+    const expression = `(import ${root}test/support/nix-stub.nix { module = ${root}nix/module.nix; policies.small = ${policy}; }).assertions`;
+    const assertions = (await evaluated(expression)) as Configured["assertions"];
+    assert.deepEqual(
+      assertions.map(({ assertion }) => assertion),
+      [false],
+      policy,
+    );
+  }
+  await assert.rejects(
+    configured(`{ small = { settings = ${SETTINGS}; jobs.tidy.enable = true; }; }`),
+    /no such option: tidy/,
+  );
+});
+
+test("the example of the server itself is a policy that drops accepts", async () => {
+  const expression = `((import ${root}nix/example-vps.nix { config.sops.secrets = {
+    "drops/s3-writer".path = "/s/w"; "drops/metadata-identity".path = "/s/m"; "drops/signing-key".path = "/s/s"; };
+  }).services.drops.policies.ops-jrz1.settings)`;
+  const { policy } = parsePolicy(JSON.stringify(await evaluated(expression)), "example");
+  assert.equal(policy.name, "ops-jrz1");
+  assert.equal(policy.sources.length, 8);
+});
