@@ -58,7 +58,7 @@ class PolicyRetention implements Retention {
     const parts = await this.#parts();
     const surveyed = await survey(parts, options);
     const how = this.#how({}, options.accept);
-    const plan = planPrune(surveyed, how);
+    const plan = planPrune(surveyed, { ...how, foresee: false });
     const view = { ...this.#place(), survey: surveyed, plan, rules: how.rules };
     const seconds = () => (this.#context.now().getTime() - began) / 1000;
     refuseAnother(

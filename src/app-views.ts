@@ -15,7 +15,7 @@ export function snapshotsView(parts: ReadParts, list: SnapshotList): SnapshotsRe
     store: parts.store.label,
     zone: parts.zone,
     snapshots: list.snapshots.map(({ snapshot, signature }) => lineOf(snapshot, signature)),
-    notes: list.unreadable.map(({ why }) => why.message),
+    notes: [...list.unreadable.map(({ why }) => why.message), ...list.withdrawn],
   };
 }
 

@@ -4,6 +4,7 @@ import type { ListedSnapshot, UnreadableSnapshot } from "../snapshot/catalog.ts"
 import type { ManifestEntry } from "../snapshot/entry.ts";
 import { decodeList, MAX_LIST } from "../snapshot/list.ts";
 import type { ManifestHead } from "../snapshot/manifest-head.ts";
+import { readNotes } from "../snapshot/pin.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
 import { getExactly } from "../snapshot/source-manifest.ts";
 import type { BlobReader } from "../store/blob-store.ts";
@@ -16,6 +17,7 @@ import {
   type SignatureState,
   type SnapshotChoice,
   signatureState,
+  withdrawalInWords,
 } from "./choose.ts";
 import { openSource, wantedSources } from "./open-source.ts";
 
@@ -24,6 +26,8 @@ export interface SnapshotList {
   /** Oldest first. What nobody believed vouches for is listed too, and marked. */
   readonly snapshots: readonly { readonly snapshot: ListedSnapshot; readonly signature: SignatureState }[];
   readonly unreadable: readonly UnreadableSnapshot[];
+  /** What operators warn of, in words. */
+  readonly withdrawn: readonly string[];
 }
 
 /** Every snapshot of a policy, whoever signed it. Needs no key. */
@@ -35,7 +39,10 @@ export async function listSnapshots(
   const snapshots = [];
   for (const snapshot of catalog.snapshots)
     snapshots.push({ snapshot, signature: await signatureState(parts.store, snapshot, how) });
-  return { policyName: catalog.policyName, snapshots, unreadable: catalog.unreadable };
+  const { policyName, unreadable, repository } = catalog;
+  const place = { repository: repository.id, policy: policyName };
+  const { notes } = await readNotes(parts.store, place, "withdrawn", parts.trust, { signal: how.signal });
+  return { policyName, snapshots, unreadable, withdrawn: notes.map(withdrawalInWords) };
 }
 
 export interface ShownSource {

@@ -9,6 +9,7 @@ import {
   readCatalog,
   type UnreadableSnapshot,
 } from "../snapshot/catalog.ts";
+import { type ListedNote, readNotes } from "../snapshot/pin.ts";
 import { type Repository, readRepository } from "../snapshot/repository.ts";
 import { NO_DESCRIPTION, repositoryOfRecords, UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
 import type { Trust } from "../snapshot/trust.ts";
@@ -110,6 +111,10 @@ export async function chooseSnapshot(
   const { snapshot } = pickOrRefuse(listed, wanted, zone, doubtful);
   const { state, ended } = snapshot.record;
   if (state !== "complete") notes.push(`this snapshot is a ${state}: it does not hold every source whole`);
+  for (const note of await withdrawalsOf(parts, catalog, snapshot, how)) {
+    notes.push(note);
+    parts.say(`WARNING: ${note}`);
+  }
   const newer = catalog.snapshots.filter(
     ({ record }) => record.state !== "checkpoint" && record.ended > ended,
   );
@@ -123,6 +128,24 @@ export async function chooseSnapshot(
     ageSeconds: Math.max(0, (now.getTime() - Date.parse(ended)) / 1000),
     notes,
   };
+}
+
+/** Warnings that operators left; whoever wrote one: to be warned in vain costs nothing. */
+async function withdrawalsOf(
+  { store, trust }: Pick<ReadParts, "store" | "trust">,
+  { repository, policyName }: OpenCatalog,
+  { record }: ListedSnapshot,
+  { signal }: Cancel,
+): Promise<string[]> {
+  const place = { repository: repository.id, policy: policyName };
+  const { notes } = await readNotes(store, place, "withdrawn", trust, { signal });
+  return notes.filter(({ note }) => note.snapshot === record.id).map(withdrawalInWords);
+}
+
+/** A withdrawal, for who is about to use the snapshot. */
+export function withdrawalInWords({ note, trusted }: ListedNote): string {
+  const by = trusted ? "" : " (the note is signed by no key that is known here)";
+  return `snapshot ${note.snapshot} was withdrawn on ${note.at.slice(0, 10)}: ${note.why}${by}`;
 }
 
 /** Who vouches for a listed snapshot. */

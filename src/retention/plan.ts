@@ -12,6 +12,8 @@ export interface PlanHow {
   readonly limits: Limits;
   /** The operator has seen that so many will be forgotten, and wants it. */
   readonly accept?: number | undefined;
+  /** Say when each snapshot will go; default: yes. */
+  readonly foresee?: boolean;
 }
 
 /** What one prune would do now, and why. */
@@ -31,7 +33,7 @@ export interface PrunePlan {
 export function planPrune(survey: Survey, how: PlanHow): PrunePlan {
   const decisions = decide(
     survey.snapshots.map(({ candidate }) => candidate),
-    contextOf(survey, how),
+    { ...contextOf(survey, how), foresee: how.foresee ?? true },
   );
   const kept = new Set(decisions.filter(({ keep }) => keep).map(({ snapshot }) => snapshot.key));
   const forget = survey.snapshots.filter(({ candidate }) => !kept.has(candidate.key));

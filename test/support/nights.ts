@@ -73,7 +73,7 @@ export async function nights(options: {
   });
   const planned = async (change?: Partial<PruneParts>, more: Partial<PlanHow> = {}) => {
     const surveyed = await survey(parts(change), HOW);
-    return { survey: surveyed, plan: planPrune(surveyed, { ...how, ...more }) };
+    return { survey: surveyed, plan: planPrune(surveyed, { ...how, foresee: false, ...more }) };
   };
   return {
     rehearsal,
