@@ -157,11 +157,11 @@ async function checkSecrets(
 ): Promise<void> {
   const below = (file: string) => (flags.root === undefined ? file : join(flags.root, file));
   const runner = flags.user === undefined ? 0 : Number((await run("id", ["-u", flags.user])).stdout);
-  for (const file of secretFiles(policy)) await checkSecretFile(below(file), runner);
+  for (const file of secretFiles(policy, jobs)) await checkSecretFile(below(file), runner);
   for (const { file } of credentials) await checkSecretFile(below(file), 0); // systemd reads them, as root
   for (const job of jobs) {
     const given = credentialsOf(job, credentials).map(({ name }) => name);
-    const missing = expectedCredentials(policy).filter((name) => !given.includes(name));
+    const missing = expectedCredentials(policy, job).filter((name) => !given.includes(name));
     if (missing.length > 0)
       throw new DropsError("key/missing", `the ${job} unit would have no ${CREDENTIALS}/${missing[0]}`, {
         hint: `--credential ${missing[0]}=FILE`,

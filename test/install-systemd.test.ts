@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { expectedCredentials, secretFiles } from "../scripts/lib/secret-files.ts";
 import { credentialsOf, JOBS, type UnitsOf, unitFiles } from "../scripts/lib/unit-files.ts";
 import { parsePolicy } from "../src/policy/load.ts";
 import { openRocksdb } from "./support/rocksdb-library.ts";
@@ -178,6 +179,57 @@ test("a credential of the job comes before the common one", () => {
     ["/k/writer"],
   );
 });
+
+const believed = (text: string) => text.replace("keys:", "keys:\n  trusted_signers: [ssh-ed25519 AAAA]");
+const needs: readonly {
+  name: string;
+  text: string;
+  job: string;
+  files: readonly string[];
+  names: readonly string[];
+}[] = [
+  {
+    name: "a backup needs everything",
+    text: away,
+    job: "backup",
+    files: ["/etc/drops/keys/signing-key", "/etc/drops/keys/ssh", "/etc/drops/keys/metadata-identity.txt"],
+    names: ["s3"],
+  },
+  {
+    name: "status believes by the private key when it knows no other",
+    text: away,
+    job: "status",
+    files: ["/etc/drops/keys/signing-key"],
+    names: ["s3"],
+  },
+  {
+    name: "or by a public one, and needs no key then",
+    text: believed(away),
+    job: "status",
+    files: [],
+    names: ["s3"],
+  },
+  {
+    name: "verify reads lists, and signs nothing",
+    text: believed(away),
+    job: "verify",
+    files: ["/etc/drops/keys/metadata-identity.txt"],
+    names: ["s3"],
+  },
+  {
+    name: "prune signs with a key of its own",
+    text: believed(`${away}prune: { signing_key_file: /run/drops/credentials/prune-key }\n`),
+    job: "prune",
+    files: [],
+    names: ["prune-key", "s3"],
+  },
+];
+for (const { name, text, job, files, names } of needs)
+  test(`needed: ${name}`, () => {
+    const { policy } = parsePolicy(text, "test");
+    assert.deepEqual([...secretFiles(policy, [job])].sort(), [...files].sort());
+    assert.deepEqual(expectedCredentials(policy, job), names);
+  });
 
 /** A machine's root directory with keys and a policy in it. */
 async function rootWith(text: string, keys: Readonly<Record<string, number>>) {
@@ -361,6 +413,47 @@ describe("on a server", { timeout: 600_000 }, () => {
     );
     await vps.exec(`${install} --uninstall`);
     assert.equal(await vps.exec("ls /etc/systemd/system | grep -c '^drops' || true"), "0");
+  });
+
+  test("an unprivileged user pulls over SSH with nothing but credentials", async () => {
+    await using vps = await startVps({ binds: { [root]: "/opt/drops", [process.execPath]: NODE } });
+    const at = "/run/drops/credentials";
+    const hostKey = await vps.exec("cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub");
+    const text = policyText({
+      host: `{ ssh: { address: 127.0.0.1, user: root, key_file: ${at}/ssh, host_key: ${hostKey} } }`,
+      store: "{ directory: /srv/pulled }",
+    }).replaceAll(/\/etc\/drops\/keys\/(signing-key|metadata-identity.txt)/g, `${at}/$1`);
+    await vps.exec("mkdir -p /etc/drops && cat > /etc/drops/small.yaml", { input: text });
+    await vps.exec(`set -e
+      useradd --system puller
+      mkdir -p /var/lib/thing /srv/pulled; echo kept > /var/lib/thing/one
+      ${DROPS} keygen --to /etc/drops/keys
+      chmod 755 /etc/drops/keys # the recipients are public
+      ssh-keygen -q -t ed25519 -N '' -f /etc/drops/keys/ssh
+      cat /etc/drops/keys/ssh.pub >> /root/.ssh/authorized_keys
+      sed 's#${at}#/etc/drops/keys#' /etc/drops/small.yaml > /root/by-hand.yaml
+      ${DROPS} --policy /root/by-hand.yaml init
+      chown -R puller: /srv/pulled`);
+    const credentials = ["ssh", "signing-key", "metadata-identity.txt"].map(
+      (name) => `--credential ${name}=/etc/drops/keys/${name}`,
+    );
+    await vps.exec(
+      `${NODE} /opt/drops/scripts/install-systemd.ts --policy /etc/drops/small.yaml --user puller ${credentials.join(" ")}`,
+    );
+    for (const job of ["backup", "verify", "prune"]) {
+      const unit = `drops-${job}@small.service`;
+      await vps.exec(`systemctl start ${unit} || true`);
+      assert.equal(await resultOf(vps, unit), "success", await logOf(vps, unit));
+    }
+    assert.equal(
+      await vps.exec("find /srv/pulled -type f -newer /root/by-hand.yaml -user root | wc -l"),
+      "0",
+    );
+    const shown = JSON.parse(await vps.exec(`${DROPS} --policy /root/by-hand.yaml --json show latest`));
+    assert.deepEqual(
+      shown.sources.map((source: { name: string }) => source.name),
+      ["files"],
+    );
   });
 });
 

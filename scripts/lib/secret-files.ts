@@ -3,23 +3,38 @@ import { DropsError } from "../../src/lib/errors.ts";
 import type { Policy } from "../../src/policy/schema.ts";
 import { CREDENTIALS } from "./unit-files.ts";
 
-/** The files of a policy that nobody else may read, except those that a unit gets by LoadCredential=. */
-export function secretFiles(policy: Policy): readonly string[] {
-  const named = [
-    policy.host === "local" ? undefined : policy.host.ssh.key_file,
-    "s3" in policy.store ? policy.store.s3.credentials_file : undefined,
-    policy.keys.metadata_identity_file,
-    policy.keys.signing_key_file,
-  ];
-  return named.filter((file): file is string => file !== undefined && !file.startsWith(`${CREDENTIALS}/`));
+/** The files of a policy that these jobs need and nobody else may read, except those that a unit gets by LoadCredential=. */
+export function secretFiles(policy: Policy, jobs: readonly string[]): readonly string[] {
+  const all = new Set(jobs.flatMap((job) => neededFiles(policy, job)));
+  all.delete(policy.keys.recovery_recipients_file ?? ""); // public
+  return [...all].filter((file) => !file.startsWith(`${CREDENTIALS}/`));
 }
 
-/** Names of credentials that the policy expects at `CREDENTIALS`. */
-export function expectedCredentials(policy: Policy): readonly string[] {
-  const prefix = `${CREDENTIALS}/`;
-  const text = JSON.stringify(policy.keys) + JSON.stringify(policy.store) + JSON.stringify(policy.host);
-  const found = text.matchAll(new RegExp(`"${prefix}([^"/]+)"`, "g"));
-  return [...new Set([...found].map(([, name]) => name ?? ""))].sort();
+/** Names of credentials that the policy expects at `CREDENTIALS` for this job. */
+export function expectedCredentials(policy: Policy, job: string): readonly string[] {
+  const there = neededFiles(policy, job).filter((file) => file.startsWith(`${CREDENTIALS}/`));
+  return there.map((file) => file.slice(CREDENTIALS.length + 1)).sort();
+}
+
+/** What a job cannot do without. The signer of snapshots is believed by its private key, or by `keys.trusted_signers`. */
+function neededFiles(policy: Policy, job: string): readonly string[] {
+  const { keys, host, store } = policy;
+  const reading = [
+    "s3" in store ? store.s3.credentials_file : undefined,
+    keys.trusted_signers.length === 0 ? keys.signing_key_file : undefined,
+  ];
+  const more: Readonly<Record<string, readonly (string | undefined)[]>> = {
+    backup: [
+      host === "local" ? undefined : host.ssh.key_file,
+      keys.recovery_recipients_file,
+      keys.metadata_identity_file,
+      keys.signing_key_file,
+    ],
+    verify: [keys.metadata_identity_file],
+    prune: [policy.prune.signing_key_file ?? keys.signing_key_file],
+  };
+  const files = [...reading, ...(more[job] ?? [])].filter((file) => file !== undefined);
+  return [...new Set(files)];
 }
 
 /**
