@@ -6,8 +6,9 @@
 # MODE is `rename`, `inside` (REAL is a mount point: what is in it is moved) or `parent` (REAL was made on the way).
 # In WORK: new-ID, whole-ID (new-ID is all there), old-ID, absent-ID (there was nothing), try-ID.TRY (being brought),
 # stray-ID.N (what appeared in a place while it was empty), and for `inside` out-ID (all of the old is in old-ID), was-ID
-# and will-ID (owner, mode and time of the place). Every line may be the last one before a power cut: what is where tells
-# what is left to do, and the same verb does it. Fields on standard output end with NUL.
+# and will-ID (owner, mode and time of the place). NOTES/NAME.ID.time has its time while WORK is made or removed.
+# Every line may be the last one before a power cut: what is where tells what is left to do, and the same verb does it.
+# Fields on standard output end with NUL.
 # Status 60: nothing is staged. 61: something is in the way. 62: the input was broken off. 75: another one is at work.
 # Needs a POSIX sh and GNU coreutils and findutils from PATH, wherever that points.
 set -u
@@ -143,9 +144,16 @@ mark() {
 
 keeping_time() { # COMMAND...: the making or removal of WORK is not to be seen on a mount point
   if [ "$mode" != inside ]; then "$@"; return; fi
-  modified=$(stat -c %.9Y -- "$real") || exit 1
+  if ! exists "$kept"; then
+    touch --reference="$real" -- "$kept.part" && mv -f -- "$kept.part" "$kept" || exit 1
+  fi
   "$@"
-  touch -d "@$modified" -- "$real"
+  recover_time
+}
+
+recover_time() { # it may have been killed in between
+  if [ "$mode" != inside ] || ! exists "$kept"; then return 0; fi
+  touch --reference="$kept" -- "$real" && rm -f -- "$kept" || exit 1
 }
 
 # ---- one path
@@ -158,6 +166,7 @@ swap_one() {
 }
 
 put_back_one() {
+  recover_time
   case $mode in
     rename) put_back_renamed ;;
     inside) put_back_inside ;;
@@ -272,6 +281,7 @@ discard_one() {
     rmdir -- "$real" 2>/dev/null # unless somebody uses it
     return 0
   fi
+  recover_time
   [ -d "$work" ] || return 0
   put_back_one
   clear_one
@@ -281,7 +291,9 @@ discard_one() {
 }
 
 finish_one() {
-  [ "$mode" != parent ] && [ -d "$work" ] || return 0
+  [ "$mode" != parent ] || return 0
+  recover_time
+  [ -d "$work" ] || return 0
   remove "$old" "$work/stray-$id".* "$was" "$will"
   rm -f -- "$absent" "$out" "$whole" || exit 1
   keeping_time rmdir -- "$work" 2>/dev/null
@@ -297,6 +309,7 @@ each() { # FUNCTION [REAL WORK MODE ID]...
     real=$1 work=$2 mode=$3 id=$4
     new=$work/new-$id whole=$work/whole-$id old=$work/old-$id absent=$work/absent-$id
     out=$work/out-$id was=$work/was-$id will=$work/will-$id
+    kept=$notes/$name.$id.time
     shift 4
     "$action"
   done

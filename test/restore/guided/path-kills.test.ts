@@ -25,6 +25,8 @@ for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
       for (const verb of ["note", "begin", "whole"]) {
         await atEveryCommand(verb, async (host, command) => {
           const ended = await killed(its.openOn(host).stage(how));
+          // on a mount point the making of the run's directory is seen until somebody looks after it
+          if (row.after !== undefined) await its.open().unswap(how);
           assert.deepEqual(await its.look(), old, `${verb} before command ${command}`);
           if (command % 4 < 2) {
             await its.open().stage(how);
@@ -81,7 +83,7 @@ for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
         await one.open().stage(how);
         await one.open().swap(how);
         const ended = await killed(one.openOn(host).finish(how));
-        await one.assertNew();
+        if (row.after === undefined) await one.assertNew();
         await one.open().finish(how);
         assert.equal(await one.open().state(how), "finished");
         await one.assertNew();
