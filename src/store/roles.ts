@@ -86,8 +86,8 @@ export function lifecycleOf({ prefix }: Pick<S3Policy, "prefix">, days: number):
 type Explained = { readonly statement: Statement; readonly why: string };
 
 const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) => Explained[]>> = {
-  writer: ({ common, snapshots, manifests, lists, packs, condemned }, options) => [
-    read(options, [...common, snapshots, manifests, lists, condemned], READS.writer),
+  writer: ({ common, snapshots, manifests, lists, packs, condemned, withdrawn }, options) => [
+    read(options, [...common, snapshots, manifests, lists, condemned, withdrawn], READS.writer),
     put(options, [packs, lists, manifests, snapshots], "a backup puts what is new"),
   ],
   janitor: ({ common, snapshots, lists, pins, withdrawn, condemned, evidence, ...sealed }, options) => [
