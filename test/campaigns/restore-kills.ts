@@ -114,7 +114,9 @@ async function round(moment: Moment, kill: Kill, words: string[]): Promise<boole
 
 /** What was done, and where it was when it was killed. */
 async function broken(args: readonly string[], moment: Moment, kill: Kill): Promise<string> {
-  const { step, ms, exit } = await restoreUntilKilled(desk, fresh, args, moment, kill);
+  const { step, ms, exit, said } = await restoreUntilKilled(desk, fresh, args, moment, kill);
+  // 10: there was nothing to go on with, or to take back.
+  assert.ok(exit === undefined || exit === 0 || exit === 10, `${args.join(" ")} ended with ${exit}: ${said}`);
   const what = args.find((word) => word === "--resume" || word === "--finish") ?? args[0];
   if (exit === undefined) totals.kills++;
   else {
