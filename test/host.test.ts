@@ -190,6 +190,17 @@ describe("over SSH", () => {
     await host.run(["true"], { signal });
   });
 
+  test("a session that ends meanwhile makes room: the command waits for it", async () => {
+    await using own = await startSshd({ config: ["MaxSessions 1"] });
+    await using host = await openSshHost(own.policy, { signal, home: own.directory });
+    await using first = await host.start(["cat"], { signal });
+    const second = host.run(["echo", "second"], { signal });
+    first.stdin.end();
+    await expectSuccess(first, "first");
+    assert.equal((await second).stdout.toString(), "second\n");
+    for (let command = 1; command <= 20; command++) await host.run(["true"], { signal });
+  });
+
   test("a login shell that prints text of its own is refused: it would be mixed into what is backed up", async () => {
     await using chatty = await startSshd({
       config: ['ForceCommand echo welcome; eval "$SSH_ORIGINAL_COMMAND"'],

@@ -16,6 +16,9 @@ type OpenHow = Cancel & { readonly home: string; readonly agentSocket?: string |
 /** Waits of about 0.5, 1 and 2 s, up to doubled at random so that many hosts do not come back at once. */
 const RETRIES = { retries: 3, minTimeout: 500, factor: 2, randomize: true } as const;
 
+/** sshd counts a session until it has cleaned up after it, a moment after its command was seen to end. 1.5 s at least in all. */
+const SESSION_RETRIES = { retries: 4, minTimeout: 100, factor: 2, randomize: true } as const;
+
 /**
  * A machine over SSH. Its host key is always verified. `home` is where known_hosts is; `how.signal` ends the whole
  * connection. A lost connection fails what is running (host/unreachable) and is made anew for the next command.
@@ -82,16 +85,23 @@ class Link {
     this.label = `${ssh.user}@${ssh.address}`;
   }
 
-  /** Never starts a command twice: once the request to start it was sent, a loss is the caller's to answer. */
+  /** Never starts a command twice: once a session stands and was asked to start it, a loss is the caller's to answer. */
   async start(argv: readonly string[], signal: AbortSignal): Promise<RunningCommand> {
     signal.throwIfAborted();
     const connection = await unlessAborted(this.#connected(), signal);
-    const started = this.#open(connection, shellLine(argv), (channel) => {
+    const line = shellLine(argv);
+    const take = (channel: ClientChannel) => {
       const command = new SshCommand(connection.client, channel, this.label, signal); // aborted since: it ends itself
       this.#running.add(command);
       const forget = () => this.#running.delete(command);
       command.ended.then(forget, forget);
       return command;
+    };
+    const started = pRetry(() => this.#open(connection, line, take), {
+      ...SESSION_RETRIES,
+      signal,
+      // a session that was refused has started nothing
+      shouldRetry: ({ error }) => isFailure(error, "host/command-failed"),
     });
     return unlessAborted(started, signal);
   }
