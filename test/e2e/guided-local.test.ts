@@ -15,6 +15,7 @@ import { seedBridge } from "../support/bridge-database.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { type Postgres, startPostgres } from "../support/postgres.ts";
 import { dropsArgv, dropsPrivately } from "../support/private-state.ts";
+import { openAndCheck } from "../support/rocksdb-library.ts";
 import { startRocksdbWriter } from "../support/rocksdb-writer.ts";
 import { runTool, scratchDirectory } from "../support/scratch.ts";
 import { openSite, type Site } from "../support/site.ts";
@@ -43,6 +44,8 @@ before(async () => {
   await writer.reached(20);
   await writer.kill();
   database = writer.directory;
+  // A kill amid a flush leaves a table that the MANIFEST does not name: opening it once sweeps what no restore brings back.
+  await openAndCheck(database, { families: writer.families, published: writer.published() });
   await mkdir(join(database, "media"));
   await writeFile(join(database, "media", "picture"), fixedBytes("picture", 700_000));
   await writeFile(join(scratch, "app.conf"), "precious\n", { mode: 0o600 });
