@@ -16,8 +16,8 @@ let
       options = {
         enable = mkOption {
           type = types.bool;
-          # An S3 writer's key cannot delete, and must not.
-          default = name != "prune";
+          # An S3 writer's key cannot delete, and must not. A drill opens backups: its place is a third machine.
+          default = name != "prune" && name != "drill";
           description = "Whether ${name} runs by a timer.";
         };
         calendar = mkOption {
@@ -175,12 +175,30 @@ in
   };
 
   config = lib.mkIf (cfg.policies != { }) {
-    assertions = lib.mapAttrsToList (name: of: {
-      assertion =
-        (of.policy == null) != (of.settings == null)
-        && (of.settings == null || (of.settings.name or null) == name);
-      message = "services.drops.policies.${name}: exactly one of policy and settings, and settings.name must be \"${name}\"";
-    }) cfg.policies;
+    assertions = lib.concatMap (
+      name:
+      let
+        of = cfg.policies.${name};
+        drill = of.jobs.drill;
+        given = of.credentials // drill.credentials;
+      in
+      [
+        {
+          assertion =
+            (of.policy == null) != (of.settings == null)
+            && (of.settings == null || (of.settings.name or null) == name);
+          message = "services.drops.policies.${name}: exactly one of policy and settings, and settings.name must be \"${name}\"";
+        }
+        {
+          assertion = !drill.enable || (of.user != null && of.user != "root");
+          message = "services.drops.policies.${name}: a drill runs code out of the backup: set user, to one without privileges";
+        }
+        {
+          assertion = !drill.enable || builtins.all (each: given ? ${each}) units.table.jobs.drill.credentials;
+          message = "services.drops.policies.${name}: jobs.drill.credentials needs ${lib.concatMapStringsSep " and " (each: each) units.table.jobs.drill.credentials}";
+        }
+      ]
+    ) (builtins.attrNames cfg.policies);
 
     environment.systemPackages = [ cfg.package ];
 

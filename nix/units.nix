@@ -19,6 +19,7 @@ let
       chosen = policy.jobs.${jobName};
       capture = policy.local && job.meetsHost;
       credentials = policy.credentials // chosen.credentials;
+      named = builtins.replaceStrings [ "{policy}" ] [ name ];
     in
     {
       description = "drops: ${job.description} (${name})";
@@ -34,6 +35,7 @@ let
       serviceConfig =
         table.service
         // (if capture then table.profiles.capture else table.profiles.away)
+        // builtins.mapAttrs (_: named) (job.service or { })
         // {
           TimeoutStartSec = job.limit;
           ExecStart = lib.concatMapStringsSep " " word (
@@ -42,7 +44,7 @@ let
               "--policy"
               "${policy.file}"
             ]
-            ++ job.arguments
+            ++ map named job.arguments
           );
         }
         // lib.optionalAttrs (!capture && policy.user != null) { User = policy.user; }
@@ -67,6 +69,7 @@ let
       timerConfig = {
         OnCalendar = if chosen.calendar == null then job.calendar else chosen.calendar;
         RandomizedDelaySec = if chosen.delay == null then job.delay else chosen.delay;
+        AccuracySec = "1s"; # the random delay is all there is of it
         Persistent = true;
       };
     };

@@ -8,11 +8,17 @@ import { checkSecretFile, expectedCredentials, secretFiles } from "./lib/secret-
 import { syncUnits } from "./lib/unit-directory.ts";
 import { CREDENTIALS, type Credential, credentialsOf, JOBS, unitFiles } from "./lib/unit-files.ts";
 
+/** Jobs of another machine than the one that backs up: never without being named. */
+const ASKED_FOR: readonly string[] = ["drill"];
+
 const USAGE = `usage: install-systemd --policy FILE [options]
 Writes the units of a policy to /etc/systemd/system. Run it again after a change: it writes what differs.
 
-  --job NAME               only this job; may be repeated (${Object.keys(JOBS.jobs).join(", ")})
+  --job NAME               only this job; may be repeated (${Object.keys(JOBS.jobs).join(", ")}); without it all but
+                           ${ASKED_FOR.join(", ")}, and prune where the store's key may not delete
   --credential NAME=FILE   units find FILE at ${CREDENTIALS}/NAME; JOB:NAME=FILE for one job alone; may be repeated
+  --calendar JOB=WHEN      when, as systemd.time(7) has it: --calendar 'backup=*-*-* 03:15'
+  --delay JOB=SPAN         at most so much later, at random: --delay backup=5min
   --user NAME              who runs the jobs that need no rights on this machine; default: root without capabilities
   --drops FILE             the installed program; default: this checkout
   --enable                 start the timers too
@@ -56,10 +62,12 @@ async function install(flags: Flags, policyFile: string): Promise<void> {
   const drops = flags.drops ? [resolve(flags.drops)] : thisCheckout();
   const credentials = (flags.credential ?? []).map(readCredential);
   const jobs = flags.job ?? (await usualJobs(drops, policy, credentials));
-  await checkJobs(jobs, drops);
+  await checkJobs(jobs, drops, flags);
+  const calendars = await readTimes("calendar", flags.calendar ?? [], jobs);
+  const delays = await readTimes("timespan", flags.delay ?? [], jobs);
   await checkSecrets(policy, jobs, credentials, flags);
   const user = flags.user === undefined ? {} : { user: flags.user };
-  const files = unitFiles({ policy, policyFile, drops, jobs, credentials, ...user });
+  const files = unitFiles({ policy, policyFile, drops, jobs, credentials, calendars, delays, ...user });
   const { written, removed } = await syncUnits(unitDirectory(flags), policy.name, files);
   const timers = jobs.map((job) => `drops-${job}@${policy.name}.timer`);
   await systemctl(flags, "daemon-reload");
@@ -86,6 +94,8 @@ function readFlags() {
         policy: { type: "string" },
         job: { type: "string", multiple: true },
         credential: { type: "string", multiple: true },
+        calendar: { type: "string", multiple: true },
+        delay: { type: "string", multiple: true },
         user: { type: "string" },
         drops: { type: "string" },
         root: { type: "string" },
@@ -113,6 +123,34 @@ function readCredential(text: string): Credential {
   return { name, file, ...(job !== undefined && { job }) };
 }
 
+/** By job. Whether systemd understands the times, systemd is asked. */
+async function readTimes(
+  kind: "calendar" | "timespan",
+  given: readonly string[],
+  jobs: readonly string[],
+): Promise<Readonly<Record<string, string>>> {
+  const times: Record<string, string> = {};
+  for (const text of given) {
+    const [job = "", when = ""] = [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)];
+    if (!jobs.includes(job))
+      throw new DropsError("usage/invalid", `not JOB=TIME of a job that is installed: ${text}`, {
+        hint: "--calendar 'backup=*-*-* 03:15' --delay backup=5min",
+      });
+    await run("systemd-analyze", [kind, "--", when]).catch((cause: unknown) => {
+      throw new DropsError(
+        "usage/invalid",
+        `systemd does not understand ${JSON.stringify(when)} for ${job}`,
+        {
+          cause,
+          hint: `systemd-analyze ${kind} tells; systemd.time(7) describes it`,
+        },
+      );
+    });
+    times[job] = when;
+  }
+  return times;
+}
+
 function thisCheckout(): readonly string[] {
   return [process.execPath, new URL("../src/main.ts", import.meta.url).pathname];
 }
@@ -126,6 +164,7 @@ async function usualJobs(
   const mayPrune = "directory" in policy.store || credentials.some(({ job }) => job === "prune");
   const jobs: string[] = [];
   for (const job of Object.keys(JOBS.jobs)) {
+    if (ASKED_FOR.includes(job)) continue;
     if (job === "prune" && !mayPrune)
       say("no prune job: it needs a key of its own, --credential prune:NAME=FILE");
     else if (await knows(drops, job)) jobs.push(job);
@@ -133,7 +172,11 @@ async function usualJobs(
   return jobs;
 }
 
-async function checkJobs(jobs: readonly string[], drops: readonly string[]): Promise<void> {
+async function checkJobs(jobs: readonly string[], drops: readonly string[], { user }: Flags): Promise<void> {
+  if (jobs.includes("drill") && (user === undefined || user === "root"))
+    throw new DropsError("usage/invalid", "a drill runs code out of the backup, which root must not", {
+      hint: "--user NAME, an unprivileged user of a machine that has no login on the server",
+    });
   for (const job of jobs) {
     if (!(job in JOBS.jobs))
       throw new DropsError("usage/invalid", `no such job: ${job}`, {

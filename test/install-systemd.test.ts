@@ -164,6 +164,34 @@ const table: readonly {
     key: "RandomizedDelaySec",
     want: ["30min"],
   },
+  {
+    name: "at the time that was asked for",
+    over: { calendars: { backup: "*-*-* 03:15" }, delays: { backup: "5min" } },
+    file: "drops-backup@small.timer",
+    key: "OnCalendar",
+    want: ["*-*-* 03:15"],
+  },
+  {
+    name: "a drill has its own identity, key and place",
+    file: "drops-drill@small.service",
+    key: "ExecStart",
+    want: [
+      "/usr/local/bin/drops --policy /etc/drops/small.yaml drill --identity /run/drops/credentials/drill-identity --signing-key /run/drops/credentials/drill-key --work /var/tmp --evidence /var/lib/drops-drills/small --publish",
+    ],
+  },
+  {
+    name: "which systemd makes",
+    file: "drops-drill@small.service",
+    key: "StateDirectory",
+    want: ["drops-drills/small"],
+  },
+  {
+    name: "a drill takes the network away from what it runs",
+    file: "drops-drill@small.service",
+    key: "RestrictNamespaces",
+    want: ["user net"],
+  },
+  { name: "nothing else does", file: VERIFY, key: "RestrictNamespaces", want: ["yes"] },
   { name: "out of the way of the service", file: BACKUP, key: "IOSchedulingClass", want: ["idle"] },
 ];
 for (const { name, over, text, file, key, want } of table)
@@ -215,6 +243,13 @@ const needs: readonly {
     job: "verify",
     files: ["/etc/drops/keys/metadata-identity.txt"],
     names: ["s3"],
+  },
+  {
+    name: "a drill opens backups with an identity that no other job has",
+    text: believed(away),
+    job: "drill",
+    files: [],
+    names: ["drill-identity", "drill-key", "s3"],
   },
   {
     name: "prune signs with a key of its own",
@@ -274,19 +309,30 @@ test("installing twice changes nothing, uninstalling leaves nothing, others' uni
   assert.deepEqual(await machine.present(), ["drops-backup@small2.service", "drops-failed@.service"]);
 });
 
-test("systemd finds nothing wrong with the units", async () => {
-  for (const text of [policyText(), away]) {
+const given = ["s3", "drill-identity", "drill-key"].flatMap((name) => [
+  "--credential",
+  `${name}=/etc/drops/keys/writer`,
+]);
+const machines: readonly { name: string; text: string; args: readonly string[] }[] = [
+  { name: "the server itself", text: policyText(), args: [] },
+  { name: "a backup host", text: away, args: ["--credential", "s3=/etc/drops/keys/writer"] },
+  {
+    name: "the drill's machine",
+    text: believed(away),
+    args: ["--job", "drill", "--user", "daemon", ...given],
+  },
+];
+for (const { name, text, args } of machines)
+  test(`systemd finds nothing wrong with the units of ${name}`, async () => {
     await using machine = await rootWith(text, { ...KEYS, ssh: 0o600, writer: 0o600 });
-    const credentials = text === away ? ["--credential", "s3=/etc/drops/keys/writer"] : [];
-    const installed = await machine.install(...credentials);
+    const installed = await machine.install(...args);
     assert.equal(installed.code, 0, installed.stderr);
     const files = (await machine.present())
       .filter((name) => !name.includes("@."))
       .map((name) => join(machine.units, name));
     const { stderr } = await run("systemd-analyze", ["verify", "--recursive-errors=no", ...files]);
     assert.equal(stderr, "");
-  }
-});
+  });
 
 const refusals: readonly {
   name: string;
@@ -315,6 +361,31 @@ const refusals: readonly {
     says: /--credential signing-key=FILE/,
   },
   { name: "a job that there is not", args: ["--job", "tidy"], code: 2, says: /no such job: tidy/ },
+  {
+    name: "a drill as root",
+    args: ["--job", "drill"],
+    code: 2,
+    says: /runs code out of the backup[\s\S]*--user NAME/,
+  },
+  {
+    name: "a drill without an identity",
+    text: believed(policyText()),
+    args: ["--job", "drill", "--user", "nobody"],
+    code: 13,
+    says: /the drill unit would have no .*drill-identity\nhint: --credential drill-identity=FILE/,
+  },
+  {
+    name: "a time that systemd does not understand",
+    args: ["--calendar", "backup=when it is dark"],
+    code: 2,
+    says: /does not understand "when it is dark" for backup/,
+  },
+  {
+    name: "a time for no job",
+    args: ["--job", "backup", "--delay", "verify=5min"],
+    code: 2,
+    says: /of a job that is installed/,
+  },
   {
     name: "a program that cannot do the job",
     args: ["--drops", "/bin/true", "--job", "backup"],

@@ -44,7 +44,7 @@ const SETTINGS = `{
   restore.units = [ { unit = "thing.service"; } ];
 }`;
 const CREDENTIALS =
-  'credentials.signing-key = "/k/s"; jobs.prune = { enable = true; credentials.s3 = "/k/p"; };';
+  'credentials.signing-key = "/k/s"; jobs.prune = { enable = true; credentials.s3 = "/k/p"; }; jobs.drill = { enable = true; credentials = { drill-identity = "/k/i"; drill-key = "/k/d"; }; };';
 
 test("every file is Nix", async () => {
   const files = readdirSync(`${root}nix`).map((name) => `${root}nix/${name}`);
@@ -70,6 +70,8 @@ for (const host of ["local", "ssh"]) {
       credentials: [
         { name: "signing-key", file: "/k/s" },
         { job: "prune", name: "s3", file: "/k/p" },
+        { job: "drill", name: "drill-identity", file: "/k/i" },
+        { job: "drill", name: "drill-key", file: "/k/d" },
       ],
     });
     for (const job of Object.keys(JOBS.jobs)) {
@@ -124,20 +126,36 @@ test("a policy under another name, or given twice or not at all, is refused", as
     `{ settings = ${SETTINGS}; policy = "/a.yaml"; }`,
     `{ settings = ${SETTINGS} // { name = "other"; }; }`,
   ];
-  for (const policy of wrong) {
-    const expression = `(import ${root}test/support/nix-stub.nix { module = ${root}nix/module.nix; policies.small = ${policy}; }).assertions`;
-    const assertions = (await evaluated(expression)) as Configured["assertions"];
-    assert.deepEqual(
-      assertions.map(({ assertion }) => assertion),
-      [false],
-      policy,
-    );
-  }
+  for (const policy of wrong) assert.deepEqual(await assertionsOf(policy), [false, true, true], policy);
   await assert.rejects(
     configured(`{ small = { settings = ${SETTINGS}; jobs.tidy.enable = true; }; }`),
     /no such option: tidy/,
   );
 });
+
+test("a drill is off until it is asked for, never runs as root, and has its own identity and key", async () => {
+  const drill = (more: string) => `{ settings = ${SETTINGS}; ${more} }`;
+  const keys = 'credentials = { drill-identity = "/k/i"; drill-key = "/k/d"; };';
+  const table: readonly [policy: string, held: readonly boolean[]][] = [
+    [drill(""), [true, true, true]],
+    [drill("jobs.drill.enable = true;"), [true, false, false]],
+    [drill('user = "root"; jobs.drill.enable = true;'), [true, false, false]],
+    [drill(`jobs.drill = { enable = true; ${keys} };`), [true, false, true]],
+    [drill(`user = "drops"; jobs.drill = { enable = true; ${keys} };`), [true, true, true]],
+  ];
+  for (const [policy, held] of table) assert.deepEqual(await assertionsOf(policy), held, policy);
+  const { systemd } = await configured(`{ small = ${drill("")}; }`);
+  assert.deepEqual(
+    Object.keys(systemd.timers).filter((name) => /drill|prune/.test(name)),
+    [],
+  );
+});
+
+async function assertionsOf(policy: string): Promise<readonly boolean[]> {
+  const expression = `(import ${root}test/support/nix-stub.nix { module = ${root}nix/module.nix; policies.small = ${policy}; }).assertions`;
+  const assertions = (await evaluated(expression)) as Configured["assertions"];
+  return assertions.map(({ assertion }) => assertion);
+}
 
 test("the example of the server itself is a policy that drops accepts", async () => {
   const expression = `((import ${root}nix/example-vps.nix { config.sops.secrets = {

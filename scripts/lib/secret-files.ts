@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { DropsError } from "../../src/lib/errors.ts";
 import type { Policy } from "../../src/policy/schema.ts";
-import { CREDENTIALS } from "./unit-files.ts";
+import { CREDENTIALS, JOBS } from "./unit-files.ts";
 
 /** The files of a policy that these jobs need and nobody else may read, except those that a unit gets by LoadCredential=. */
 export function secretFiles(policy: Policy, jobs: readonly string[]): readonly string[] {
@@ -33,7 +33,9 @@ function neededFiles(policy: Policy, job: string): readonly string[] {
     verify: [keys.metadata_identity_file],
     prune: [policy.prune.signing_key_file ?? keys.signing_key_file],
   };
-  const files = [...reading, ...(more[job] ?? [])].filter((file) => file !== undefined);
+  const named = JOBS.jobs[job]?.credentials ?? [];
+  const own = named.map((name) => `${CREDENTIALS}/${name}`);
+  const files = [...reading, ...(more[job] ?? []), ...own].filter((file) => file !== undefined);
   return [...new Set(files)];
 }
 

@@ -11,9 +11,14 @@ type Settings = Readonly<Record<string, string | readonly string[]>>;
 
 interface Job {
   readonly description: string;
+  /** `{policy}` in here and in `service` is the policy's name. */
   readonly arguments: readonly string[];
   /** Whether it goes to the machine that is backed up; the others know the store alone. */
   readonly meetsHost: boolean;
+  /** What the arguments name at `CREDENTIALS`, beside what the policy names there. */
+  readonly credentials?: readonly string[];
+  /** Over what its profile says. */
+  readonly service?: Settings;
   readonly calendar: string;
   readonly delay: string;
   readonly limit: string;
@@ -41,6 +46,9 @@ export interface UnitsOf {
   /** Of the jobs that need no rights on this machine; default: root without any capability. */
   readonly user?: string;
   readonly credentials: readonly Credential[];
+  /** By job, in the words of systemd.time(7); default: the table's. */
+  readonly calendars?: Readonly<Record<string, string>>;
+  readonly delays?: Readonly<Record<string, string>>;
 }
 
 export interface Credential {
@@ -89,8 +97,16 @@ function service(name: string, job: Job, of: UnitsOf): string {
   };
   const credentials = credentialsOf(name, of.credentials);
   const own: Settings = {
+    ...named(job.service ?? {}, of.policy),
     TimeoutStartSec: job.limit,
-    ExecStart: [...of.drops, "--policy", of.policyFile, ...job.arguments].map(word).join(" "),
+    ExecStart: [
+      ...of.drops,
+      "--policy",
+      of.policyFile,
+      ...job.arguments.map((each) => withName(each, of.policy)),
+    ]
+      .map(word)
+      .join(" "),
     ...(!capture && of.user && { User: of.user }),
     ...(credentials.length > 0 && {
       LoadCredential: credentials.map((each) => `${each.name}:${specifiersOff(each.file)}`),
@@ -105,12 +121,24 @@ function service(name: string, job: Job, of: UnitsOf): string {
   return sections({ Unit: unit, Service: { ...JOBS.service, ...profile, ...own } });
 }
 
+function named(settings: Settings, policy: Policy): Settings {
+  const entries = Object.entries(settings).map(([key, value]) => {
+    return [key, typeof value === "string" ? withName(value, policy) : value] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function withName(text: string, { name }: Policy): string {
+  return text.replaceAll("{policy}", name);
+}
+
 function timer(name: string, job: Job, of: UnitsOf): string {
   return sections({
     Unit: { Description: `drops: when to ${job.description} (${of.policy.name})` },
     Timer: {
-      OnCalendar: job.calendar,
-      RandomizedDelaySec: job.delay,
+      OnCalendar: of.calendars?.[name] ?? job.calendar,
+      RandomizedDelaySec: of.delays?.[name] ?? job.delay,
+      AccuracySec: "1s", // the random delay is all there is of it
       Persistent: "true",
       Unit: `drops-${name}@${of.policy.name}.service`,
     },
