@@ -16,6 +16,7 @@ import type {
   PolicyAccess,
   ReadAccess,
   Reader,
+  RecalledSnapshot,
   RunbookOptions,
   SheetOptions,
 } from "./cli/app.ts";
@@ -80,6 +81,14 @@ export async function makeRunbook(
 ): Promise<RunbookReport> {
   const { makeRunbook } = await import("./app-paper.ts");
   return makeRunbook(options, context);
+}
+
+export async function recallSnapshots(
+  access: Pick<ReadAccess, "policy" | "store"> & Cancel,
+  context: AppContext,
+): Promise<readonly RecalledSnapshot[]> {
+  const { recallSnapshots } = await import("./app-recall.ts");
+  return recallSnapshots(access, context);
 }
 
 async function runInit(policy: Policy, context: AppContext, how: Cancel): Promise<InitReport> {

@@ -2,13 +2,18 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
+import { Ajv } from "ajv";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import type * as z from "zod";
 import { fail } from "../src/cli/fail.ts";
 import { OUTPUTS } from "../src/cli/outputs.ts";
 import { run } from "../src/cli/program.ts";
 import { Screen } from "../src/cli/screen.ts";
 import { DropsError } from "../src/lib/errors.ts";
+import { parsePolicy } from "../src/policy/load.ts";
+import { Policy } from "../src/policy/schema.ts";
 import type { Prompt } from "../src/restore/guided/answers.ts";
+import { everyCommand } from "./support/every-command.ts";
 import { type FakeApp, fakeApp } from "./support/fake-app.ts";
 
 interface Outcome {
@@ -344,22 +349,75 @@ const REPORTS = [
   "unpin x",
   "withdraw x --why y",
 ];
+const DEMO = new URL("../policies/demo.yaml", import.meta.url).pathname;
+/** ajv knows none by itself; zod checks them with the same regular expressions that the schemas hold. */
+const FORMATS = { "date-time": true, uri: true } as const;
+/** What is answered from a policy's file alone: this one's store is on S3, as `iam` wants it. */
+const ON_S3 = new URL("../policies/ops-jrz1.yaml", import.meta.url).pathname;
+const OF_A_POLICY = ["policy check", "policy show", "completion fish", "iam writer", "iam lifecycle"];
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  "policy schema": "prints a schema: below",
+  export: "prints bytes, and refuses --json",
+  complete: "speaks to shells, in lines",
+};
 const SCHEMAS: Readonly<Record<string, keyof typeof OUTPUTS>> = {
   "keygen --recovery --to /k": "recovery-sheet",
   "restore --date x": "restore-host",
   "restore --date x --dry-run": "restore-host",
   "prune --dry-run": "plan",
+  "policy check": "policy",
+  "policy show": "policy-show",
+  "completion fish": "completion",
   "restore --finish": "restore-finish",
   "restore --date x --only bootstrap --to /extra": "restore-bootstrap",
 };
-for (const line of REPORTS) {
+for (const line of [...REPORTS, ...OF_A_POLICY]) {
   const name = SCHEMAS[line] ?? ((line.split(" ")[0] ?? "") as keyof typeof OUTPUTS);
   test(`drops ${line} --json prints one value that its schema describes, and nothing else`, async () => {
-    const { stdout } = await drops(`${line} --json`);
+    const { stdout } = await drops(`${line} --json${OF_A_POLICY.includes(line) ? ` --policy ${ON_S3}` : ""}`);
     const schema: z.ZodObject = OUTPUTS[name];
     schema.strict().parse(JSON.parse(stdout));
+    const written = new Ajv2020({ strict: false, formats: FORMATS }).compile(
+      JSON.parse(readFileSync(new URL(`../schemas/${name}.schema.json`, import.meta.url), "utf8")),
+    );
+    assert.ok(written(JSON.parse(stdout)), JSON.stringify(written.errors));
   });
 }
+
+test("no command prints JSON that no test holds against its schema", () => {
+  const told = (words: readonly string[]) =>
+    [...REPORTS, ...OF_A_POLICY].some((line) => `${line} `.startsWith(`${words.join(" ")} `));
+  const untold = everyCommand().filter(
+    ({ words, isGroup }) => !isGroup && !told(words) && !(words.join(" ") in ELSEWHERE),
+  );
+  assert.deepEqual(
+    untold.map(({ words }) => words.join(" ")),
+    [],
+  );
+});
+
+test("every schema is that of some command", () => {
+  const names = [...REPORTS, ...OF_A_POLICY].map((line) => SCHEMAS[line] ?? line.split(" ")[0]);
+  assert.deepEqual(
+    Object.keys(OUTPUTS).filter((name) => !names.includes(name) && name !== "error"),
+    [],
+  );
+});
+
+test("drops policy show --json is the policy, as its schema describes", async () => {
+  const { stdout } = await drops(`policy show --json --policy ${DEMO}`);
+  const { policy } = JSON.parse(stdout);
+  assert.deepEqual(Policy.parse(policy), policy, "every default is filled in");
+  const words = await drops(`policy show --policy ${DEMO}`);
+  assert.deepEqual(parsePolicy(words.stdout, "shown").policy, policy, "and its words are that policy again");
+});
+
+test("drops policy schema is a JSON Schema", async () => {
+  const { stdout } = await drops("policy schema");
+  const schema = JSON.parse(stdout);
+  assert.match(schema.$schema, /draft-07/);
+  assert.ok(new Ajv({ strict: false }).validateSchema(schema));
+});
 
 test("the words of every result are what they were", async () => {
   const shown: string[] = [];

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { OUTPUTS } from "../src/cli/outputs.ts";
+import { everyCommand } from "./support/every-command.ts";
 
 const main = new URL("../src/main.ts", import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), "drops-cli-"));
@@ -33,29 +34,11 @@ function drops(
   });
 }
 
-const COMMANDS = [
+const COMMANDS: readonly (readonly string[])[] = [
   [],
-  ["init"],
-  ["keygen"],
-  ["backup"],
-  ["snapshots"],
-  ["status"],
-  ["show"],
-  ["ls"],
-  ["export"],
-  ["restore"],
-  ["runbook"],
-  ["rollback"],
-  ["verify"],
-  ["plan"],
-  ["prune"],
-  ["pin"],
-  ["unpin"],
-  ["withdraw"],
-  ["policy"],
-  ["policy", "check"],
-  ["policy", "schema"],
-  ["iam"],
+  ...everyCommand()
+    .filter(({ hidden }) => !hidden)
+    .map(({ words }) => words),
 ];
 
 test("the help of every command is what it was", async () => {

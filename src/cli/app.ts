@@ -38,6 +38,18 @@ export interface AppModule {
   makeSheet(options: SheetOptions & Cancel, context: AppContext): Promise<SheetReport>;
   /** The plan of a recovery for a person, of a policy or in general. */
   makeRunbook(options: RunbookOptions & Cancel, context: AppContext): Promise<RunbookReport>;
+  /** For completions: the names of the policy's snapshots, newest first, from one listing. */
+  recallSnapshots(
+    access: Pick<ReadAccess, "policy" | "store"> & Cancel,
+    context: AppContext,
+  ): Promise<readonly RecalledSnapshot[]>;
+}
+
+/** A snapshot as its name in the store tells it: nothing was read, so nothing is proven. */
+export interface RecalledSnapshot {
+  readonly id: string;
+  /** UTC, as 20261123T023000Z. */
+  readonly ended: string;
 }
 
 export interface SheetOptions extends PolicyAccess {

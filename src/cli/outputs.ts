@@ -175,6 +175,7 @@ export const LsReport = z.object({
   entries: z.array(LsEntry).describe("by source, then by path bytes"),
 });
 
+/** In words only: standard output is for the bytes. */
 export const ExportReport = z.object({
   snapshot: Id,
   source: z.string(),
@@ -336,6 +337,19 @@ export const PolicyReport = z.object({
   sources: z.array(z.object({ name: z.string(), kind: Kind, what: z.string() })),
 });
 
+export const ShownPolicyReport = z.object({
+  origin: z.string(),
+  sha256: Sha256.describe("of the policy as written"),
+  policy: z
+    .record(z.string(), z.unknown())
+    .describe("what policies/policy.schema.json describes, defaults filled in, secrets hidden"),
+});
+
+export const CompletionReport = z.object({
+  shell: z.enum(["bash", "zsh", "fish"]),
+  script: z.string().describe("for that shell to read"),
+});
+
 export const IamReport = z.object({
   form: z.enum(["user-policy", "bucket-policy", "lifecycle"]),
   role: z.enum(["writer", "janitor", "keeper", "restorer"]).optional(),
@@ -360,7 +374,6 @@ export const OUTPUTS = {
   snapshots: SnapshotsReport,
   show: ShowReport,
   ls: LsReport,
-  export: ExportReport,
   restore: RestoreReport,
   "restore-host": GuidedReport,
   "restore-finish": FinishReport,
@@ -375,6 +388,8 @@ export const OUTPUTS = {
   unpin: NoteReport,
   withdraw: NoteReport,
   policy: PolicyReport,
+  "policy-show": ShownPolicyReport,
+  completion: CompletionReport,
   iam: IamReport,
 } as const;
 
@@ -400,4 +415,6 @@ export type VerifyReport = z.infer<typeof VerifyReport>;
 export type DrillCheck = z.infer<typeof DrillCheck>;
 export type DrillReport = z.infer<typeof DrillReport>;
 export type PolicyReport = z.infer<typeof PolicyReport>;
+export type ShownPolicyReport = z.infer<typeof ShownPolicyReport>;
+export type CompletionReport = z.infer<typeof CompletionReport>;
 export type IamReport = z.infer<typeof IamReport>;

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { DropsError } from "../lib/errors.ts";
 import { addBackup } from "./commands/backup.ts";
+import { addCompletion } from "./commands/completion.ts";
 import { addDrill } from "./commands/drill.ts";
 import { addExport } from "./commands/export.ts";
 import { addIam } from "./commands/iam.ts";
@@ -70,6 +71,7 @@ export function buildProgram(shell: Shell): Command {
     addWithdraw,
     addPolicy,
     addIam,
+    addCompletion,
   ];
   for (const each of add) each(program, shell);
   return program;

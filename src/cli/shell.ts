@@ -57,12 +57,7 @@ export function addReadOptions(command: Command): Command {
   return command
     .option("--store <url>", "s3://bucket/prefix?endpoint=https://… or a directory; needs no policy file")
     .option("--identity <file>", "age identity that opens it; may be repeated", collect)
-    .option(
-      "--trusted-signer <key>",
-      "public key line or file that is believed; may be repeated",
-      collect,
-      [],
-    )
+    .option("--trusted-signer <key>", "public key line or file that is believed; may be repeated", collect)
     .option("--trust-unsigned", "go on when no known key signed: nothing proves who wrote it");
 }
 

@@ -32,6 +32,11 @@ export async function findPolicy(wanted: string | undefined, places: PolicyPlace
   throw new DropsError("usage/invalid", problem, { hint: choices(found) });
 }
 
+/** Of every policy in these directories. Throws usage/invalid when one cannot be listed. */
+export async function policyNames(dirs: readonly string[]): Promise<string[]> {
+  return (await Promise.all(dirs.map(policiesIn))).flat().map(({ name }) => name);
+}
+
 interface Found {
   readonly name: string;
   readonly file: string;

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { LoadedPolicy } from "../../policy/load.ts";
 import { explain, type GlobalFlags, type Shell } from "../shell.ts";
 
 export function addPolicy(program: Command, shell: Shell): void {
@@ -7,15 +8,20 @@ export function addPolicy(program: Command, shell: Shell): void {
     .command("check")
     .description("read a policy and name every problem in it; contacts nothing")
     .action(async (_flags: object, self: Command) => {
-      const { policy: wanted } = self.optsWithGlobals<GlobalFlags>();
-      const { findPolicy, POLICY_DIRS } = await import("../../policy/find.ts");
-      const { loadPolicy } = await import("../../policy/load.ts");
-      const fromEnv = shell.context.env["DROPS_POLICY"];
-      const loaded = await loadPolicy(await findPolicy(wanted, { fromEnv, dirs: POLICY_DIRS }));
+      const loaded = await load(shell, self.optsWithGlobals<GlobalFlags>());
       const { policyInWords, policyReport } = await import("../words/policy.ts");
       shell.screen.show(policyReport(loaded), policyInWords);
     });
   explain(check, ["drops policy check --policy ./ops.yaml"], []);
+  const show = policy
+    .command("show")
+    .description("print a policy with every default filled in and no secret; contacts nothing")
+    .action(async (_flags: object, self: Command) => {
+      const loaded = await load(shell, self.optsWithGlobals<GlobalFlags>());
+      const { shownPolicy, shownPolicyInWords } = await import("../words/shown-policy.ts");
+      shell.screen.show(shownPolicy(loaded), shownPolicyInWords);
+    });
+  explain(show, ["drops policy show", "drops policy show --json | jq .policy.keep"], []);
   const schema = policy
     .command("schema")
     .description("print the JSON Schema of policies, for editors")
@@ -24,4 +30,11 @@ export function addPolicy(program: Command, shell: Shell): void {
       shell.screen.show(policyJsonSchema(), (value) => JSON.stringify(value, undefined, 2));
     });
   explain(schema, ["drops policy schema > policy.schema.json"], []);
+}
+
+async function load(shell: Shell, { policy }: GlobalFlags): Promise<LoadedPolicy> {
+  const { findPolicy, POLICY_DIRS } = await import("../../policy/find.ts");
+  const { loadPolicy } = await import("../../policy/load.ts");
+  const fromEnv = shell.context.env["DROPS_POLICY"];
+  return loadPolicy(await findPolicy(policy, { fromEnv, dirs: POLICY_DIRS }));
 }
