@@ -1,4 +1,5 @@
 import type { Argument, Command, Option } from "commander";
+import { lineage, optionNamed, walk } from "./walk.ts";
 
 /** What completes a word: names that a policy or its store knows are asked for later, and only when needed. */
 export type Wanted =
@@ -48,43 +49,6 @@ export function complete(program: Command, words: readonly string[]): Completion
   return answer(argumentOf(command, position), begun);
 }
 
-interface Walked {
-  readonly command: Command;
-  /** How many arguments of the command were given before. */
-  readonly position: number;
-  /** The option whose value comes next. */
-  readonly pending: Option | undefined;
-  readonly given: ReadonlyMap<string, string>;
-  /** Behind `--`. */
-  readonly onlyArguments: boolean;
-}
-
-function walk(program: Command, words: readonly string[]): Walked {
-  let command = program;
-  let position = 0;
-  let pending: Option | undefined;
-  let onlyArguments = false;
-  const given = new Map<string, string>();
-  for (const word of words) {
-    if (pending) {
-      given.set(pending.long ?? "", word);
-      pending = undefined;
-    } else if (onlyArguments) position++;
-    else if (word === "--") onlyArguments = true;
-    else if (word.startsWith("-")) {
-      const [name = "", value] = word.split(/=(.*)/s);
-      const option = optionNamed(command, name);
-      if (value !== undefined) given.set(name, value);
-      else if (option?.required) pending = option;
-    } else {
-      const next = command.commands.find((each) => each.name() === word);
-      if (next) command = next;
-      else position++;
-    }
-  }
-  return { command, position, pending, given, onlyArguments };
-}
-
 /** `--date`, `=`, `lat` as one word, however the shell cut it. */
 function joinEquals(words: readonly string[]): string[] {
   const joined: string[] = [];
@@ -95,16 +59,6 @@ function joinEquals(words: readonly string[]): string[] {
     else joined.push(word);
   }
   return joined;
-}
-
-function lineage(command: Command): Command[] {
-  return command.parent ? [command, ...lineage(command.parent)] : [command];
-}
-
-function optionNamed(command: Command, name: string): Option | undefined {
-  return lineage(command)
-    .flatMap(({ options }) => options)
-    .find(({ long, short }) => long === name || short === name);
 }
 
 const takesValue = (option: Option): boolean => option.required || option.optional;
