@@ -15,6 +15,7 @@ import { type OpenCatalog, openCatalog, type ReadParts } from "./restore/choose.
 import { standingOf } from "./retention/standing.ts";
 import { loadSigner } from "./seal/sshsig.ts";
 import type { ListedSnapshot } from "./snapshot/catalog.ts";
+import { type Proofs, readProofs } from "./snapshot/finding.ts";
 import { readNotes } from "./snapshot/pin.ts";
 import { UNKNOWN_TIME } from "./snapshot/repository-of-records.ts";
 import type { Trust } from "./snapshot/trust.ts";
@@ -58,6 +59,7 @@ async function look(
   const { constants } = catalog.repository;
   const place = { repository: catalog.repository.id, policy: catalog.policyName };
   const evidence = await readPublished(store, place, await trustOfDrills(parts.trust, policy), how);
+  const proofs = await proofsOf(parts, place, policy, how);
   const { snapshots, stored, notes } = await judged(parts, catalog, policy, now, how);
   return {
     policy: catalog.policyName,
@@ -76,6 +78,7 @@ async function look(
     unreadable: catalog.unreadable.map(({ key, why }) => ({ key, why: why.message })),
     descriptionLost: catalog.repository.created === UNKNOWN_TIME,
     evidence,
+    proofs,
     stored,
     notes: [...notes, ...remarks(policy, parts.trust)],
   };
@@ -138,6 +141,23 @@ function candidate({ record, key, landed, signer }: ListedSnapshot, hurt: Readon
     whole: !hurt.has(record.id),
     holds: [],
   };
+}
+
+/** What doctor found out where backups are made or keys are kept: signed by any key of those who look after this policy. */
+async function proofsOf(
+  { store, trust }: Pick<ReadParts, "store" | "trust">,
+  place: { readonly repository: string; readonly policy: string },
+  policy: Policy | undefined,
+  how: Cancel,
+): Promise<Proofs> {
+  const signers = [...trust.signers, ...(policy?.prune.drill_signers ?? [])];
+  try {
+    return await readProofs(store, place, { signers }, how);
+  } catch (error) {
+    // a role that was made before doctors wrote anything may not read it
+    if (isFailure(error, "store/refused")) return { refused: [error.message] };
+    throw error;
+  }
 }
 
 /** Evidence is never believed unsigned, whatever the operator accepts of snapshots. */

@@ -2,7 +2,8 @@
  * The composition root: from a policy, or from a store's address and an identity alone, to store, host, keys and clock.
  * With app-reader.ts the only place beside main.ts that knows every adapter.
  */
-import { availableParallelism, homedir, totalmem } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
+import { openHost, trustedBy } from "./app-host.ts";
 import { recoveryRecipients } from "./app-keys.ts";
 import { readerOf } from "./app-reader.ts";
 import { backupReport } from "./app-report.ts";
@@ -23,7 +24,6 @@ import type {
 import type { Guided, GuidedAccess } from "./cli/guided-app.ts";
 import type { BackupReport, InitReport, KeygenReport, RunbookReport, SheetReport } from "./cli/outputs.ts";
 import type { Retention } from "./cli/retention-app.ts";
-import type { Host } from "./host/host.ts";
 import type { Cancel } from "./lib/cancel.ts";
 import { byteCount, milliseconds } from "./lib/units.ts";
 import { PackPool } from "./pack/pool.ts";
@@ -31,7 +31,7 @@ import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
 import { type LoadedPolicy, loadPolicy } from "./policy/load.ts";
 import type { Policy } from "./policy/schema.ts";
 import { readIdentityFile, recipientsOf } from "./seal/recipients.ts";
-import { loadSigner, type Signer } from "./seal/sshsig.ts";
+import { loadSigner } from "./seal/sshsig.ts";
 
 /** A machine with less memory than this seals with one thread. Bytes. */
 const SMALL_MACHINE = 3 * 1024 * 1024 * 1024;
@@ -44,6 +44,10 @@ export async function openApp(access: PolicyAccess, context: AppContext): Promis
     ...(await readerOf(plain, context, loaded)),
     init: (how) => runInit(loaded.policy, context, how),
     backup: (how) => runBackup(loaded, context, how),
+    doctor: async (how) => {
+      const { examinePolicy } = await import("./app-doctor.ts");
+      return examinePolicy(loaded, context, how);
+    },
   };
 }
 
@@ -150,21 +154,6 @@ async function runBackup(
   } finally {
     progress.done();
   }
-}
-
-async function openHost(policy: Policy, context: AppContext, how: Cancel): Promise<Host> {
-  if (policy.host === "local") {
-    const { openLocalHost } = await import("./host/local.ts");
-    return openLocalHost();
-  }
-  const { openSshHost } = await import("./host/ssh.ts");
-  const home = context.env["HOME"] ?? homedir();
-  return openSshHost(policy.host.ssh, { ...how, home, agentSocket: context.env["SSH_AUTH_SOCK"] });
-}
-
-/** The key that signs here is believed here. */
-function trustedBy(policy: Policy, signer: Signer): string[] {
-  return [...new Set([signer.publicKey, ...policy.keys.trusted_signers])];
 }
 
 /** Every thread holds about 70 MiB while it seals. */

@@ -9,7 +9,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["main.ts"],
   ["app"],
   ["cli"],
-  ["backup", "restore", "verify", "drill", "retention", "status", "notify"],
+  ["backup", "restore", "verify", "drill", "retention", "status", "doctor", "notify"],
   ["source"],
   ["snapshot"],
   ["pack", "chunk", "seal"],

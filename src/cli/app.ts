@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import type { Cancel } from "../lib/cancel.ts";
+import type { DoctorReport } from "./doctor-outputs.ts";
 import type { Guided, GuidedAccess } from "./guided-app.ts";
 import type {
   BackupReport,
@@ -141,6 +142,15 @@ export interface App extends Reader {
   init(how: Cancel): Promise<InitReport>;
   /** A source that failed makes the report's snapshot partial; throws only when nothing could be committed. */
   backup(how: BackupOptions & Cancel): Promise<BackupReport>;
+  /** Looks at everything that backups and restores depend on. Never throws for what it finds: that is in the report. */
+  doctor(how: DoctorOptions & Cancel): Promise<DoctorReport>;
+}
+
+export interface DoctorOptions {
+  /** File of the recovery identity, to be tried once. */
+  readonly identity: string | undefined;
+  /** Only these groups of checks; empty means all. */
+  readonly only: readonly string[];
 }
 
 export interface BackupOptions {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { DoctorReport } from "./doctor-outputs.ts";
 import { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "./guided-outputs.ts";
 import { NoteReport, PlanReport, PruneReport } from "./retention-outputs.ts";
 import { StatusReport } from "./status-outputs.ts";
@@ -382,6 +383,7 @@ export const OUTPUTS = {
   verify: VerifyReport,
   drill: DrillReport,
   status: StatusReport,
+  doctor: DoctorReport,
   plan: PlanReport,
   prune: PruneReport,
   pin: NoteReport,

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { DropsError } from "../lib/errors.ts";
 import { addBackup } from "./commands/backup.ts";
 import { addCompletion } from "./commands/completion.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addDrill } from "./commands/drill.ts";
 import { addExport } from "./commands/export.ts";
 import { addIam } from "./commands/iam.ts";
@@ -55,6 +56,7 @@ export function buildProgram(shell: Shell): Command {
     addKeygen,
     addBackup,
     addStatus,
+    addDoctor,
     addSnapshots,
     addShow,
     addLs,

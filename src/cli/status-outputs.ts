@@ -99,7 +99,21 @@ export const StatusReport = z.object({
       .describe("evidence that is not believed"),
     newestRefused: z.boolean(),
   }),
-  destroy: z.object({ proven: z.boolean(), why: z.string() }).describe("who can destroy the backups"),
+  destroy: z
+    .object({
+      proven: z.boolean(),
+      answer: z.enum(["yes", "no", "not proven"]).describe("whether the backup host can destroy backups"),
+      why: z.string(),
+      at: Time.optional().describe("when drops doctor last tried it"),
+    })
+    .describe("who can destroy the backups"),
+  recoveryKey: z
+    .object({
+      proven: z.boolean(),
+      why: z.string(),
+      at: Time.optional().describe("when drops doctor was last shown it"),
+    })
+    .describe("when the recovery identity was last seen to open a backup"),
   clock: z.object({
     skewSeconds: z.number().describe("how far this machine is ahead of the store"),
     allowedSeconds: Seconds,

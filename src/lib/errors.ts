@@ -21,6 +21,7 @@ const FAILURES = {
   "data/missing": { exit: 20, retryable: false },
   "drill/unproven": { exit: 21, retryable: false },
   "status/not-green": { exit: 21, retryable: false },
+  "doctor/not-well": { exit: 21, retryable: false },
   "format/unsupported": { exit: 22, retryable: false },
   "repository/exists": { exit: 22, retryable: false },
   "safety/refused": { exit: 22, retryable: false },

@@ -18,6 +18,7 @@ export const SNAPSHOT_NAMESPACE = "drops-snapshot-v1";
 export const REPOSITORY_NAMESPACE = "drops-repository-v1";
 export const EVIDENCE_NAMESPACE = "drops-evidence-v1";
 export const PRUNE_NAMESPACE = "drops-prune-v1";
+export const FINDING_NAMESPACE = "drops-doctor-v1";
 
 export interface Signer {
   /** `ssh-ed25519 AAAA…` */

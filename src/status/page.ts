@@ -61,7 +61,7 @@ ${list}<p>Next: <code>${escaped(next)}</code></p>
 }
 
 function questions(status: Status): string {
-  const { restore, drills: drilled, destroy, clock, stored, zone } = status;
+  const { restore, drills: drilled, destroy, recoveryKey, clock, stored, zone } = status;
   const { newest, oldest, points, rpoSeconds } = restore;
   const point = newest
     ? `yes, to ${time(newest.point, zone)}, ${rough(newest.ageSeconds)} of ${rough(rpoSeconds)} old${meter(newest.ageSeconds, rpoSeconds)}`
@@ -84,7 +84,7 @@ function questions(status: Status): string {
     item("Last proven", last),
     item(
       "Recovery key last proven",
-      `not proven: drops has not seen the one in the safe; an identity of drills opened a backup ${opened === undefined ? "never" : time(opened, zone)}`,
+      `${recoveryKey.at === undefined ? "" : `${time(recoveryKey.at, zone)}: `}${escaped(recoveryKey.why)}; an identity of drills opened a backup ${opened === undefined ? "never" : time(opened, zone)}`,
     ),
     item("Who can destroy it?", escaped(destroy.why)),
     item("Stored", `${size(stored.bytes)} in ${number(stored.objects)} objects`),

@@ -1,5 +1,6 @@
 import { concernsOf, stateOf } from "./concerns.ts";
 import { drillsOf } from "./drills.ts";
+import { destroyOf, proofNotes, recoveryOf } from "./proofs.ts";
 import type { Seen, SeenSnapshot, ShownSnapshot, SourceStatus, Status } from "./types.ts";
 
 /**
@@ -29,23 +30,18 @@ export function statusOf(seen: Seen): Status {
     sources,
     partial: partialAfter(seen, newest),
     drills,
-    destroy: DESTROY,
+    destroy: destroyOf(seen),
+    recoveryKey: recoveryOf(seen),
     clock: { skewSeconds: seen.skewSeconds, allowedSeconds: limits.maxSkewSeconds },
     stored: { ...seen.stored },
     snapshots: seen.snapshots.filter(({ record }) => record.state !== "checkpoint").map(shown),
     unreadable: seen.unreadable.map(({ key, why }) => ({ key, why })),
     descriptionLost: seen.descriptionLost,
-    notes: [...seen.notes],
+    notes: [...seen.notes, ...proofNotes(seen.proofs)],
   };
   const concerns = concernsOf(facts);
   return { ...facts, state: stateOf(concerns), concerns, next: concerns[0]?.hint ?? idle(facts) };
 }
-
-/** Nobody has tried yet what the writer's credential may do: said plainly instead of hoped. */
-const DESTROY: Status["destroy"] = {
-  proven: false,
-  why: "not proven: take it that whoever holds the backup host's credentials can delete every snapshot, unless the store refuses deletes or locks objects",
-};
 
 /** What is worth doing when nothing is wrong. */
 function idle({ drills }: Pick<Status, "drills">): string {

@@ -1,4 +1,5 @@
 import type { EarlierEvidence } from "../drill/earlier-evidence.ts";
+import type { Proofs } from "../snapshot/finding.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
 
 /**
@@ -40,6 +41,8 @@ export interface Seen {
   readonly descriptionLost: boolean;
   /** Newest first. */
   readonly evidence: readonly EarlierEvidence[];
+  /** What doctor found out. */
+  readonly proofs: Proofs;
   /** Objects that snapshots refer to, each once. */
   readonly stored: { readonly objects: number; readonly bytes: number };
   readonly notes: readonly string[];
@@ -157,7 +160,15 @@ export interface Facts {
     readonly failed: readonly string[];
   }[];
   readonly drills: DrillsStatus;
-  readonly destroy: { readonly proven: boolean; readonly why: string };
+  readonly destroy: {
+    readonly proven: boolean;
+    readonly answer: "yes" | "no" | "not proven";
+    readonly why: string;
+    /** When it was last tried. */
+    readonly at?: string;
+  };
+  /** When the recovery identity was last seen to open a backup. */
+  readonly recoveryKey: { readonly proven: boolean; readonly why: string; readonly at?: string };
   readonly clock: { readonly skewSeconds: number; readonly allowedSeconds: number };
   readonly stored: { readonly objects: number; readonly bytes: number };
   /** Without checkpoints, oldest first. */

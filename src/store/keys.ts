@@ -23,6 +23,7 @@ export const manifestsPrefix = (policy: string): string => `${policy}/manifests/
 export const listsPrefix = (policy: string): string => `${policy}/lists/`;
 export const packsPrefix = (policy: string): string => `${policy}/packs/`;
 export const evidencePrefix = (policy: string): string => `${policy}/evidence/`;
+export const findingsPrefix = (policy: string): string => `${policy}/doctor/`;
 export const condemnedPrefix = (policy: string): string => `${policy}/condemned/`;
 export const pinsPrefix = (policy: string): string => `${policy}/pins/`;
 export const withdrawnPrefix = (policy: string): string => `${policy}/withdrawn/`;
@@ -37,6 +38,9 @@ export const packKey = (policy: string, sha256: string): string =>
   `${packsPrefix(policy)}${hash(sha256).slice(0, 2)}/${sha256}`;
 export const evidenceKey = (policy: string, time: string, id: string): string =>
   `${evidencePrefix(policy)}${time}-${id}.json`;
+/** `time` as in a record's key. */
+export const findingKey = (policy: string, time: string, id: string): string =>
+  `${findingsPrefix(policy)}${time}-${id}.json`;
 /** `time` as in a record's key. */
 export const markKey = (policy: string, time: string, id: string): string =>
   `${condemnedPrefix(policy)}${time}-${id}.json`;

@@ -2,6 +2,7 @@ import type { S3Policy } from "../policy/schema.ts";
 import {
   condemnedPrefix,
   evidencePrefix,
+  findingsPrefix,
   listsPrefix,
   manifestsPrefix,
   packsPrefix,
@@ -47,6 +48,8 @@ interface Folders {
   readonly withdrawn: string;
   readonly condemned: string;
   readonly evidence: string;
+  /** What doctors found: plain, and of the writer. */
+  readonly findings: string;
 }
 
 /** What a role may do, as an S3 policy, and in words what each statement of it is for. */
@@ -86,12 +89,23 @@ export function lifecycleOf({ prefix }: Pick<S3Policy, "prefix">, days: number):
 type Explained = { readonly statement: Statement; readonly why: string };
 
 const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) => Explained[]>> = {
-  writer: ({ common, snapshots, manifests, lists, packs, condemned, withdrawn }, options) => [
-    read(options, [...common, snapshots, manifests, lists, condemned, withdrawn], READS.writer),
-    put(options, [packs, lists, manifests, snapshots], "a backup puts what is new"),
+  writer: ({ common, snapshots, manifests, lists, packs, condemned, withdrawn, findings }, options) => [
+    read(options, [...common, snapshots, manifests, lists, condemned, withdrawn, findings], READS.writer),
+    put(
+      options,
+      [packs, lists, manifests, snapshots, findings],
+      "a backup puts what is new, doctor what it found",
+    ),
   ],
-  janitor: ({ common, snapshots, lists, pins, withdrawn, condemned, evidence, ...sealed }, options) => [
-    read(options, [...common, snapshots, lists, pins, withdrawn, condemned, evidence], READS.janitor),
+  janitor: (
+    { common, snapshots, lists, pins, withdrawn, condemned, evidence, findings, ...sealed },
+    options,
+  ) => [
+    read(
+      options,
+      [...common, snapshots, lists, pins, withdrawn, condemned, evidence, findings],
+      READS.janitor,
+    ),
     put(
       options,
       [condemned, pins, withdrawn, evidence],
@@ -213,6 +227,7 @@ function foldersOf(policy: string): Folders {
     withdrawn: `${withdrawnPrefix(policy)}*`,
     condemned: `${condemnedPrefix(policy)}*`,
     evidence: `${evidencePrefix(policy)}*`,
+    findings: `${findingsPrefix(policy)}*`,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { App, AppModule, Listing } from "../../src/cli/app.ts";
 import type { Guided } from "../../src/cli/guided-app.ts";
 import type { Retention } from "../../src/cli/retention-app.ts";
+import { doctor } from "./sample-doctor.ts";
 import * as guidedSamples from "./sample-guided.ts";
 import * as samples from "./sample-reports.ts";
 import * as kept from "./sample-retention.ts";
@@ -37,6 +38,7 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
     verify: answer("verify", () => samples.verify),
     drill: answer("drill", () => samples.drill),
     status: answer("status", () => sampleReport()),
+    doctor: answer("doctor", () => doctor),
     [Symbol.asyncDispose]: async () => void calls.push("closed"),
   };
   const guided: Guided = {

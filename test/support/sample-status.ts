@@ -77,6 +77,7 @@ export function greenSeen(change: Partial<Seen> = {}): Seen {
     snapshots: [seenSnapshot("2026-11-23T01:30:00.000Z"), seenSnapshot("2026-11-24T01:30:00.000Z")],
     unreadable: [],
     descriptionLost: false,
+    proofs: { refused: [] },
     evidence: [{ file: "1.json", evidence: proven, sha256: "00".repeat(32) }],
     stored: { objects: 170, bytes: 2_147_483_648 },
     notes: [],

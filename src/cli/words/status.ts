@@ -64,15 +64,13 @@ function destroyable({ destroy }: StatusReport): Row {
   return ["Who can destroy it?", clean(destroy.why)];
 }
 
-function key({ drills: { opened }, zone }: StatusReport): Row {
+function key({ drills: { opened }, recoveryKey, zone }: StatusReport): Row {
   const found =
     opened === undefined
       ? "no drill has opened a backup with any identity"
       : `an identity of drills opened a backup ${when(opened, zone)}`;
-  return [
-    "Recovery key last proven when?",
-    `not proven: drops has not seen the one in the safe, and its loss would not be noticed; ${found}`,
-  ];
+  const proven = recoveryKey.at === undefined ? "" : `${when(recoveryKey.at, zone)}: `;
+  return ["Recovery key last proven when?", `${proven}${clean(recoveryKey.why)}; ${found}`];
 }
 
 function clock({ clock: { skewSeconds } }: StatusReport): Row {

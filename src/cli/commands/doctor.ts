@@ -1,0 +1,54 @@
+import { type Command, Option } from "commander";
+import { DropsError } from "../../lib/errors.ts";
+import type { DoctorReport } from "../doctor-outputs.ts";
+import { collect, explain, type GlobalFlags, openApp, type Shell } from "../shell.ts";
+
+const GROUPS = ["policy", "keys", "host", "sources", "coverage", "store", "estimate"] as const;
+
+interface Flags extends GlobalFlags {
+  readonly identity?: string;
+  readonly only?: readonly string[];
+}
+
+export function addDoctor(program: Command, shell: Shell): void {
+  const command = program
+    .command("doctor")
+    .description("try everything that backups and restores depend on, and say what to do; changes no service")
+    .option("--identity <file>", "try the recovery identity from the safe; take it away again afterwards")
+    .addOption(
+      new Option("--only <group>", `only ${GROUPS.join(", ")}; may be repeated`)
+        .argParser(group)
+        .default([], "all"),
+    )
+    .action(async (_flags: object, self: Command) => {
+      const { identity, only = [], ...flags } = self.optsWithGlobals<Flags>();
+      await using app = await openApp(shell, flags);
+      const report = await app.doctor({ identity, only, signal: shell.signal });
+      const { doctorInWords } = await import("../words/doctor.ts");
+      shell.screen.show(report, doctorInWords);
+      judge(report);
+    });
+  const examples = [
+    "drops doctor",
+    "drops doctor --only store --only keys",
+    "drops doctor --identity /media/usb/recovery-identity.txt",
+    "drops doctor --json | jq '.findings[] | select(.result != \"ok\")'",
+  ];
+  explain(command, examples, [21]);
+}
+
+function group(value: string, before: readonly string[]): readonly string[] {
+  if (GROUPS.some((known) => known === value)) return collect(value, before);
+  throw new DropsError("usage/invalid", `--only knows no group ${value}`, { hint: GROUPS.join(", ") });
+}
+
+/** Throws doctor/not-well, naming how much and the first of it. */
+function judge({ policy, well, counts, findings }: DoctorReport): void {
+  if (well) return;
+  const bad = findings.filter(({ result }) => result === "fail" || result === "unable");
+  const [first] = bad.filter(({ result }) => counts.fail === 0 || result === "fail");
+  const said = `${counts.fail} failed, ${counts.unable} could not be found out`;
+  throw new DropsError("doctor/not-well", `${policy} is not well: ${said}; first: ${first?.what ?? ""}`, {
+    hint: first?.fix,
+  });
+}

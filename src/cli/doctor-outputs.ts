@@ -1,0 +1,38 @@
+import * as z from "zod";
+
+/** What `drops doctor` answers; see outputs.ts for the rules. */
+const Count = z.int().nonnegative();
+
+const Finding = z.object({
+  group: z.enum(["policy", "keys", "host", "sources", "coverage", "store", "estimate"]),
+  check: z.string().describe("the name of the check, or of the source; a check may find several things"),
+  result: z
+    .enum(["ok", "warn", "unable", "fail"])
+    .describe("unable: could not be found out, which is not the same as ok"),
+  what: z.string(),
+  why: z.string().describe("why it matters"),
+  fix: z.string().optional().describe("the next command, or what to change; of everything but ok"),
+});
+
+export const DoctorReport = z.object({
+  policy: z.string(),
+  origin: z.string().describe("where the policy was read from"),
+  store: z.string(),
+  host: z.string(),
+  at: z.iso.datetime().describe("UTC"),
+  well: z.boolean().describe("nothing failed and everything could be found out: exit 0, else 21"),
+  counts: z.object({ ok: Count, warn: Count, unable: Count, fail: Count }),
+  findings: z.array(Finding).describe("group by group"),
+  destroy: z
+    .object({ answer: z.enum(["yes", "no"]), found: z.array(z.string()) })
+    .optional()
+    .describe("whether this machine's credential can destroy backups; absent: not proven"),
+  recorded: z.string().optional().describe("key of what this run wrote into the repository for drops status"),
+  left: z
+    .array(z.string())
+    .describe(
+      "keys of objects that were put to try the store and could not be removed; a prune removes them",
+    ),
+});
+
+export type DoctorReport = z.infer<typeof DoctorReport>;

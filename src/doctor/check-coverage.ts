@@ -1,0 +1,124 @@
+import * as z from "zod";
+import type { Host } from "../host/host.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { isFailure } from "../lib/errors.ts";
+import type { PostgresPolicy } from "../policy/schema.ts";
+import { PostgresClient, type PostgresPlace } from "../source/postgres/client.ts";
+import { judgeCoverage, pathsOf } from "./coverage.ts";
+import { type DatabaseThere, judgeDatabases } from "./databases.ts";
+import { readHostState } from "./host-state.ts";
+import type { Check, Line } from "./types.ts";
+import type { World } from "./world.ts";
+
+const LIMIT_MS = 120_000;
+/** Where servers of PostgreSQL lie: what is in there is judged by its databases. */
+const JUDGED_BY_DATABASES = ["/var/lib/postgresql", "/var/lib/pgsql"];
+
+/** The size of a database is told to who may connect to it. */
+const DATABASES_SQL = `SELECT jsonb_build_object('name', datname, 'bytes',
+  CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END)
+FROM pg_database WHERE NOT datistemplate AND datallowconn ORDER BY datname`;
+
+const Database = z.object({ name: z.string(), bytes: z.number() });
+
+/** What on the host is in no source. */
+export function coverageChecks(world: World): Check[] {
+  return [
+    {
+      group: "coverage",
+      name: "directories",
+      needs: "host",
+      limitMs: LIMIT_MS,
+      why: "what is in no source is gone with the server",
+      run: (how) => directories(world, how),
+    },
+    {
+      group: "coverage",
+      name: "databases",
+      needs: "host",
+      why: "a database that is in no source is gone with the server; its files alone are worth nothing",
+      run: (how) => databases(world, how),
+    },
+  ];
+}
+
+async function directories(world: World, how: Cancel): Promise<Line[]> {
+  const { policy } = world.loaded;
+  const state = await readHostState(await world.host, pathsOf(policy), how);
+  return judgeCoverage(policy, state, JUDGED_BY_DATABASES);
+}
+
+async function databases(world: World, how: Cancel): Promise<Line[]> {
+  const host = await world.host;
+  const sources = world.loaded.policy.sources.filter((source) => source.kind === "postgres");
+  if (sources.length === 0) return withoutSource(host, how);
+  const servers = [...new Map(sources.map((source) => [serverOf(source), source])).values()];
+  const lines = await Promise.all(
+    servers.map(async (server) => {
+      const covered = sources.filter((source) => serverOf(source) === serverOf(server));
+      return judgeDatabases(
+        await databasesAt(host, server, how),
+        covered.map(({ database }) => database),
+      );
+    }),
+  );
+  return lines.flat();
+}
+
+/** Sources of one server, whoever asks it. */
+function serverOf({ host = "", port = 5432 }: PostgresPolicy): string {
+  return `${host} ${port}`;
+}
+
+/** A policy without PostgreSQL: is there one all the same? */
+async function withoutSource(host: Host, how: Cancel): Promise<Line[]> {
+  const find = [
+    "find",
+    "/run/postgresql",
+    "-maxdepth",
+    "1",
+    "-type",
+    "s",
+    "-name",
+    ".s.PGSQL.*",
+    "-printf",
+    "%f\\n",
+  ];
+  const { stdout } = await host.run(find, { ...how, okExits: [0, 1] }); // 1: no such directory
+  const ports = stdout
+    .toString()
+    .split("\n")
+    .flatMap((name) => /^\.s\.PGSQL\.(\d{1,5})$/.exec(name)?.[1] ?? []);
+  if (ports.length === 0) return [{ result: "ok", what: "no PostgreSQL runs on the host" }];
+  const lines = await Promise.all(ports.map((port) => onPort(host, Number(port), how)));
+  return lines.flat();
+}
+
+async function onPort(host: Host, port: number, how: Cancel): Promise<Line[]> {
+  const place = {
+    database: "postgres",
+    run_as: "postgres",
+    host: undefined,
+    port,
+    user: undefined,
+    bin: undefined,
+  };
+  try {
+    return judgeDatabases(await databasesAt(host, place, how), []);
+  } catch (error) {
+    if (!isFailure(error, "source/failed", "host/command-failed")) throw error;
+    const what = `a PostgreSQL runs on the host (port ${port}); what is in it could not be asked: ${error.message}`;
+    return [{ result: "unable", what, fix: error.hint ?? "psql -l, as a user who may log in to it" }];
+  }
+}
+
+async function databasesAt(host: Host, place: PostgresPlace, how: Cancel): Promise<DatabaseThere[]> {
+  const client = new PostgresClient(host, place);
+  const args = ["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-c", DATABASES_SQL];
+  const { stdout } = await client.run("psql", args, {
+    ...how,
+    what: `listing the databases beside ${client.label}`,
+  });
+  const lines = stdout.toString().split("\n");
+  return lines.filter((line) => line !== "").map((line) => Database.parse(JSON.parse(line)));
+}

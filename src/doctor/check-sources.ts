@@ -1,0 +1,119 @@
+import { commandFailed } from "../host/expect-success.ts";
+import { ANY_EXIT } from "../host/run-to-end.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { isFailure } from "../lib/errors.ts";
+import type { CommandPolicy, FilesPolicy, SourcePolicy } from "../policy/schema.ts";
+import { findArguments, findFiles } from "../source/files/find.ts";
+import { inBytes } from "./in-bytes.ts";
+import { checkPostgres } from "./source-postgres.ts";
+import { checkRocksdb } from "./source-rocksdb.ts";
+import { type Check, fail, type Line, ok, warn } from "./types.ts";
+import type { World } from "./world.ts";
+
+/** What a source was found to be. */
+export interface LookedAt {
+  readonly lines: readonly Line[];
+  /** What a first backup has to read; undefined where only reading would tell. */
+  readonly bytes?: number | undefined;
+}
+
+/** Bytes of each source that was looked at, for the estimate. */
+export type Sizes = Map<string, number>;
+
+/** A database may take several attempts to freeze, and a listing of millions of files its time. */
+const LIMIT_MS = 180_000;
+
+const WHY: Readonly<Record<SourcePolicy["kind"], string>> = {
+  rocksdb:
+    "what cannot be frozen tonight is not in tonight's snapshot; this froze it, proved it and let it go",
+  postgres:
+    "what cannot be dumped tonight is not in tonight's snapshot; this took a snapshot of it and let it go",
+  files: "what cannot be read is not backed up, and a source that is not whole fails",
+  command: "a program that is not there backs nothing up; it was not run",
+};
+
+/** Every source, as a backup would begin with it. `sizes` is filled. */
+export function sourceChecks(world: World, sizes: Sizes): Check[] {
+  return world.loaded.policy.sources.map((source) => ({
+    group: "sources",
+    name: source.name,
+    needs: "host",
+    limitMs: LIMIT_MS,
+    why: WHY[source.kind],
+    run: async (how) => {
+      const { lines, bytes } = await look(world, source, how);
+      if (bytes !== undefined) sizes.set(source.name, bytes);
+      return lines;
+    },
+  }));
+}
+
+function look(world: World, source: SourcePolicy, how: Cancel): Promise<LookedAt> {
+  switch (source.kind) {
+    case "rocksdb":
+      return checkRocksdb(world, source, how);
+    case "postgres":
+      return checkPostgres(world, source, how);
+    case "files":
+      return checkFiles(world, source, how);
+    case "command":
+      return checkCommand(world, source, how);
+  }
+}
+
+async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promise<LookedAt> {
+  const host = await world.host;
+  const { listing, unreadable, notes } = await findFiles(host, source, how);
+  let bytes = 0;
+  for (let at = 0; at < listing.length; at++) if (listing.kind(at) === "f") bytes += listing.size(at);
+  const denied = [...unreadable, ...(host.user.uid === 0 ? [] : await unreadableFiles(world, source, how))];
+  const size = `${listing.length.toLocaleString("en")} entries, ${inBytes(bytes)}`;
+  const lines: Line[] = notes.map((note) =>
+    warn(`${source.name}: ${note}`, "correct the path in the policy"),
+  );
+  if (denied.length > 0) {
+    const some = denied.slice(0, 3).join("; ");
+    const more = denied.length > 3 ? `; and ${denied.length - 3} more` : "";
+    const what = `${source.name}: ${host.user.name} may not read ${some}${more}`;
+    lines.push(fail(what, "log in as a user who may read them, or name them under `exclude`"));
+  } else if (listing.length === 0 || bytes === 0) {
+    lines.push(warn(`${source.name}: there is nothing in it (${size})`, "correct its paths in the policy"));
+  } else lines.push(ok(`${source.name}: ${size}`));
+  return { lines, bytes };
+}
+
+/** find lists what its directories let it see, whether or not the files can be read. At most 1000 are named. */
+async function unreadableFiles(world: World, source: FilesPolicy, how: Cancel): Promise<string[]> {
+  const host = await world.host;
+  const listed = findArguments(source.paths, source).slice(0, -2);
+  const argv = ["find", ...listed, "-type", "f", "!", "-readable", "-printf", "%p\\0"];
+  const script = 'LC_ALL=C "$@" 2>/dev/null | head -z -n 1000';
+  const { stdout } = await host.run(["sh", "-c", script, "drops-doctor", ...argv], how);
+  return stdout
+    .toString()
+    .split("\0")
+    .filter((path) => path !== "");
+}
+
+async function checkCommand(world: World, source: CommandPolicy, how: Cancel): Promise<LookedAt> {
+  const host = await world.host;
+  const [program = ""] = source.argv;
+  const argv = ["sh", "-c", 'command -v -- "$1" >/dev/null', "drops-doctor", program];
+  try {
+    const { exit, ...ended } = await host.run(argv, { ...how, as: source.run_as, okExits: ANY_EXIT });
+    if (exit === 0)
+      return { lines: [ok(`${source.name}: ${program} is there; its output has no known size`)] };
+    if (/\b(sudo|setpriv): /.test(ended.stderr)) {
+      throw commandFailed(`becoming ${source.run_as ?? ""} on ${host.label}`, { exit, ...ended });
+    }
+  } catch (error) {
+    if (isFailure(error, "host/command-failed")) {
+      return {
+        lines: [fail(`${source.name}: ${error.message}`, error.hint ?? "correct run_as in the policy")],
+      };
+    }
+    throw error;
+  }
+  const what = `${source.name}: ${program} is not on the host`;
+  return { lines: [fail(what, "install it there, or give its whole path in argv of the policy")] };
+}

@@ -1,0 +1,80 @@
+import type { Policy } from "../policy/schema.ts";
+import type { HostState, Tree } from "./host-state.ts";
+import { inBytes } from "./in-bytes.ts";
+import { type Line, ok, warn } from "./types.ts";
+
+/** What belongs to the system, is made anew by it, and is no service's data. Right below /var/lib. */
+const OF_THE_SYSTEM = new Set([
+  ...["apt", "aptitude", "aspell", "command-not-found", "dbus", "dhcp", "dhcpcd", "dictionaries-common"],
+  ...["dpkg", "drops", "emacsen-common", "fwupd", "ghostscript", "initramfs-tools", "initscripts"],
+  ...["insserv", "ispell", "logrotate", "man-db", "misc", "nixos", "pam", "plymouth", "polkit-1"],
+  ...["python", "sgml-base", "sudo", "swtpm-localca", "systemd", "ubuntu-advantage", "ucf", "udisks2"],
+  ...["unattended-upgrades", "update-notifier", "urandom", "usbutils", "vim", "xml-core", "machines"],
+]);
+/** Directories of running services are named from this size on, which is more than an empty directory has. Bytes. */
+const ANY = 8 * 1024;
+/** Others, which may be anything, from this. Bytes. */
+const BIG = 64 * 1024 * 1024;
+
+/**
+ * Pure: what lies on the host and in no source, but for `leftOut` and what is below it. A path that a source reaches and excludes was thought of, and is not named.
+ * Directories of DynamicUser= services are symlinks to /var/lib/private: compared by where they lead to.
+ */
+export function judgeCoverage(policy: Policy, state: HostState, leftOut: readonly string[]): Line[] {
+  const roots = pathsOf(policy).flatMap((path) => [path, state.resolved.get(path) ?? path]);
+  const lines = state.trees
+    .filter(({ path }) => !isIn(path, leftOut) && !OF_THE_SYSTEM.has(nameOf(path)))
+    .flatMap((tree) => judgeTree(tree, roots, ownerOf(tree, state)));
+  if (state.units === undefined) {
+    lines.push({
+      result: "ok",
+      what: "systemd does not run on the host: directories are judged by their size alone",
+    });
+  }
+  if (state.partly) {
+    const what = "not all sizes below /var/lib could be found out: something large may be missing here";
+    lines.push({ result: "unable", what, fix: "log in as root, or look yourself: du -xsh /var/lib/*" });
+  }
+  const named = lines.some(({ result }) => result === "warn");
+  return named || state.partly
+    ? lines
+    : [ok("every large directory below /var/lib is in a source"), ...lines];
+}
+
+function judgeTree({ path, bytes }: Tree, roots: readonly string[], unit: string | undefined): Line[] {
+  if (bytes < (unit === undefined ? BIG : ANY) || isIn(path, roots)) return [];
+  const whose = unit === undefined ? "" : `, the state of ${unit}, which runs`;
+  const inside = roots.filter((root) => isIn(root, [path]));
+  const fix = `add a files source with ${path}, or leave it out knowingly: exclude it in a source above it`;
+  if (inside.length > 0) {
+    const some = [...new Set(inside)].slice(0, 3).join(", ");
+    return [warn(`only a part of ${path} (${inBytes(bytes)}${whose}) is in a source: ${some}`, fix)];
+  }
+  return [warn(`${path} (${inBytes(bytes)}${whose}) is in no source`, fix)];
+}
+
+/** The running service whose state it is. */
+function ownerOf({ path }: Tree, { units }: HostState): string | undefined {
+  const owners = (units ?? []).filter(({ name, state }) => {
+    const isSystem = name.startsWith("systemd-") || name.startsWith("drops-");
+    const places = state.flatMap((one) => [`/var/lib/${one}`, `/var/lib/private/${one}`]);
+    return !isSystem && places.some((place) => place === path || isIn(place, [path]));
+  });
+  return owners[0]?.name;
+}
+
+/** Every path of the host that the policy names as data. */
+export function pathsOf({ sources }: Policy): string[] {
+  return sources.flatMap((source) => {
+    if (source.kind === "files") return source.paths;
+    return source.kind === "rocksdb" ? [source.path] : [];
+  });
+}
+
+function isIn(path: string, roots: readonly string[]): boolean {
+  return roots.some((root) => path === root || path.startsWith(root.endsWith("/") ? root : `${root}/`));
+}
+
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}

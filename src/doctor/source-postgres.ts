@@ -1,0 +1,66 @@
+import type { Cancel } from "../lib/cancel.ts";
+import type { PostgresPolicy } from "../policy/schema.ts";
+import { freezePostgres } from "../source/postgres/capture.ts";
+import { PostgresClient } from "../source/postgres/client.ts";
+import { type PostgresFacts, parsePostgresFacts } from "../source/postgres/facts.ts";
+import { Spool } from "../source/postgres/spool.ts";
+import type { LookedAt } from "./check-sources.ts";
+import { inBytes } from "./in-bytes.ts";
+import { type Line, ok, warn } from "./types.ts";
+import type { World } from "./world.ts";
+
+/**
+ * A database is frozen as a backup freezes it: a snapshot is exported, every table locked against being dropped (readers and
+ * writers go on), the roles dumped; then it is let go. Nothing is counted and no row is read.
+ */
+export async function checkPostgres(world: World, source: PostgresPolicy, how: Cancel): Promise<LookedAt> {
+  const host = await world.host;
+  const { now, random } = world;
+  const policyName = world.loaded.policy.name;
+  const context = { ...how, host, policyName, rereadShare: 0, now, random, say: () => {} };
+  await using frozen = await freezePostgres(source, context);
+  // counted when it is shipped, which this is not
+  const facts = parsePostgresFacts({
+    tables: [],
+    uncounted: [],
+    sequences: [],
+    large_objects: "0",
+    ...frozen.facts,
+  });
+  const room = source.spool ? await noRoomFor(new PostgresClient(host, source), facts, how) : undefined;
+  return { lines: judgeDatabase(source, facts, room), bytes: Number(facts.size_bytes) };
+}
+
+/** Pure. `noRoom`: why its dump cannot be written on the host first. */
+export function judgeDatabase(
+  source: PostgresPolicy,
+  facts: Pick<PostgresFacts, "server" | "pg_dump" | "role_passwords" | "size_bytes">,
+  noRoom: string | undefined,
+): Line[] {
+  const lines: Line[] = [];
+  if (!facts.role_passwords) {
+    const what = `${source.name}: ${source.run_as} may not read the roles' passwords, so a restore cannot give them back`;
+    lines.push(
+      warn(what, "set run_as (and user) in the policy to a superuser, or note the passwords elsewhere"),
+    );
+  }
+  if (noRoom !== undefined) {
+    const what = `${source.name}: its dump does not fit on the host and is streamed, its snapshot held for the upload: ${noRoom}`;
+    lines.push(warn(what, "make room where TMPDIR of run_as points (/var/tmp), or set spool: false"));
+  }
+  const { version } = facts.server;
+  const size = inBytes(Number(facts.size_bytes));
+  const done = `${source.name}: PostgreSQL ${version}, pg_dump ${facts.pg_dump}, ${size}; its tables can be locked for a dump`;
+  return [...lines, ok(done)];
+}
+
+async function noRoomFor(
+  client: PostgresClient,
+  facts: PostgresFacts,
+  how: Cancel,
+): Promise<string | undefined> {
+  const opened = await Spool.open(client, { ...how, estimate: BigInt(facts.size_bytes), pgDump: [] });
+  if (!(opened instanceof Spool)) return opened.noRoom.slice(0, 200);
+  await opened[Symbol.asyncDispose]();
+  return undefined;
+}

@@ -1,0 +1,47 @@
+import type { Cancel } from "../lib/cancel.ts";
+
+/** In the order in which they are told. Names in JSON and of `--only`, so none is ever renamed. */
+export const GROUPS = ["policy", "keys", "host", "sources", "coverage", "store", "estimate"] as const;
+export type Group = (typeof GROUPS)[number];
+
+/** `unable`: it could not be found out, which is not the same as well. Worst last. */
+export const RESULTS = ["ok", "warn", "unable", "fail"] as const;
+export type Result = (typeof RESULTS)[number];
+
+/** What one look found. */
+export interface Line {
+  readonly result: Result;
+  /** One sentence without a full stop. */
+  readonly what: string;
+  /** The next command, or what to change. Of everything that is not well. */
+  readonly fix?: string | undefined;
+  /** Where it differs from the check's own. */
+  readonly why?: string | undefined;
+}
+
+export interface Finding extends Line {
+  readonly group: Group;
+  /** Name of the check; a check may find several things. */
+  readonly check: string;
+  /** Why it matters: what goes wrong where it is not well. */
+  readonly why: string;
+}
+
+/** What a check cannot do without. */
+export type Need = "host" | "store";
+
+export interface Check {
+  readonly group: Group;
+  readonly name: string;
+  readonly why: string;
+  readonly needs?: Need;
+  /** How long it may take, in ms; default: a minute. */
+  readonly limitMs?: number;
+  /** A DropsError that it throws is a finding; anything else is a bug. */
+  run(how: Cancel): Promise<readonly Line[]>;
+}
+
+export const ok = (what: string): Line => ({ result: "ok", what });
+export const warn = (what: string, fix: string): Line => ({ result: "warn", what, fix });
+export const fail = (what: string, fix: string): Line => ({ result: "fail", what, fix });
+export const unable = (what: string, fix: string): Line => ({ result: "unable", what, fix });
