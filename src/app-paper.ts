@@ -85,6 +85,12 @@ export async function makeRunbook(
   return { ...report, file: path };
 }
 
+/** The plan of a policy as every manifest carries it: Markdown. `signer`: the public key line to believe. */
+export async function runbookText(policy: Policy, signer: string): Promise<string> {
+  const script = (await scriptObject()).sha256;
+  return documentAsMarkdown(runbook(runbookFacts(policy, { signer, script })));
+}
+
 async function loadNamed(wanted: string | undefined, context: AppContext): Promise<LoadedPolicy> {
   return loadPolicy(await findPolicy(wanted, { fromEnv: context.env["DROPS_POLICY"], dirs: POLICY_DIRS }));
 }

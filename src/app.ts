@@ -110,6 +110,11 @@ async function runInit(policy: Policy, context: AppContext, how: Cancel): Promis
   };
 }
 
+async function runbookText(policy: Policy, signer: string): Promise<string> {
+  const { runbookText } = await import("./app-paper.ts");
+  return runbookText(policy, signer);
+}
+
 async function runBackup(
   loaded: LoadedPolicy,
   context: AppContext,
@@ -127,6 +132,7 @@ async function runBackup(
   const parts: BackupParts = {
     policy,
     policyText: loaded.text,
+    runbook: await runbookText(policy, signer.publicKey),
     store,
     openHost: () => openHost(policy, context, how),
     pool,

@@ -22,6 +22,8 @@ export interface BackupParts {
   readonly policy: Policy;
   /** The policy file as it is, kept in every manifest. */
   readonly policyText: string;
+  /** What a person does on the worst day with this policy, kept in every manifest, too; undefined: there is none. */
+  readonly runbook?: string;
   readonly store: BlobReader & BlobWriter;
   readonly openHost: () => Promise<Host>;
   readonly pool: PackPool;

@@ -425,6 +425,8 @@ restore_source() {
   rm -rf "$work/chunks"
   mv -T -- "$work/tree" "$out/$source"
   mv -T -- "$lines" "$out/$source.manifest"
+  head -n 1 -- "$out/$source.manifest" | jq -j '.runbook // empty' > "$work/runbook"
+  [ ! -s "$work/runbook" ] || mv -T -- "$work/runbook" "$out/RUNBOOK.md"
   if grep -q '"xattrs":' "$out/$source.manifest"; then note "extended attributes of $source were not set; they are in $out/$source.manifest"; fi
   echo "recovered $source: $(wc -l < "$work/entries") entries"
 }
@@ -526,4 +528,5 @@ done
 if [ $load_databases = yes ]; then
   for source in "${sources[@]}"; do load_database "$source"; done
 fi
+[ ! -e "$out/RUNBOOK.md" ] || note "what comes next is in $out/RUNBOOK.md, under By hand"
 [ -z "$bucket" ] || note "what was fetched is kept in $repository; remove it when nothing more is to be recovered"

@@ -266,6 +266,7 @@ export class SnapshotRun {
       captured_at: view.capturedAt.toISOString(),
       policy_text: this.#parts.policyText,
       trusted_signers: [...this.#parts.trust.signers],
+      ...(this.#parts.runbook === undefined ? {} : { runbook: this.#parts.runbook }),
       facts: view.facts,
     };
   }

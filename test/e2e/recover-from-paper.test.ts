@@ -23,6 +23,7 @@ describe("from the paper sheet's facts alone", () => {
   let target: Postgres;
   let tools: StandardTools;
   let sheet = "";
+  let runbook = "";
   let originals = "";
   let environment: Record<string, string> = {};
 
@@ -99,6 +100,7 @@ sources:
       { policy: "ops", files: [], repositoryId: "", script: "", scriptInStore: true, notes: [] },
     );
     sheet = await readFile(join(scratch, "sheet/recovery-sheet.txt"), "utf8");
+    ({ stdout: runbook } = await say("runbook", "--markdown"));
     await say(
       "restore",
       "--date",
@@ -148,6 +150,11 @@ sources:
     assert.match(answer.stdout, /^recover\.sh: OK$/m);
     assert.match(answer.stdout, /^loaded bridge-db into database bridge: \d\d tables have the rows/m);
     const restored = join(answer.stdout.split("\n").at(-1) ?? "", "restored");
+    assert.match(
+      answer.stderr,
+      /^recover\.sh: what comes next is in \/.*\/restored\/RUNBOOK\.md, under By hand$/m,
+    );
+    assert.equal((await readFile(join(restored, "RUNBOOK.md"), "utf8")).trim(), runbook.trim());
 
     assert.deepEqual(
       await walkTree(join(restored, "files", originals, "tree")),

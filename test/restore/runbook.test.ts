@@ -132,7 +132,7 @@ describe("the runbook", () => {
     const text = documentAsText(runbook(facts));
     for (const words of [...facts.units, ...facts.sources.map(({ name }) => name), ...facts.checklist])
       assert.ok(text.replaceAll(/\s+/g, " ").includes(words), words);
-    assert.doesNotMatch(text, /DATABASE-SOURCE|ROCKSDB-SOURCE|HOMESERVER\.service/);
+    assert.doesNotMatch(text, /DATABASE-SOURCE|ROCKSDB-SOURCE|(HOMESERVER|BRIDGE)\.service/);
     assert.match(text, /ALTER DATABASE "mautrix_slack" RENAME/);
   });
 

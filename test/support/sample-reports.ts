@@ -17,7 +17,7 @@ export const init: Out.InitReport = {
   repositoryId: "c0ffee",
   policy: "ops",
   created: snapshot.started,
-  recoveryObjects: [`recovery/${HASH}.sh`, "recovery/README.md"],
+  recoveryObjects: [`recovery/${HASH}.sh`, "recovery/README.md", "recovery/RECOVERY.md"],
 };
 
 export const keygen: Out.KeygenReport = {

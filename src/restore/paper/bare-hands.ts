@@ -20,7 +20,10 @@ export function withoutDropsSection(about: RunbookFacts): Section {
         "Broken off, it goes on with what was fetched already, once ./restored is removed. With a PostgreSQL that runs, it makes roles and databases, loads the dumps and compares counts and digests: --load-databases --postgres-user postgres, before the address.",
       ),
       facts(
-        ["expected", "“recovered” for every source, exit status 0"],
+        [
+          "expected",
+          "“recovered” for every source, exit status 0; RUNBOOK.md beside them is this policy's own runbook",
+        ],
         [
           "if not",
           "it names the object that is damaged or missing; take another date. What it says was ignored, somebody may have tampered with",

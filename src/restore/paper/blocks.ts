@@ -163,10 +163,12 @@ const federation = (): Block => ({
   time: "5 minutes",
 });
 
-const slack = ({ checklist }: RunbookFacts): Block => ({
+const slack = ({ bridgeUnits, checklist }: RunbookFacts): Block => ({
   title: "Slack",
   does: `${stepOf("login").does[0]?.toUpperCase()}${stepOf("login").does.slice(1)}.`,
-  commands: [`ssh ${NEW} journalctl --no-pager -n 50 -u BRIDGE.service`],
+  commands: [
+    `ssh ${NEW} journalctl --no-pager -n 50 ${bridgeUnits.map((unit) => `-u ${quote(unit)}`).join(" ")}`,
+  ],
   more: checklist.length > 0 ? [list(...checklist)] : [],
   expected: "the bridge says that it is connected, and a message arrives in both directions",
   otherwise: `${stepOf("login").otherwise}. Exit status 16: configuration and database are not of one date. Never run -g`,

@@ -18,6 +18,8 @@ export interface RunbookFacts extends RecoveryPlace {
   /** Sources that a machine needs before its first boot. */
   readonly bootstrap: readonly string[];
   readonly hasBridge: boolean;
+  /** Units whose journal tells of the bridge's login: those whose exit statuses the policy explains, else all. */
+  readonly bridgeUnits: readonly string[];
   readonly rto: string;
   readonly rpo: string;
   readonly checklist: readonly string[];
@@ -46,6 +48,7 @@ export const GENERAL: RunbookFacts = {
   rocksdb: [{ source: "ROCKSDB-SOURCE", path: "/var/lib/HOMESERVER/db" }],
   bootstrap: ["host-keys"],
   hasBridge: true,
+  bridgeUnits: ["BRIDGE.service"],
   rto: "2h",
   rpo: "24h",
   checklist: [],
@@ -57,6 +60,7 @@ export function runbookFacts(
   place: { readonly signer: string; readonly script: string },
 ): RunbookFacts {
   const { restore, sources } = policy;
+  const explained = restore.units.filter(({ exits }) => Object.keys(exits).length > 0);
   return {
     ...place,
     store: policy.store,
@@ -74,6 +78,7 @@ export function runbookFacts(
     ),
     bootstrap: restore.bootstrap,
     hasBridge: restore.appservice !== undefined,
+    bridgeUnits: (explained.length > 0 ? explained : restore.units).map(({ unit }) => unit),
     rto: policy.rto,
     rpo: policy.rpo,
     checklist: restore.checklist,

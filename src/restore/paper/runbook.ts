@@ -70,7 +70,7 @@ function pageOne(about: RunbookFacts): Section[] {
       title: "Set up",
       pieces: [
         text(
-          "On any machine with drops, in bash, beside recovery-identity.txt. No policy file is needed: it lies in every snapshot.",
+          "On any machine with drops, in bash, beside recovery-identity.txt. No policy file is needed: it lies in every snapshot, and so does the runbook of its policy.",
         ),
         commands(...settingUp(about), `drops snapshots ${READING}`),
         facts(

@@ -120,7 +120,7 @@ function withoutPieces(about: SheetFacts) {
       ...withoutDrops(about, "latest"),
     ),
     text(
-      "A day such as 2026-11-20 may stand for latest. With --load-databases --postgres-user postgres before the address it also fills a running PostgreSQL.",
+      "A day such as 2026-11-20 may stand for latest. What comes next is then in ./restored/RUNBOOK.md. With --load-databases --postgres-user postgres before the address it also fills a running PostgreSQL.",
     ),
   ];
 }
