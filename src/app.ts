@@ -22,6 +22,7 @@ import type {
   SheetOptions,
 } from "./cli/app.ts";
 import type { Guided, GuidedAccess } from "./cli/guided-app.ts";
+import type { Alerts, AlertsAccess } from "./cli/notify-app.ts";
 import type { BackupReport, InitReport, KeygenReport, RunbookReport, SheetReport } from "./cli/outputs.ts";
 import type { Retention } from "./cli/retention-app.ts";
 import type { Cancel } from "./lib/cancel.ts";
@@ -63,6 +64,11 @@ export async function openGuided(access: GuidedAccess, context: AppContext): Pro
 export async function openRetention(access: PolicyAccess, context: AppContext): Promise<Retention> {
   const { openRetention } = await import("./app-retention.ts");
   return openRetention(access, context);
+}
+
+export async function openAlerts(access: AlertsAccess, context: AppContext): Promise<Alerts | undefined> {
+  const { openAlerts } = await import("./app-notify.ts");
+  return openAlerts(access, context);
 }
 
 export async function makeKeys(

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
+import { fstatSync, readFileSync } from "node:fs";
 import { fail } from "./cli/fail.ts";
+import { type LogFormat, logFormatOf } from "./cli/log-lines.ts";
 import { run } from "./cli/program.ts";
 import { terminalPrompt } from "./cli/prompt.ts";
 import { Screen } from "./cli/screen.ts";
@@ -11,6 +12,7 @@ const LINGER_MS = 5000;
 
 const args = process.argv.slice(2);
 const options = args.includes("--") ? args.slice(0, args.indexOf("--")) : args;
+const format = readLogFormat();
 const screen = new Screen({
   stdout: process.stdout,
   stderr: process.stderr,
@@ -18,9 +20,12 @@ const screen = new Screen({
   quiet: options.includes("--quiet"),
   color: !options.includes("--no-color") && !process.env["NO_COLOR"],
   clock: () => performance.now(),
+  logFormat: format instanceof DropsError ? "text" : format,
+  now: () => new Date(),
 });
 const signal = interruption();
 try {
+  if (format instanceof DropsError) throw format;
   await run(args, {
     screen,
     signal,
@@ -32,6 +37,17 @@ try {
   process.exitCode = fail(error, screen, signal);
 }
 setTimeout(() => process.exit(), LINGER_MS).unref();
+
+/** The failure itself when there is no such format: there is no screen yet to tell it on. */
+function readLogFormat(): LogFormat | DropsError {
+  try {
+    const { dev, ino } = fstatSync(process.stderr.fd);
+    return logFormatOf(options, { env: process.env["JOURNAL_STREAM"], stream: `${dev}:${ino}` });
+  } catch (error) {
+    if (error instanceof DropsError) return error;
+    return "text"; // standard error is closed
+  }
+}
 
 /** Aborted by the first signal, so that everything cleans up; the second one ends the process at once. */
 function interruption(): AbortSignal {

@@ -355,6 +355,8 @@ const REPORTS = [
   "pin x --until 2027-03-31",
   "unpin x",
   "withdraw x --why y",
+  "notify test",
+  "notify failed drops-backup@ops.service",
 ];
 const DEMO = new URL("../policies/demo.yaml", import.meta.url).pathname;
 /** ajv knows none by itself; zod checks them with the same regular expressions that the schemas hold. */
@@ -375,6 +377,8 @@ const SCHEMAS: Readonly<Record<string, keyof typeof OUTPUTS>> = {
   "policy check": "policy",
   "policy show": "policy-show",
   "completion fish": "completion",
+  "notify test": "notify-test",
+  "notify failed drops-backup@ops.service": "notify-failed",
   "restore --finish": "restore-finish",
   "restore --date x --only bootstrap --to /extra": "restore-bootstrap",
 };

@@ -25,7 +25,7 @@ export function fail(error: unknown, screen: Screen, signal: AbortSignal): numbe
 const BROKEN_OFF = ["EPIPE", "ERR_STREAM_DESTROYED", "ERR_STREAM_PREMATURE_CLOSE"];
 
 /** An interrupted call fails in many ways; once there is a reason for that, it is the one to tell. */
-function meant(error: unknown, signal: AbortSignal): unknown {
+export function meant(error: unknown, signal: AbortSignal): unknown {
   if (!signal.aborted || !(error instanceof Error)) return error;
   const code = "code" in error ? String(error.code) : "";
   return error.name === "AbortError" || BROKEN_OFF.includes(code) ? signal.reason : error;

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { DoctorReport } from "./doctor-outputs.ts";
 import { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "./guided-outputs.ts";
+import { NotifyFailedReport, NotifyTestReport } from "./notify-outputs.ts";
 import { NoteReport, PlanReport, PruneReport } from "./retention-outputs.ts";
 import { StatusReport } from "./status-outputs.ts";
 
@@ -393,6 +394,8 @@ export const OUTPUTS = {
   "policy-show": ShownPolicyReport,
   completion: CompletionReport,
   iam: IamReport,
+  "notify-test": NotifyTestReport,
+  "notify-failed": NotifyFailedReport,
 } as const;
 
 export type Failure = z.infer<typeof Failure>;

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { DropsError } from "../lib/errors.ts";
 import { addBackup } from "./commands/backup.ts";
 import { addCompletion } from "./commands/completion.ts";
@@ -9,6 +9,7 @@ import { addIam } from "./commands/iam.ts";
 import { addInit } from "./commands/init.ts";
 import { addKeygen } from "./commands/keygen.ts";
 import { addLs } from "./commands/ls.ts";
+import { addNotify } from "./commands/notify.ts";
 import { addPin } from "./commands/pin.ts";
 import { addPlan } from "./commands/plan.ts";
 import { addPolicy } from "./commands/policy.ts";
@@ -23,6 +24,7 @@ import { addUnpin } from "./commands/unpin.ts";
 import { addVerify } from "./commands/verify.ts";
 import { addWithdraw } from "./commands/withdraw.ts";
 import { EXITS, type ExitCode, exitsInWords } from "./exits.ts";
+import { LOG_FORMATS } from "./log-lines.ts";
 import type { Shell } from "./shell.ts";
 
 const WIDTH = 100;
@@ -42,6 +44,13 @@ export function buildProgram(shell: Shell): Command {
     .option("--json", "one JSON value on standard output (schemas/ describes it); words on standard error")
     .option("--quiet", "no progress and no remarks; results and failures only")
     .option("--no-color", "no colours (also: NO_COLOR)")
+    .addOption(
+      new Option(
+        "--log-format <format>",
+        "of standard error; default: journald under systemd, else text",
+      ).choices(LOG_FORMATS),
+    )
+    .option("--no-notify", "tell none of the policy's channels how it goes: for runs by hand")
     .exitOverride()
     .configureOutput({
       writeOut: (text) => screen.print(text),
@@ -74,6 +83,7 @@ export function buildProgram(shell: Shell): Command {
     addPolicy,
     addIam,
     addCompletion,
+    addNotify,
   ];
   for (const each of add) each(program, shell);
   return program;

@@ -3,6 +3,7 @@ import type { Writable } from "node:stream";
 import { DropsError } from "../lib/errors.ts";
 import type { Progress, Reporter } from "./app.ts";
 import { clean, cleanBlock } from "./clean.ts";
+import { type Level, type LogFormat, RecentLines, writtenAs } from "./log-lines.ts";
 import { ProgressBoard } from "./progress.ts";
 
 export interface ScreenOptions {
@@ -14,6 +15,10 @@ export interface ScreenOptions {
   readonly color: boolean;
   /** Milliseconds, monotonic. */
   readonly clock: () => number;
+  /** How lines on standard error are written; default: as text. */
+  readonly logFormat?: LogFormat;
+  /** The wall clock, for lines that carry their time. */
+  readonly now?: () => Date;
 }
 
 /** Styles for the words of a result; each returns its text unchanged when colours are off. */
@@ -27,6 +32,9 @@ export class Screen implements Reporter {
   readonly #stderr: ScreenOptions["stderr"];
   readonly #quiet: boolean;
   readonly #board: ProgressBoard;
+  readonly #format: LogFormat;
+  readonly #now: () => Date;
+  readonly #recent = new RecentLines();
   #hasAnswered = false;
 
   constructor(how: ScreenOptions) {
@@ -35,12 +43,19 @@ export class Screen implements Reporter {
     this.#stdout = how.stdout;
     this.#stderr = how.stderr;
     this.#quiet = how.quiet;
+    this.#format = how.logFormat ?? "text";
+    this.#now = how.now ?? (() => new Date());
     this.#board = new ProgressBoard({
       stream: how.stderr,
-      isTerminal: how.stderr.isTTY === true,
+      isTerminal: how.stderr.isTTY === true && this.#format === "text",
       clock: how.clock,
-      write: (line) => void how.stderr.write(`${line}\n`),
+      write: (line) => this.#log("info", line),
     });
+  }
+
+  /** The last lines that were told, for alerts; with --quiet also what was not shown. */
+  get recent(): readonly string[] {
+    return this.#recent.lines;
   }
 
   /** Whether standard output holds the command's one value already. */
@@ -90,8 +105,13 @@ export class Screen implements Reporter {
 
   // say and progress are handed on by themselves, so they carry their `this` with them
   readonly say = (line: string): void => {
-    if (!this.#quiet) this.#writeLine(clean(line));
+    const shown = clean(line);
+    if (this.#quiet) this.#recent.add(shown);
+    else this.#writeLine("info", shown);
   };
+
+  /** One line about what does not change the outcome and must be seen, with --quiet too. */
+  readonly warn = (line: string): void => this.#writeLine("warning", clean(line));
 
   readonly progress = (title: string, unit: "bytes" | "files" | "objects" = "bytes"): Progress => {
     if (this.#quiet) return { update: () => {}, done: () => {} };
@@ -101,7 +121,7 @@ export class Screen implements Reporter {
   /** A failure's words, shown even with --quiet; bars are taken away first. */
   complain(text: string): void {
     this.#board.stop();
-    this.#stderr.write(`${cleanBlock(text)}\n`);
+    this.#log("err", cleanBlock(text));
   }
 
   /** Text that is no value: help and version, on standard output. */
@@ -120,8 +140,14 @@ export class Screen implements Reporter {
     if (!this.#stdout.write(text)) await once(this.#stdout, "drain");
   }
 
-  #writeLine(line: string): void {
-    if (!this.#board.logAbove(line)) this.#stderr.write(`${line}\n`);
+  #writeLine(level: Level, line: string): void {
+    if (this.#board.logAbove(line)) this.#recent.add(line);
+    else this.#log(level, line);
+  }
+
+  #log(level: Level, text: string): void {
+    this.#recent.add(text);
+    this.#stderr.write(writtenAs(this.#format, level, text, this.#now));
   }
 }
 

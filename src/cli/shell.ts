@@ -18,6 +18,8 @@ export interface Shell {
 
 export interface GlobalFlags {
   readonly policy?: string;
+  /** False with --no-notify. */
+  readonly notify?: boolean;
 }
 
 export interface ReadFlags extends GlobalFlags {

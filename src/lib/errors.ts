@@ -22,6 +22,8 @@ const FAILURES = {
   "drill/unproven": { exit: 21, retryable: false },
   "status/not-green": { exit: 21, retryable: false },
   "doctor/not-well": { exit: 21, retryable: false },
+  "notify/unreachable": { exit: 21, retryable: true },
+  "notify/refused": { exit: 21, retryable: false },
   "format/unsupported": { exit: 22, retryable: false },
   "repository/exists": { exit: 22, retryable: false },
   "safety/refused": { exit: 22, retryable: false },

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AbsolutePath, Duration, Name, UnitName } from "./fields.ts";
+import { Notify } from "./notify-schema.ts";
 import { Restore, referenceProblems } from "./restore-schema.ts";
 
 const Zone = z.string().refine(isZone, "an IANA time zone such as Europe/Berlin");
@@ -216,6 +217,7 @@ const PolicyFields = z.strictObject({
       (all) => new Set(all.map((source) => source.name)).size === all.length,
       "source names must differ",
     ),
+  notify: Notify.optional(),
   restore: Restore.default(() => Restore.parse({})).describe("how the service is brought back onto a host"),
 });
 

@@ -1,5 +1,6 @@
 import type { App, AppModule, Listing } from "../../src/cli/app.ts";
 import type { Guided } from "../../src/cli/guided-app.ts";
+import type { Alerts } from "../../src/cli/notify-app.ts";
 import type { Retention } from "../../src/cli/retention-app.ts";
 import { doctor } from "./sample-doctor.ts";
 import * as guidedSamples from "./sample-guided.ts";
@@ -60,6 +61,11 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
     withdraw: answer("withdraw", () => kept.withdrawn),
     [Symbol.asyncDispose]: async () => void calls.push("closed"),
   };
+  const alerts: Alerts = {
+    teller: () => ({ start: () => {}, end: async () => {} }),
+    test: answer("notify test", () => samples.notifyTest),
+    failed: answer("notify failed", () => samples.notifyFailed),
+  };
   const open =
     <Opened>(name: string, opened: Opened) =>
     async (access: object): Promise<Opened> => {
@@ -73,6 +79,7 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
       openReader: open("openReader", app),
       openGuided: open("openGuided", guided),
       openRetention: open("openRetention", retention),
+      openAlerts: async () => alerts,
       makeKeys: answer("makeKeys", () => samples.keygen),
       makeSheet: answer("makeSheet", () => samples.sheet),
       makeRunbook: answer("makeRunbook", () => samples.runbook),

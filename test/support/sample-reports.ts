@@ -1,4 +1,5 @@
 import type { Listing } from "../../src/cli/app.ts";
+import type { NotifyFailedReport, NotifyTestReport } from "../../src/cli/notify-outputs.ts";
 import type * as Out from "../../src/cli/outputs.ts";
 
 // One report of every command, as if from one small server, with something awkward in each.
@@ -339,4 +340,35 @@ export const runbook: Out.RunbookReport = {
   policy: "ops",
   form: "text",
   text: "Recovery of ops\n===============\n",
+};
+
+export const notifyTest: NotifyTestReport = {
+  policy: "ops",
+  channels: [
+    {
+      channel: "watchdog",
+      kind: "ping",
+      delivered: true,
+      said: "200 OK from hc-ping.com",
+      attempts: 1,
+    },
+    {
+      channel: "phone",
+      kind: "webhook",
+      delivered: false,
+      said: "ntfy.example.org: answered 403 Forbidden",
+      hint: "check the address and the headers",
+      attempts: 1,
+    },
+  ],
+};
+
+export const notifyFailed: NotifyFailedReport = {
+  policy: "ops",
+  unit: "drops-backup@ops.service",
+  verb: "backup",
+  toldByItself: false,
+  channels: [
+    { channel: "operator", kind: "mail", delivered: true, said: "/usr/sbin/sendmail took it", attempts: 1 },
+  ],
 };

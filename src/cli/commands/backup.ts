@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
 import { collect, explain, type GlobalFlags, openApp, type Shell } from "../shell.ts";
+import { type About, telling } from "../telling.ts";
 
 interface Flags extends GlobalFlags {
   readonly reread?: true;
@@ -15,28 +16,30 @@ export function addBackup(program: Command, shell: Shell): void {
     .option("--source <name>", "only this source; may be repeated; the snapshot is partial", collect)
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
-      await using app = await openApp(shell, flags);
-      const report = await app.backup({
-        reread: flags.reread === true,
-        sources: flags.source ?? [],
-        signal: shell.signal,
-      });
-      const { backupInWords } = await import("../words/backup.ts");
-      shell.screen.show(report, backupInWords);
-      const failed = report.sources.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
-      if (failed.length > 0) {
-        throw new DropsError(
-          "backup/partial",
-          `${failed.join(", ")} could not be backed up, the rest is stored`,
-          {
-            hint: `drops show ${report.snapshot.id}`,
-          },
-        );
-      }
+      const isPart = flags.source !== undefined;
+      await telling(shell, { verb: "backup", flags, isPart }, (about) => backup(shell, flags, about));
     });
   explain(
     command,
     ["drops backup", "drops backup --reread", "drops backup --source forgejo --json"],
     [3, 10, 11, 12, 13, 22],
   );
+}
+
+async function backup(shell: Shell, flags: Flags, about: About): Promise<void> {
+  await using app = await openApp(shell, flags);
+  const report = await app.backup({
+    reread: flags.reread === true,
+    sources: flags.source ?? [],
+    signal: shell.signal,
+  });
+  const { backupInOneLine, backupInWords } = await import("../words/backup.ts");
+  shell.screen.show(report, backupInWords);
+  about.summary = backupInOneLine(report);
+  const failed = report.sources.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
+  if (failed.length === 0) return;
+  about.trouble = failed.toSorted().join(" ");
+  throw new DropsError("backup/partial", `${failed.join(", ")} could not be backed up, the rest is stored`, {
+    hint: `drops show ${report.snapshot.id}`,
+  });
 }

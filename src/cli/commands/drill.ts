@@ -12,6 +12,7 @@ import {
   type ReadFlags,
   type Shell,
 } from "../shell.ts";
+import { telling } from "../telling.ts";
 
 interface Flags extends ReadFlags, ChoiceFlags {
   readonly only?: readonly string[];
@@ -55,11 +56,13 @@ export function addDrill(program: Command, shell: Shell): void {
       refuseMixed(flags);
       const named = flags.date !== undefined || flags.snapshot !== undefined;
       const choice = named ? choiceOf(flags) : { date: "latest" };
-      await using reader = await openReader(shell, flags);
-      const report = await reader.drill({ ...optionsOf(flags), choice, signal: shell.signal });
-      const { drillInWords } = await import("../words/drill.ts");
-      shell.screen.show(report, drillInWords);
-      judge(report);
+      await telling(shell, { verb: "drill", flags, isPart: flags.only !== undefined }, async () => {
+        await using reader = await openReader(shell, flags);
+        const report = await reader.drill({ ...optionsOf(flags), choice, signal: shell.signal });
+        const { drillInWords } = await import("../words/drill.ts");
+        shell.screen.show(report, drillInWords);
+        judge(report);
+      });
     });
   explain(
     command,

@@ -3,6 +3,7 @@ import { DropsError } from "../../lib/errors.ts";
 import type { PlanReport, PruneReport } from "../retention-outputs.ts";
 import { confirm, openRetention, parseCount } from "../retention-shell.ts";
 import { explain, type GlobalFlags, type Shell } from "../shell.ts";
+import { type About, telling } from "../telling.ts";
 
 interface Flags extends GlobalFlags {
   readonly dryRun?: true;
@@ -22,12 +23,19 @@ export function addPrune(program: Command, shell: Shell): void {
   explain(command, examples, [10, 11, 13, 22], MORE);
 }
 
-async function prune(shell: Shell, { dryRun, yes, accept, ...flags }: Flags): Promise<void> {
+async function prune(shell: Shell, flags: Flags): Promise<void> {
+  const { dryRun, yes } = flags;
   if (!dryRun && !yes && !shell.prompt) {
     throw new DropsError("safety/refused", "there is no terminal to ask for consent on", {
       hint: "add --yes to go on without questions, or --dry-run to see the plan",
     });
   }
+  const run = { verb: "prune", flags, isPart: dryRun === true || yes !== true } as const; // a person watches otherwise
+  await telling(shell, run, (about) => pruneNow(shell, flags, about));
+}
+
+async function pruneNow(shell: Shell, flags: Flags, about: About): Promise<void> {
+  const { dryRun, yes, accept } = flags;
   await using retention = await openRetention(shell, flags);
   const { signal } = shell;
   if (dryRun) return showPlan(shell, await retention.plan({ accept, signal }));
@@ -35,6 +43,7 @@ async function prune(shell: Shell, { dryRun, yes, accept, ...flags }: Flags): Pr
   const report = await retention.prune({ accept, agreed, signal });
   const { pruneInWords } = await import("../words/prune.ts");
   shell.screen.show(report, pruneInWords);
+  about.summary = `${report.forgotten.length} snapshots forgotten`;
   refuse(report.refused, report.forgotten.length > 0 ? "nothing was removed" : "nothing was done");
 }
 

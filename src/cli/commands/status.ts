@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
 import { addReadOptions, explain, openReader, type ReadFlags, type Shell } from "../shell.ts";
 import type { StatusReport } from "../status-outputs.ts";
+import { type About, telling } from "../telling.ts";
 
 interface Flags extends ReadFlags {
   readonly prometheus?: string;
@@ -15,12 +16,7 @@ export function addStatus(program: Command, shell: Shell): void {
     .option("--html <file>", "write one page that needs nothing else")
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
-      await using reader = await openReader(shell, flags);
-      const { prometheus, html } = flags;
-      const report = await reader.status({ prometheus, html, signal: shell.signal });
-      const { statusInWords } = await import("../words/status.ts");
-      shell.screen.show(report, statusInWords);
-      judge(report);
+      await telling(shell, { verb: "status", flags }, (about) => status(shell, flags, about));
     });
   explain(
     command,
@@ -31,6 +27,18 @@ export function addStatus(program: Command, shell: Shell): void {
     ],
     [10, 11, 13, 21],
   );
+}
+
+async function status(shell: Shell, flags: Flags, about: About): Promise<void> {
+  await using reader = await openReader(shell, flags);
+  const { prometheus, html } = flags;
+  const report = await reader.status({ prometheus, html, signal: shell.signal });
+  const { statusInWords } = await import("../words/status.ts");
+  shell.screen.show(report, statusInWords);
+  about.summary = `${report.policy} is ${report.state}`;
+  // hints name what a concern is about, where sentences hold ages that are others every day
+  about.trouble = report.concerns.map(({ kind, hint }) => `${kind}: ${hint}`).join("; ");
+  judge(report);
 }
 
 /** Throws status/not-green, naming how many things and the worst of them. */

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
 import { addReadOptions, explain, openReader, type ReadFlags, type Shell } from "../shell.ts";
+import { telling } from "../telling.ts";
 
 interface Flags extends ReadFlags {
   readonly readData?: string | true;
@@ -15,32 +16,35 @@ export function addVerify(program: Command, shell: Shell): void {
     .option("--sources", "run the sources' own checks on the stored data")
     .action(async (snapshot: string | undefined, _flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
-      const readShare = parseShare(flags.readData);
-      const choice = snapshot === undefined ? undefined : { date: snapshot };
-      await using reader = await openReader(shell, flags);
-      const report = await reader.verify({
-        choice,
-        readShare,
-        sources: flags.sources === true,
-        signal: shell.signal,
-      });
-      const { verifyInWords } = await import("../words/verify.ts");
-      shell.screen.show(report, verifyInWords);
-      const broken = report.snapshots.filter(({ intact }) => !intact).length;
-      const bad = report.sources.filter(({ ok }) => !ok).length;
-      if (broken + bad + report.damage.length > 0) {
-        const checks = bad > 0 ? `, failed source checks: ${bad}` : "";
-        const what = `damaged or missing objects: ${report.damage.length}, snapshots not whole: ${broken}`;
-        throw new DropsError("data/damaged", what + checks, {
-          hint: "drops backup --reread stores again what the host still has",
-        });
-      }
+      await telling(shell, { verb: "verify", flags }, () => verify(shell, snapshot, flags));
     });
   explain(
     command,
     ["drops verify", "drops verify --read-data 5%", "drops verify latest --read-data --sources"],
     [10, 11, 13, 20],
   );
+}
+
+async function verify(shell: Shell, snapshot: string | undefined, flags: Flags): Promise<void> {
+  const readShare = parseShare(flags.readData);
+  const choice = snapshot === undefined ? undefined : { date: snapshot };
+  await using reader = await openReader(shell, flags);
+  const report = await reader.verify({
+    choice,
+    readShare,
+    sources: flags.sources === true,
+    signal: shell.signal,
+  });
+  const { verifyInWords } = await import("../words/verify.ts");
+  shell.screen.show(report, verifyInWords);
+  const broken = report.snapshots.filter(({ intact }) => !intact).length;
+  const bad = report.sources.filter(({ ok }) => !ok).length;
+  if (broken + bad + report.damage.length === 0) return;
+  const checks = bad > 0 ? `, failed source checks: ${bad}` : "";
+  const what = `damaged or missing objects: ${report.damage.length}, snapshots not whole: ${broken}`;
+  throw new DropsError("data/damaged", what + checks, {
+    hint: "drops backup --reread stores again what the host still has",
+  });
 }
 
 /** `5%` or `0.05` as 0.05; nothing as 0; the bare option as 1. Throws usage/invalid. */

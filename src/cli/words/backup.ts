@@ -18,6 +18,12 @@ export function backupInWords(report: BackupReport, paint: Paint): string {
   ].join("\n");
 }
 
+/** For alerts. */
+export function backupInOneLine({ snapshot, sources, bytes, storedBytes, seconds }: BackupReport): string {
+  const what = `${count(sources.length, "source")}, ${size(bytes)}, ${size(storedBytes)} of it stored anew`;
+  return `snapshot ${snapshot.id}: ${what}, in ${duration(seconds)}`;
+}
+
 const HEAD = ["source", "outcome", "files", "size", "read", "new", "stored", "time"];
 
 function row(source: BackedUpSource): string[] {

@@ -1,0 +1,62 @@
+import type { Command } from "commander";
+import { DropsError } from "../../lib/errors.ts";
+import type { Alerts } from "../notify-app.ts";
+import type { NotifyTestReport } from "../notify-outputs.ts";
+import { explain, type GlobalFlags, type Shell } from "../shell.ts";
+
+export function addNotify(program: Command, shell: Shell): void {
+  const notify = program
+    .command("notify")
+    .description("alerts: whom the policy's notify tells how runs went");
+  const test = notify
+    .command("test")
+    .description("send a test to every channel, or to one, and say what each answered")
+    .argument("[channel]", "a channel's name")
+    .action(async (channel: string | undefined, _flags: object, self: Command) => {
+      const alerts = await openAlerts(shell, self.optsWithGlobals<GlobalFlags>());
+      const report = await alerts.test({ channel, signal: shell.signal });
+      const { notifyTestInWords } = await import("../words/notify.ts");
+      shell.screen.show(report, notifyTestInWords);
+      judge(report.channels);
+    });
+  explain(test, ["drops notify test", "drops notify test phone --json"], [21], TEST);
+  const failed = notify
+    .command("failed")
+    .description("tell of a unit that failed whom it could not tell itself; systemd starts this")
+    .argument("<unit>", "such as drops-backup@POLICY.service")
+    .action(async (unit: string, _flags: object, self: Command) => {
+      const alerts = await openAlerts(shell, self.optsWithGlobals<GlobalFlags>());
+      const report = await alerts.failed({ unit, signal: shell.signal });
+      const { notifyFailedInWords } = await import("../words/notify.ts");
+      shell.screen.show(report, notifyFailedInWords);
+      judge(report.channels);
+    });
+  explain(failed, ["drops notify failed drops-backup@ops.service"], [21], FAILED);
+}
+
+async function openAlerts(shell: Shell, { policy }: GlobalFlags): Promise<Alerts> {
+  const { openAlerts } = await shell.app();
+  // what cannot be told is in the report here, and told once
+  const alerts = await openAlerts({ policy, warn: () => {} }, shell.context);
+  if (alerts) return alerts;
+  throw new DropsError("usage/invalid", "the policy names nobody to tell: it has no notify", {
+    hint: "docs/alerts.md has examples",
+  });
+}
+
+function judge(channels: NotifyTestReport["channels"]): void {
+  const [first, ...others] = channels.filter(({ delivered }) => !delivered);
+  if (!first) return;
+  const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+  throw new DropsError("notify/refused", `${first.channel} could not be told: ${first.said}${more}`, {
+    hint: first.hint ?? "drops notify test",
+  });
+}
+
+const TEST = `
+A ping of the style healthchecks is sent to its /log, which changes nothing there; one of uptime-kuma is an "up".
+`;
+const FAILED = `
+Started by drops-failed@UNIT.service, with what systemd says in MONITOR_… variables: a run that was killed told nobody, and
+what a run could not deliver is tried once more.
+`;

@@ -1,0 +1,24 @@
+import type { NotifyFailedReport, NotifyTestReport } from "../notify-outputs.ts";
+import type { Paint } from "../screen.ts";
+import { table } from "./format.ts";
+
+export function notifyTestInWords({ policy, channels }: NotifyTestReport, paint: Paint): string {
+  return [`${paint.bold("alerts")} of ${policy}`, "", deliveries(channels, paint)].join("\n");
+}
+
+export function notifyFailedInWords(report: NotifyFailedReport, paint: Paint): string {
+  const { unit, toldByItself, channels } = report;
+  const own = toldByItself ? `${unit} told of its end itself` : `${unit} could not tell of its end`;
+  if (channels.length === 0) return `${own}; nobody else is to be told now`;
+  return [own, "", deliveries(channels, paint)].join("\n");
+}
+
+function deliveries(channels: NotifyTestReport["channels"], paint: Paint): string {
+  const rows = channels.map(({ channel, kind, delivered, said, hint }) => [
+    channel,
+    kind,
+    delivered ? paint.green("told") : paint.red("NOT TOLD"),
+    hint === undefined ? said : `${said}; ${hint}`,
+  ]);
+  return table(["channel", "kind", "outcome", "what it said"], rows, { keepStyles: true });
+}

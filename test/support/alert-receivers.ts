@@ -1,0 +1,119 @@
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { chmod, writeFile } from "node:fs/promises";
+import { createServer, type IncomingHttpHeaders } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+
+/** How a receiver behaves: it takes the alert; asks to be tried later; says no; never answers; breaks off. */
+export type Manner = "takes" | "later" | "refuses" | "silent" | "cuts";
+
+export interface Request {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+export interface Receiver extends AsyncDisposable {
+  readonly url: string;
+  readonly requests: readonly Request[];
+  /** Of the requests to come, in turn; the last one stays. */
+  behave(...manners: readonly Manner[]): void;
+}
+
+/** A real HTTP server on loopback. */
+export async function startReceiver(...manners: readonly Manner[]): Promise<Receiver> {
+  const requests: Request[] = [];
+  let plan = [...manners];
+  const server = createServer((request, response) => {
+    const pieces: Buffer[] = [];
+    request.on("data", (piece: Buffer) => pieces.push(piece));
+    request.on("end", () => {
+      const { method = "", url = "", headers } = request;
+      requests.push({ method, url, headers, body: Buffer.concat(pieces).toString("utf8") });
+      const manner = plan.length > 1 ? plan.shift() : plan[0];
+      if (manner === "silent") return;
+      if (manner === "cuts") return void request.socket.destroy();
+      // an answer that repeats the address, as many servers do when they refuse
+      response.statusCode = { takes: 200, later: 503, refuses: 404 }[manner ?? "takes"];
+      response.statusMessage = `about ${encodeURIComponent(url)}`;
+      response.end(`Cannot ${method} ${url}`);
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    behave: (...more) => {
+      plan = [...more];
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+export interface StandIn {
+  readonly program: string;
+  /** Of each call, in turn: arguments, input, environment. */
+  calls(): readonly { readonly argv: readonly string[]; readonly input: string; readonly env: string }[];
+  /** Whether a process that it started is still there. */
+  isRunning(): boolean;
+  behave(...manners: readonly Manner[]): Promise<void>;
+}
+
+const EXIT: Readonly<Record<Manner, string>> = {
+  takes: "exit 0",
+  later: "exit 75",
+  refuses: "echo secret-of-the-program >&2; exit 67",
+  silent: 'sleep 300 & echo $! > "$0.sleeper"; wait',
+  cuts: "kill -KILL $$",
+};
+
+/** A program that takes down how it was called. It stands in for sendmail, and for a command of the administrator's. */
+export async function standIn(directory: string, ...manners: readonly Manner[]): Promise<StandIn> {
+  const program = join(directory, `stand-in-${readdirSync(directory).length}`);
+  const plan = `${program}.plan`;
+  const behave = (...more: readonly Manner[]) =>
+    writeFile(plan, `${more.map((each) => EXIT[each]).join("\n")}\n`);
+  await behave(...manners);
+  await writeFile(
+    program,
+    `#!/bin/sh
+n=$(ls "$0".*.argv 2>/dev/null | wc -l)
+for each in "$@"; do printf '%s\\n' "$each"; done > "$0.$n.argv"
+env > "$0.$n.env"
+cat > "$0.$n.input"
+line=$((n + 1)); last=$(wc -l < "$0.plan")
+if [ "$line" -gt "$last" ]; then line=$last; fi
+eval "$(sed -n "\${line}p" "$0.plan")"
+`,
+  );
+  await chmod(program, 0o755);
+  const read = (n: number, what: string) => readFileSync(`${program}.${n}.${what}`, "utf8");
+  return {
+    program,
+    behave,
+    calls: () => {
+      const calls = [];
+      for (let n = 0; existsSync(`${program}.${n}.input`); n++) {
+        calls.push({
+          argv: read(n, "argv").split("\n").slice(0, -1),
+          input: read(n, "input"),
+          env: read(n, "env"),
+        });
+      }
+      return calls;
+    },
+    isRunning: () => {
+      if (!existsSync(`${program}.sleeper`)) return false;
+      const stat = `/proc/${readFileSync(`${program}.sleeper`, "utf8").trim()}/stat`;
+      return existsSync(stat) && !/\) Z /.test(readFileSync(stat, "utf8"));
+    },
+  };
+}
