@@ -16,7 +16,8 @@ export function addDoctor(program: Command, shell: Shell): void {
     .description("try everything that backups and restores depend on, and say what to do; changes no service")
     .option("--identity <file>", "try the recovery identity from the safe; take it away again afterwards")
     .addOption(
-      new Option("--only <group>", `only ${GROUPS.join(", ")}; may be repeated`)
+      new Option("--only <group>", "only these checks; may be repeated")
+        .choices(GROUPS)
         .argParser(group)
         .default([], "all"),
     )
