@@ -10,6 +10,7 @@ import type { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from
 import { planInWords } from "./cli/words/guided.ts";
 import type { Host } from "./host/host.ts";
 import type { Cancel } from "./lib/cancel.ts";
+import { wallTime } from "./policy/zone.ts";
 import { chooseSnapshot } from "./restore/choose.ts";
 import { Answers } from "./restore/guided/answers.ts";
 import { closedStore } from "./restore/guided/closed-store.ts";
@@ -88,7 +89,7 @@ class GuidedRestores implements Guided {
     for (const line of planInWords(report, PLAIN).split("\n")) reporter.say(line);
     const { run } = planned;
     await answers.confirm(
-      `bring ${host.label} back to ${chosen.snapshot.record.ended} (snapshot ${run.snapshot.id})? What was made since is lost`,
+      `bring ${host.label} back to ${wallTime(new Date(chosen.snapshot.record.ended), read.parts.zone)} (snapshot ${run.snapshot.id})? What was made since is lost`,
       "everything",
       how,
     );

@@ -93,6 +93,7 @@ function failureOf(
         hint: [
           `check it on the machine's console (${CONSOLE}), then put in the policy:`,
           `host_key: ${typeOf(shown)} ${Buffer.from(shown).toString("base64")}`,
+          `or, for a machine given by --host, add: --host-key '${typeOf(shown)} ${Buffer.from(shown).toString("base64")}'`,
           `or run: ssh-keyscan -p ${ssh.port} ${quote(ssh.address)} >> ${quote(file)}`,
         ].join("\n"),
       });

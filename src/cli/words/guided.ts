@@ -110,8 +110,9 @@ function lostLines({ lost, zone }: GuidedReport): string[] {
 
 function stepLines(step: GuidedStep, paint: Paint): string[] {
   const amount = step.bytes > 0 ? `, ${size(step.bytes)}` : "";
+  const time = step.expectedSeconds > 0 ? `, about ${duration(step.expectedSeconds)}` : "";
   return [
-    `${paint.bold(`step ${step.number}`)}, ${step.title}${amount}, about ${duration(step.expectedSeconds)}`,
+    `${paint.bold(`step ${step.number}`)}, ${step.title}${amount}${time}`,
     ...step.actions.map(
       ({ what, command = "" }) => `  ${clean(what)}${command === "" ? "" : `:  ${clean(command)}`}`,
     ),

@@ -45,7 +45,7 @@ export class Answers {
   async confirm(question: string, what: string, how: Cancel): Promise<void> {
     if (this.#how.yes) return;
     if ((await this.#yesOrNo(question, how)) === "yes") return;
-    throw new DropsError("interrupted", `stopped before ${what}, as you said: nothing of it was done`);
+    throw new DropsError("interrupted", `stopped before ${what}: nothing of it was done`);
   }
 
   /** Whether the old machine is off: a person's word, or --fenced. In words for the journal. Throws safety/refused. */
@@ -63,11 +63,13 @@ export class Answers {
       );
     const who =
       addresses.length === 0 ? "every other machine that runs these services" : addresses.join(", ");
+    let again = "";
     for (let tries = 0; tries < TRIES; tries++) {
       const said = await prompt.ask(
-        `is ${who} off, or its services stopped for good? type off, or no: `,
+        `${again}is ${who} off, or its services stopped for good? type off, or no: `,
         how,
       );
+      again = "this takes the word off, or no; ";
       if (said.toLowerCase() === "off") return "said by a person at the terminal";
       if (/^no?$/i.test(said)) break;
     }
@@ -85,8 +87,10 @@ export class Answers {
 
   async #yesOrNo(question: string, how: Cancel): Promise<"yes" | "no"> {
     const { prompt } = this.#how;
+    let again = "";
     for (let tries = 0; prompt && tries < TRIES; tries++) {
-      const said = (await prompt.ask(`${question} [yes/no] `, how)).toLowerCase();
+      const said = (await prompt.ask(`${again}${question} [yes/no] `, how)).toLowerCase();
+      again = "yes or no, please: ";
       if (said === "y" || said === "yes") return "yes";
       if (said === "n" || said === "no") return "no";
     }

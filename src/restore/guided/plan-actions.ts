@@ -81,22 +81,23 @@ function pathActions(group: PathGroup, { run, realPath }: PlanFacts): readonly P
   const names = namesOf(group).join(" and ");
   return paths.flatMap((path, index) => {
     const aside = `${path.slice(0, path.lastIndexOf("/"))}/.drops-restore-${run}`;
+    const id = `${group.name}-${index + 1}`;
     return [
-      { what: `bring ${names} to ${aside}/new-${index}, verify it, write it to disk` },
+      { what: `bring ${names} to ${aside}/new-${id}, verify it, write it to disk` },
       {
         what: `swap ${path}`,
-        command: `mv ${path} ${aside}/old-${index} && mv ${aside}/new-${index} ${path}`,
+        command: `mv ${path} ${aside}/old-${id} && mv ${aside}/new-${id} ${path}`,
       },
     ];
   });
 }
 
-function databaseActions({ name, policy, record }: DatabaseGroup, run: string): readonly PlannedAction[] {
+function databaseActions({ name, policy }: DatabaseGroup, run: string): readonly PlannedAction[] {
   const { database } = policy;
   const { staged: made, kept } = replacementNames(database, run);
   return [
     { what: `make the roles that are missing, and an empty database with the recorded encoding and locale` },
-    { what: `load ${name} (captured ${record.captured_at ?? "then"})`, command: `pg_restore -d ${made}` },
+    { what: `load ${name}`, command: `pg_restore -d ${made}` },
     { what: "compare every count and digest with the snapshot" },
     {
       what: `swap the databases in one transaction`,

@@ -161,7 +161,9 @@ class Runner {
         ...nothing,
       };
     }
-    await this.#announce(step, how);
+    await this.#announce(step, how).catch((error: unknown) => {
+      throw this.#left(error);
+    });
     await world.journal.append({ event: "step-begun", step: step.id }, how);
     const began = now().getTime();
     const seconds = () => Math.max(0, (now().getTime() - began) / 1000);
@@ -177,6 +179,8 @@ class Runner {
         },
         how,
       );
+      for (const note of found.notes ?? []) teller.say(note);
+      teller.say(`step ${step.number} is done, in ${seconds().toFixed(0)} s`);
       return {
         id: step.id,
         outcome: "done",
@@ -231,6 +235,17 @@ class Runner {
       activeBefore: this.#progress.activeBefore,
       whenStaged: async (name) => this.#stager?.whenStaged(name),
     };
+  }
+
+  /** A person said no, or left, at a question: how things stand, and what can be done about it. */
+  #left(error: unknown): unknown {
+    if (!isFailure(error, "interrupted")) return error;
+    const { commands } = this.#parts;
+    const { activeBefore, begun } = this.#progress;
+    const isClosed = activeBefore !== undefined && !begun.has("start");
+    const state = isClosed ? "; the gate is closed, and the services are stopped" : "";
+    const hint = `go on: ${commands.resume}\nback: ${commands.rollback}`;
+    return new DropsError("interrupted", `${error.message}${state}`, { hint, cause: error });
   }
 
   /** The failure with what can be done about it. The journal is told when the host can still be reached. */

@@ -304,6 +304,29 @@ test("a person is asked about the fence, every step that changes something, and 
   ]);
 });
 
+test("an answer that is none is asked for again, and says what it takes", async () => {
+  const asked: string[] = [];
+  const answers = person(["yes", "off", "j", "yes", "yes", "yes", "yes", "yes", "yes"], asked);
+  await restore(hostOf().process(), { answers });
+  assert.deepEqual(
+    asked.filter((question) => /;|please/.test(question)),
+    [
+      "this takes the word off, or no; is old.example.org off, or its services stopped for good? type off, or no: ",
+      "yes or no, please: stop hs.service, bridge.service on root@new? [yes/no] ",
+    ],
+  );
+});
+
+test("every step says when it is done", async () => {
+  const said: string[] = [];
+  await restore(hostOf().process(), { said });
+  const done = said.filter((line) => /^step \d is done, in \d+ s$/.test(line));
+  assert.deepEqual(
+    done.map((line) => Number(line[5])),
+    RUN.steps.map(({ number }) => number),
+  );
+});
+
 const refusals: readonly { name: string; replies: readonly string[]; says: RegExp; gated: boolean }[] = [
   { name: "no to the fence", replies: ["no"], says: /old machine may still run/, gated: false },
   { name: "yes is not off", replies: ["yes", "yes", "yes"], says: /old machine may still run/, gated: false },
@@ -325,7 +348,13 @@ const refusals: readonly { name: string; replies: readonly string[]; says: RegEx
 for (const row of refusals) {
   test(`${row.name}: nothing is changed after it, and a resume goes on`, async () => {
     const host = hostOf();
-    await assert.rejects(restore(host.process(), { answers: person(row.replies) }), row.says);
+    await assert.rejects(restore(host.process(), { answers: person(row.replies) }), (error: unknown) => {
+      assert.ok(isFailure(error));
+      assert.match(error.message, row.says);
+      assert.match(error.hint ?? "", /drops restore --resume R\n.*drops rollback --run R$/);
+      assert.equal(/the gate is closed, and the services are stopped/.test(error.message), row.gated);
+      return true;
+    });
     assert.deepEqual(new Set(lives(host)), new Set(["old"]));
     assert.ok([...host.slots.values()].every(({ staged }) => staged === "nothing"));
     assert.equal(host.gated, row.gated);
