@@ -5,11 +5,12 @@ import { test } from "node:test";
 import { Ajv } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import type * as z from "zod";
+import { EXITS } from "../src/cli/exits.ts";
 import { fail } from "../src/cli/fail.ts";
 import { OUTPUTS } from "../src/cli/outputs.ts";
 import { run } from "../src/cli/program.ts";
 import { Screen } from "../src/cli/screen.ts";
-import { DropsError } from "../src/lib/errors.ts";
+import { DropsError, FAILURE_CODES } from "../src/lib/errors.ts";
 import { parsePolicy } from "../src/policy/load.ts";
 import { Policy } from "../src/policy/schema.ts";
 import type { Prompt } from "../src/restore/guided/answers.ts";
@@ -316,7 +317,7 @@ const refused: readonly { line: string; says: string; hint: string }[] = [
   {
     line: "export media --date latest --json",
     says: "--json cannot be used where bytes go to standard output",
-    hint: "",
+    hint: "drops --help",
   },
 ];
 for (const row of refused) {
@@ -324,7 +325,7 @@ for (const row of refused) {
     const { calls, exit, stderr, stdout } = await drops(row.line);
     assert.deepEqual(calls, []);
     assert.equal(exit, 2);
-    assert.equal(stderr, `drops: ${row.says}\n${row.hint === "" ? "" : `hint: ${row.hint}\n`}`);
+    assert.equal(stderr, `drops: ${row.says}\nhint: ${row.hint}\n`);
     if (!row.line.includes("--json")) assert.equal(stdout, "");
   });
 }
@@ -512,7 +513,7 @@ test("with --json a failure is the one value, unless there is one already", asyn
   const error = new DropsError("snapshot/missing", "no snapshot x");
   const failed = await drops("show x --json", { app: fakeApp({ at: "show", error }) });
   assert.deepEqual(JSON.parse(failed.stdout), {
-    error: { code: "snapshot/missing", message: "no snapshot x" },
+    error: { code: "snapshot/missing", message: "no snapshot x", hint: "drops snapshots" },
   });
   assert.equal(failed.exit, 10);
   const usage = await drops("show --json");
@@ -544,7 +545,7 @@ test("what an interruption broke off is told as the interruption, a bug stays a 
   assert.match(String(stderr.read()), /^drops: interrupted by SIGTERM\n/);
 });
 
-test("anything unforeseen is a bug, with its stack", async () => {
+test("anything unforeseen is a bug, exit 1, with its stack", async () => {
   const { exit, stderr, stdout } = await drops("show x --json", {
     app: fakeApp({ at: "show", error: new TypeError("boom") }),
   });
@@ -552,6 +553,19 @@ test("anything unforeseen is a bug, with its stack", async () => {
   assert.match(stderr, /^drops: TypeError: boom\n\s+at .*\n[\s\S]*this is a bug: please report/);
   assert.deepEqual(JSON.parse(stdout), { error: { code: "bug", message: "boom" } });
 });
+
+for (const code of FAILURE_CODES) {
+  test(`${code} says what to do next, though nobody said it where it happened`, async () => {
+    const app = fakeApp({ at: "show", error: new DropsError(code, "it failed") });
+    const { stderr, exit } = await drops("show x", { app });
+    assert.ok(exit in EXITS && exit > 1);
+    if (code === "interrupted") assert.equal(stderr, "drops: it failed\n");
+    else assert.match(stderr, /^drops: it failed\nhint: \S.+\n$/);
+    const better = new DropsError(code, "it failed", { hint: "this" });
+    const told = await drops("show x", { app: fakeApp({ at: "show", error: better }) });
+    assert.equal(told.stderr, "drops: it failed\nhint: this\n");
+  });
+}
 
 /** Compare with a frozen file; DROPS_UPDATE_GOLDEN=1 writes it anew, for a reviewed change. */
 function golden(name: string, text: string): void {

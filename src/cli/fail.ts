@@ -1,4 +1,5 @@
 import { type DropsError, isFailure } from "../lib/errors.ts";
+import { GENERAL_HINTS } from "./hints.ts";
 import type { Screen } from "./screen.ts";
 
 export const EXIT_BUG = 1;
@@ -12,13 +13,19 @@ export function fail(error: unknown, screen: Screen, signal: AbortSignal): numbe
   const foreseen = isFailure(cause) ? cause : undefined;
   const code = foreseen?.code ?? "bug";
   const message = foreseen?.message ?? (cause instanceof Error ? cause.message : String(cause));
-  const hint = foreseen?.hint;
+  const hint = foreseen && hintOf(foreseen);
   if (screen.json && !screen.hasAnswered) {
     const value = { error: { code, message, ...(hint === undefined ? {} : { hint }) } };
     screen.show(value, () => message);
   }
-  screen.complain(foreseen ? inWords(foreseen) : bugInWords(cause));
+  screen.complain(foreseen ? inWords(foreseen, hint) : bugInWords(cause));
   return foreseen?.exitCode ?? EXIT_BUG;
+}
+
+/** The thrower knows best. */
+function hintOf({ code, hint }: DropsError): string | undefined {
+  if (hint !== undefined) return hint;
+  return code === "interrupted" ? undefined : GENERAL_HINTS[code];
 }
 
 /** How a call ends that was interrupted, or whose output nobody reads any more. */
@@ -32,9 +39,9 @@ export function meant(error: unknown, signal: AbortSignal): unknown {
 }
 
 /** Continuation lines are indented, so that a foreign message cannot pass for another line of ours. */
-function inWords(failure: DropsError): string {
+function inWords(failure: DropsError, said: string | undefined): string {
   const message = failure.message.replaceAll("\n", "\n  ").replaceAll(/^ {4}/gm, "  ");
-  const hint = failure.hint === undefined ? "" : `\nhint: ${failure.hint.replaceAll("\n", "\n  ")}`;
+  const hint = said === undefined ? "" : `\nhint: ${said.replaceAll("\n", "\n  ")}`;
   return `drops: ${message}${hint}`;
 }
 

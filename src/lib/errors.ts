@@ -34,6 +34,8 @@ const FAILURES = {
 
 export type FailureCode = keyof typeof FAILURES;
 
+export const FAILURE_CODES: readonly FailureCode[] = Object.keys(FAILURES) as FailureCode[];
+
 /**
  * The one error class for what can be foreseen. The message is a sentence without a full stop that says what was
  * being done to what; the hint is the next command to type. Neither ever holds a secret.
