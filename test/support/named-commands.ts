@@ -37,13 +37,14 @@ export function strangersIn(line: string): string[] {
 }
 
 function strangeness(word: string, { command, pending, position }: Place): string[] {
-  if (pending) return [];
+  const isLost = command.commands.length > 0 && position > 0; // behind a command that there is not
+  if (pending || isLost) return [];
   if (word.startsWith("-")) {
     const known = ["--help", "-h", "--"].includes(word) || optionNamed(command, word.split("=")[0] ?? "");
     return known ? [] : [`${pathOf(command)} has no ${word}`];
   }
   const isCommand = command.commands.some((each) => each.name() === word);
-  const wantsOne = command.commands.length > 0 && position === 0 && /^[a-z]/.test(word);
+  const wantsOne = command.commands.length > 0 && /^[a-z]/.test(word);
   return wantsOne && !isCommand ? [`no command ${pathOf(command)} ${word}`] : [];
 }
 
