@@ -377,6 +377,7 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, words: string]>
   "store/missing": ["contracts/store.ts", "store/missing"], // a verb knows what it is that is missing, and says that
   "store/exists": ["contracts/store.ts", "store/exists"],
   "host/command-failed": ["contracts/host.ts", "host/command-failed"], // and here which source failed by it
+  "doctor/not-well": ["cli-commands.test.ts", 'line: "doctor"'],
   "drill/unproven": ["drill/command-line.test.ts", "exit, 21"],
   "clock/skewed": ["store-s3-faults.test.ts", "clock/skewed"],
 };
