@@ -30,6 +30,8 @@ export const GENERAL_HINTS: Readonly<Record<Exclude<FailureCode, "interrupted">,
   "drill/unproven": "drops drill --keep  leaves what was restored to look at",
   "doctor/not-well": "drops doctor",
   "status/not-green": "drops status",
+  "notify/unreachable": "drops notify test  tells each place again, once it answers",
+  "notify/refused": "correct it in the policy's notify, then  drops notify test",
   "format/unsupported": "a newer drops reads it; drops --version  tells which this is",
   "repository/exists":
     "choose another prefix or directory for a new repository; this one is used with drops backup",

@@ -378,6 +378,8 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, words: string]>
   "store/exists": ["contracts/store.ts", "store/exists"],
   "host/command-failed": ["contracts/host.ts", "host/command-failed"], // and here which source failed by it
   "doctor/not-well": ["cli-commands.test.ts", 'line: "doctor"'],
+  "notify/unreachable": ["contracts/channel.ts", "notify/unreachable"],
+  "notify/refused": ["contracts/channel.ts", "notify/refused"],
   "drill/unproven": ["drill/command-line.test.ts", "exit, 21"],
   "clock/skewed": ["store-s3-faults.test.ts", "clock/skewed"],
 };
