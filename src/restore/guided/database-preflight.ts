@@ -50,7 +50,7 @@ async function looked<Found>(
     return { found: await look() };
   } catch (error) {
     if (!isFailure(error) || isFailure(error, "host/unreachable")) throw error;
-    return { failed: { name, ok: false, found: error.message, hint: error.hint ?? "drops restore --dry-run" } };
+    return { failed: { name, ok: false, found: error.message, hint: error.hint ?? "drops doctor" } };
   }
 }
 
