@@ -11,8 +11,8 @@ const OF_THE_SYSTEM = new Set([
   ...["python", "sgml-base", "sudo", "swtpm-localca", "systemd", "ubuntu-advantage", "ucf", "udisks2"],
   ...["unattended-upgrades", "update-notifier", "urandom", "usbutils", "vim", "xml-core", "machines"],
 ]);
-/** Directories of running services are named from this size on, which is more than an empty directory has. Bytes. */
-const ANY = 8 * 1024;
+/** Directories of running services are named from this size on: an empty directory has no more than a block. Bytes. */
+const ANY = 4096 + 1;
 /** Others, which may be anything, from this. Bytes. */
 const BIG = 64 * 1024 * 1024;
 

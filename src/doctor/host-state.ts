@@ -1,7 +1,7 @@
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 
-/** A directory and what it takes on the disk, other file systems below it left out. */
+/** A directory and what a backup of it would read, other file systems below it left out. */
 export interface Tree {
   readonly path: string;
   readonly bytes: number;
@@ -40,9 +40,11 @@ if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
   printf '\\0'
 fi
 printf 'trees\\0'
+# An overlay's files are on another device than its directories, so that -x would leave them out.
+case $(stat -f -c %T /var/lib) in overlay*) x= ;; *) x=x ;; esac
 for tree in /var/lib/* /var/lib/private/*; do
   [ -d "$tree" ] && [ "$tree" != /var/lib/private ] && printf '%s\\0' "$(readlink -e -- "$tree")"
-done | sort -zu | timeout ${COUNTING} xargs -0 -r du -0skx -- 2>/dev/null
+done | sort -zu | timeout ${COUNTING} xargs -0 -r du -0sb$x -- 2>/dev/null
 printf 'counted\\0%s\\0' "$?"
 `;
 
@@ -53,7 +55,7 @@ export async function readHostState(host: Host, paths: readonly string[], how: C
   return parseHostState(stdout.toString());
 }
 
-/** Exported for its tests. Each kind of answer begins with its word; trees are `KIB<tab>PATH`, as du prints them. */
+/** Exported for its tests. Each kind of answer begins with its word; trees are `BYTES<tab>PATH`, as du prints them. */
 export function parseHostState(text: string): HostState {
   const fields = text.split("\0").values();
   const next = () => fields.next().value ?? "";
@@ -66,8 +68,8 @@ export function parseHostState(text: string): HostState {
     ["counted", () => Object.assign(one, { counted: next() })],
   ]);
   for (const field of fields) {
-    const [, kib, path] = /^(\d{1,15})\t(\/.*)$/s.exec(field) ?? [];
-    if (path !== undefined) trees.push({ path, bytes: Number(kib) * 1024 });
+    const [, bytes, path] = /^(\d{1,15})\t(\/.*)$/s.exec(field) ?? [];
+    if (path !== undefined) trees.push({ path, bytes: Number(bytes) });
     else words.get(field)?.();
   }
   return { resolved, units: one.units, trees, partly: one.counted !== "0" };

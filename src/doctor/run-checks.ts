@@ -1,10 +1,15 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
+import { mapLimit } from "../lib/map-limit.ts";
 import { type Check, type Finding, type Line, type Need, unable } from "./types.ts";
 
 const LIMIT_MS = 60_000;
+/** Each may have three sessions, and sshd allows ten over one connection (MaxSessions). */
+const AT_ONCE_ON_HOST = 3;
 
 export type Ready = Readonly<Record<Need, Promise<unknown>>>;
+
+const LOOK = "put right what the message names, then: drops doctor";
 
 const WITHOUT: Readonly<Record<Need, string>> = {
   host: "put right first what is said of the connection",
@@ -12,16 +17,25 @@ const WITHOUT: Readonly<Record<Need, string>> = {
 };
 
 /**
- * Every check at once, what they found in their order. One that needs what is not there, or takes longer than it may, could
+ * All checks at the same time, those of the host a few at once; what they found in their order. One that needs what is not there, or takes longer than it may, could
  * not run: it is never taken for well. `ready` is what checks need, under way already; it may be rejected.
  *
  * @throws whatever a check threw that is no DropsError: a bug; the signal's reason when that is aborted
  */
 export async function runChecks(checks: readonly Check[], ready: Ready, how: Cancel): Promise<Finding[]> {
   for (const need of Object.values(ready)) need.catch(() => {}); // told by the checks
-  const found = await Promise.all(checks.map((check) => runCheck(check, ready, how)));
+  const found = new Map<Check, Finding[]>();
+  const run = async (check: Check, signal: AbortSignal) => {
+    found.set(check, await runCheck(check, ready, { signal }));
+  };
+  const asksHost = ({ needs, group }: Check) => needs === "host" || group === "host";
+  const inTurn = async () => {
+    for await (const _ of mapLimit(checks.filter(asksHost), AT_ONCE_ON_HOST, run, how.signal));
+  };
+  const others = checks.filter((check) => !asksHost(check));
+  await Promise.all([inTurn(), ...others.map((check) => run(check, how.signal))]);
   how.signal.throwIfAborted();
-  return found.flat();
+  return checks.flatMap((check) => found.get(check) ?? []);
 }
 
 async function runCheck(check: Check, ready: Ready, how: Cancel): Promise<Finding[]> {
@@ -52,7 +66,7 @@ async function linesOf(check: Check, ready: Ready, how: Cancel): Promise<readonl
       ];
     }
     if (!isFailure(error)) throw error;
-    return [{ result: "fail", what: error.message, fix: error.hint ?? "see the message" }];
+    return [{ result: "fail", what: error.message, fix: error.hint ?? LOOK }];
   }
 }
 

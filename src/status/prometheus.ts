@@ -89,7 +89,7 @@ function sources({ policy, sources: all }: Status): Metric[] {
   ];
 }
 
-function rest({ policy, stored, drills, clock }: Status): Metric[] {
+function rest({ policy, stored, drills, destroy, recoveryKey, clock }: Status): Metric[] {
   const { last, proven, count, everySeconds } = drills;
   const isProven = last && Number(last.verdict === "proven");
   return [
@@ -105,6 +105,18 @@ function rest({ policy, stored, drills, clock }: Status): Metric[] {
       time(proven?.ended),
     ),
     one(policy, "drops_drill_every_seconds", "How often a drill is due.", everySeconds),
+    one(
+      policy,
+      "drops_backup_host_can_destroy",
+      "1 when the backup host can destroy backups.",
+      destroy.proven ? Number(destroy.answer === "yes") : undefined,
+    ),
+    one(
+      policy,
+      "drops_recovery_key_proven_time_seconds",
+      "When the recovery identity was last seen to open a backup.",
+      time(recoveryKey.at),
+    ),
     one(
       policy,
       "drops_clock_skew_seconds",

@@ -2,8 +2,8 @@ import type { Proofs } from "../snapshot/finding.ts";
 import { rough } from "./rough.ts";
 import type { Facts, Seen } from "./types.ts";
 
-/** What was tried longer ago may have been changed since; doctor is run every month at least. Seconds. */
-const COUNTS_FOR = 35 * 86_400;
+/** What was tried longer ago may have been changed since; doctor is run four times a year at least. Seconds. */
+const COUNTS_FOR = 100 * 86_400;
 
 const UNLESS =
   "take it that whoever holds the backup host's credentials can delete every snapshot, unless the store refuses deletes or locks objects";

@@ -245,7 +245,7 @@ test("what a host says of itself is read field by field, whatever its names hold
   const text = [
     ...["path", "/a", "/b", "path", "/gone", ""],
     ...["units", "Id=a.service\nStateDirectory=a b/c\n\nId=d.service\nStateDirectory=\n"],
-    ...["trees", "12\t/var/lib/with\ttab\nand line", "constructor", "__proto__", "counted", "0", ""],
+    ...["trees", "12288\t/var/lib/with\ttab\nand line", "constructor", "__proto__", "counted", "0", ""],
   ].join("\0");
   assert.deepEqual(parseHostState(text), {
     resolved: new Map([["/a", "/b"]]),

@@ -117,6 +117,11 @@ export function brokenSeen(): Seen {
     ],
     unreadable: [{ key: "ops/snapshots/20261119T013205Z-00ff.json", why: "nobody trusted <i>signed</i> it" }],
     descriptionLost: true,
+    proofs: {
+      refused: ["ops/doctor/x.json is signed by a key that is not trusted"],
+      destroy: { answer: "yes", at: "2026-11-20T06:00:00.000Z", found: ["deleting is <b>possible</b>"] },
+      recovery: { at: "2026-09-20T06:00:00.000Z", recipients: ["age1x"], snapshot: "0123456789abcdef" },
+    },
     evidence: [
       { file: "3.json", evidence: sampleEvidence(), sha256: "00".repeat(32) },
       { file: "2.json", evidence: older, sha256: "00".repeat(32) },

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import type { DoctorReport } from "../../src/cli/doctor-outputs.ts";
+import { OUTPUTS } from "../../src/cli/outputs.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+import { openSite } from "../support/site.ts";
+import { startVps } from "../support/vps.ts";
+
+// What lies on a server and in no source, asked of a real systemd and of a PostgreSQL that the policy does not name.
+
+const stack = new AsyncDisposableStack();
+after(() => stack.disposeAsync());
+const vps = stack.use(await startVps());
+await vps.exec(`set -e
+unit() { # NAME SETTINGS
+  printf '[Service]\\nExecStart=/bin/sleep infinity\\nStateDirectory=%s\\n%s\\n' "$1" "$2" >"/etc/systemd/system/$1.service"
+}
+unit named; unit dynamic DynamicUser=yes; unit idle; unit named-privately DynamicUser=yes
+systemctl daemon-reload && systemctl start named dynamic named-privately
+for name in named dynamic named-privately; do head -c 50000 /dev/urandom >"/var/lib/$name/data"; done
+mkdir -p /var/lib/idle /var/lib/big /var/lib/media/sub /var/lib/mautrix /srv/flake /etc/drops
+head -c 70m /dev/urandom >/var/lib/big/data
+head -c 70m /dev/urandom >/var/lib/media/sub/data
+head -c 1m /dev/urandom >/var/lib/mautrix/data
+printf 'creation_rules:\\n  - { path_regex: secrets.yaml, age: age1host }\\n' >/srv/flake/.sops.yaml
+`);
+const scratch = stack.use(await scratchDirectory());
+const { address, port, user, keyFile, hostKey } = vps.ssh;
+const host = JSON.stringify({ ssh: { address, port, user, key_file: keyFile, host_key: hostKey } });
+const files = (name: string, ...paths: string[]) =>
+  `  - { name: ${name}, kind: files, paths: [${paths.join(", ")}] }\n`;
+const site = stack.use(
+  await openSite({ host, sources: files("some", "/var/lib/named-privately", "/var/lib/media/sub") }),
+);
+const safe = join(scratch.path, "recovery-identity.txt");
+await rename(site.identity, safe);
+
+async function doctor(...only: readonly string[]): Promise<DoctorReport> {
+  const groups = only.flatMap((group) => ["--only", group]);
+  const { stdout } = await site.drops("doctor", "--json", ...groups);
+  return OUTPUTS.doctor.strict().parse(JSON.parse(stdout));
+}
+
+const told = ({ findings }: DoctorReport, check: string) =>
+  findings.filter((finding) => finding.check === check).map(({ result, what }) => `${result}: ${what}`);
+
+test("directories of running units, big ones, parts of one; what is covered by where its symlink leads is not named", async () => {
+  const named = told(await doctor("coverage"), "directories").sort();
+  assert.deepEqual(
+    named.map((line) => line.replace(/\d+(\.\d+)? (KiB|MiB)/, "SIZE")),
+    [
+      "warn: /var/lib/big (SIZE) is in no source",
+      "warn: /var/lib/named (SIZE, the state of named.service, which runs) is in no source",
+      "warn: /var/lib/private/dynamic (SIZE, the state of dynamic.service, which runs) is in no source",
+      "warn: only a part of /var/lib/media (SIZE) is in a source: /var/lib/media/sub",
+    ],
+  );
+});
+
+test("a PostgreSQL that no source names: its databases are, and one that runs and cannot be asked is not well", async () => {
+  await vps.exec(
+    "systemctl start postgresql && cd / && setpriv --reuid postgres --regid postgres --init-groups createdb forgejo",
+  );
+  assert.match(
+    told(await doctor("coverage"), "databases").join("\n"),
+    /^warn: the database forgejo \(\S+ MiB\) is in no source$/,
+  );
+  await vps.exec(
+    'mv /usr/bin/psql /usr/bin/psql.away; for f in /usr/lib/postgresql/*/bin/psql; do mv "$f" "$f.away"; done',
+  );
+  assert.match(
+    told(await doctor("coverage"), "databases").join("\n"),
+    /^unable: a PostgreSQL runs on the host \(port 5432\); what is in it could not be asked: .*psql is not installed there/,
+  );
+});
+
+test("the host's own: a recovery identity in /etc/drops, and a sops rule that only the host's key opens", async () => {
+  const before = await doctor("host");
+  assert.deepEqual(told(before, "stray-identity"), ["ok: no recovery identity lies where keys usually do"]);
+  assert.match(
+    told(before, "sops").join("\n"),
+    /^warn: the rule for secrets\.yaml in \/srv\/flake\/\.sops\.yaml has one recipient/,
+  );
+  await vps.exec("umask 077 && cat >/etc/drops/kept-for-later.txt", { input: await readFile(safe) });
+  const after = await doctor("host");
+  assert.deepEqual(told(after, "stray-identity"), [
+    "fail: THE RECOVERY IDENTITY LIES ON THE HOST: /etc/drops/kept-for-later.txt opens every backup",
+  ]);
+  assert.ok(!JSON.stringify(after).includes("AGE-SECRET-KEY-"));
+});
+
+test("a clock of the host that is an hour off", async () => {
+  await vps.exec(
+    'cp /usr/bin/date /usr/bin/date.kept; printf \'#!/bin/sh\\nexec date.kept -d "1 hour ago" "$@"\\n\' >/usr/bin/date',
+  );
+  assert.deepEqual(told(await doctor("host"), "host-clock"), [
+    "fail: this machine's clock is 60 min ahead of the host's; 15 min are allowed",
+  ]);
+});
+
+test("nothing of doctor's stays on the host", async () => {
+  assert.equal(
+    await vps.exec(
+      "find / -xdev -name '*drops*' -not -path '/proc/*' -newer /etc/systemd/system/named.service",
+    ),
+    "/etc/drops",
+  );
+});
