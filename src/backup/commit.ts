@@ -128,17 +128,19 @@ export function checkListed(
  * Put the signature, then the record: the commit. Never retried blindly: after an unclear answer the record is read back
  * and compared.
  *
+ * @param how `mayCommit`: asked right before the record is put; when it throws, a lone signature is left, which a prune removes
  * @returns the record's key
  */
 export async function commitRecord(
   store: BlobReader & BlobWriter,
   record: SnapshotRecord,
   signer: Signer,
-  how: Cancel,
+  how: Cancel & { readonly mayCommit?: () => void },
 ): Promise<string> {
   const bytes = encodeRecord(record);
   const key = recordKey(record.policy, keyTime(new Date(record.ended)), record.id);
   await putOnce(store, signatureKey(key), signer.sign(SNAPSHOT_NAMESPACE, bytes), how);
+  how.mayCommit?.();
   await putOnce(store, key, bytes, how);
   return key;
 }

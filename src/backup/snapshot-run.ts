@@ -228,18 +228,23 @@ export class SnapshotRun {
 
   /**
    * Marks first, then the listing: what a prune removed between the two is missing in the listing, and a mark that lands
-   * later removes nothing before the record has long been there. That holds for as long as `commit_within`.
+   * later removes nothing before the record has long been there. That holds for as long as `commit_within`: a machine that
+   * was asleep in between commits nothing.
    */
   async #commit(record: SnapshotRecord, how: Cancel): Promise<string> {
     const { store, policy, signer, now } = this.#parts;
     const within = this.#repository.constants.commit_within * 1000;
-    let began: number;
+    let looked: number;
+    const isTooLate = () => now().getTime() - looked > within;
     do {
-      began = now().getTime();
+      looked = now().getTime();
       const condemned = await readCondemned(store, policy.name, how);
       checkListed(this.#needed.values(), await listStored(store, policy.name, how), condemned);
-    } while (now().getTime() - began > within);
-    return commitRecord(store, record, signer, how);
+    } while (isTooLate());
+    const mayCommit = (): void => {
+      if (isTooLate()) throw sleptTooLong(record);
+    };
+    return commitRecord(store, record, signer, { ...how, mayCommit });
   }
 
   #record(state: SnapshotRecord["state"], id: string, sources: SourceRecord[]): SnapshotRecord {
@@ -290,6 +295,14 @@ export class SnapshotRun {
 
 function withoutCondemned({ listed, condemned }: StoreState): ReadonlyMap<string, number> {
   return new Map([...listed].filter(([name]) => !condemned.has(name)));
+}
+
+function sleptTooLong({ id }: SnapshotRecord): DropsError {
+  return new DropsError(
+    "safety/refused",
+    `this machine stood still just before snapshot ${id} was committed: what it refers to may be gone by now`,
+    { hint: "run drops backup again: it sends only what is missing" },
+  );
 }
 
 function captured(source: SourcePolicy, view: FrozenSource, sink: ManifestSink) {

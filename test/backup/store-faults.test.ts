@@ -77,3 +77,21 @@ test("a record whose answer was lost is not written twice", async () => {
   assert.equal(run.record.state, "complete");
   assert.equal((await whole(store)).length, 2);
 });
+
+test("a machine that slept for a day between its last look and the commit commits nothing", async () => {
+  const store = await copyOf(base.store);
+  let asleep = 0;
+  const sleep = () => {
+    asleep = 25 * 3_600_000;
+    return undefined;
+  };
+  const nap = { nth: 1, call: "put", key: /snapshots\/.*\.sig$/, when: "after", error: sleep } as const;
+  const before = (await whole(store)).length;
+  const checkpoint = { afterBytes: 2 ** 40, afterMs: 2 ** 40 };
+  const now = () => new Date(Date.now() + asleep);
+  const failure = await base
+    .night({ store: faultyStore(store, [nap]), checkpoint, now })
+    .catch((error: unknown) => error);
+  assert.ok(isFailure(failure, "safety/refused"), String(failure));
+  assert.equal((await whole(store)).length, before);
+});
