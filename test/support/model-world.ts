@@ -1,9 +1,15 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { BlobInfo, BlobStore } from "../../src/store/blob-store.ts";
 import { crash } from "./model.ts";
+import type { ModelLedger } from "./model-ledger.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
+/** No store that keeps its word is further behind. */
+const MOST_STALE = HOUR;
+const MOST_STALL = 60 * HOUR;
+/** A process makes about as many. */
+const CALLS = 45;
 
 interface Waiting {
   readonly actor: Actor;
@@ -18,12 +24,13 @@ interface Actor {
 export interface WorldOptions {
   readonly random: () => number;
   readonly clock: { now: Date };
-  readonly store: BlobStore;
-  /** Of all calls, so many kill who makes them, before or after their effect. */
+  readonly ledger: ModelLedger;
+  /** Of all processes, so many are killed at one of their calls, before or after its effect. */
   readonly crashes: number;
+  /** So many stand still before one of their calls, for MOST_STALL at most. */
   readonly stalls: number;
-  /** After every call that took something away. */
-  readonly onRemoved: () => Promise<void>;
+  /** Of all listings, so many say what was so a while ago: the store's own fault. */
+  readonly stale: number;
 }
 
 /**
@@ -99,10 +106,25 @@ export class ModelWorld {
     }
   }
 
+  async *#list(
+    prefix: string,
+    call: (work: () => Promise<BlobInfo[]>) => Promise<BlobInfo[]>,
+  ): AsyncGenerator<BlobInfo> {
+    const { random, clock, ledger, stale } = this.#options;
+    yield* await call(async () => {
+      const behind = random() < stale ? random() * MOST_STALE : 0;
+      return ledger.listedAt(prefix, new Date(clock.now.getTime() - behind));
+    });
+  }
+
   #actor(): Actor {
-    const { store, random, clock, crashes, stalls, onRemoved } = this.#options;
+    const { random, clock, crashes, stalls } = this.#options;
+    const { store } = this.#options.ledger;
     let expires: Date | undefined;
     let isDead = false;
+    let calls = 0;
+    const oneOf = (share: number) => (random() < share ? Math.floor(random() * CALLS) : -1);
+    const [stallAt, killAt] = [oneOf(stalls), oneOf(crashes)];
     const actor: Actor = {
       expireAt: (at) => {
         expires = at;
@@ -116,32 +138,25 @@ export class ModelWorld {
             if (expires && clock.now > expires) throw crash();
             await store.put(key, bytes, how);
           }),
-        remove: (key, how) => call(() => store.remove(key, how), true),
-        removeAll: (keys, how) => call(() => store.removeAll(keys, how), true),
-        async *list(prefix, how) {
-          yield* await call(async () => {
-            const found: BlobInfo[] = [];
-            for await (const blob of store.list(prefix, how)) found.push(blob);
-            return found;
-          });
-        },
+        remove: (key, how) => call(() => store.remove(key, how)),
+        removeAll: (keys, how) => call(() => store.removeAll(keys, how)),
+        list: (prefix) => this.#list(prefix, call),
         [Symbol.asyncDispose]: async () => {},
       },
     };
     const hold = async () => {
       if (isDead) throw crash();
       await new Promise<void>((go) => this.#waiting.push({ actor, go }));
-      if (random() < stalls) await this.#sleep(clock.now.getTime() + random() * 40 * HOUR);
+      if (calls++ === stallAt) await this.#sleep(clock.now.getTime() + random() * MOST_STALL);
       if (isDead) throw crash();
     };
-    const call = async <Result>(work: () => Promise<Result>, removes = false): Promise<Result> => {
+    const call = async <Result>(work: () => Promise<Result>): Promise<Result> => {
       await hold();
-      isDead = random() < crashes;
+      isDead = calls === killAt;
       const isKilled = isDead;
       if (isKilled) this.killed++;
       if (isKilled && random() < 0.5) throw crash();
       const result = await work();
-      if (removes) await onRemoved();
       if (isKilled) throw crash();
       return result; // what a listing says may be old by the time it is looked at
     };

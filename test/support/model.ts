@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { checkListed, commitRecord, listPacks, listStored } from "../../src/backup/commit.ts";
-import { DropsError } from "../../src/lib/errors.ts";
+import { DropsError, isFailure } from "../../src/lib/errors.ts";
 import type { Signer } from "../../src/seal/sshsig.ts";
 import { readCatalog } from "../../src/snapshot/catalog.ts";
 import { readCondemned } from "../../src/snapshot/condemned.ts";
@@ -42,7 +42,7 @@ export async function modelBackup(parts: ModelParts): Promise<string> {
   const base = snapshots.at(-1)?.record.sources[0]?.list?.sha256;
   const known = base === undefined ? [] : await packsOf(store, base);
   const reused = known.filter(({ sha256, size }) => {
-    return listed.get(sha256) === size && !condemned.has(sha256) && random() < 0.8;
+    return listed.get(sha256) === size && !condemned.has(sha256) && random() < 0.6;
   });
   const packs = [...reused];
   for (let more = 1 + Math.floor(random() * 2); more > 0; more--) {
@@ -90,19 +90,26 @@ export async function modelBackup(parts: ModelParts): Promise<string> {
   return record.id;
 }
 
-/** Read everything that the newest snapshot needs. Answers what is missing though the snapshot is still listed. */
-export async function modelRestore({ store, repository, signer }: ModelParts): Promise<string[]> {
+/** Read everything that the newest snapshot needs. Answers which one that was, and what was not there. */
+export async function modelRestore({
+  store,
+  repository,
+  signer,
+}: ModelParts): Promise<{ readonly id: string; readonly missing: readonly string[] }> {
   const trust = { signers: [signer.publicKey], allowUnsigned: false };
   const { snapshots } = await readCatalog(store, repository, POLICY, trust, HOW);
-  const newest = snapshots.at(-1);
-  return newest ? missingOf(store, newest.record) : [];
+  const newest = snapshots.at(-1)?.record;
+  return newest ? { id: newest.id, missing: await missingOf(store, newest) } : { id: "", missing: [] };
 }
 
 /** Keys that a record needs and that are not there. */
 export async function missingOf(store: BlobStore, record: SnapshotRecord): Promise<string[]> {
   const missing: string[] = [];
   const need = async (key: string) => {
-    const bytes = await store.get(key, { ...HOW, maxSize: 100_000 }).catch(() => undefined);
+    const bytes = await store.get(key, { ...HOW, maxSize: 100_000 }).catch((error: unknown) => {
+      if (isFailure(error, "store/missing")) return undefined;
+      throw error;
+    });
     if (!bytes) missing.push(key);
     return bytes;
   };
