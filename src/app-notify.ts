@@ -4,37 +4,38 @@ import { hostname } from "node:os";
 import type { AppContext } from "./cli/app.ts";
 import { cleanBlock } from "./cli/clean.ts";
 import type { Alerts, AlertsAccess } from "./cli/notify-app.ts";
-import type { NotifyFailedReport, NotifyTestReport } from "./cli/notify-outputs.ts";
 import { openLocalHost } from "./host/local.ts";
 import type { Cancel } from "./lib/cancel.ts";
 import { DropsError, isFailure } from "./lib/errors.ts";
 import { milliseconds } from "./lib/units.ts";
 import { bookFile } from "./notify/book.ts";
+import type { Channel } from "./notify/channel.ts";
 import { composeTest } from "./notify/compose.ts";
 import { deliverAll } from "./notify/deliver.ts";
-import { tellOfDeath, unitOf } from "./notify/failed-unit.ts";
+import { type Death, tellOfDeath, unitOf } from "./notify/failed-unit.ts";
 import { openChannels, programEnvironment } from "./notify/open-channels.ts";
 import type { TellParts } from "./notify/tell.ts";
 import { tellerOf } from "./notify/teller.ts";
 import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
 import { loadPolicy } from "./policy/load.ts";
 import { type AlertPolicy, alertPolicyOf, readNotifyAlone } from "./policy/notify-alone.ts";
-import type { AlertVerb } from "./policy/notify-schema.ts";
+import { type AlertVerb, NO_CHANNELS } from "./policy/notify-schema.ts";
 
 /** Of a unit's log. */
 const LOG_LINES = 60;
 
-/** Undefined when the policy names no channel. Throws as `loadPolicy` does, unless its `notify` can be read at least. */
-export async function openAlerts(access: AlertsAccess, context: AppContext): Promise<Alerts | undefined> {
+/** Throws as `loadPolicy` does, unless its `notify` can be read at least. */
+export async function openAlerts(access: AlertsAccess, context: AppContext): Promise<Alerts> {
   const policy = await alertPolicy(access, context);
-  if (!policy) return undefined;
+  const notify = policy.notify ?? NO_CHANNELS;
   const machine = hostname();
-  const channels = openChannels(policy.notify.channels, { machine, env: programEnvironment(context.env) });
+  const channels = openChannels(notify.channels, { machine, env: programEnvironment(context.env) });
+  const limitMs = milliseconds(notify.time_limit);
   const parts = (verb: AlertVerb, invocation: string | undefined): TellParts => ({
     run: { policy: policy.name, zone: policy.zone, verb, machine, started: context.now() },
     channels,
-    file: bookFile(policy.notify.state_directory, policy.name, verb),
-    limitMs: milliseconds(policy.notify.time_limit),
+    file: bookFile(notify.state_directory, policy.name, verb),
+    limitMs,
     rpoMs: milliseconds(policy.rpo),
     invocation,
     now: context.now,
@@ -42,48 +43,53 @@ export async function openAlerts(access: AlertsAccess, context: AppContext): Pro
     warn: access.warn,
   });
   return {
-    teller: (verb) => tellerOf(parts(verb, context.env["INVOCATION_ID"])),
-    test: async ({ channel, signal }): Promise<NotifyTestReport> => {
-      const wanted = channels.filter(({ name }) => channel === undefined || name === channel);
-      if (wanted.length === 0) {
-        throw new DropsError("usage/invalid", `the policy ${policy.name} names no channel ${channel}`, {
-          hint: channels.map(({ name }) => `drops notify test ${name}`).join("  or  "),
-        });
-      }
-      const of = { policy: policy.name, machine };
+    teller: (verb) => (channels.length > 0 ? tellerOf(parts(verb, context.env["INVOCATION_ID"])) : undefined),
+    test: async ({ channel, signal }) => {
+      const wanted = chosen(channels, channel, policy.name);
       const letters = wanted.map((each) => {
-        return { channel: each, alert: composeTest(of, randomUUID(), context.now()) };
+        const alert = composeTest({ policy: policy.name, machine }, randomUUID(), context.now());
+        return { channel: each, alert };
       });
-      const limitMs = milliseconds(policy.notify.time_limit);
       const deliveries = await deliverAll(letters, { limitMs, signal });
       signal.throwIfAborted();
       return { policy: policy.name, channels: deliveries };
     },
-    failed: async ({ unit, signal }): Promise<NotifyFailedReport> => {
-      const { verb } = unitOf(unit) ?? refuseUnit(unit);
-      const { env } = context;
-      const invocation = env["MONITOR_INVOCATION_ID"];
-      const death = {
-        unit,
-        result: env["MONITOR_SERVICE_RESULT"],
-        code: env["MONITOR_EXIT_CODE"],
-        status: env["MONITOR_EXIT_STATUS"],
-        log: await logOf(unit, invocation, { signal }),
-      };
-      const told = await tellOfDeath(parts(verb, invocation), death, { signal });
+    failed: async ({ unit, signal }) => {
+      const { verb } = unitOf(unit, policy.name) ?? refuseUnit(unit, policy.name);
+      const common = { policy: policy.name, unit, verb };
+      if (channels.length === 0) return { ...common, toldByItself: false, channels: [] };
+      const { MONITOR_INVOCATION_ID: invocation } = context.env;
+      const log = await logOf(unit, invocation, { signal });
+      const told = await tellOfDeath(
+        parts(verb, invocation),
+        { ...deathOf(unit, context.env), log },
+        { signal },
+      );
       signal.throwIfAborted();
-      return {
-        policy: policy.name,
-        unit,
-        verb,
-        toldByItself: told.byItself,
-        channels: told.deliveries,
-      };
+      return { ...common, toldByItself: told.byItself, channels: told.deliveries };
     },
   };
 }
 
-async function alertPolicy(access: AlertsAccess, context: AppContext): Promise<AlertPolicy | undefined> {
+function chosen(channels: readonly Channel[], name: string | undefined, policy: string): readonly Channel[] {
+  const wanted = channels.filter((channel) => name === undefined || channel.name === name);
+  if (wanted.length > 0) return wanted;
+  if (channels.length === 0) {
+    throw new DropsError("usage/invalid", `the policy ${policy} names nobody to tell: it has no notify`, {
+      hint: "docs/alerts.md has examples",
+    });
+  }
+  throw new DropsError("usage/invalid", `the policy ${policy} names no channel ${name}`, {
+    hint: channels.map((each) => `drops notify test ${each.name}`).join("  or  "),
+  });
+}
+
+function deathOf(unit: string, env: AppContext["env"]): Death {
+  const { MONITOR_SERVICE_RESULT: result, MONITOR_EXIT_CODE: code, MONITOR_EXIT_STATUS: status } = env;
+  return { unit, result, code, status };
+}
+
+async function alertPolicy(access: AlertsAccess, context: AppContext): Promise<AlertPolicy> {
   const file = await findPolicy(access.policy, { fromEnv: context.env["DROPS_POLICY"], dirs: POLICY_DIRS });
   try {
     return alertPolicyOf(await loadPolicy(file));
@@ -94,9 +100,9 @@ async function alertPolicy(access: AlertsAccess, context: AppContext): Promise<A
   }
 }
 
-function refuseUnit(unit: string): never {
-  throw new DropsError("usage/invalid", `${unit} is no unit of drops`, {
-    hint: "drops notify failed drops-backup@POLICY.service",
+function refuseUnit(unit: string, policy: string): never {
+  throw new DropsError("usage/invalid", `${unit} is no unit of drops for the policy ${policy}`, {
+    hint: `drops notify failed drops-backup@${policy}.service`,
   });
 }
 

@@ -66,7 +66,7 @@ export async function openRetention(access: PolicyAccess, context: AppContext): 
   return openRetention(access, context);
 }
 
-export async function openAlerts(access: AlertsAccess, context: AppContext): Promise<Alerts | undefined> {
+export async function openAlerts(access: AlertsAccess, context: AppContext): Promise<Alerts> {
   const { openAlerts } = await import("./app-notify.ts");
   return openAlerts(access, context);
 }

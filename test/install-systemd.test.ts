@@ -151,7 +151,40 @@ const table: readonly {
     key: "BindReadOnlyPaths",
     want: [`/run/credentials/${BACKUP}:/run/drops/credentials`],
   },
-  { name: "a failure is told", file: BACKUP, key: "OnFailure", want: ["drops-failed@%n.service"] },
+  {
+    name: "a failure is told",
+    file: BACKUP,
+    key: "OnFailure",
+    want: ["drops-failed@%n.service drops-alert-backup@small.service"],
+  },
+  {
+    name: "to the policy's channels",
+    over: { user: "drops" },
+    file: "drops-alert-verify@small.service",
+    key: "ExecStart",
+    want: ["/usr/local/bin/drops --policy /etc/drops/small.yaml notify failed drops-verify@small.service"],
+  },
+  {
+    name: "by whom the job belongs to",
+    over: { user: "drops" },
+    file: "drops-alert-verify@small.service",
+    key: "User",
+    want: ["drops"],
+  },
+  {
+    name: "with the same credentials",
+    over: { credentials: s3 },
+    text: away,
+    file: "drops-alert-prune@small.service",
+    key: "LoadCredential",
+    want: ["s3:/k/pruner"],
+  },
+  {
+    name: "what was told is remembered by each job for itself",
+    file: VERIFY,
+    key: "StateDirectory",
+    want: ["drops/notify/small/verify"],
+  },
   {
     name: "a night that was slept through is made up for",
     file: "drops-backup@small.timer",
@@ -183,7 +216,7 @@ const table: readonly {
     name: "which systemd makes",
     file: "drops-drill@small.service",
     key: "StateDirectory",
-    want: ["drops-drills/small"],
+    want: ["drops-drills/small drops/notify/small/drill"],
   },
   {
     name: "a drill takes the network away from what it runs",
@@ -245,6 +278,15 @@ const needs: readonly {
     names: ["s3"],
   },
   {
+    name: "addresses of channels, for the jobs that they are told of",
+    text: believed(
+      `${away}notify: { channels: [{ name: w, kind: ping, url_file: /run/drops/credentials/ping }, { name: p, kind: webhook, url_file: /etc/drops/keys/hook, headers_file: /run/drops/credentials/headers, verbs: [verify] }] }\n`,
+    ),
+    job: "backup",
+    files: ["/etc/drops/keys/ssh", "/etc/drops/keys/metadata-identity.txt", "/etc/drops/keys/signing-key"],
+    names: ["ping", "s3"],
+  },
+  {
     name: "a drill opens backups with an identity that no other job has",
     text: believed(away),
     job: "drill",
@@ -301,7 +343,7 @@ test("installing twice changes nothing, uninstalling leaves nothing, others' uni
   assert.equal(first.code, 0, first.stderr);
   assert.match(first.stdout, /wrote drops-backup@small\.service/);
   const all = await machine.present();
-  assert.equal(all.length, 9, all.join(" "));
+  assert.equal(all.length, 13, all.join(" "));
   assert.match((await machine.install()).stdout, /all units are as they should be/);
   assert.match((await machine.install("--job", "backup")).stdout, /removed drops-verify@small\.timer/);
   await writeFile(join(machine.units, "drops-backup@small2.service"), "[Service]\n");
@@ -415,6 +457,13 @@ test("refused: a unit that somebody else wrote", async () => {
 const SOURCES = `  - { name: db, kind: postgres, database: thing }
   - { name: rocks, kind: rocksdb, path: /var/lib/thing/db, min_free: 1MiB }
   - { name: files, kind: files, paths: [/var/lib/thing/files, /root/notes] }`;
+/** A pager that writes where its job may write. */
+const NOTIFY = `notify:
+  channels:
+    - name: pager
+      kind: command
+      argv: [/bin/sh, -c, 'echo $DROPS_EVENT $DROPS_FAILURE >> /var/lib/drops/notify/small/$DROPS_VERB/heard']
+`;
 const NODE = "/opt/node";
 const DROPS = `${NODE} /opt/drops/src/main.ts`;
 
@@ -427,7 +476,7 @@ async function prepare(vps: Vps): Promise<void> {
     input: await runTool("tar", "-c", "-C", dirname(join(scratch.path, "db")), "db"),
   });
   const text = policyText({ sources: SOURCES, signingKey: "/run/drops/credentials/signing-key" });
-  await vps.exec("mkdir -p /etc/drops && cat > /etc/drops/small.yaml", { input: text });
+  await vps.exec("mkdir -p /etc/drops && cat > /etc/drops/small.yaml", { input: `${text}${NOTIFY}` });
   await vps.exec(`set -e
     useradd --system thing
     mkdir -p /var/lib/thing/files /root/notes /srv/backups
@@ -482,9 +531,29 @@ describe("on a server", { timeout: 600_000 }, () => {
       await logOf(vps, `drops-failed@${VERIFY}.service`),
       /drops-verify@small\.service failed: journalctl -u/,
     );
+    await tellsOfItsDeath(vps);
     await vps.exec(`${install} --uninstall`);
     assert.equal(await vps.exec("ls /etc/systemd/system | grep -c '^drops' || true"), "0");
   });
+
+  /** The failure before was told by the run itself, once; one that is killed is told of by the unit that systemd starts. */
+  async function tellsOfItsDeath(vps: Vps): Promise<void> {
+    const heard = "/var/lib/drops/notify/small/verify/heard";
+    const alertIsOver =
+      "while systemctl is-active --quiet drops-alert-verify@small.service; do sleep 0.2; done";
+    const alertLog = () => logOf(vps, "drops-alert-verify@small.service");
+    await vps.exec(`timeout 60 sh -c '
+      until journalctl -u drops-alert-verify@small.service | grep -q "told of its end itself"; do sleep 0.2; done'`);
+    assert.equal(await vps.exec(`cat ${heard}`), "failure store/unavailable", await alertLog());
+    await vps.exec(`mkdir -p /etc/systemd/system/drops-verify@small.service.d
+      printf '[Service]\\nExecStart=\\nExecStart=/bin/sh -c "echo last words; kill -9 \\$\\$\\$\\$"\\n' > /etc/systemd/system/drops-verify@small.service.d/killed.conf
+      systemctl daemon-reload`);
+    await assert.rejects(vps.exec("systemctl start drops-verify@small.service"));
+    await vps.exec(
+      `timeout 60 sh -c 'until [ "$(wc -l < ${heard})" -gt 1 ]; do sleep 0.2; done'; ${alertIsOver}`,
+    );
+    assert.equal(await vps.exec(`tail -n 1 ${heard}`), "failure killed", await alertLog());
+  }
 
   test("an unprivileged user pulls over SSH with nothing but credentials", async () => {
     await using vps = await startVps({ binds: { [root]: "/opt/drops", [process.execPath]: NODE } });

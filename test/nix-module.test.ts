@@ -75,15 +75,21 @@ for (const host of ["local", "ssh"]) {
       ],
     });
     for (const job of Object.keys(JOBS.jobs)) {
-      const nix = systemd.services[`drops-${job}-small`]?.serviceConfig ?? {};
-      const nixLines = Object.entries(nix).flatMap(([key, value]) =>
-        [value].flat().map((each) => `${key}=${each}`),
-      );
+      const plain = (line: string) => line.replaceAll('"', "").replaceAll(`${job}@small`, `${job}-small`);
+      for (const unit of [job, `alert-${job}`]) {
+        const nix = systemd.services[`drops-${unit}-small`]?.serviceConfig ?? {};
+        const nixLines = Object.entries(nix).flatMap(([key, value]) =>
+          [value].flat().map((each) => `${key}=${each}`),
+        );
+        const lines = (debian.get(`drops-${unit}@small.service`)?.split("[Service]\n")[1] ?? "")
+          .trim()
+          .split("\n");
+        assert.ok(nixLines.length > 5);
+        assert.deepEqual(nixLines.map(plain).sort(), lines.map(plain).sort());
+      }
       const file = debian.get(`drops-${job}@small.service`) ?? "";
-      const debianLines = (file.split("[Service]\n")[1] ?? "").trim().split("\n");
-      const plain = (line: string) =>
-        line.replaceAll('"', "").replaceAll(`drops-${job}@small`, `drops-${job}-small`);
-      assert.deepEqual(nixLines.map(plain).sort(), debianLines.map(plain).sort());
+      const told = systemd.services[`drops-${job}-small`]?.["onFailure"];
+      assert.deepEqual(told, ["drops-failed@%n.service", `drops-alert-${job}-small.service`]);
       const condition = systemd.services[`drops-${job}-small`]?.unitConfig?.["ConditionPathExists"];
       assert.equal(condition !== undefined, file.includes("ConditionPathExists="), job);
       assert.equal(systemd.timers[`drops-${job}-small`]?.timerConfig?.["Persistent"], true);

@@ -35,8 +35,19 @@ function neededFiles(policy: Policy, job: string): readonly string[] {
   };
   const named = JOBS.jobs[job]?.credentials ?? [];
   const own = named.map((name) => `${CREDENTIALS}/${name}`);
-  const files = [...reading, ...(more[job] ?? []), ...own].filter((file) => file !== undefined);
+  const files = [...reading, ...(more[job] ?? []), ...own, ...alertFiles(policy, job)].filter(
+    (file) => file !== undefined,
+  );
   return [...new Set(files)];
+}
+
+/** Addresses and headers of the channels that are told of this job. */
+function alertFiles({ notify }: Policy, job: string): readonly (string | undefined)[] {
+  const told = notify?.channels.filter(({ verbs }) => verbs.some((verb) => verb === job)) ?? [];
+  return told.flatMap((channel) => {
+    if (channel.kind === "ping") return [channel.url_file];
+    return channel.kind === "webhook" ? [channel.url_file, channel.headers_file] : [];
+  });
 }
 
 /**

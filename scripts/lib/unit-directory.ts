@@ -4,7 +4,7 @@ import { DropsError } from "../../src/lib/errors.ts";
 import { WRITTEN_BY } from "./unit-files.ts";
 
 const SHARED = "drops-failed@.service";
-const OURS = /^drops-[a-z]+@(?<policy>[a-z0-9-]+)\.(service|timer)$/;
+const OURS = /^drops-(?:alert-)?[a-z]+@(?<policy>[a-z0-9-]+)\.(service|timer)$/;
 
 export interface Changed {
   readonly written: readonly string[];

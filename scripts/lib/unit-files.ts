@@ -11,7 +11,7 @@ type Settings = Readonly<Record<string, string | readonly string[]>>;
 
 interface Job {
   readonly description: string;
-  /** `{policy}` in here and in `service` is the policy's name. */
+  /** `{policy}` in here and in settings is the policy's name, `{job}` the job's. */
   readonly arguments: readonly string[];
   /** Whether it goes to the machine that is backed up; the others know the store alone. */
   readonly meetsHost: boolean;
@@ -28,6 +28,8 @@ interface Job {
 interface JobTable {
   readonly unit: Settings;
   readonly service: Settings;
+  /** Of what tells of a job that failed; mail programs need more rights than a job has. */
+  readonly alert: Settings;
   readonly profiles: { readonly capture: Settings; readonly away: Settings };
   readonly jobs: Readonly<Record<string, Job>>;
 }
@@ -66,6 +68,7 @@ export function unitFiles(of: UnitsOf): ReadonlyMap<string, string> {
     if (!job) throw new Error(`no such job: ${name}`);
     files.set(`drops-${name}@${of.policy.name}.service`, service(name, job, of));
     files.set(`drops-${name}@${of.policy.name}.timer`, timer(name, job, of));
+    files.set(`drops-alert-${name}@${of.policy.name}.service`, alert(name, of));
   }
   files.set("drops-failed@.service", failedUnit());
   return files;
@@ -93,43 +96,61 @@ function service(name: string, job: Job, of: UnitsOf): string {
     ...(capture && { After: [`${JOBS.unit["After"]} postgresql.service`] }),
     // The empty services of a machine that is being restored are nothing to keep.
     ...(capture && { ConditionPathExists: `!${specifiersOff(of.policy.restore.gate)}` }),
-    OnFailure: "drops-failed@%n.service",
+    OnFailure: `drops-failed@%n.service drops-alert-${name}@${of.policy.name}.service`,
   };
-  const credentials = credentialsOf(name, of.credentials);
   const own: Settings = {
-    ...named(job.service ?? {}, of.policy),
     TimeoutStartSec: job.limit,
-    ExecStart: [
-      ...of.drops,
-      "--policy",
-      of.policyFile,
-      ...job.arguments.map((each) => withName(each, of.policy)),
-    ]
-      .map(word)
-      .join(" "),
+    ExecStart: command(of, ...job.arguments.map((each) => filled(each, name, of.policy))),
     ...(!capture && of.user && { User: of.user }),
-    ...(credentials.length > 0 && {
-      LoadCredential: credentials.map((each) => `${each.name}:${specifiersOff(each.file)}`),
-      BindReadOnlyPaths: `/run/credentials/drops-${name}@${of.policy.name}.service:${CREDENTIALS}`,
-    }),
+    ...handedOver(name, `drops-${name}@${of.policy.name}.service`, of),
     ...(!capture &&
       "directory" in of.policy.store && {
         ReadWritePaths: word(`-${of.policy.store.directory}`), // drops says better that it is missing
       }),
   };
   const profile = capture ? JOBS.profiles.capture : JOBS.profiles.away;
-  return sections({ Unit: unit, Service: { ...JOBS.service, ...profile, ...own } });
+  const table = named({ ...JOBS.service, ...profile, ...job.service }, name, of.policy);
+  return sections({ Unit: unit, Service: { ...table, ...own } });
 }
 
-function named(settings: Settings, policy: Policy): Settings {
+/** Started by OnFailure=: tells the policy's channels what the job could not tell itself. */
+function alert(name: string, of: UnitsOf): string {
+  const failed = `drops-${name}@${of.policy.name}.service`;
+  const service: Settings = {
+    ...named(JOBS.alert, name, of.policy),
+    ExecStart: command(of, "notify", "failed", failed),
+    // who may write what the job wrote, and read its log
+    ...(!isCapture(name, of.policy) && of.user && { User: of.user, SupplementaryGroups: "systemd-journal" }),
+    ...handedOver(name, `drops-alert-${name}@${of.policy.name}.service`, of),
+  };
+  return sections({
+    Unit: { Description: `drops: tell that ${failed} failed` },
+    Service: service,
+  });
+}
+
+function command({ drops, policyFile }: UnitsOf, ...words: readonly string[]): string {
+  return [...drops, "--policy", policyFile, ...words].map(word).join(" ");
+}
+
+function handedOver(name: string, unit: string, of: UnitsOf): Settings {
+  const credentials = credentialsOf(name, of.credentials);
+  if (credentials.length === 0) return {};
+  return {
+    LoadCredential: credentials.map((each) => `${each.name}:${specifiersOff(each.file)}`),
+    BindReadOnlyPaths: `/run/credentials/${unit}:${CREDENTIALS}`,
+  };
+}
+
+function named(settings: Settings, job: string, policy: Policy): Settings {
   const entries = Object.entries(settings).map(([key, value]) => {
-    return [key, typeof value === "string" ? withName(value, policy) : value] as const;
+    return [key, typeof value === "string" ? filled(value, job, policy) : value] as const;
   });
   return Object.fromEntries(entries);
 }
 
-function withName(text: string, { name }: Policy): string {
-  return text.replaceAll("{policy}", name);
+function filled(text: string, job: string, { name }: Policy): string {
+  return text.replaceAll("{policy}", name).replaceAll("{job}", job);
 }
 
 function timer(name: string, job: Job, of: UnitsOf): string {

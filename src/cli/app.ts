@@ -34,8 +34,8 @@ export interface AppModule {
   openGuided(access: GuidedAccess, context: AppContext): Promise<Guided>;
   /** For what is kept and what goes: `policy` as of `openApp`. */
   openRetention(access: PolicyAccess, context: AppContext): Promise<Retention>;
-  /** Undefined when the policy names nobody to tell. Throws usage/ and policy/invalid. */
-  openAlerts(access: AlertsAccess, context: AppContext): Promise<Alerts | undefined>;
+  /** Throws usage/ and policy/invalid. */
+  openAlerts(access: AlertsAccess, context: AppContext): Promise<Alerts>;
   /** Make all keys of a policy in `to`, files 0600. Throws safety/refused when one of them exists, having written nothing. */
   makeKeys(options: { readonly to: string } & Cancel, context: AppContext): Promise<KeygenReport>;
   /** The recovery sheet of a policy into `to`, files 0600. Throws safety/refused when one exists, key/wrong for another identity. */

@@ -15,11 +15,12 @@ export interface Death {
   readonly status: string | undefined;
 }
 
-/** `drops-backup@ops.service`, or `drops-backup-ops.service` as NixOS names it. */
-export function unitOf(name: string): { readonly verb: AlertVerb; readonly policy: string } | undefined {
-  const [, word, policy] = /^drops-([a-z]+)[@-]([a-z][a-z0-9-]*)\.service$/.exec(name) ?? [];
-  const verb = ALERT_VERBS.find((each) => each === word);
-  return verb === undefined || policy === undefined ? undefined : { verb, policy };
+/** Which job of the policy it is: `drops-backup@ops.service`, or `drops-backup-ops.service` as NixOS names it. */
+export function unitOf(name: string, policy: string): { readonly verb: AlertVerb } | undefined {
+  const verb = ALERT_VERBS.find((each) => {
+    return name === `drops-${each}@${policy}.service` || name === `drops-${each}-${policy}.service`;
+  });
+  return verb && { verb };
 }
 
 /**

@@ -10,14 +10,14 @@ export interface AlertPolicy {
   readonly name: string;
   readonly zone: string;
   readonly rpo: string;
-  readonly notify: NotifyPolicy;
+  /** Undefined when it names nobody to tell. */
+  readonly notify: NotifyPolicy | undefined;
 }
 
 const Alone = z.object({ name: Name, notify: Notify, rpo: Duration.catch("24h") });
 
-export function alertPolicyOf({ policy }: LoadedPolicy): AlertPolicy | undefined {
-  const { name, zone, rpo, notify } = policy;
-  return notify && { name, zone, rpo, notify };
+export function alertPolicyOf({ policy: { name, zone, rpo, notify } }: LoadedPolicy): AlertPolicy {
+  return { name, zone, rpo, notify };
 }
 
 /** Of a file that is no valid policy, as after a mistake in an edit: somebody must be told of that, too. */

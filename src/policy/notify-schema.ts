@@ -95,6 +95,9 @@ export const Notify = z
   .describe("whom to tell how nightly commands went");
 
 export type NotifyPolicy = z.infer<typeof Notify>;
+
+/** Of a policy that names nobody to tell. */
+export const NO_CHANNELS: NotifyPolicy = { time_limit: "30s", state_directory: DEFAULT_STATE, channels: [] };
 export type ChannelPolicy = NotifyPolicy["channels"][number];
 export type PingPolicy = Extract<ChannelPolicy, { kind: "ping" }>;
 export type WebhookPolicy = Extract<ChannelPolicy, { kind: "webhook" }>;
