@@ -347,7 +347,7 @@ test("installing twice changes nothing, uninstalling leaves nothing, others' uni
   assert.match((await machine.install()).stdout, /all units are as they should be/);
   assert.match((await machine.install("--job", "backup")).stdout, /removed drops-verify@small\.timer/);
   await writeFile(join(machine.units, "drops-backup@small2.service"), "[Service]\n");
-  assert.match((await machine.install("--uninstall")).stdout, /removed drops-backup@small\.service/);
+  assert.match((await machine.install("--uninstall")).stdout, /removed .*drops-backup@small\.service/);
   assert.deepEqual(await machine.present(), ["drops-backup@small2.service", "drops-failed@.service"]);
 });
 
@@ -495,7 +495,7 @@ describe("on a server", { timeout: 600_000 }, () => {
     const install = `${NODE} /opt/drops/scripts/install-systemd.ts --policy /etc/drops/small.yaml --credential signing-key=/etc/drops/keys/signing-key`;
     assert.match(await vps.exec(`${install} --enable`), /wrote drops-backup@small\.timer/);
     const timers = await vps.exec("systemctl list-timers --no-legend 'drops-*' | wc -l");
-    assert.equal(Number(timers), Object.keys(JOBS.jobs).length);
+    assert.equal(Number(timers), Object.keys(JOBS.jobs).length - 1); // a drill has another machine
 
     await vps.exec(`mkdir -p /etc/systemd/system/drops-backup@small.timer.d
       printf '[Timer]\\nOnCalendar=\\nOnCalendar=*:*:0/5\\nAccuracySec=1s\\nRandomizedDelaySec=0\\n' > /etc/systemd/system/drops-backup@small.timer.d/soon.conf
