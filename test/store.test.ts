@@ -4,11 +4,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, mock, test } from "node:test";
+import { DeleteObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { isFailure } from "../src/lib/errors.ts";
 import { openDirectoryStore } from "../src/store/directory.ts";
 import { openMemoryStore } from "../src/store/memory.ts";
+import { VersionedMemory } from "../src/store/memory-versions.ts";
 import { openS3Store } from "../src/store/s3.ts";
-import { storeContract } from "./contracts/store.ts";
+import { lockless, storeContract } from "./contracts/store.ts";
+import { versionsContract } from "./contracts/versions.ts";
 import { startS3 } from "./support/s3.ts";
 
 const s3 = await startS3();
@@ -18,7 +21,34 @@ after(() => rmSync(scratch, { recursive: true }));
 
 storeContract("memory", async () => openMemoryStore());
 storeContract("directory", () => openDirectoryStore(mkdtempSync(join(scratch, "repository-"))));
+storeContract("versioned memory", async () => new VersionedMemory());
 storeContract("s3", async () => openS3Store(s3.policy(await s3.makeBucket()), s3.credentials));
+lockless("memory", async () => openMemoryStore());
+lockless("directory", () => openDirectoryStore(mkdtempSync(join(scratch, "repository-"))));
+lockless("s3 without Object Lock", async () => openS3Store(s3.policy(await s3.makeBucket()), s3.credentials));
+versionsContract("versioned memory", async () => {
+  const store = new VersionedMemory();
+  return {
+    store,
+    putOver: async (key, bytes) => store.putOver(key, bytes),
+    removeVersion: async (key, version) => store.removeVersion(key, version),
+  };
+});
+versionsContract("s3 with Object Lock", async () => {
+  const bucket = await s3.makeBucket({ objectLock: true });
+  const { endpoint, credentials } = s3;
+  const client = new S3Client({ endpoint, credentials, region: "us-east-1", forcePathStyle: true });
+  const named = (key: string) => ({ Bucket: bucket, Key: `drops/${key}` });
+  return {
+    store: await openS3Store(s3.policy(bucket), credentials),
+    putOver: async (key, bytes) => {
+      await client.send(new PutObjectCommand({ ...named(key), Body: bytes }));
+    },
+    removeVersion: async (key, version) => {
+      await client.send(new DeleteObjectCommand({ ...named(key), VersionId: version }));
+    },
+  };
+});
 
 test("s3 over https trusts the policy's authority, and nobody else's certificate", async () => {
   const policy = s3.policy(await s3.makeBucket(), { endpoint: s3.tlsEndpoint, ca_file: s3.caFile });

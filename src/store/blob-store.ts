@@ -8,6 +8,25 @@ export interface BlobInfo {
   readonly modified: Date;
 }
 
+/** Until then a version can be neither removed nor replaced: in compliance mode by nobody at all. */
+export interface Lock {
+  readonly mode: LockMode;
+  /** Whole seconds. */
+  readonly until: Date;
+}
+
+export type LockMode = "governance" | "compliance";
+
+/** One of the blobs that have had a name, in a store that keeps them. */
+export interface BlobVersion extends BlobInfo {
+  /** What the store calls it. In a store that keeps no versions all have the same. */
+  readonly version: string;
+  /** No blob, and empty: it hides those that landed before it, so that the name looks free. */
+  readonly isMarker: boolean;
+  /** Whoever asks for the name alone gets this one. */
+  readonly isLatest: boolean;
+}
+
 export interface BlobReader {
   /** For sentences: `s3://bucket/prefix` or a directory. Never holds a credential. */
   readonly label: string;
@@ -30,9 +49,15 @@ export interface BlobWriter {
   /**
    * Visible whole or not at all, and durable when this returns. Throws store/exists when the key is taken and the store
    * can tell; nothing is ever overwritten knowingly. `sha256` (lower-case hex of `bytes`), when given, is checked by
-   * the store where it can. A put of a name that is not its own hash is not retried after an unclear answer.
+   * the store where it can. A put of a name that is not its own hash is not retried after an unclear answer. With `lock`
+   * it is locked as it lands, and the lock is read back before this returns: throws store/refused when it is not there.
    */
-  put(key: string, bytes: Uint8Array, how: Cancel & { readonly sha256?: string }): Promise<void>;
+  put(key: string, bytes: Uint8Array, how: Cancel & PutHow): Promise<void>;
+}
+
+export interface PutHow {
+  readonly sha256?: string | undefined;
+  readonly lock?: Lock | undefined;
 }
 
 export interface BlobRemover {
@@ -47,3 +72,27 @@ export interface BlobRemover {
 
 /** What an adapter implements. Verbs are handed the narrowest part that they need: backup no remover, restore no writer. */
 export interface BlobStore extends BlobReader, BlobWriter, BlobRemover, AsyncDisposable {}
+
+export interface VersionReader {
+  /**
+   * Every version of every blob whose key starts with `prefix`, and the markers that hide some: in key order, and of one
+   * key those that landed last first. Keys that are not safe are skipped.
+   */
+  listVersions(prefix: string, how: Cancel): AsyncIterable<BlobVersion>;
+  /** As `get`, of one version. */
+  getVersion(
+    key: string,
+    version: string,
+    how: Cancel & { readonly maxSize: number; readonly into?: Uint8Array },
+  ): Promise<Uint8Array>;
+}
+
+export interface BlobLocker {
+  /** Undefined: it was never locked. A lock may be over. Throws store/missing when there is no such version. */
+  lockOf(key: string, version: string, how: Cancel): Promise<Lock | undefined>;
+  /** Throws store/refused for one that would end earlier than the one that is there. Doing it twice is doing it once. */
+  extendLock(key: string, version: string, lock: Lock, how: Cancel): Promise<void>;
+}
+
+/** A store in which what is removed or put over may be there still. */
+export interface VersionedStore extends BlobStore, VersionReader, BlobLocker {}

@@ -46,3 +46,18 @@ export function missing(label: string, key: string, cause?: unknown): DropsError
 export function taken(label: string, key: string, cause?: unknown): DropsError {
   return new DropsError("store/exists", `storing ${key} in ${label}: something is there already`, { cause });
 }
+
+/** A lock that was asked for and cannot be had is never left out silently. */
+export function locksNothing(label: string, key: string, cause?: unknown): DropsError {
+  return new DropsError("store/refused", `storing ${key} in ${label}: nothing can be locked there`, {
+    hint: "use a bucket that was made with Object Lock, or take object_lock out of the policy",
+    cause,
+  });
+}
+
+/** The store took the blob and did not do what it was asked. */
+export function notLocked(label: string, key: string, found: string): DropsError {
+  return new DropsError("store/refused", `${key} in ${label} is not locked as was asked: ${found}`, {
+    hint: "ask the provider whether the bucket honours Object Lock, or take object_lock out of the policy",
+  });
+}

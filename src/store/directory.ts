@@ -13,8 +13,8 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DropsError } from "../lib/errors.ts";
-import type { BlobInfo, BlobStore } from "./blob-store.ts";
-import { assertSafeKey, checkSha256, missing, taken, tooLarge } from "./check-bytes.ts";
+import type { BlobInfo, BlobStore, PutHow } from "./blob-store.ts";
+import { assertSafeKey, checkSha256, locksNothing, missing, taken, tooLarge } from "./check-bytes.ts";
 import { codeOf, fileFailure, notThere } from "./file-failure.ts";
 import { isSafeKey } from "./keys.ts";
 
@@ -86,9 +86,10 @@ class DirectoryStore implements BlobStore {
     return new Date();
   }
 
-  async put(key: string, bytes: Uint8Array, how: { signal: AbortSignal; sha256?: string }): Promise<void> {
+  async put(key: string, bytes: Uint8Array, how: { signal: AbortSignal } & PutHow): Promise<void> {
     how.signal.throwIfAborted();
     assertSafeKey(key);
+    if (how.lock) throw locksNothing(this.label, key);
     const temporary = join(this.#root, INCOMING, randomBytes(16).toString("hex"));
     try {
       await this.#makeDirectory(INCOMING);

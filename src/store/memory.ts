@@ -1,10 +1,10 @@
 import type { BlobInfo, BlobStore } from "./blob-store.ts";
-import { assertSafeKey, checkSha256, missing, taken, tooLarge } from "./check-bytes.ts";
+import { assertSafeKey, checkSha256, locksNothing, missing, taken, tooLarge } from "./check-bytes.ts";
 
 const LABEL = "memory";
 
 /**
- * A store that is gone with the process: for tests and rehearsals. It keeps copies, as a real store would.
+ * A store that is gone with the process: for tests and rehearsals. It keeps copies, as a real store would, and no versions.
  *
  * @param clock the store's own; what is put landed when it says
  */
@@ -33,9 +33,10 @@ export function openMemoryStore(clock: () => Date = () => new Date()): BlobStore
       signal.throwIfAborted();
       return clock();
     },
-    async put(key, bytes, { signal, sha256 }) {
+    async put(key, bytes, { signal, sha256, lock }) {
       signal.throwIfAborted();
       assertSafeKey(key);
+      if (lock) throw locksNothing(LABEL, key);
       const copy = Uint8Array.from(bytes);
       await checkSha256(key, copy, sha256);
       signal.throwIfAborted();

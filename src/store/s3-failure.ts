@@ -3,7 +3,7 @@ import { missing, taken } from "./check-bytes.ts";
 
 /** What was being asked of which store, for the sentence and for what a status means there. */
 export interface Asked {
-  readonly verb: "reading" | "storing" | "removing" | "listing" | "asking for the time of";
+  readonly verb: "reading" | "storing" | "removing" | "listing" | "locking" | "asking for the time of";
   readonly label: string;
   readonly key?: string;
 }
@@ -73,18 +73,20 @@ export function s3Failure(error: unknown, asked: Asked): DropsError {
   const cause = new Error(`${name}${status === undefined ? "" : ` (${status})`}: ${messageOf(error)}`);
   const doing = `${asked.verb} ${key === undefined ? label : `${key} in ${label}`}`;
   if (name === "RequestTimeTooSkewed") return skewed(error, doing, label, cause);
-  if (
-    key !== undefined &&
-    asked.verb === "reading" &&
-    (name === "NoSuchKey" || (status === 404 && !(name in BY_CODE)))
-  ) {
-    return missing(label, key, cause);
-  }
+  if (key !== undefined && asksForOne(asked) && isMissing(name, status)) return missing(label, key, cause);
   if (key !== undefined && asked.verb === "storing" && (status === 412 || status === 409)) {
     return taken(label, key, cause);
   }
   const meaning = BY_CODE[name] ?? byStatus(status) ?? byNetwork(error);
   return new DropsError(meaning.code, `${doing}: ${meaning.why}`, { hint: meaning.hint, cause });
+}
+
+function asksForOne({ verb }: Asked): boolean {
+  return verb === "reading" || verb === "locking";
+}
+
+function isMissing(name: string, status: number | undefined): boolean {
+  return name === "NoSuchKey" || name === "NoSuchVersion" || (status === 404 && !(name in BY_CODE));
 }
 
 /** Whether the server certainly did not do what it was asked: it said no, or was never reached. */

@@ -2,6 +2,7 @@ import { webcrypto } from "node:crypto";
 import { Readable } from "node:stream";
 import type { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { Cancel } from "../lib/cancel.ts";
+import type { Lock } from "./blob-store.ts";
 import { checkIsS3 } from "./s3-answer.ts";
 import type { Sdk } from "./s3-client.ts";
 import { mayBeUnknownHeader } from "./s3-failure.ts";
@@ -26,10 +27,19 @@ export interface Blob {
   readonly bytes: Uint8Array;
   /** Lower-case hex. */
   readonly sha256: string;
+  readonly lock: Lock | undefined;
+}
+
+/** What became of a put. */
+export interface Landed {
+  /** Those that the server accepted. */
+  readonly features: Features;
+  /** Undefined where it keeps none. */
+  readonly version: string | undefined;
 }
 
 /**
- * One put, with as many of `features` as the server accepts; answers those that it accepted. A refusal of a header is a
+ * One put, with as many of `features` as the server accepts. A refusal of a header is a
  * clear answer, so the put may be sent again without it. `mayCreate` is asked before a put that the server would not
  * refuse for a taken key, and throws when it is taken.
  */
@@ -40,14 +50,14 @@ export async function putOnce(
   features: Features,
   mayCreate: () => Promise<void>,
   { signal }: Cancel,
-): Promise<Features> {
+): Promise<Landed> {
   let first: unknown;
   for (const subset of subsetsOf(features)) {
     if (!subset.createOnly) await mayCreate();
     try {
-      const { ETag } = await client.send(putCommand(sdk, blob, subset), { abortSignal: signal });
+      const { ETag, VersionId } = await client.send(putCommand(sdk, blob, subset), { abortSignal: signal });
       checkIsS3(ETag);
-      return subset;
+      return { features: subset, version: VersionId };
     } catch (error) {
       if (!mayBeUnknownHeader(error)) throw error;
       first ??= error;
@@ -69,10 +79,15 @@ function putCommand({ PutObjectCommand }: Sdk, blob: Blob, features: Features): 
     ContentLength: blob.bytes.length,
     ContentType: "application/octet-stream",
     ...(features.createOnly ? { IfNoneMatch: "*" } : {}),
+    ...(blob.lock ? { ObjectLockMode: modeOf(blob.lock), ObjectLockRetainUntilDate: blob.lock.until } : {}),
     ...(features.checksum ? { ChecksumSHA256: Buffer.from(blob.sha256, "hex").toString("base64") } : {}),
   });
   announce(command, blob.sha256);
   return command;
+}
+
+export function modeOf({ mode }: Lock): "GOVERNANCE" | "COMPLIANCE" {
+  return mode === "compliance" ? "COMPLIANCE" : "GOVERNANCE";
 }
 
 /**

@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import type { DeleteObjectsCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import type { Cancel } from "../lib/cancel.ts";
 import type { Sdk } from "./s3-client.ts";
 import { NOT_S3 } from "./s3-failure.ts";
+import { announceMd5 } from "./s3-md5.ts";
 
 /** Keys in one DeleteObjects request, as the protocol allows. */
 export const MOST_REMOVED = 1000;
@@ -29,17 +29,7 @@ export async function removeOnce(
     Bucket: what.bucket,
     Delete: { Objects: what.paths.map((Key) => ({ Key })), Quiet: false },
   });
-  // The protocol demands one of several checksums of the body; this is the one that every server knows.
-  command.middlewareStack.add(
-    (next) => (args) => {
-      const { request } = args;
-      if (hasBody(request)) {
-        request.headers["content-md5"] = createHash("md5").update(request.body).digest("base64");
-      }
-      return next(args);
-    },
-    { step: "build", name: "announceMd5", priority: "low" },
-  );
+  announceMd5(command);
   return failuresIn(await client.send(command, { abortSignal: signal }), what.paths);
 }
 
@@ -56,12 +46,4 @@ function failuresIn({ Deleted = [], Errors = [] }: DeleteObjectsCommandOutput, p
 
 function named(code: string | undefined, message: string | undefined): Error {
   return Object.assign(new Error(message ?? code), { name: code ?? "Error" });
-}
-
-function hasBody(
-  request: unknown,
-): request is { body: string | Uint8Array; headers: Record<string, string> } {
-  if (typeof request !== "object" || request === null) return false;
-  if (!("headers" in request) || !("body" in request)) return false;
-  return typeof request.body === "string" || request.body instanceof Uint8Array;
 }

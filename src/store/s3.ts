@@ -1,18 +1,19 @@
-import type { ListObjectsV2CommandInput, ListObjectsV2CommandOutput, S3Client } from "@aws-sdk/client-s3";
+import type { ListObjectsV2CommandInput, ListObjectsV2CommandOutput } from "@aws-sdk/client-s3";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import type { S3Policy } from "../policy/schema.ts";
-import type { BlobInfo, BlobStore } from "./blob-store.ts";
-import { assertSafeKey, taken, tooLarge } from "./check-bytes.ts";
+import type { BlobInfo, BlobVersion, Lock, PutHow, VersionedStore } from "./blob-store.ts";
+import { assertSafeKey, locksNothing, taken } from "./check-bytes.ts";
 import type { S3Credentials } from "./credentials.ts";
 import { isSafeKey } from "./keys.ts";
 import { PATIENCE, type Patience, retrying } from "./retrying.ts";
-import { busy, checkIsS3, dateOf, decoded, nextPage, outOfOrder, readWhole } from "./s3-answer.ts";
-import { makeS3Client, type S3Timeouts, type Sdk, TIMEOUTS } from "./s3-client.ts";
-import { type Asked, s3Failure, statusOf, wasNotDone } from "./s3-failure.ts";
+import { busy, checkIsS3, dateOf, decoded, nextPage, outOfOrder } from "./s3-answer.ts";
+import { makeS3Client, type S3Timeouts, TIMEOUTS } from "./s3-client.ts";
+import { s3Failure, statusOf, wasNotDone } from "./s3-failure.ts";
 import { ALL_FEATURES, type Blob, type Features, putOnce, sha256Of } from "./s3-put.ts";
 import { MOST_REMOVED, removeOnce } from "./s3-remove.ts";
-import { s3Label } from "./store-url.ts";
+import { S3Session } from "./s3-session.ts";
+import { isNoLock, S3Versions } from "./s3-versions.ts";
 
 export interface S3Options {
   readonly timeouts?: Partial<S3Timeouts>;
@@ -32,28 +33,22 @@ export async function openS3Store(
   s3: S3Policy,
   credentials: S3Credentials,
   options: S3Options = {},
-): Promise<BlobStore> {
+): Promise<VersionedStore> {
   const sdk = await import("@aws-sdk/client-s3"); // takes a while to load: not for commands that need no bucket
   const client = await makeS3Client(sdk, s3, credentials, { ...TIMEOUTS, ...options.timeouts });
-  return new S3Store(sdk, client, s3, { ...PATIENCE, ...options.patience });
+  return new S3Store(new S3Session(sdk, client, s3, { ...PATIENCE, ...options.patience }));
 }
 
-class S3Store implements BlobStore {
+class S3Store implements VersionedStore {
   readonly label: string;
-  readonly #sdk: Sdk;
-  readonly #client: S3Client;
-  readonly #bucket: string;
-  readonly #prefix: string;
-  readonly #patience: Patience;
+  readonly #s3: S3Session;
+  readonly #versions: S3Versions;
   #features: Features = ALL_FEATURES;
 
-  constructor(sdk: Sdk, client: S3Client, s3: S3Policy, patience: Patience) {
-    this.label = s3Label(s3);
-    this.#sdk = sdk;
-    this.#client = client;
-    this.#bucket = s3.bucket;
-    this.#prefix = `${s3.prefix}/`;
-    this.#patience = patience;
+  constructor(s3: S3Session) {
+    this.label = s3.label;
+    this.#s3 = s3;
+    this.#versions = new S3Versions(s3);
   }
 
   async get(
@@ -61,14 +56,7 @@ class S3Store implements BlobStore {
     how: Cancel & { readonly maxSize: number; readonly into?: Uint8Array },
   ): Promise<Uint8Array> {
     assertSafeKey(key);
-    const work = (): Promise<Uint8Array> =>
-      this.#ask("reading", key, how, async () => {
-        const command = new this.#sdk.GetObjectCommand(this.#named(key));
-        const answer = await this.#client.send(command, { abortSignal: how.signal });
-        const refusal = (size: number): DropsError => tooLarge(this.label, key, size, how.maxSize);
-        return readWhole(answer, how.maxSize, refusal, how.into);
-      });
-    return retrying(work, this.#patience, how);
+    return this.#versions.read(key, undefined, how);
   }
 
   async *list(prefix: string, how: Cancel): AsyncGenerator<BlobInfo> {
@@ -90,55 +78,51 @@ class S3Store implements BlobStore {
 
   /** The Date of an answer to the smallest listing, which every role may ask for. Whole seconds. */
   async now(how: Cancel): Promise<Date> {
-    const work = (): Promise<Date> =>
-      this.#ask("asking for the time of", undefined, how, async () => {
-        const command = new this.#sdk.ListObjectsV2Command({
-          Bucket: this.#bucket,
-          Prefix: this.#prefix,
-          MaxKeys: 1,
-        });
-        let date: string | undefined;
-        command.middlewareStack.add(
-          (next) => async (args) => {
-            const result = await next(args);
-            date = dateOf(result.response);
-            return result;
-          },
-          { step: "deserialize", name: "readDate", priority: "low" },
-        );
-        checkIsS3((await this.#client.send(command, { abortSignal: how.signal })).Name);
-        const time = new Date(date ?? Number.NaN);
-        if (!Number.isNaN(time.getTime())) return time;
-        throw new DropsError("store/unavailable", `${this.label} does not say what time it is`, {
-          hint: "look at what stands between this machine and the server: its answers have no Date",
-        });
+    const { sdk, client, bucket, prefix } = this.#s3;
+    return this.#s3.askPatiently("asking for the time of", undefined, how, async () => {
+      const command = new sdk.ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, MaxKeys: 1 });
+      let date: string | undefined;
+      command.middlewareStack.add(
+        (next) => async (args) => {
+          const result = await next(args);
+          date = dateOf(result.response);
+          return result;
+        },
+        { step: "deserialize", name: "readDate", priority: "low" },
+      );
+      checkIsS3((await client.send(command, { abortSignal: how.signal })).Name);
+      const time = new Date(date ?? Number.NaN);
+      if (!Number.isNaN(time.getTime())) return time;
+      throw new DropsError("store/unavailable", `${this.label} does not say what time it is`, {
+        hint: "look at what stands between this machine and the server: its answers have no Date",
       });
-    return retrying(work, this.#patience, how);
+    });
   }
 
-  async put(key: string, bytes: Uint8Array, how: Cancel & { readonly sha256?: string }): Promise<void> {
+  async put(key: string, bytes: Uint8Array, how: Cancel & PutHow): Promise<void> {
     how.signal.throwIfAborted();
     assertSafeKey(key);
     const sha256 = how.sha256 ?? (await sha256Of(bytes));
     const namedByHash = isNamedBy(key, sha256);
     // Few blobs are named otherwise and none of them may be lost, so a server that ignores If-None-Match is not relied on.
     if (!namedByHash) await this.#refuseTaken(key, how);
-    await this.#putPatiently(
+    const { bucket, prefix } = this.#s3;
+    const { lock } = how;
+    const version = await this.#putPatiently(
       key,
-      { bucket: this.#bucket, path: this.#prefix + key, bytes, sha256 },
+      { bucket, path: prefix + key, bytes, sha256, lock },
       namedByHash,
       how,
     );
+    if (lock) await this.#versions.checkLock(key, version, lock, how);
   }
 
   async remove(key: string, how: Cancel): Promise<void> {
     assertSafeKey(key);
-    const work = (): Promise<void> =>
-      this.#ask("removing", key, how, async () => {
-        const command = new this.#sdk.DeleteObjectCommand(this.#named(key));
-        await this.#client.send(command, { abortSignal: how.signal });
-      });
-    await retrying(work, this.#patience, how);
+    await this.#s3.askPatiently("removing", key, how, async () => {
+      const command = new this.#s3.sdk.DeleteObjectCommand(this.#s3.named(key));
+      await this.#s3.client.send(command, { abortSignal: how.signal });
+    });
   }
 
   async removeAll(keys: readonly string[], how: Cancel): Promise<void> {
@@ -148,45 +132,84 @@ class S3Store implements BlobStore {
       await this.#removeBatch(keys.slice(at, at + MOST_REMOVED), how);
   }
 
+  listVersions(prefix: string, how: Cancel): AsyncGenerator<BlobVersion> {
+    return this.#versions.list(prefix, how);
+  }
+
+  async getVersion(
+    key: string,
+    version: string,
+    how: Cancel & { readonly maxSize: number; readonly into?: Uint8Array },
+  ): Promise<Uint8Array> {
+    assertSafeKey(key);
+    return this.#versions.read(key, version, how);
+  }
+
+  async lockOf(key: string, version: string, how: Cancel): Promise<Lock | undefined> {
+    assertSafeKey(key);
+    return this.#versions.lockOf(key, version, how);
+  }
+
+  async extendLock(key: string, version: string, lock: Lock, how: Cancel): Promise<void> {
+    assertSafeKey(key);
+    await this.#versions.extendLock(key, version, lock, how);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#client.destroy();
+    this.#s3.client.destroy();
   }
 
   /** Only those that failed are asked for again. */
   async #removeBatch(batch: readonly string[], how: Cancel): Promise<void> {
-    let paths = batch.map((key) => this.#prefix + key);
-    const work = (): Promise<void> =>
-      this.#ask("removing", undefined, how, async () => {
-        const failures = await removeOnce(this.#sdk, this.#client, { bucket: this.#bucket, paths }, how);
-        paths = failures.map(({ path }) => path);
-        const [first] = failures;
-        if (first)
-          throw s3Failure(first.error, this.#asked("removing", first.path.slice(this.#prefix.length)));
-      });
-    await retrying(work, this.#patience, how);
+    const { sdk, client, bucket, prefix } = this.#s3;
+    let paths = batch.map((key) => prefix + key);
+    await this.#s3.askPatiently("removing", undefined, how, async () => {
+      const failures = await removeOnce(sdk, client, { bucket, paths }, how);
+      paths = failures.map(({ path }) => path);
+      const [first] = failures;
+      if (first) throw s3Failure(first.error, this.#s3.asked("removing", first.path.slice(prefix.length)));
+    });
   }
 
-  async #putPatiently(key: string, blob: Blob, namedByHash: boolean, how: Cancel): Promise<void> {
+  /** @returns the version that landed; undefined when that is not known */
+  async #putPatiently(
+    key: string,
+    blob: Blob,
+    namedByHash: boolean,
+    how: Cancel,
+  ): Promise<string | undefined> {
     let isUnclear = false;
-    const attempt = async (): Promise<void> => {
+    const attempt = async (): Promise<string | undefined> => {
       try {
-        const mayCreate = (): Promise<void> => this.#refuseTaken(key, how);
-        this.#features = await putOnce(this.#sdk, this.#client, blob, this.#features, mayCreate, how);
+        return await this.#putOnce(key, blob, how);
       } catch (error) {
         how.signal.throwIfAborted();
-        // Another writer is putting the same bytes there right now, and may fail yet.
-        if (namedByHash && statusOf(error) === 409) throw busy(this.label, key);
-        const failure = s3Failure(error, this.#asked("storing", key));
+        const failure = this.#putFailure(error, key, blob, namedByHash);
         if (isUnclear && isFailure(failure, "store/exists")) return await this.#checkLanded(key, blob, how);
         isUnclear ||= failure !== error && !wasNotDone(error);
         throw failure;
       }
     };
-    await retrying(attempt, this.#patience, { ...how, mayRetry: () => namedByHash || !isUnclear });
+    return retrying(attempt, this.#s3.patience, { ...how, mayRetry: () => namedByHash || !isUnclear });
+  }
+
+  async #putOnce(key: string, blob: Blob, how: Cancel): Promise<string | undefined> {
+    const { sdk, client } = this.#s3;
+    const mayCreate = (): Promise<void> => this.#refuseTaken(key, how);
+    const { features, version } = await putOnce(sdk, client, blob, this.#features, mayCreate, how);
+    this.#features = features;
+    return version;
+  }
+
+  #putFailure(error: unknown, key: string, blob: Blob, namedByHash: boolean): DropsError {
+    // Another writer is putting the same bytes there right now, and may fail yet.
+    if (namedByHash && statusOf(error) === 409) return busy(this.label, key);
+    if (blob.lock && isNoLock(error)) return locksNothing(this.label, key, error);
+    return s3Failure(error, this.#s3.asked("storing", key));
   }
 
   /** The key is taken after an attempt whose answer was lost: by that attempt, if the size is right. */
-  async #checkLanded(key: string, { bytes }: Blob, how: Cancel): Promise<void> {
+  async #checkLanded(key: string, { bytes }: Blob, how: Cancel): Promise<undefined> {
     if ((await this.#sizeOf(key, how)) !== bytes.length) throw taken(this.label, key);
   }
 
@@ -202,48 +225,26 @@ class S3Store implements BlobStore {
   }
 
   #listPage(prefix: string, more: ListMore, how: Cancel): Promise<ListObjectsV2CommandOutput> {
-    const work = (): Promise<ListObjectsV2CommandOutput> =>
-      this.#ask("listing", undefined, how, async () => {
-        // Other programs' keys may hold what XML cannot.
-        const where = { Bucket: this.#bucket, Prefix: this.#prefix + prefix, EncodingType: "url" } as const;
-        const command = new this.#sdk.ListObjectsV2Command({ ...where, ...more });
-        const page = await this.#client.send(command, { abortSignal: how.signal });
-        checkIsS3(page.Name);
-        checkIsS3(page.IsTruncated);
-        return page;
-      });
-    return retrying(work, this.#patience, how);
+    const { sdk, client, ...s3 } = this.#s3;
+    return this.#s3.askPatiently("listing", undefined, how, async () => {
+      // Other programs' keys may hold what XML cannot.
+      const where = { Bucket: s3.bucket, Prefix: s3.prefix + prefix, EncodingType: "url" } as const;
+      const command = new sdk.ListObjectsV2Command({ ...where, ...more });
+      const page = await client.send(command, { abortSignal: how.signal });
+      checkIsS3(page.Name);
+      checkIsS3(page.IsTruncated);
+      return page;
+    });
   }
 
   *#infosOf(page: ListObjectsV2CommandOutput): Generator<BlobInfo> {
     for (const { Key, Size, LastModified } of page.Contents ?? []) {
       const path = decoded(Key ?? "");
-      const key = path.slice(this.#prefix.length);
-      if (!path.startsWith(this.#prefix) || !isSafeKey(key) || Size === undefined || !LastModified) continue;
+      const key = path.slice(this.#s3.prefix.length);
+      if (!path.startsWith(this.#s3.prefix) || !isSafeKey(key) || Size === undefined || !LastModified)
+        continue;
       yield { key, size: Size, modified: LastModified };
     }
-  }
-
-  async #ask<Result>(
-    verb: Asked["verb"],
-    key: string | undefined,
-    { signal }: Cancel,
-    work: () => Promise<Result>,
-  ): Promise<Result> {
-    try {
-      return await work();
-    } catch (error) {
-      signal.throwIfAborted();
-      throw s3Failure(error, this.#asked(verb, key));
-    }
-  }
-
-  #asked(verb: Asked["verb"], key: string | undefined): Asked {
-    return { verb, label: this.label, ...(key === undefined ? {} : { key }) };
-  }
-
-  #named(key: string): { Bucket: string; Key: string } {
-    return { Bucket: this.#bucket, Key: this.#prefix + key };
   }
 }
 

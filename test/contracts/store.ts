@@ -20,6 +20,17 @@ export function storeContract(name: string, open: () => Promise<BlobStore>): voi
   });
 }
 
+/** A lock that was asked for is never left out silently. */
+export function lockless(name: string, open: () => Promise<BlobStore>): void {
+  test(`${name}: what cannot be locked is not put`, async () => {
+    await using store = await open();
+    const lock = { mode: "governance", until: new Date(Date.now() + 86_400_000) } as const;
+    await fails("store/refused", store.put("p/a", text("a"), { ...how, lock }));
+    assert.deepEqual(await keys(store, ""), []);
+    await store.put("p/a", text("a"), how);
+  });
+}
+
 function blobs(open: () => Promise<BlobStore>): void {
   test("a blob comes back byte for byte, of any size", async () => {
     await using store = await open();

@@ -21,7 +21,7 @@ export interface TestS3 extends AsyncDisposable {
   /** A policy's `s3` for a bucket here, over http. */
   policy(bucket: string, more?: Partial<S3Policy>): S3Policy;
   /** Answers the new bucket's name. */
-  makeBucket(): Promise<string>;
+  makeBucket(how?: { readonly objectLock?: boolean }): Promise<string>;
   /** For DROPS_TEST_S3, so that test files share this server. */
   asEnvironment(): string;
 }
@@ -115,11 +115,12 @@ function testS3(running: Running, stop: () => Promise<void>): TestS3 {
     ...running,
     policy,
     asEnvironment: () => JSON.stringify(running),
-    async makeBucket() {
+    async makeBucket({ objectLock = false } = {}) {
       const bucket = `test-${randomBytes(6).toString("hex")}`;
       const { endpoint, credentials } = running;
       const client = new S3Client({ endpoint, credentials, region: "us-east-1", forcePathStyle: true });
-      await client.send(new CreateBucketCommand({ Bucket: bucket }));
+      const more = objectLock ? { ObjectLockEnabledForBucket: true } : {};
+      await client.send(new CreateBucketCommand({ Bucket: bucket, ...more }));
       client.destroy();
       return bucket;
     },
