@@ -1,8 +1,10 @@
 /** What is kept and what goes: from a policy to the planner, the prune and the operators' notes. */
 import { randomBytes } from "node:crypto";
+import { lockRulesOf } from "./app-locks.ts";
 import { noteView, type PlanView, planView, pruneView, refusedView } from "./app-retention-views.ts";
-import { openStore } from "./app-store.ts";
+import { openStore, openVersionedStore } from "./app-store.ts";
 import type { AppContext, PolicyAccess } from "./cli/app.ts";
+import type { KeeperReport } from "./cli/keeper-outputs.ts";
 import type { PlanOptions, PruneOptions, Retention } from "./cli/retention-app.ts";
 import type { NoteReport, PlanReport, PruneReport } from "./cli/retention-outputs.ts";
 import type { Cancel } from "./lib/cancel.ts";
@@ -75,6 +77,21 @@ class PolicyRetention implements Retention {
     } finally {
       progress.done();
     }
+  }
+
+  async keeper({ dryRun, signal }: Parameters<Retention["keeper"]>[0]): Promise<KeeperReport> {
+    const { object_lock, store, zone, name } = this.#policy;
+    if (!object_lock) {
+      throw new DropsError("policy/invalid", `policy ${name} locks nothing`, {
+        hint: "object_lock: { mode: governance, margin: 14d } in the policy, for a bucket with Object Lock",
+      });
+    }
+    const { runKeeper } = await import("./app-keeper.ts");
+    await using versioned = await openVersionedStore(store, this.#context);
+    const { rules, calendar } = this.#how({}, undefined);
+    const run = { parts: { ...(await this.#parts()), store: versioned }, zone, dryRun };
+    const how = { rules, calendar, lock: lockRulesOf(object_lock) };
+    return runKeeper({ ...run, how }, this.#context, { signal });
   }
 
   async pin(how: Parameters<Retention["pin"]>[0]): Promise<NoteReport> {

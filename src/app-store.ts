@@ -1,6 +1,7 @@
 import type { AppContext } from "./cli/app.ts";
+import { DropsError } from "./lib/errors.ts";
 import type { StorePolicy } from "./policy/schema.ts";
-import type { BlobStore } from "./store/blob-store.ts";
+import type { BlobStore, VersionedStore } from "./store/blob-store.ts";
 import type { Patience } from "./store/retrying.ts";
 
 /** The store that a policy or an address names, with credentials from its file or the environment. */
@@ -12,6 +13,20 @@ export async function openStore(
   if ("directory" in place) {
     const { openDirectoryStore } = await import("./store/directory.ts");
     return openDirectoryStore(place.directory, how);
+  }
+  return openVersionedStore(place, context, how);
+}
+
+/** The same, of a bucket: it may keep versions. Throws usage/invalid for a directory, which keeps none. */
+export async function openVersionedStore(
+  place: StorePolicy,
+  context: AppContext,
+  how: { readonly patience?: Partial<Patience> } = {},
+): Promise<VersionedStore> {
+  if ("directory" in place) {
+    throw new DropsError("usage/invalid", `${place.directory} is a directory: it keeps no versions`, {
+      hint: "leave the option out",
+    });
   }
   const { openS3Store } = await import("./store/s3.ts");
   const { readCredentials } = await import("./store/credentials.ts");

@@ -5,6 +5,7 @@
 import { availableParallelism, totalmem } from "node:os";
 import { openHost, trustedBy } from "./app-host.ts";
 import { recoveryRecipients } from "./app-keys.ts";
+import { locksOf } from "./app-locks.ts";
 import { readerOf } from "./app-reader.ts";
 import { backupReport } from "./app-report.ts";
 import { openStore } from "./app-store.ts";
@@ -158,6 +159,7 @@ async function runBackup(
       afterBytes: byteCount(policy.checkpoint.after_bytes),
       afterMs: milliseconds(policy.checkpoint.after),
     },
+    ...(policy.object_lock ? { locks: locksOf(policy, policy.object_lock) } : {}),
   };
   try {
     const rereadShare = options.reread ? 1 : policy.reread_percent / 100;

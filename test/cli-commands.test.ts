@@ -190,6 +190,8 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
       "closed",
     ],
   },
+  { line: "keeper", calls: ["openRetention {}", 'keeper {"dryRun":false}', "closed"] },
+  { line: "keeper --dry-run", calls: ["openRetention {}", 'keeper {"dryRun":true}', "closed"] },
   { line: "prune --yes", calls: ["openRetention {}", "prune {}", "closed"] },
   { line: "prune --yes --accept 12", calls: ["openRetention {}", 'prune {"accept":12}', "closed"] },
   {
@@ -353,6 +355,7 @@ const REPORTS = [
   "plan --at 2026-11-25",
   "prune --dry-run",
   "prune --yes",
+  "keeper",
   "pin x --until 2027-03-31",
   "unpin x",
   "withdraw x --why y",

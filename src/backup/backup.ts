@@ -5,7 +5,7 @@ import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
 import type { PackPool } from "../pack/pool.ts";
 import type { Policy, SourcePolicy } from "../policy/schema.ts";
 import type { Signer } from "../seal/sshsig.ts";
-import { type Catalog, readCatalog } from "../snapshot/catalog.ts";
+import { type Catalog, type ListedSnapshot, readCatalog } from "../snapshot/catalog.ts";
 import { readCondemned } from "../snapshot/condemned.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
 import { type Repository, readRepository, requireUnderstood } from "../snapshot/repository.ts";
@@ -15,7 +15,7 @@ import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { listPacks } from "./commit.ts";
 import { freezeSource, inCaptureOrder } from "./freeze.ts";
 import { hostFacts } from "./host-facts.ts";
-import { type RunResult, SnapshotRun } from "./snapshot-run.ts";
+import { type RunLocks, type RunResult, SnapshotRun } from "./snapshot-run.ts";
 
 /** Everything a backup is made from. It is handed no remover: it cannot delete. */
 export interface BackupParts {
@@ -38,6 +38,8 @@ export interface BackupParts {
   /** Bytes read from the host, per source. */
   readonly onRead?: (source: string, bytes: number) => void;
   readonly checkpoint: { readonly afterBytes: number; readonly afterMs: number };
+  /** Until when what is put is locked, beside the snapshots that are there; without it nothing is. */
+  readonly locks?: (earlier: readonly ListedSnapshot[], at: Date) => RunLocks;
 }
 
 /**
@@ -71,7 +73,8 @@ export async function backup(
   for (const source of sources) await frozen.freeze(source, parts, host, what.rereadShare, how);
   frozen.throwIfNone();
 
-  const known = { snapshots: catalog.snapshots, listed, condemned };
+  const locks = parts.locks?.(catalog.snapshots, parts.now());
+  const known = { snapshots: catalog.snapshots, listed, condemned, locks };
   const run = new SnapshotRun(parts, repository, record, known, how);
   try {
     for (const [index, source] of sources.entries()) {

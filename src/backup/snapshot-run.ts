@@ -10,6 +10,8 @@ import type { ManifestHead } from "../snapshot/manifest-head.ts";
 import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
 import { FORMAT, type Repository } from "../snapshot/repository.ts";
 import type { FrozenSource } from "../source/source.ts";
+import type { Lock } from "../store/blob-store.ts";
+import { locking } from "../store/locking.ts";
 import type { BackupParts } from "./backup.ts";
 import { checkListed, commitRecord, listStored, storeSource } from "./commit.ts";
 import { Shipper } from "./shipper.ts";
@@ -21,6 +23,15 @@ export interface StoreState {
   readonly snapshots: readonly ListedSnapshot[];
   readonly listed: ReadonlyMap<string, number>;
   readonly condemned: ReadonlySet<string>;
+  readonly locks?: RunLocks | undefined;
+}
+
+/** Until when what the run puts cannot be removed. */
+export interface RunLocks {
+  /** What the snapshot needs. Packs are put for it, whatever becomes of the run: the next one goes on from them. */
+  readonly snapshot: Lock;
+  /** Checkpoints, partial snapshots, and lists and manifests of unfinished sources. */
+  readonly passing: Lock;
 }
 
 /** What one source came to, beside its part of the record. */
@@ -68,7 +79,7 @@ export class SnapshotRun {
     this.#recipients = recipientSetHash(parts.recoveryRecipients);
     this.#timeOfCheckpoint = parts.now().getTime();
     this.#shipper = new Shipper({
-      store: parts.store,
+      store: locking(parts.store, known.locks?.snapshot),
       policyName: parts.policy.name,
       pool: parts.pool,
       packs: this.#packs,
@@ -181,7 +192,9 @@ export class SnapshotRun {
       unfinished: unfinished ? sink.unfinished() : undefined,
       condemned: this.#known.condemned,
     };
-    const { manifest, list, packs } = await storeSource(store, policy.name, what, how);
+    const { locks } = this.#known;
+    const locked = locking(store, unfinished ? locks?.passing : locks?.snapshot);
+    const { manifest, list, packs } = await storeSource(locked, policy.name, what, how);
     for (const object of [manifest, list, ...packs]) this.#need(object);
     return { manifest, list };
   }
@@ -244,7 +257,9 @@ export class SnapshotRun {
     const mayCommit = (): void => {
       if (isTooLate()) throw sleptTooLong(record);
     };
-    return commitRecord(store, record, signer, { ...how, mayCommit });
+    const { locks } = this.#known;
+    const lock = record.state === "complete" ? locks?.snapshot : locks?.passing;
+    return commitRecord(locking(store, lock), record, signer, { ...how, mayCommit });
   }
 
   #record(state: SnapshotRecord["state"], id: string, sources: SourceRecord[]): SnapshotRecord {

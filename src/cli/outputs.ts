@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { DoctorReport } from "./doctor-outputs.ts";
 import { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "./guided-outputs.ts";
+import { KeeperReport } from "./keeper-outputs.ts";
 import { NotifyFailedReport, NotifyTestReport } from "./notify-outputs.ts";
 import { NoteReport, PlanReport, PruneReport } from "./retention-outputs.ts";
 import { StatusReport } from "./status-outputs.ts";
@@ -387,6 +388,7 @@ export const OUTPUTS = {
   doctor: DoctorReport,
   plan: PlanReport,
   prune: PruneReport,
+  keeper: KeeperReport,
   pin: NoteReport,
   unpin: NoteReport,
   withdraw: NoteReport,

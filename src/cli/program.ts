@@ -7,6 +7,7 @@ import { addDrill } from "./commands/drill.ts";
 import { addExport } from "./commands/export.ts";
 import { addIam } from "./commands/iam.ts";
 import { addInit } from "./commands/init.ts";
+import { addKeeper } from "./commands/keeper.ts";
 import { addKeygen } from "./commands/keygen.ts";
 import { addLs } from "./commands/ls.ts";
 import { addNotify } from "./commands/notify.ts";
@@ -77,6 +78,7 @@ export function buildProgram(shell: Shell): Command {
     addDrill,
     addPlan,
     addPrune,
+    addKeeper,
     addPin,
     addUnpin,
     addWithdraw,

@@ -1,4 +1,5 @@
 import type { Cancel } from "../lib/cancel.ts";
+import type { KeeperReport } from "./keeper-outputs.ts";
 import type { NoteReport, PlanReport, PruneReport } from "./retention-outputs.ts";
 
 /** What is kept and what goes. Needs no identity. */
@@ -7,6 +8,11 @@ export interface Retention extends AsyncDisposable {
   plan(how: PlanOptions & Cancel): Promise<PlanReport>;
   /** Never throws for what speaks against it: that is in the report, and nothing was done. */
   prune(how: PruneOptions & Cancel): Promise<PruneReport>;
+  /**
+   * Extend the locks of what is kept. Never throws for what it finds: that is in the report, and whatever could be locked
+   * is. Throws policy/invalid without object_lock, clock/skewed, and store/refused for a bucket without Object Lock.
+   */
+  keeper(how: { readonly dryRun: boolean } & Cancel): Promise<KeeperReport>;
   /** Throws safety/refused when it is pinned already, snapshot/missing when there is no such snapshot. */
   pin(how: NoteOptions & { readonly until: string | undefined } & Cancel): Promise<NoteReport>;
   /** Throws snapshot/missing when it is not pinned. */

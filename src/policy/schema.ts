@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { milliseconds } from "../lib/units.ts";
 import { AbsolutePath, Duration, Name, UnitName } from "./fields.ts";
 import { Notify } from "./notify-schema.ts";
 import { Restore, referenceProblems } from "./restore-schema.ts";
@@ -176,6 +177,23 @@ const Prune = z
   })
   .describe("what drops prune may do");
 
+const ObjectLock = z
+  .strictObject({
+    mode: z
+      .enum(["governance", "compliance"])
+      .default("governance")
+      .describe("compliance: nobody can undo a lock, the bucket's owner and the provider neither"),
+    margin: Duration.default("14d").describe(
+      "for how long what the plan lets go stays locked; the keeper must run more often",
+    ),
+    max: Duration.default("400d").describe("no lock reaches further than this, whatever the plan says"),
+  })
+  .refine((lock) => milliseconds(lock.margin) <= milliseconds(lock.max), {
+    error: "longer than max",
+    path: ["margin"],
+  })
+  .describe("lock every object for as long as the plan keeps it; the bucket must have Object Lock");
+
 const Drill = z
   .strictObject({ every: Duration.default("8d").describe("how old the last proof may get") })
   .describe("what drops status holds drills to, once there was one");
@@ -197,6 +215,7 @@ const PolicyFields = z.strictObject({
   zone: Zone.describe("dates are days of this zone"),
   host: Host,
   store: Store,
+  object_lock: ObjectLock.optional(),
   keys: Keys,
   rpo: Duration.default("24h").describe("how old the newest snapshot may get"),
   rto: Duration.default("2h").describe("how long a restore may take"),
@@ -221,7 +240,9 @@ const PolicyFields = z.strictObject({
   restore: Restore.default(() => Restore.parse({})).describe("how the service is brought back onto a host"),
 });
 
-export const Policy = PolicyFields.superRefine(({ restore, sources }, context) => {
+export const Policy = PolicyFields.superRefine(({ restore, sources, store, object_lock }, context) => {
+  if (object_lock && "directory" in store)
+    context.addIssue({ code: "custom", path: ["object_lock"], message: "a directory locks nothing" });
   for (const problem of referenceProblems(restore, sources)) context.addIssue({ code: "custom", ...problem });
 });
 
@@ -235,6 +256,7 @@ export type { AppservicePolicy, CheckPolicy, RestorePolicy, UnitPolicy } from ".
 export type SshPolicy = z.infer<typeof Ssh>;
 export type S3Policy = z.infer<typeof S3>;
 export type StorePolicy = Policy["store"];
+export type ObjectLockPolicy = NonNullable<Policy["object_lock"]>;
 
 function isZone(zone: string): boolean {
   try {

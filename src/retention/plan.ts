@@ -3,7 +3,7 @@ import { type Decision, decide, type RetentionContext } from "./decide.ts";
 import type { KeepRules } from "./keep.ts";
 import type { Calendar } from "./periods.ts";
 import { type Limits, type Refusal, refusalsOf } from "./refusals.ts";
-import type { Survey, SurveyedSnapshot } from "./survey.ts";
+import type { SnapshotSurvey, Survey, SurveyedSnapshot } from "./survey.ts";
 import { type StoredObject, type SweepPlan, sweep } from "./sweep.ts";
 
 export interface PlanHow {
@@ -48,7 +48,7 @@ export function planPrune(survey: Survey, how: PlanHow): PrunePlan {
 
 /** What the pure planner works by, now or at a later time. */
 export function contextOf(
-  survey: Survey,
+  survey: SnapshotSurvey,
   how: Pick<PlanHow, "rules" | "calendar">,
   now: Date = survey.now,
 ): RetentionContext {

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { mapLimit } from "../lib/map-limit.ts";
+import type { PackInfo } from "../pack/pack-table.ts";
 import { decodeList, encodeList, MAX_LIST } from "../snapshot/list.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
 import type { BlobReader } from "../store/blob-store.ts";
@@ -13,7 +14,12 @@ const EMPTY_LIST = hash("sha256", encodeList([]), "hex");
 
 /** What one list needs. */
 export type ReadList =
-  | { readonly state: "read"; readonly packs: readonly StoredObject[]; readonly whole: boolean }
+  | {
+      readonly state: "read";
+      readonly packs: readonly StoredObject[];
+      /** Named, and not listed with that size. */
+      readonly odd: readonly PackInfo[];
+    }
   | { readonly state: "missing" }
   | { readonly state: "unreadable"; readonly why: string };
 
@@ -51,7 +57,7 @@ export class References {
   /** The packs that a list names are all listed with their sizes. */
   hasPacks(sha256: string): boolean {
     const list = this.list(sha256);
-    return list.state === "read" && list.whole;
+    return list.state === "read" && list.odd.length === 0;
   }
 
   isListed(kind: "manifest" | "list", sha256: string, size: number): boolean {
@@ -87,8 +93,8 @@ export class References {
       }
       const named = decodeList(bytes, sha256);
       const found = named.map(({ sha256: name }) => this.#listed.get(objectKey({ kind: "pack", name })));
-      const whole = named.every(({ size }, at) => found[at]?.size === size);
-      return { state: "read", packs: found.filter((pack) => pack !== undefined), whole };
+      const odd = named.filter(({ size }, at) => found[at]?.size !== size);
+      return { state: "read", packs: found.filter((pack) => pack !== undefined), odd };
     } catch (error) {
       if (isFailure(error, "store/missing")) return { state: "missing" };
       if (isFailure(error, "data/damaged")) return { state: "unreadable", why: error.message };

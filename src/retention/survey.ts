@@ -33,8 +33,8 @@ export interface SurveyedSnapshot {
   readonly candidate: Candidate;
 }
 
-/** What lies in the store, as far as it can be known without a key and without a pack. */
-export interface Survey {
+/** What a plan of what is kept depends on. */
+export interface SnapshotSurvey {
   readonly policyName: string;
   readonly repository: Repository;
   /** The store's clock. */
@@ -47,7 +47,6 @@ export interface Survey {
   readonly references: References;
   readonly pins: readonly ListedNote[];
   readonly withdrawn: readonly ListedNote[];
-  readonly marks: Marks;
   readonly proven: ReadonlySet<string>;
   /** Why it is not known what is referred to, or what is pinned: nothing may be removed then. */
   readonly obstacles: readonly string[];
@@ -55,23 +54,37 @@ export interface Survey {
   readonly notes: readonly string[];
 }
 
+/** What lies in the store, as far as it can be known without a key and without a pack. */
+export interface Survey extends SnapshotSurvey {
+  readonly marks: Marks;
+}
+
 /**
- * Look at everything that a plan depends on.
+ * Look at everything that a prune depends on. Throws as surveySnapshots.
+ */
+export async function survey(parts: SurveyParts, how: Cancel): Promise<Survey> {
+  const surveyed = await surveySnapshots(parts, how);
+  const place = { repository: surveyed.repository.id, policy: parts.policyName };
+  const marks = await readMarks(parts.store, place, parts.operators, how);
+  return { ...surveyed, marks, notes: [...surveyed.notes, ...notesOn(marks)] };
+}
+
+/**
+ * Look at everything that what is kept depends on. Marks are not read: not every role may.
  *
  * @throws DropsError repository/missing, format/unsupported, signature/untrusted of repository.json; failures of the store
  */
-export async function survey(parts: SurveyParts, how: Cancel): Promise<Survey> {
+export async function surveySnapshots(parts: SurveyParts, how: Cancel): Promise<SnapshotSurvey> {
   const { store, policyName, operators } = parts;
   const repository = await readRepository(store, parts.trust, how);
   const place = { repository: repository.id, policy: policyName };
   const { now, skewSeconds } = await clocks(parts, how);
   const everybody = { ...parts.trust, allowUnsigned: true }; // who is not believed still refers to objects
   const listing = await listObjects(store, policyName, how);
-  const [catalog, pins, withdrawn, marks, proven] = await Promise.all([
+  const [catalog, pins, withdrawn, proven] = await Promise.all([
     readCatalog(store, repository, policyName, everybody, how),
     readNotes(store, place, "pin", operators, how),
     readNotes(store, place, "withdrawn", operators, how),
-    readMarks(store, place, operators, how),
     parts.proven(place, how),
   ]);
   const references = new References(listing.objects);
@@ -91,7 +104,6 @@ export async function survey(parts: SurveyParts, how: Cancel): Promise<Survey> {
     references,
     pins: pins.notes,
     withdrawn: withdrawn.notes.filter(({ trusted }) => trusted),
-    marks,
     proven,
     obstacles: [
       ...catalog.unreadable.map(({ why }) => why.message),
@@ -100,16 +112,20 @@ export async function survey(parts: SurveyParts, how: Cancel): Promise<Survey> {
     ],
     notes: [
       ...withdrawn.unreadable.map(({ why }) => `not heeded: ${why.message}`),
-      ...marks.unreadable.map(({ why }) => `not heeded: ${why.message}`),
-      ...marks.marks
-        .filter(({ trusted }) => !trusted)
-        .map(({ key }) => `not heeded: mark ${key} is not signed by a key that may prune`),
       ...withdrawn.notes.filter(isDoubtful).map(({ key }) => `not heeded: nobody trusted signed ${key}`),
       ...pins.notes
         .filter(isDoubtful)
         .map(({ key }) => `nobody trusted signed ${key}; it counts all the same`),
     ],
   };
+}
+
+function notesOn({ marks, unreadable }: Marks): string[] {
+  const doubtful = marks.filter(({ trusted }) => !trusted);
+  return [
+    ...unreadable.map(({ why }) => `not heeded: ${why.message}`),
+    ...doubtful.map(({ key }) => `not heeded: mark ${key} is not signed by a key that may prune`),
+  ];
 }
 
 function isDoubtful({ trusted }: ListedNote): boolean {

@@ -56,6 +56,7 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
       at === undefined ? kept.planned : kept.foreseen,
     ),
     prune: answer("prune", () => kept.pruned),
+    keeper: answer("keeper", () => kept.locked),
     pin: answer("pin", () => kept.pinned),
     unpin: answer("unpin", () => kept.unpinned),
     withdraw: answer("withdraw", () => kept.withdrawn),

@@ -1,7 +1,17 @@
 import { DropsError } from "../../src/lib/errors.ts";
-import type { BlobStore } from "../../src/store/blob-store.ts";
+import type { BlobStore, VersionedStore } from "../../src/store/blob-store.ts";
 
-export type StoreCall = "get" | "list" | "now" | "put" | "remove" | "removeAll";
+export type StoreCall =
+  | "get"
+  | "list"
+  | "now"
+  | "put"
+  | "remove"
+  | "removeAll"
+  | "listVersions"
+  | "getVersion"
+  | "lockOf"
+  | "extendLock";
 
 export interface Fault {
   /** The how-manieth of the calls that match, from 1. Every one from then on with `stays`. */
@@ -23,6 +33,33 @@ export interface FaultyStore extends BlobStore {
 
 /** A store that fails at chosen calls, so that a verb can be interrupted at every one of them in turn. */
 export function faultyStore(inner: BlobStore, plan: readonly Fault[]): FaultyStore {
+  const { calls, strike, around } = striking(plan);
+  return { ...plainCalls(inner, strike, around), calls };
+}
+
+/** The same, of one that keeps versions. */
+export function faultyVersions(inner: VersionedStore, plan: readonly Fault[]): FaultyStore & VersionedStore {
+  const { calls, strike, around } = striking(plan);
+  return {
+    ...plainCalls(inner, strike, around),
+    calls,
+    getVersion: (key, version, how) => around("getVersion", key, () => inner.getVersion(key, version, how)),
+    lockOf: (key, version, how) => around("lockOf", key, () => inner.lockOf(key, version, how)),
+    extendLock: (key, version, lock, how) =>
+      around("extendLock", key, () => inner.extendLock(key, version, lock, how)),
+    async *listVersions(prefix, how) {
+      const faults = strike("listVersions", prefix);
+      fail(faults, "before", "listVersions", prefix);
+      yield* inner.listVersions(prefix, how);
+      fail(faults, "after", "listVersions", prefix);
+    },
+  };
+}
+
+type Strike = (call: StoreCall, key: string) => readonly Fault[];
+type Around = <Result>(call: StoreCall, key: string, work: () => Promise<Result>) => Promise<Result>;
+
+function striking(plan: readonly Fault[]): { calls: string[]; strike: Strike; around: Around } {
   const calls: string[] = [];
   const counts = plan.map(() => 0);
   /** The faults that strike at this call. */
@@ -46,9 +83,12 @@ export function faultyStore(inner: BlobStore, plan: readonly Fault[]): FaultySto
     fail(faults, "after", call, key);
     return result;
   };
+  return { calls, strike, around };
+}
+
+function plainCalls(inner: BlobStore, strike: Strike, around: Around): BlobStore {
   return {
     label: inner.label,
-    calls,
     get: (key, how) => around("get", key, () => inner.get(key, how)),
     now: (how) => around("now", "", () => inner.now(how)),
     put: (key, bytes, how) => around("put", key, () => inner.put(key, bytes, how)),

@@ -50,9 +50,11 @@ export async function nights(options: {
   readonly rules?: Partial<KeepRules>;
   readonly limits?: Partial<Limits>;
   readonly began?: string;
+  /** Default: one that keeps no versions. */
+  readonly openStore?: (clock: () => Date) => BlobStore;
 }): Promise<Nights> {
   const clock = { now: new Date(options.began ?? "2026-01-01T01:30:00Z") };
-  const store = openMemoryStore(() => clock.now);
+  const store = (options.openStore ?? openMemoryStore)(() => clock.now);
   const rehearsal = await rehearse({ sources: options.sources, store });
   let ids = 0;
   const how: PlanHow = {

@@ -1,3 +1,4 @@
+import type { KeeperReport } from "../../src/cli/keeper-outputs.ts";
 import type { NoteReport, PlanReport, PruneReport } from "../../src/cli/retention-outputs.ts";
 
 const place = { policy: "ops", store: "s3://backups/drops", zone: "Europe/Berlin" };
@@ -134,6 +135,27 @@ export const pruned: PruneReport = {
   oldest: "2026-09-30T01:30:00.000Z",
   seconds: 12.5,
   notes: ["we\u001b[31mird"],
+};
+
+export const locked: KeeperReport = {
+  ...place,
+  at: "2026-11-24T12:00:00.000Z",
+  dryRun: false,
+  mode: "governance",
+  snapshots: 4,
+  enough: { objects: 1200, bytes: 39_728_447_488 },
+  extended: { objects: 31, bytes: 1_006_632_960 },
+  lockedUntil: "2026-12-10T01:30:00.000Z",
+  furthest: "2027-12-29T12:00:00.000Z",
+  otherMode: 0,
+  missing: [],
+  hidden: [],
+  failed: [],
+  unbelieved: ["ops/snapshots/20261101T013000Z-00000000000000a2.json"],
+  removedEarly: [],
+  problems: [],
+  seconds: 4.2,
+  notes: [],
 };
 
 export const pinned: NoteReport = {

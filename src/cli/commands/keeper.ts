@@ -1,0 +1,53 @@
+import type { Command } from "commander";
+import { DropsError } from "../../lib/errors.ts";
+import type { KeeperReport } from "../keeper-outputs.ts";
+import { openRetention } from "../retention-shell.ts";
+import { explain, type GlobalFlags, type Shell } from "../shell.ts";
+
+interface Flags extends GlobalFlags {
+  readonly dryRun?: true;
+}
+
+export function addKeeper(program: Command, shell: Shell): void {
+  const command = program
+    .command("keeper")
+    .description(
+      "extend Object Lock of all that kept snapshots need; needs no decryption key, and can remove nothing",
+    )
+    .option("--dry-run", "show what is due; change nothing")
+    .action(async (_flags: object, self: Command) => {
+      const { dryRun = false, ...flags } = self.optsWithGlobals<Flags>();
+      await using retention = await openRetention(shell, flags);
+      const report = await retention.keeper({ dryRun, signal: shell.signal });
+      const { keeperInWords } = await import("../words/keeper.ts");
+      shell.screen.show(report, keeperInWords);
+      refuse(report);
+    });
+  const examples = ["drops keeper --dry-run", "drops keeper", "drops keeper --json | jq '.hidden'"];
+  explain(command, examples, [10, 11, 13, 20, 22], MORE);
+}
+
+/** The report says what; the exit status, that it was so. Whatever could be locked is. */
+function refuse({ problems, missing, hidden, failed }: KeeperReport): void {
+  const [problem] = problems;
+  if (problem !== undefined) throw new DropsError("data/damaged", problem, { hint: "drops verify" });
+  if (missing[0]) {
+    const what = `${missing.length} objects that kept snapshots need are gone, such as ${missing[0].key}`;
+    throw new DropsError("data/missing", what, { hint: "drops verify says which snapshots need them" });
+  }
+  if (hidden[0]) {
+    const what = `${hidden.length} objects that kept snapshots need are hidden, such as ${hidden[0].key}`;
+    throw new DropsError("data/missing", what, {
+      hint: "drops restore --hidden reads them; docs/stores.md says how to make them current again",
+    });
+  }
+  if (failed[0]) {
+    const what = `${failed.length} locks were not extended, such as that of ${failed[0].key}: ${failed[0].why}`;
+    throw new DropsError("store/refused", what, { hint: "compare the role with: drops iam keeper" });
+  }
+}
+
+const MORE = `
+The policy's object_lock says how. A lock is extended, never shortened, when it ends before the plan lets the object go, and read
+back. Of an object that something was put over, the version that landed first is locked. Run it more often than the margin.
+`;
