@@ -1,3 +1,4 @@
+import type { PackInfo } from "../pack/pack-table.ts";
 import { isInForce, type ListedNote } from "../snapshot/pin.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
 import {
