@@ -6,7 +6,11 @@ import type { Cancel } from "./lib/cancel.ts";
 import type { Policy } from "./policy/schema.ts";
 import type { Signer } from "./seal/sshsig.ts";
 
-export async function openHost(policy: Policy, context: AppContext, how: Cancel): Promise<Host> {
+export async function openHost(
+  policy: Pick<Policy, "host">,
+  context: AppContext,
+  how: Cancel,
+): Promise<Host> {
   if (policy.host === "local") {
     const { openLocalHost } = await import("./host/local.ts");
     return openLocalHost();

@@ -20,11 +20,19 @@ import type {
   Reader,
   RecalledSnapshot,
   RunbookOptions,
+  SetupOptions,
   SheetOptions,
 } from "./cli/app.ts";
 import type { Guided, GuidedAccess } from "./cli/guided-app.ts";
 import type { Alerts, AlertsAccess } from "./cli/notify-app.ts";
-import type { BackupReport, InitReport, KeygenReport, RunbookReport, SheetReport } from "./cli/outputs.ts";
+import type {
+  BackupReport,
+  InitReport,
+  KeygenReport,
+  RunbookReport,
+  SetupReport,
+  SheetReport,
+} from "./cli/outputs.ts";
 import type { Retention } from "./cli/retention-app.ts";
 import type { Cancel } from "./lib/cancel.ts";
 import { byteCount, milliseconds } from "./lib/units.ts";
@@ -100,6 +108,15 @@ export async function recallSnapshots(
 ): Promise<readonly RecalledSnapshot[]> {
   const { recallSnapshots } = await import("./app-recall.ts");
   return recallSnapshots(access, context);
+}
+
+export async function setUp(options: SetupOptions & Cancel, context: AppContext): Promise<SetupReport> {
+  const { setUp } = await import("./app-setup.ts");
+  return setUp(options, {
+    context,
+    openHost: (host, how) => openHost({ host }, context, how),
+    init: (policy, how) => runInit(policy, context, how),
+  });
 }
 
 async function runInit(policy: Policy, context: AppContext, how: Cancel): Promise<InitReport> {

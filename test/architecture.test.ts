@@ -9,7 +9,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["main.ts"],
   ["app"],
   ["cli"],
-  ["backup", "restore", "verify", "drill", "retention", "status", "doctor", "notify"],
+  ["backup", "restore", "verify", "drill", "retention", "status", "doctor", "notify", "setup"],
   ["source"],
   ["snapshot"],
   ["pack", "chunk", "seal"],
@@ -17,7 +17,14 @@ const LAYERS: readonly (readonly string[])[] = [
   ["policy"],
   ["lib"],
 ];
-const SIDEWAYS = new Set(["pack>chunk", "pack>seal", "verify>restore", "drill>restore", "status>drill"]);
+const SIDEWAYS = new Set([
+  "pack>chunk",
+  "pack>seal",
+  "verify>restore",
+  "drill>restore",
+  "status>drill",
+  "setup>doctor",
+]);
 /** Who may know the process, its environment and the wall clock's machine. */
 const MEETS_PROCESS = ["main.ts", "app", "cli"];
 /** Programs of their own, started by drops as other processes: their process is theirs to meet. */

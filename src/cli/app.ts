@@ -13,6 +13,7 @@ import type {
   LsReport,
   RestoreReport,
   RunbookReport,
+  SetupReport,
   SheetReport,
   ShowReport,
   SnapshotsReport,
@@ -42,6 +43,8 @@ export interface AppModule {
   makeSheet(options: SheetOptions & Cancel, context: AppContext): Promise<SheetReport>;
   /** The plan of a recovery for a person, of a policy or in general. */
   makeRunbook(options: RunbookOptions & Cancel, context: AppContext): Promise<RunbookReport>;
+  /** Write a first policy with a person's answers. Throws interrupted when the person leaves, safety/refused over a file. */
+  setUp(options: SetupOptions & Cancel, context: AppContext): Promise<SetupReport>;
   /** For completions: the names of the policy's snapshots, newest first, from one listing. */
   recallSnapshots(
     access: Pick<ReadAccess, "policy" | "store"> & Cancel,
@@ -54,6 +57,12 @@ export interface RecalledSnapshot {
   readonly id: string;
   /** UTC, as 20261123T023000Z. */
   readonly ended: string;
+}
+
+export interface SetupOptions {
+  /** Undefined: in the usual place, named after the policy. */
+  readonly file: string | undefined;
+  readonly prompt: { ask(question: string, how: Cancel): Promise<string> };
 }
 
 export interface SheetOptions extends PolicyAccess {

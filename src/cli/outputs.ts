@@ -340,6 +340,18 @@ export const PolicyReport = z.object({
   sources: z.array(z.object({ name: z.string(), kind: Kind, what: z.string() })),
 });
 
+export const SetupReport = z.object({
+  file: z.string().describe("the policy that was written"),
+  policy: z.string(),
+  sources: z.array(z.string()),
+  keys: z.object({
+    directory: z.string(),
+    made: z.boolean().describe("now; false: they were there, or are not"),
+  }),
+  repository: z.string().optional().describe("its id, when it was made"),
+  next: z.array(z.string()).describe("commands to type, in this order"),
+});
+
 export const ShownPolicyReport = z.object({
   origin: z.string(),
   sha256: Sha256.describe("of the policy as written"),
@@ -370,6 +382,7 @@ export const IamReport = z.object({
 export const OUTPUTS = {
   error: ErrorReport,
   init: InitReport,
+  setup: SetupReport,
   keygen: KeygenReport,
   "recovery-sheet": SheetReport,
   runbook: RunbookReport,
@@ -422,6 +435,7 @@ export type VerifyReport = z.infer<typeof VerifyReport>;
 export type DrillCheck = z.infer<typeof DrillCheck>;
 export type DrillReport = z.infer<typeof DrillReport>;
 export type PolicyReport = z.infer<typeof PolicyReport>;
+export type SetupReport = z.infer<typeof SetupReport>;
 export type ShownPolicyReport = z.infer<typeof ShownPolicyReport>;
 export type CompletionReport = z.infer<typeof CompletionReport>;
 export type IamReport = z.infer<typeof IamReport>;

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DropsError } from "../lib/errors.ts";
 
@@ -30,6 +30,27 @@ export async function findPolicy(wanted: string | undefined, places: PolicyPlace
   if (only && others.length === 0) return only.file;
   const problem = only ? `several policies in ${dirs}: which one` : `no policy given and none in ${dirs}`;
   throw new DropsError("usage/invalid", problem, { hint: choices(found) });
+}
+
+/**
+ * Where a policy that is not there yet would be written: `{ file }`, undefined for one whose name is not said either.
+ * Undefined when there is a policy already. Throws usage/invalid.
+ */
+export async function placeForPolicy(
+  wanted: string | undefined,
+  places: PolicyPlaces,
+): Promise<{ readonly file: string | undefined } | undefined> {
+  const word = wanted ?? (places.fromEnv === "" ? undefined : places.fromEnv);
+  const found = (await Promise.all(places.dirs.map(policiesIn))).flat();
+  if (word === undefined) return found.length > 0 ? undefined : { file: undefined };
+  const isPath = /[/.]/.test(word);
+  if (!isPath && found.some(({ name }) => name === word)) return undefined;
+  const file = isPath ? word : join(places.dirs[0] ?? ".", `${word}.yaml`);
+  const isThere = await stat(file).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== "ENOENT",
+  );
+  return isThere ? undefined : { file };
 }
 
 /** Of every policy in these directories. Throws usage/invalid when one cannot be listed. */

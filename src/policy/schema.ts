@@ -94,10 +94,13 @@ const Rocksdb = z
     path: ["unit"],
   });
 
+export const DatabaseName: z.ZodString = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_$-]{0,62}$/, "a database name");
 const Postgres = z.strictObject({
   name: Name,
   kind: z.literal("postgres"),
-  database: z.string().regex(/^[A-Za-z_][A-Za-z0-9_$-]{0,62}$/, "a database name"),
+  database: DatabaseName,
   run_as: UserName.default("postgres").describe("user of the host that may connect by peer authentication"),
   host: z.string().optional().describe("socket directory or address, as PGHOST"),
   port: z.int().min(1).max(65535).optional(),

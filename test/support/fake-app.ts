@@ -84,6 +84,7 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
       makeKeys: answer("makeKeys", () => samples.keygen),
       makeSheet: answer("makeSheet", () => samples.sheet),
       makeRunbook: answer("makeRunbook", () => samples.runbook),
+      setUp: answer("setUp", () => samples.setup),
       recallSnapshots: answer("recallSnapshots", () => [
         { id: "5f1e0c3ab2d49788", ended: "20261120T023000Z" },
       ]),

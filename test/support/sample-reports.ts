@@ -372,3 +372,11 @@ export const notifyFailed: NotifyFailedReport = {
     { channel: "operator", kind: "mail", delivered: true, said: "/usr/sbin/sendmail took it", attempts: 1 },
   ],
 };
+
+export const setup: Out.SetupReport = {
+  file: "/etc/drops/server.yaml",
+  policy: "server",
+  sources: ["bridge-db", "homeserver-rocksdb", "homeserver"],
+  keys: { directory: "/etc/drops/keys", made: true },
+  next: ["install -m 600 /dev/stdin /etc/drops/keys/s3", "drops init", "drops doctor", "drops backup"],
+};
