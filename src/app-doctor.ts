@@ -36,6 +36,7 @@ export async function examinePolicy(
   const { policy } = loaded;
   const how = { signal };
   const groups = GROUPS.filter((group) => only.includes(group));
+  context.reporter.say(`trying what backups of ${policy.name} depend on`);
   const world = worldOf(loaded, context, { identity, groups }, how);
   try {
     const found = await examine(world, groups, how);

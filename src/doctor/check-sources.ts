@@ -24,10 +24,8 @@ export type Sizes = Map<string, number>;
 const LIMIT_MS = 180_000;
 
 const WHY: Readonly<Record<SourcePolicy["kind"], string>> = {
-  rocksdb:
-    "what cannot be frozen tonight is not in tonight's snapshot; this froze it, proved it and let it go",
-  postgres:
-    "what cannot be dumped tonight is not in tonight's snapshot; this took a snapshot of it and let it go",
+  rocksdb: "what cannot be frozen tonight is not in tonight's snapshot",
+  postgres: "what cannot be dumped tonight is not in tonight's snapshot",
   files: "what cannot be read is not backed up, and a source that is not whole fails",
   command: "a program that is not there backs nothing up; it was not run",
 };
@@ -41,11 +39,19 @@ export function sourceChecks(world: World, sizes: Sizes): Check[] {
     limitMs: LIMIT_MS,
     why: WHY[source.kind],
     run: async (how) => {
-      const { lines, bytes } = await look(world, source, how);
+      const { lines, bytes } = await look(world, source, how).catch((error: unknown) =>
+        refused(source, error),
+      );
       if (bytes !== undefined) sizes.set(source.name, bytes);
       return lines;
     },
   }));
+}
+
+/** Whatever a backup would fail with, under the name of the source. */
+function refused({ name }: SourcePolicy, error: unknown): LookedAt {
+  if (!isFailure(error) || isFailure(error, "host/unreachable")) throw error;
+  return { lines: [fail(`${name}: ${error.message}`, error.hint ?? "put right what the message names")] };
 }
 
 function look(world: World, source: SourcePolicy, how: Cancel): Promise<LookedAt> {

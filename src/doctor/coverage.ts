@@ -1,7 +1,7 @@
 import type { Policy } from "../policy/schema.ts";
 import type { HostState, Tree } from "./host-state.ts";
 import { inBytes } from "./in-bytes.ts";
-import { type Line, ok, warn } from "./types.ts";
+import { type Line, ok, unable, warn } from "./types.ts";
 
 /** What belongs to the system, is made anew by it, and is no service's data. Right below /var/lib. */
 const OF_THE_SYSTEM = new Set([
@@ -31,15 +31,21 @@ export function judgeCoverage(policy: Policy, state: HostState, leftOut: readonl
       what: "systemd does not run on the host: directories are judged by their size alone",
     });
   }
-  if (state.partly) {
-    const what = "not all sizes below /var/lib could be found out: something large may be missing here";
-    lines.push({ result: "unable", what, fix: "log in as root, or look yourself: du -xsh /var/lib/*" });
-  }
   const named = lines.some(({ result }) => result === "warn");
-  return named || state.partly
-    ? lines
-    : [ok("every large directory below /var/lib is in a source"), ...lines];
+  if (state.missing !== "nothing") return [...lines, INCOMPLETE[state.missing]];
+  return named ? lines : [ok("every large directory below /var/lib is in a source"), ...lines];
 }
+
+const INCOMPLETE = {
+  unreadable: warn(
+    "this user may not look into everything below /var/lib: something large may be missing here",
+    "look as root, once: du -xsh /var/lib/*",
+  ),
+  uncounted: unable(
+    "sizes below /var/lib could not be found out in time: something large may be missing here",
+    "look when there is less to do, or yourself: du -xsh /var/lib/*",
+  ),
+} as const;
 
 function judgeTree({ path, bytes }: Tree, roots: readonly string[], unit: string | undefined): Line[] {
   if (bytes < (unit === undefined ? BIG : ANY) || isIn(path, roots)) return [];

@@ -21,8 +21,8 @@ export interface HostState {
   readonly units: readonly RunningUnit[] | undefined;
   /** Directories right below /var/lib and /var/lib/private, symlinks followed. */
   readonly trees: readonly Tree[];
-  /** Counting took too long, or some of it may not be read: there may be more. */
-  readonly partly: boolean;
+  /** Why there may be more: some of it may not be read, or counting took too long. */
+  readonly missing: "nothing" | "unreadable" | "uncounted";
 }
 
 /** Seconds that counting may take. */
@@ -55,6 +55,9 @@ export async function readHostState(host: Host, paths: readonly string[], how: C
   return parseHostState(stdout.toString());
 }
 
+/** Exit statuses of xargs; any other is that of timeout, or there is none. */
+const MISSING: Readonly<Record<string, HostState["missing"]>> = { "0": "nothing", "123": "unreadable" };
+
 /** Exported for its tests. Each kind of answer begins with its word; trees are `BYTES<tab>PATH`, as du prints them. */
 export function parseHostState(text: string): HostState {
   const fields = text.split("\0").values();
@@ -72,7 +75,7 @@ export function parseHostState(text: string): HostState {
     if (path !== undefined) trees.push({ path, bytes: Number(bytes) });
     else words.get(field)?.();
   }
-  return { resolved, units: one.units, trees, partly: one.counted !== "0" };
+  return { resolved, units: one.units, trees, missing: MISSING[one.counted ?? ""] ?? "uncounted" };
 }
 
 /** readlink says nothing of a path that leads nowhere. */

@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import * as z from "zod";
 import type { Host } from "../host/host.ts";
+import { ANY_EXIT } from "../host/run-to-end.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { byteCount } from "../lib/units.ts";
 import type { RocksdbPolicy } from "../policy/schema.ts";
@@ -76,11 +77,9 @@ async function reachable(host: Host, source: RocksdbPolicy, how: Cancel): Promis
   await using channel = await FreezeChannel.open(source, { host, ...how });
   const { database } = channel.hello;
   const { unit = "" } = source;
-  const { stdout } = await host.run(
-    ["systemctl", "show", "--property", "LoadState", "--value", "--", unit],
-    how,
-  );
-  const state = stdout.toString().trim();
+  const asking = ["systemctl", "show", "--property", "LoadState", "--value", "--", unit];
+  const { stdout } = await host.run(asking, { ...how, okExits: ANY_EXIT });
+  const state = stdout.toString().trim() || "unknown to systemctl";
   const bytes = await sizeOf(host, database, how);
   if (state !== "loaded") {
     const what = `${source.name}: the unit ${unit} that is to be stopped is ${state} on the host`;

@@ -143,7 +143,7 @@ test("a database that could be dumped: passwords and room", () => {
   assert.match(room ?? "", /^warn: .*its snapshot held for the upload: the disk is full/);
 });
 
-const STATE: HostState = { resolved: new Map(), units: [], trees: [], partly: false };
+const STATE: HostState = { resolved: new Map(), units: [], trees: [], missing: "nothing" };
 const ALL_COVERED = "ok: every large directory below /var/lib is in a source";
 
 test("coverage: what is in no source, by unit or by size, symlinks followed", () => {
@@ -230,8 +230,18 @@ test("coverage: what is in no source, by unit or by size, symlinks followed", ()
     {
       name: "what could not be counted is not well",
       paths: "/srv",
-      state: { partly: true },
-      said: ["unable: not all sizes below /var/lib could be found out: something large may be missing here"],
+      state: { missing: "uncounted" },
+      said: [
+        "unable: sizes below /var/lib could not be found out in time: something large may be missing here",
+      ],
+    },
+    {
+      name: "what another user than root may not look into is told",
+      paths: "/srv",
+      state: { missing: "unreadable" },
+      said: [
+        "warn: this user may not look into everything below /var/lib: something large may be missing here",
+      ],
     },
   ];
   for (const { name, paths, state, said } of rows) {
@@ -254,9 +264,14 @@ test("what a host says of itself is read field by field, whatever its names hold
       { name: "d.service", state: [] },
     ],
     trees: [{ path: "/var/lib/with\ttab\nand line", bytes: 12 * 1024 }],
-    partly: false,
+    missing: "nothing",
   });
-  assert.deepEqual(parseHostState(""), { resolved: new Map(), units: undefined, trees: [], partly: true });
+  assert.deepEqual(parseHostState(""), {
+    resolved: new Map(),
+    units: undefined,
+    trees: [],
+    missing: "uncounted",
+  });
 });
 
 test("databases: those of the server that are in no source; an empty postgres is none", () => {

@@ -18,13 +18,27 @@ export function doctorInWords(report: DoctorReport, paint: Paint): string {
     ...groups.flatMap((group) => [
       "",
       paint.bold(group),
-      ...report.findings
-        .filter((finding) => finding.group === group)
-        .flatMap((finding) => lines(finding, paint)),
+      ...gathered(report.findings.filter((finding) => finding.group === group)).flatMap((finding) =>
+        lines(finding, paint),
+      ),
     ]),
     "",
     ...wrap(summary(report), 0),
   ].join("\n");
+}
+
+/** What was not looked at for one and the same reason, as one line; --json has them all. */
+function gathered(findings: readonly Finding[]): Finding[] {
+  const reasonOf = ({ what }: Finding) =>
+    /^\S+ could not be looked at: (the \w+ was not reached)$/.exec(what)?.[1];
+  return findings.flatMap((finding, at) => {
+    const reason = reasonOf(finding);
+    if (reason === undefined) return [finding];
+    const same = findings.filter((one) => reasonOf(one) === reason);
+    if (same[0] !== findings[at]) return [];
+    const names = same.map(({ check }) => check).join(", ");
+    return [{ ...finding, what: `not looked at, as ${reason}: ${names}` }];
+  });
 }
 
 function lines({ result, what, why, fix }: Finding, paint: Paint): string[] {
