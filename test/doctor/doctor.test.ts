@@ -17,7 +17,7 @@ import { startS3 } from "../support/s3.ts";
 import { makeAccount } from "../support/s3-users.ts";
 import { runTool, scratchDirectory } from "../support/scratch.ts";
 import { openSite } from "../support/site.ts";
-import { startSshd } from "../support/sshd.ts";
+import { PLAIN_USER, startSshd } from "../support/sshd.ts";
 
 // A whole service over SSH into a bucket with versions, by the writer's role: everything is well. Then one thing after the
 // other is broken, doctor is asked, and it is mended again.
@@ -25,7 +25,7 @@ import { startSshd } from "../support/sshd.ts";
 const stack = new AsyncDisposableStack();
 after(() => stack.disposeAsync());
 const scratch = stack.use(await scratchDirectory());
-const sshd = stack.use(await startSshd());
+const sshd = stack.use(await startSshd({ plainUser: true }));
 const postgres = stack.use(await startPostgres());
 const rocksdb = stack.use(await startRocksdbWriter({ families: 3, pauseMs: 20 }));
 const s3 = stack.use(await startS3());
@@ -370,6 +370,24 @@ test("a credential that can destroy: doctor fails, status says it every day", as
     assert.match((await status()).destroy.why, /^YES: this backup host can destroy every snapshot/);
   } finally {
     await account.setUserPolicy(writer, rolePolicy(ROLE).document);
+  }
+});
+
+test("a login that may too little: what it may not become, link and read, each under the name of its source", async () => {
+  await runTool("chmod", "755", scratch.path, rocksdb.scratch);
+  await runTool("chmod", "600", join(media, "picture"));
+  await site.policy(parts({ ssh: { user: PLAIN_USER } }));
+  try {
+    const { report } = await doctor("--only", "sources");
+    assert.match(about(report, "bridge-db"), /^fail: bridge-db: pg_dump of bridge on .*sudo/s);
+    assert.match(
+      about(report, "homeserver-db"),
+      /^fail: homeserver-db: freezing RocksDB: .* cannot be written to$/,
+    );
+    assert.match(about(report, "media"), /^fail: media: drops-test may not read \S+\/media\/picture$/);
+    for (const { fix } of report.findings) assert.match(fix ?? "", /log in as|staging/);
+  } finally {
+    await site.policy(parts());
   }
 });
 
