@@ -21,7 +21,9 @@ after(() => scratch[Symbol.asyncDispose]());
 const bucket = await account.root.makeBucket();
 const keyFile = join(scratch.path, "credentials");
 const evidenceKey = join(scratch.path, "evidence-key");
-await writeFile(evidenceKey, newSigningKey("drill").privateKey, { mode: 0o600 });
+const evidenceSigner = newSigningKey("drill");
+await writeFile(evidenceKey, evidenceSigner.privateKey, { mode: 0o600 });
+await writeFile(`${evidenceKey}.pub`, evidenceSigner.publicKey);
 
 const become = (user: S3User): Promise<void> => {
   const { accessKeyId, secretAccessKey } = user.credentials;
@@ -133,6 +135,12 @@ test("restorer: a drill proves the snapshot and publishes its evidence; the writ
   const refused = await site.drops(...line);
   assert.equal(refused.exit, 11, refused.stdout + refused.stderr);
   assert.deepEqual(await evidenceObjects(), published);
+  for (const user of [writer, users.get("janitor")]) {
+    assert.ok(user);
+    await become(user);
+    const told = await site.drops("status", "--json", "--trusted-signer", `${evidenceKey}.pub`);
+    assert.equal(OUTPUTS.status.parse(JSON.parse(told.stdout)).drills.count, 1, told.stderr);
+  }
 });
 
 async function evidenceObjects(): Promise<string[]> {

@@ -42,7 +42,7 @@ const table: readonly Row[] = [
   { key: "ops/condemned/x", writer: "G--", janitor: "GPD", keeper: "---", restorer: "G--", stranger: "---" },
   { key: "ops/pins/x", writer: "---", janitor: "GPD", keeper: "G--", restorer: "GP-", stranger: "---" },
   { key: "ops/withdrawn/x", writer: "G--", janitor: "GPD", keeper: "G--", restorer: "G--", stranger: "---" },
-  { key: "ops/evidence/x", writer: "---", janitor: "GP-", keeper: "G--", restorer: "GP-", stranger: "---" },
+  { key: "ops/evidence/x", writer: "G--", janitor: "GP-", keeper: "G--", restorer: "GP-", stranger: "---" },
   { key: "ops/doctor/x", writer: "GP-", janitor: "G--", keeper: "---", restorer: "G--", stranger: "---" },
   // a folder that no role knows, another policy of the same repository, another repository of the same bucket
   { key: "ops/other/x", writer: "---", janitor: "---", keeper: "---", restorer: "---", stranger: "---" },

@@ -94,7 +94,10 @@ test("standard output is the document and nothing else; what it is for stands on
   const { exit, stdout, stderr } = await iam(["writer"]);
   assert.equal(exit, 0, stderr);
   assert.deepEqual(JSON.parse(stdout), rolePolicy({ role: "writer", ...BASE }).document);
-  assert.match(stderr, /WriterReads: a backup compares with the last one; it cannot read packs/);
+  assert.match(
+    stderr,
+    /WriterReads: a backup compares with the last one, status with the last drill; it cannot read packs/,
+  );
 });
 
 test("--json tells for whom it is, and keeps to its schema", async () => {

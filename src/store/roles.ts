@@ -89,8 +89,15 @@ export function lifecycleOf({ prefix }: Pick<S3Policy, "prefix">, days: number):
 type Explained = { readonly statement: Statement; readonly why: string };
 
 const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) => Explained[]>> = {
-  writer: ({ common, snapshots, manifests, lists, packs, condemned, withdrawn, findings }, options) => [
-    read(options, [...common, snapshots, manifests, lists, condemned, withdrawn, findings], READS.writer),
+  writer: (
+    { common, snapshots, manifests, lists, packs, condemned, withdrawn, evidence, findings },
+    options,
+  ) => [
+    read(
+      options,
+      [...common, snapshots, manifests, lists, condemned, withdrawn, evidence, findings],
+      READS.writer,
+    ),
     put(
       options,
       [packs, lists, manifests, snapshots, findings],
@@ -157,7 +164,7 @@ const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) 
 };
 
 const READS = {
-  writer: "a backup compares with the last one; it cannot read packs",
+  writer: "a backup compares with the last one, status with the last drill; it cannot read packs",
   janitor: "what a plan needs is plain; it reads neither packs nor manifests",
   keeper: "which objects the kept snapshots need is plain",
 } as const;

@@ -25,7 +25,7 @@ export function addStatus(program: Command, shell: Shell): void {
       "drops status --prometheus /var/lib/prometheus/node-exporter/drops.prom --html /srv/www/drops.html",
       "drops status --store /mnt/backups --trusted-signer signer.pub --json | jq .state",
     ],
-    [10, 11, 13, 21],
+    [10, 11, 13, 21, 22],
   );
 }
 
