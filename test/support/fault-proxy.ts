@@ -18,6 +18,8 @@ export type Mishap =
   | "stall-answer"
   /** The server does it and answers; the client only sees its connection reset. */
   | "swallow-answer"
+  /** The connection is reset before anything is answered, as where nobody listens. */
+  | "hang-up"
   /** Silence. */
   | "freeze";
 
@@ -44,8 +46,8 @@ export interface FaultProxy extends AsyncDisposable {
   reset(): void;
 }
 
-/** An HTTP proxy in front of `target` (http://…) that lets chosen requests go wrong. */
-export async function startFaultProxy(target: string): Promise<FaultProxy> {
+/** An HTTP proxy on `address` in front of `target` (http://…) that lets chosen requests go wrong. */
+export async function startFaultProxy(target: string, address = "127.0.0.1"): Promise<FaultProxy> {
   let faults: { readonly fault: ProxyFault; left: number }[] = [];
   const requests: string[] = [];
   const server = createServer((incoming, answer) => {
@@ -58,10 +60,10 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     if (struck) struck.left -= 1;
     handle(target, incoming, answer, struck?.fault.mishap).catch(() => socket.destroy());
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(0, address);
   await once(server, "listening");
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: `http://${address}:${(server.address() as AddressInfo).port}`,
     requests,
     plan: (...planned) => {
       faults = planned.map((fault) => ({ fault, left: fault.times ?? Number.POSITIVE_INFINITY }));
@@ -96,6 +98,10 @@ async function handle(
 ): Promise<void> {
   const { socket } = incoming; // gone from the request once that is destroyed
   if (mishap === "freeze") return;
+  if (mishap === "hang-up") {
+    socket.resetAndDestroy();
+    return;
+  }
   if (mishap === "cut-request") return cutRequest(target, incoming, socket);
   if (typeof mishap === "object" && !("delayMs" in mishap)) {
     for await (const _ of incoming);

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import type { S3Policy } from "../../src/policy/schema.ts";
 import type { S3Credentials } from "../../src/store/credentials.ts";
+import { clockText, faketimeLibrary } from "./moved-clock.ts";
 
 export interface TestS3 extends AsyncDisposable {
   /** http://127.0.0.1:… */
@@ -22,6 +23,8 @@ export interface TestS3 extends AsyncDisposable {
   policy(bucket: string, more?: Partial<S3Policy>): S3Policy;
   /** Answers the new bucket's name. */
   makeBucket(how?: { readonly objectLock?: boolean }): Promise<string>;
+  /** Set its clock so much ahead of the real one; only of a server that was started with `clock`. */
+  moveClock(seconds: number): Promise<void>;
   /** For DROPS_TEST_S3, so that test files share this server. */
   asEnvironment(): string;
 }
@@ -42,14 +45,19 @@ const START_TRIES = 3;
  * Needs root. Where the test script has started one already (DROPS_TEST_S3), that one is used, unless `own` asks.
  */
 export async function startS3(
-  how: { readonly own?: boolean; readonly objectstore?: "memstore" | "bluestore" } = {},
+  how: {
+    readonly own?: boolean;
+    readonly objectstore?: "memstore" | "bluestore";
+    /** Its gateway lives by a clock that the test moves; such a server is the test's own. */
+    readonly clock?: boolean;
+  } = {},
 ): Promise<TestS3> {
   const shared = process.env["DROPS_TEST_S3"];
-  if (shared && !how.own) return testS3(JSON.parse(shared), async () => {});
+  if (shared && !how.own && !how.clock) return testS3(JSON.parse(shared), async () => {});
   const root = await buildRoot();
   for (let tries = 1; ; tries++) {
     try {
-      return await start(root, how.objectstore ?? "memstore");
+      return await start(root, how.objectstore ?? "memstore", how.clock === true);
     } catch (error) {
       if (tries === START_TRIES) throw error; // a port was taken in between, most likely
     }
@@ -68,8 +76,12 @@ async function buildRoot(): Promise<string> {
   return stdout.trim();
 }
 
-async function start(root: string, objectstore: string): Promise<TestS3> {
+async function start(root: string, objectstore: string, clock: boolean): Promise<TestS3> {
   const data = await mkdtemp(join(tmpdir(), "drops-s3-"));
+  if (clock) {
+    await copyFile(await faketimeLibrary(), join(data, "faketime.so"));
+    await writeFile(join(data, "clock"), clockText(0));
+  }
   const credentials = { accessKeyId: "TESTKEY", secretAccessKey: randomBytes(20).toString("hex") };
   const [http = 0, https = 0, mon = 0, monV1 = 0] = await freePorts(4);
   const osdPorts = 40_000 + Math.floor(Math.random() * 200) * 100;
@@ -92,7 +104,7 @@ async function start(root: string, objectstore: string): Promise<TestS3> {
       credentials,
     };
     await answers(endpoint, child);
-    return testS3(running, stop);
+    return testS3(running, stop, clock ? join(data, "clock") : undefined);
   } catch (error) {
     const logs = await lastWords(join(data, "log"));
     await stop();
@@ -100,7 +112,7 @@ async function start(root: string, objectstore: string): Promise<TestS3> {
   }
 }
 
-function testS3(running: Running, stop: () => Promise<void>): TestS3 {
+function testS3(running: Running, stop: () => Promise<void>, clock?: string): TestS3 {
   const policy = (bucket: string, more: Partial<S3Policy> = {}): S3Policy => {
     return {
       bucket,
@@ -115,6 +127,10 @@ function testS3(running: Running, stop: () => Promise<void>): TestS3 {
     ...running,
     policy,
     asEnvironment: () => JSON.stringify(running),
+    async moveClock(seconds) {
+      if (clock === undefined) throw new Error("this server has the real clock");
+      await writeFile(clock, clockText(seconds));
+    },
     async makeBucket({ objectLock = false } = {}) {
       const bucket = `test-${randomBytes(6).toString("hex")}`;
       const { endpoint, credentials } = running;

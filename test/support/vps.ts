@@ -23,6 +23,8 @@ export interface Vps extends AsyncDisposable {
     /** Holds the host key of this machine alone. */
     readonly knownHostsFile: string;
   };
+  /** Of this machine, on the line to that one: what listens here is reached from there alone, while it is on. */
+  readonly here: string;
   /** A directory of this side that the machine has at /mnt/shared: what is written to it survives a power cut. */
   readonly shared: string;
   /** A shell command as root; what it printed, without the last newline. Throws when it fails. */
@@ -73,6 +75,7 @@ export async function startVps(options: VpsOptions = {}): Promise<Vps> {
   const closing = stack.move();
   return {
     ssh,
+    here,
     shared: join(directory, "shared"),
     exec: (command, how) => machine.exec(command, how),
     powerCut: () => machine.powerCut(),

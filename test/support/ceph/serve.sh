@@ -78,7 +78,13 @@ until timeout 5 ceph osd stat 2> /dev/null | grep -q '1 up'; do
 done
 radosgw-admin --name client.gateway user create --uid=test --display-name=test \
   --access-key="$access_key" --secret-key="$secret_key" --caps='users=*;accounts=*' > log/user.out 2>&1
-radosgw --name client.gateway -f > log/gateway.out 2>&1 &
+# With a clock of its own, that whoever started this moves: it is what stamps objects and judges signatures.
+clock=
+if [ -e faketime.so ]; then
+  clock='LD_PRELOAD=/srv/faketime.so FAKETIME_TIMESTAMP_FILE=/srv/clock FAKETIME_CACHE_DURATION=1 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1'
+fi
+# shellcheck disable=SC2086
+env $clock radosgw --name client.gateway -f > log/gateway.out 2>&1 &
 echo started
 
 # The daemons die with this process, which ends when whoever started it closes our standard input or dies.
