@@ -65,19 +65,22 @@ test("--quiet shows neither remarks nor progress, but failures", () => {
   assert.equal(told(), "drops: no\n");
 });
 
-test("on a terminal bars show amount, rate and time left, and go away before the last words", async () => {
+test("on a terminal bars show amount, rate and time left, and go away before the last words", async (t) => {
   const { screen, time, told } = screenWith({ terminal: true });
+  t.after(() => screen.complain("over")); // bars that stay would keep the process
   const media = screen.progress("media");
   const database = screen.progress("homeserver-db");
   time.ms = 2000;
   media.update(50 * MiB, 100 * MiB);
   database.update(2048, undefined, "attempt 1");
   screen.say("a remark");
+  screen.say(`long${"g".repeat(115)}`);
   await sleep(500); // bars are drawn five times a second
   const drawn = stripVTControlCharacters(told());
   assert.match(drawn, /█+░+ media: 50\.0 MiB of 100\.0 MiB, 25\.0 MiB\/s, 0:02 left/);
   assert.match(drawn, /homeserver-db: 2 KiB, 1 KiB\/s \(attempt 1\)/);
   assert.match(drawn, /^a remark$/m);
+  assert.match(drawn, /long{97}\ng{19}\n/, "the terminal does not fold lines while there are bars");
   media.done();
   database.done();
   const ended = stripVTControlCharacters(told());

@@ -30,7 +30,7 @@ export class ProgressBoard {
   /** Write a line above the bars. False when there are none: the caller writes it itself. */
   logAbove(line: string): boolean {
     if (!this.#bars) return false;
-    this.#bars.log(`${line}\n`);
+    for (const part of folded(line, widthOf(this.#output.stream))) this.#bars.log(`${part}\n`);
     this.#bars.update();
     return true;
   }
@@ -139,6 +139,19 @@ class Step {
       ? `${(value / 1024).toFixed(0)} KiB`
       : `${(value / 1024 / 1024).toFixed(1)} MiB`;
   }
+}
+
+/** Bars turn the terminal's own folding off: what is longer than its width would be cut. */
+function folded(line: string, width: number): readonly string[] {
+  const letters = [...line];
+  const parts = [letters.splice(0, width).join("")];
+  while (letters.length > 0) parts.push(letters.splice(0, width).join(""));
+  return parts;
+}
+
+function widthOf(stream: ProgressOutput["stream"]): number {
+  const columns = "columns" in stream ? stream.columns : undefined;
+  return columns && columns > 0 ? columns : 80;
 }
 
 /** `0:07`, `12:30`, `3:00:00`. */

@@ -177,7 +177,7 @@ async function loginOf(ssh: SshPolicy, agentSocket: string | undefined): Promise
     "host/login-refused",
     `there is neither an SSH agent nor a key_file for ${ssh.address}`,
     {
-      hint: "set key_file under ssh in the policy, or: eval $(ssh-agent) && ssh-add",
+      hint: "--ssh-key FILE where the command takes --host, key_file under ssh in the policy, or: eval $(ssh-agent) && ssh-add",
     },
   );
 }

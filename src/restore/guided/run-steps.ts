@@ -15,7 +15,7 @@ export interface StepContext {
   readonly step: PlannedStep;
   readonly world: World;
   readonly teller: Teller;
-  readonly answers: Answers;
+  readonly answers: Pick<Answers, "fence" | "check">;
   /** Something ran meanwhile: what is in place is compared again. */
   readonly recheck: boolean;
   /** Services have been started on the restored data: it is theirs now. */

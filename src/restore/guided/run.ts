@@ -77,6 +77,8 @@ class Runner {
   readonly #parts: RunParts;
   readonly #confirmed = new Set<StepId>();
   #stager: Stager | undefined;
+  /** For a person, within steps. */
+  #waitedMs = 0;
 
   constructor(run: GuidedRun, parts: RunParts) {
     this.#run = run;
@@ -165,8 +167,9 @@ class Runner {
       throw this.#left(error);
     });
     await world.journal.append({ event: "step-begun", step: step.id }, how);
-    const began = now().getTime();
-    const seconds = () => Math.max(0, (now().getTime() - began) / 1000);
+    const worked = () => now().getTime() - this.#waitedMs;
+    const began = worked();
+    const seconds = () => Math.max(0, (worked() - began) / 1000);
     try {
       const found = await STEP_WORK[step.id](this.#context(step, recheck), how);
       await world.journal.append(
@@ -229,12 +232,25 @@ class Runner {
       step,
       world,
       teller,
-      answers,
+      answers: {
+        fence: (addresses, how) => this.#waiting(() => answers.fence(addresses, how)),
+        check: (item, how) => this.#waiting(() => answers.check(item, how)),
+      },
       recheck: recheck && !this.#progress.begun.has("start"),
       hasStarted: this.#progress.begun.has("start"),
       activeBefore: this.#progress.activeBefore,
       whenStaged: async (name) => this.#stager?.whenStaged(name),
     };
+  }
+
+  async #waiting<Said>(ask: () => Promise<Said>): Promise<Said> {
+    const { now } = this.#parts;
+    const asked = now().getTime();
+    try {
+      return await ask();
+    } finally {
+      this.#waitedMs += now().getTime() - asked;
+    }
   }
 
   /** A person said no, or left, at a question: how things stand, and what can be done about it. */

@@ -317,6 +317,22 @@ test("an answer that is none is asked for again, and says what it takes", async 
   );
 });
 
+test("waiting for a person is no work of a step", async () => {
+  const host = hostOf();
+  let ms = 0;
+  const ask = async (question: string) => {
+    ms += 3_600_000;
+    return question.includes("type off") ? "off" : "yes";
+  };
+  const answers = new Answers({ yes: false, fenced: false, prompt: { ask } });
+  const parts = { world: host.process().world(), answers, teller: fakeTeller(), commands };
+  const { steps } = await runGuided(RUN, { ...parts, now: () => new Date(ms) }, HOW);
+  assert.deepEqual(
+    steps.map(({ seconds }) => seconds),
+    steps.map(() => 0),
+  );
+});
+
 test("every step says when it is done", async () => {
   const said: string[] = [];
   await restore(hostOf().process(), { said });
