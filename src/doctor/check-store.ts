@@ -3,6 +3,7 @@ import type { DestroyProof } from "../snapshot/finding.ts";
 import { requireUnderstood } from "../snapshot/repository.ts";
 import { allowedSkew } from "./check-host.ts";
 import { judgeClock } from "./clocks.ts";
+import { tryLock } from "./try-lock.ts";
 import { trySemantics } from "./try-store.ts";
 import { tryToDestroy } from "./try-to-destroy.ts";
 import { type Check, type Line, ok, warn } from "./types.ts";
@@ -55,6 +56,7 @@ export function storeChecks(world: World, learnt: StoreLearnt): Check[] {
         return tried.lines;
       },
     },
+    ...lockChecks(world, learnt),
     {
       group: "store",
       name: "destroy",
@@ -66,6 +68,25 @@ export function storeChecks(world: World, learnt: StoreLearnt): Check[] {
         learnt.left.push(...tried.left);
         if (tried.proof) learnt.destroy = tried.proof;
         return tried.lines;
+      },
+    },
+  ];
+}
+
+/** Where the policy wants objects locked. */
+function lockChecks(world: World, learnt: StoreLearnt): Check[] {
+  const { name, object_lock: lock } = world.loaded.policy;
+  if (!lock) return [];
+  return [
+    {
+      group: "store",
+      name: "object-lock",
+      needs: "store",
+      why: "what is not locked can be deleted, and a backup that cannot lock what it puts fails",
+      run: async (how) => {
+        const { lines, left } = await tryLock(await world.store, name, lock, how);
+        learnt.left.push(...left);
+        return lines;
       },
     },
   ];

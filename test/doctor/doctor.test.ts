@@ -356,6 +356,27 @@ test("a clock that is an hour off: both the host's and the store's say so", asyn
   }
 });
 
+test("object_lock in the policy: tried for real, with the reason where the bucket cannot", async () => {
+  const more = "object_lock: { mode: governance }\n";
+  const locking = await account.root.makeBucket({ objectLock: true });
+  await writeCredentials(account.root.credentials);
+  try {
+    await site.policy({ ...parts(), more });
+    const without = (await doctor("--only", "store")).report;
+    assert.match(about(without, "object-lock"), /^fail: what is put cannot be locked: /);
+    await site.policy({ ...parts({ s3: { bucket: locking } }), more });
+    const { report } = await doctor("--only", "store");
+    assert.equal(about(report, "object-lock"), "ok: what is put can be locked in governance mode");
+    assert.ok(
+      report.left.some((key) => key.startsWith("site/lists/")),
+      "it stays until the lock ends",
+    );
+  } finally {
+    await writeCredentials(writer.credentials);
+    await site.policy(parts());
+  }
+});
+
 test("a credential that can destroy: doctor fails, status says it every day", async () => {
   const all = { Sid: "All", Effect: "Allow", Action: ["s3:*"], Resource: ["*"] };
   await account.setUserPolicy(writer, { Version: "2012-10-17", Statement: [all] });

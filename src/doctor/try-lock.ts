@@ -1,0 +1,39 @@
+import { hash, randomBytes } from "node:crypto";
+import type { Cancel } from "../lib/cancel.ts";
+import { isFailure } from "../lib/errors.ts";
+import type { ObjectLockPolicy } from "../policy/schema.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import { listKey } from "../store/keys.ts";
+import { fail, type Line, ok } from "./types.ts";
+
+/** Long enough to be looked at, short enough to be no nuisance where nobody can undo it. Milliseconds. */
+const LOCKED_FOR = 2 * 60_000;
+
+export interface TriedLock {
+  readonly lines: readonly Line[];
+  readonly left: readonly string[];
+}
+
+/**
+ * Whether what is put can be locked as the policy asks, tried on one small object among the lists, for two minutes. The store
+ * reads the lock back. It stays until then; the next prune takes it.
+ */
+export async function tryLock(
+  store: BlobStore,
+  policy: string,
+  { mode }: ObjectLockPolicy,
+  how: Cancel,
+): Promise<TriedLock> {
+  const bytes = randomBytes(256);
+  const sha256 = hash("sha256", bytes, "hex");
+  const key = listKey(policy, sha256);
+  try {
+    const until = new Date((await store.now(how)).getTime() + LOCKED_FOR);
+    await store.put(key, bytes, { ...how, sha256, lock: { mode, until } });
+    return { lines: [ok(`what is put can be locked in ${mode} mode`)], left: [key] };
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    const fix = error.hint ?? "make a bucket with Object Lock, and let the role set it: docs/stores.md";
+    return { lines: [fail(`what is put cannot be locked: ${error.message}`, fix)], left: [] };
+  }
+}
