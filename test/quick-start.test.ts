@@ -19,12 +19,14 @@ test("the quick start does what it says, line by line", async () => {
     `#!/bin/sh\nexec ${quote(process.execPath)} ${quote(main)} "$@"\n`,
     { mode: 0o755 },
   );
-  const { exit, stdout, stderr } = await new Promise<Record<"exit" | "stdout" | "stderr", unknown>>((resolve) => {
-    const env = { PATH: `${home.path}:${process.env["PATH"]}`, HOME: home.path };
-    execFile("sh", ["-euc", blocks.join("\n")], { env }, (error, stdout, stderr) =>
-      resolve({ exit: error?.code ?? 0, stdout, stderr }),
-    );
-  });
+  const { exit, stdout, stderr } = await new Promise<Record<"exit" | "stdout" | "stderr", unknown>>(
+    (resolve) => {
+      const env = { PATH: `${home.path}:${process.env["PATH"]}`, HOME: home.path };
+      execFile("sh", ["-euc", blocks.join("\n")], { env }, (error, stdout, stderr) =>
+        resolve({ exit: error?.code ?? 0, stdout, stderr }),
+      );
+    },
+  );
   assert.equal(exit, 0, `${stdout}\n${stderr}`);
   assert.match(String(stdout), /proven/);
 });
