@@ -5,12 +5,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import fc from "fast-check";
 import { clean, cleanBlock } from "../src/cli/clean.ts";
+import { type LogFormat, logFormatOf } from "../src/cli/log-lines.ts";
 import { Screen } from "../src/cli/screen.ts";
 import { count, duration, size, table } from "../src/cli/words/format.ts";
 
 const MiB = 1024 * 1024;
 
-function screenWith(how: { terminal?: boolean; quiet?: boolean; json?: boolean } = {}) {
+function screenWith(
+  how: { terminal?: boolean; quiet?: boolean; json?: boolean; logFormat?: LogFormat } = {},
+) {
   const stdout = Object.assign(new PassThrough(), { isTTY: false });
   const stderr = Object.assign(new PassThrough(), { isTTY: how.terminal === true, columns: 100 });
   const time = { ms: 0 };
@@ -21,6 +24,8 @@ function screenWith(how: { terminal?: boolean; quiet?: boolean; json?: boolean }
     quiet: how.quiet === true,
     color: true,
     clock: () => time.ms,
+    now: () => new Date(Date.UTC(2026, 10, 20, 1, 30) + time.ms),
+    ...(how.logFormat && { logFormat: how.logFormat }),
   });
   const told = () => String(stderr.read() ?? "");
   const answered = () => String(stdout.read() ?? "");
@@ -170,4 +175,69 @@ test("counts and tables", () => {
     { right: ["size"] },
   );
   assert.equal(shown, "name      size\n日本         1\nb\\x1b[2J    22");
+});
+
+const formats: readonly [format: LogFormat, lines: readonly string[]][] = [
+  [
+    "text",
+    [
+      "hello\\x1b[2J",
+      "phone could not be told",
+      "drops: no such file",
+      "hint: look",
+      "media: 1 files in 0:00",
+    ],
+  ],
+  [
+    "journald",
+    [
+      "<6>hello\\x1b[2J",
+      "<4>phone could not be told",
+      "<3>drops: no such file",
+      "<3>hint: look",
+      "<6>media: 1 files in 0:00",
+    ],
+  ],
+  [
+    "json",
+    [
+      '{"time":"2026-11-20T01:30:00.000Z","level":"info","message":"hello\\\\x1b[2J"}',
+      '{"time":"2026-11-20T01:30:00.000Z","level":"warning","message":"phone could not be told"}',
+      '{"time":"2026-11-20T01:30:00.000Z","level":"err","message":"drops: no such file\\nhint: look"}',
+      '{"time":"2026-11-20T01:30:00.000Z","level":"info","message":"media: 1 files in 0:00"}',
+    ],
+  ],
+];
+for (const [logFormat, lines] of formats) {
+  test(`--log-format ${logFormat}`, () => {
+    const { screen, told } = screenWith({ logFormat, terminal: logFormat !== "text" });
+    screen.say("hello\u001b[2J");
+    screen.warn("phone could not be told");
+    screen.complain("drops: no such file\nhint: look");
+    const step = screen.progress("media", "files");
+    step.update(1);
+    step.done();
+    assert.deepEqual(told().split("\n"), [...lines, ""]);
+  });
+}
+
+test("the log format: the last one that is asked for, the journal's own when it listens, else text", () => {
+  const journal = { env: "8:1234", stream: "8:1234" };
+  const other = { env: "8:1234", stream: "8:99" };
+  assert.equal(logFormatOf(["backup"], { env: undefined, stream: "8:1" }), "text");
+  assert.equal(logFormatOf(["backup"], other), "text");
+  assert.equal(logFormatOf(["backup"], journal), "journald");
+  assert.equal(logFormatOf(["--log-format", "text", "backup"], journal), "text");
+  assert.equal(logFormatOf(["--log-format=text", "backup", "--log-format", "json"], journal), "json");
+  assert.throws(() => logFormatOf(["--log-format", "xml"], journal), { code: "usage/invalid" });
+  assert.throws(() => logFormatOf(["--log-format"], journal), { code: "usage/invalid" });
+});
+
+test("what was said last is kept for alerts: cleaned, bounded, with --quiet too, and warnings are always seen", () => {
+  const { screen, told } = screenWith({ quiet: true });
+  for (let n = 0; n < 500; n++) screen.say(`line ${n}\u001b`);
+  screen.warn("phone could not be told");
+  assert.equal(told(), "phone could not be told\n");
+  assert.equal(screen.recent.length, 200);
+  assert.deepEqual(screen.recent.slice(-2), ["line 499\\x1b", "phone could not be told"]);
 });
