@@ -553,6 +553,7 @@ describe("on a server", { timeout: 600_000 }, () => {
       `timeout 60 sh -c 'until [ "$(wc -l < ${heard})" -gt 1 ]; do sleep 0.2; done'; ${alertIsOver}`,
     );
     assert.equal(await vps.exec(`tail -n 1 ${heard}`), "failure killed", await alertLog());
+    await vps.exec("rm -r /etc/systemd/system/drops-verify@small.service.d; systemctl daemon-reload");
   }
 
   test("an unprivileged user pulls over SSH with nothing but credentials", async () => {

@@ -338,6 +338,7 @@ export const PolicyReport = z.object({
   host: z.string(),
   store: z.string(),
   sources: z.array(z.object({ name: z.string(), kind: Kind, what: z.string() })),
+  notes: Notes,
 });
 
 export const SetupReport = z.object({

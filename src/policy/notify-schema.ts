@@ -2,7 +2,7 @@ import * as z from "zod";
 import { milliseconds } from "../lib/units.ts";
 import { AbsolutePath, Duration, Name } from "./fields.ts";
 
-export const ALERT_VERBS = ["backup", "prune", "verify", "status", "drill"] as const;
+export const ALERT_VERBS = ["backup", "prune", "verify", "status", "drill", "keeper"] as const;
 export const ALERT_EVENTS = ["start", "success", "partial", "failure", "recovered"] as const;
 
 /** Under which every verb remembers whom it told what; the units may write there. */

@@ -3,6 +3,7 @@ import { DropsError } from "../../lib/errors.ts";
 import type { KeeperReport } from "../keeper-outputs.ts";
 import { openRetention } from "../retention-shell.ts";
 import { explain, type GlobalFlags, type Shell } from "../shell.ts";
+import { telling } from "../telling.ts";
 
 interface Flags extends GlobalFlags {
   readonly dryRun?: true;
@@ -17,11 +18,13 @@ export function addKeeper(program: Command, shell: Shell): void {
     .option("--dry-run", "show what is due; change nothing")
     .action(async (_flags: object, self: Command) => {
       const { dryRun = false, ...flags } = self.optsWithGlobals<Flags>();
-      await using retention = await openRetention(shell, flags);
-      const report = await retention.keeper({ dryRun, signal: shell.signal });
-      const { keeperInWords } = await import("../words/keeper.ts");
-      shell.screen.show(report, keeperInWords);
-      refuse(report);
+      await telling(shell, { verb: "keeper", flags, isPart: dryRun }, async () => {
+        await using retention = await openRetention(shell, flags);
+        const report = await retention.keeper({ dryRun, signal: shell.signal });
+        const { keeperInWords } = await import("../words/keeper.ts");
+        shell.screen.show(report, keeperInWords);
+        refuse(report);
+      });
     });
   const examples = ["drops keeper --dry-run", "drops keeper", "drops keeper --json | jq '.hidden'"];
   explain(command, examples, [10, 11, 13, 20, 22], MORE);

@@ -1,7 +1,8 @@
 import type { LoadedPolicy } from "../../policy/load.ts";
+import { notifyRemarks } from "../../policy/notify-remarks.ts";
 import type { SourcePolicy, StorePolicy } from "../../policy/schema.ts";
 import type { PolicyReport } from "../outputs.ts";
-import { table } from "./format.ts";
+import { notes, table } from "./format.ts";
 
 export function policyReport({ policy, origin, sha256 }: LoadedPolicy): PolicyReport {
   const { host } = policy;
@@ -17,6 +18,7 @@ export function policyReport({ policy, origin, sha256 }: LoadedPolicy): PolicyRe
       kind: source.kind,
       what: sourceInWords(source),
     })),
+    notes: notifyRemarks(policy),
   };
 }
 
@@ -26,6 +28,7 @@ export function policyInWords(report: PolicyReport): string {
     `${report.origin} is a valid policy: ${report.name}, from ${report.host} to ${report.store}, days of ${report.zone}`,
     "",
     table(["source", "kind", "what"], rows),
+    ...notes(report.notes),
   ].join("\n");
 }
 

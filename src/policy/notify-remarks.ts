@@ -1,0 +1,30 @@
+import type { ChannelPolicy } from "./notify-schema.ts";
+import type { Policy } from "./schema.ts";
+
+/** What is allowed in `notify` and will not help on the night that matters. Addresses in files are not looked at. Pure. */
+export function notifyRemarks({ notify, host }: Pick<Policy, "notify" | "host">): string[] {
+  if (!notify) return [];
+  const here = host === "local" ? undefined : host.ssh.address;
+  const remarks = notify.channels.flatMap((channel) => remarksOf(channel, here));
+  if (notify.channels.every(({ kind }) => kind !== "ping"))
+    remarks.push(
+      "no channel of notify is a ping: a machine that is off, or a timer that is, is told by nobody",
+    );
+  return remarks;
+}
+
+function remarksOf(channel: ChannelPolicy, host: string | undefined): string[] {
+  if ((channel.kind !== "ping" && channel.kind !== "webhook") || channel.url === undefined) return [];
+  const { protocol, hostname } = new URL(channel.url);
+  const isLoopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+  const remarks: string[] = [];
+  if (hostname === host || (host === undefined && isLoopback))
+    remarks.push(
+      `the channel ${channel.name} is on the machine that is backed up: it is silent when that is down`,
+    );
+  if (protocol === "http:" && !isLoopback)
+    remarks.push(
+      `the channel ${channel.name} is told over http: its address and headers can be read on the way`,
+    );
+  return remarks;
+}
