@@ -1,12 +1,12 @@
 /** From the options of a command that reads to what its verb needs: a store, keys, whom to believe, which zone. */
 import { readFile } from "node:fs/promises";
-import { openStore } from "./app-store.ts";
+import { openStore, openVersionedStore } from "./app-store.ts";
 import type { AppContext, ReadAccess } from "./cli/app.ts";
 import type { Cancel } from "./lib/cancel.ts";
 import { DropsError, isFailure } from "./lib/errors.ts";
 import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
 import { type LoadedPolicy, loadPolicy, parsePolicy } from "./policy/load.ts";
-import type { Policy } from "./policy/schema.ts";
+import type { Policy, StorePolicy } from "./policy/schema.ts";
 import type { ReadParts } from "./restore/choose.ts";
 import { openCatalog } from "./restore/choose.ts";
 import { openSource } from "./restore/open-source.ts";
@@ -14,8 +14,9 @@ import { readIdentityFile } from "./seal/recipients.ts";
 import { loadSigner } from "./seal/sshsig.ts";
 import type { ListedSnapshot } from "./snapshot/catalog.ts";
 import type { Trust } from "./snapshot/trust.ts";
-import type { BlobStore } from "./store/blob-store.ts";
+import type { BlobReader, BlobStore } from "./store/blob-store.ts";
 import { parseStoreUrl } from "./store/store-url.ts";
+import { belowWhatHides } from "./store/version-index.ts";
 
 export interface Access {
   readonly store: BlobStore;
@@ -51,11 +52,26 @@ export async function openAccess(
   };
   const place = access.store === undefined ? policy?.policy.store : parseStoreUrl(access.store);
   if (!place) throw new Error("neither a store nor a policy");
-  const store = await openStore(place, context);
+  const { store, reading } = await storesOf(place, access, context);
   const identities = [...files.flatMap(({ identities }) => identities), ...own];
   const policyName = policy?.policy.name ?? access.policy;
   const say = (line: string) => context.reporter.say(line);
-  return { store, policy, parts: { store, policyName, trust, identities, now: context.now, say } };
+  const parts = { store: reading, policyName, trust, identities, now: context.now, say };
+  return { store, policy, parts };
+}
+
+/** What is read, and what is closed in the end. Throws usage/invalid for --hidden in a directory. */
+async function storesOf(
+  place: StorePolicy,
+  { hidden }: ReadAccess,
+  context: AppContext,
+): Promise<{ readonly store: BlobStore; readonly reading: BlobReader }> {
+  if (!hidden) {
+    const store = await openStore(place, context);
+    return { store, reading: store };
+  }
+  const store = await openVersionedStore(place, context);
+  return { store, reading: belowWhatHides(store) };
 }
 
 /** The policy that a command means, unless a store's address stands in for it. */

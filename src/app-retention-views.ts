@@ -20,11 +20,13 @@ export interface PlanView extends Place {
   readonly survey: Survey;
   readonly plan: PrunePlan;
   readonly rules: KeepRules;
+  /** What versions and locks hold; undefined: not known. */
+  readonly held?: { readonly objects: number; readonly bytes: number } | undefined;
 }
 
 /** @param later what is decided at a later time instead */
 export function planView(
-  { survey, plan, rules, ...place }: PlanView,
+  { survey, plan, rules, held, ...place }: PlanView,
   later?: { readonly at: Date; readonly decisions: readonly Decision[] },
 ): PlanReport {
   const decisions = later?.decisions ?? plan.decisions;
@@ -44,6 +46,7 @@ export function planView(
     promise: promiseOf(decisions, rules, place.zone),
     ...oldestOf(decisions),
     stored: total([...survey.listing.objects.values()]),
+    ...(held ? { held } : {}),
     ...(later ? {} : { next }),
     refusals: later ? [] : [...plan.refusals],
     notes: [...survey.notes],
@@ -51,7 +54,7 @@ export function planView(
 }
 
 export function pruneView(view: PlanView, result: PruneResult, seconds: number): PruneReport {
-  const { survey, plan, rules, ...place } = view;
+  const { survey, plan, rules, held, ...place } = view;
   const kept = plan.decisions.filter(({ keep }) => keep);
   return {
     ...place,
@@ -60,6 +63,7 @@ export function pruneView(view: PlanView, result: PruneResult, seconds: number):
     }),
     kept: survey.snapshots.length - result.forgotten.length,
     removed: total(result.removed),
+    ...(held ? { held } : {}),
     condemned: total(result.condemned),
     waiting: total(plan.sweep.waiting),
     young: total(plan.sweep.young),
@@ -81,7 +85,7 @@ export function pruneView(view: PlanView, result: PruneResult, seconds: number):
 
 /** Nothing was done. */
 export function refusedView(view: PlanView, seconds: number): PruneReport {
-  const { survey, plan, rules, ...place } = view;
+  const { survey, plan, rules, held: _, ...place } = view;
   const nothing = { objects: 0, bytes: 0 };
   return {
     ...place,

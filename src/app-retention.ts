@@ -15,6 +15,7 @@ import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
 import { loadPolicy } from "./policy/load.ts";
 import type { Policy } from "./policy/schema.ts";
 import { decideAt } from "./retention/future.ts";
+import { heldBytes } from "./retention/held.ts";
 import type { KeepRules } from "./retention/keep.ts";
 import { unpin, type WrittenNote, writeNote } from "./retention/operator-notes.ts";
 import { Calendar } from "./retention/periods.ts";
@@ -46,7 +47,8 @@ class PolicyRetention implements Retention {
     const surveyed = await survey(await this.#parts(), options);
     const how = this.#how(options.tried, options.accept);
     const plan = planPrune(surveyed, how);
-    const view: PlanView = { ...this.#place(), survey: surveyed, plan, rules: how.rules };
+    const held = await heldBytes(this.#store, this.#policy.name, options);
+    const view: PlanView = { ...this.#place(), survey: surveyed, plan, rules: how.rules, held };
     if (options.at === undefined) return planView(view);
     const at = this.#ahead(options.at, surveyed.now);
     const candidates = surveyed.snapshots.map(({ candidate }) => candidate);
@@ -73,7 +75,9 @@ class PolicyRetention implements Retention {
     const onRemoved = (done: number, total: number) => progress.update(done, total);
     try {
       const acting = { ...parts, store: this.#store, signer, newId, onRemoved };
-      return pruneView(view, await prune(acting, surveyed, plan, options), seconds());
+      const result = await prune(acting, surveyed, plan, options);
+      const held = await heldBytes(this.#store, this.#policy.name, options);
+      return pruneView({ ...view, held }, result, seconds());
     } finally {
       progress.done();
     }

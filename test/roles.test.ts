@@ -65,6 +65,19 @@ test("the keeper's reach is capped where the server knows the condition", () => 
   assert.ok(!keeper({}).includes("NumericLessThanEquals"));
 });
 
+test("the writer may lock what it puts only where the policy locks, and is capped like the keeper", () => {
+  const writer = (more: object) => statementsOf({ role: "writer", ...BASE, ...more });
+  assert.equal(JSON.stringify(writer({})).includes("PutObjectRetention"), false);
+  const locks = writer({ locks: true, maxDays: 30 }).find(({ Sid }) => Sid === "WriterLocks");
+  assert.deepEqual(locks?.Action, ["s3:GetObjectRetention", "s3:PutObjectRetention"]);
+  assert.deepEqual(
+    locks?.Resource,
+    ["lists", "manifests", "packs", "snapshots"].map((kind) => `arn:aws:s3:::backups/a/drops/ops/${kind}/*`),
+    "what a backup puts, and nothing else",
+  );
+  assert.match(JSON.stringify(locks?.Condition), /object-lock-remaining-retention-days":"30"/);
+});
+
 test("each document fits into what IAM and S3 take", () => {
   for (const role of ROLES) {
     const principal = `arn:aws:iam::123456789012:user/${"x".repeat(64)}`;
@@ -139,7 +152,7 @@ const refusals: readonly {
   { args: ["writer", "--principal", "*"], says: /not the ARN of a user/ },
   { args: ["writer", "--principal", "arn:aws:iam::123456789012:user/*"], says: /not the ARN of a user/ },
   { args: ["lifecycle", "--principal", "arn:aws:iam:::user/x"], says: /is for no user/ },
-  { args: ["writer", "--max-days", "9"], says: /only for the keeper/ },
+  { args: ["writer", "--max-days", "9"], says: /only for who locks/ },
   { args: ["keeper", "--max-days", "9", "--conditions", "none"], says: /on a server with AWS's conditions/ },
   { args: ["lifecycle", "--days", "0"], says: /a number of days, from 1/ },
 ];

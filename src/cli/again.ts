@@ -13,6 +13,7 @@ export function again(command: string, access: GuidedAccess): string {
     ...access.identities.flatMap((file) => option("identity", file)),
     ...access.trustedSigners.flatMap((key) => option("trusted-signer", key)),
     ...(access.trustUnsigned ? ["--trust-unsigned"] : []),
+    ...(access.hidden ? ["--hidden"] : []),
     ...option("host", access.host),
     ...option("ssh-key", access.sshKey),
     ...option("host-key", access.hostKey),

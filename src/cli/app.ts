@@ -89,6 +89,8 @@ export interface ReadAccess extends PolicyAccess, TrustOptions {
   readonly store: string | undefined;
   /** Files of age identities, tried in turn. */
   readonly identities: readonly string[];
+  /** Read what later versions and delete markers hide in a bucket. */
+  readonly hidden?: true;
 }
 
 export interface TrustOptions {

@@ -5,6 +5,9 @@ const Time = z.iso.datetime().describe("UTC");
 const Notes = z.array(z.string()).describe("what the operator should know; not failures");
 const Count = z.int().nonnegative();
 const Objects = z.object({ objects: Count, bytes: Count });
+const Held = Objects.optional().describe(
+  "removed or put over, now or earlier, and not freed: versions or Object Lock hold them; absent: not known",
+);
 const Id = z.string().describe("a snapshot's id");
 const State = z.enum(["complete", "partial", "checkpoint"]);
 
@@ -55,6 +58,7 @@ export const PlanReport = z.object({
   promise: z.string().describe("what the rules give, in words"),
   oldest: Time.optional().describe("of the restore points that are kept"),
   stored: Objects.describe("packs, lists and manifests, as listed"),
+  held: Held,
   next: z
     .object({
       forget: Count.describe("snapshots; prune --accept takes this number"),
@@ -75,7 +79,8 @@ export const PruneReport = z.object({
   zone: z.string(),
   forgotten: z.array(z.object({ id: Id, ended: Time, state: State })).describe("oldest first"),
   kept: Count.describe("snapshots"),
-  removed: Objects.describe("freed; a store that keeps versions or locks objects holds them for longer"),
+  removed: Objects.describe("by this prune; freed as far as nothing holds them"),
+  held: Held,
   condemned: Objects.describe("marked now, removed by a later prune"),
   waiting: Objects.describe("marked, and not yet due"),
   young: Objects.describe("not referred to, and too young to say that no backup is about to"),

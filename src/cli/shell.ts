@@ -27,6 +27,7 @@ export interface ReadFlags extends GlobalFlags {
   readonly identity?: readonly string[];
   readonly trustedSigner?: readonly string[];
   readonly trustUnsigned?: true;
+  readonly hidden?: true;
 }
 
 export interface ChoiceFlags {
@@ -51,6 +52,7 @@ export function accessOf(flags: ReadFlags): ReadAccess {
     identities: flags.identity ?? [],
     trustedSigners: flags.trustedSigner ?? [],
     trustUnsigned: flags.trustUnsigned === true,
+    ...(flags.hidden ? { hidden: true } : {}),
   };
 }
 
@@ -60,7 +62,8 @@ export function addReadOptions(command: Command): Command {
     .option("--store <url>", "s3://bucket/prefix?endpoint=https://… or a directory; needs no policy file")
     .option("--identity <file>", "age identity that opens it; may be repeated", collect)
     .option("--trusted-signer <key>", "public key line or file that is believed; may be repeated", collect)
-    .option("--trust-unsigned", "go on when no known key signed: nothing proves who wrote it");
+    .option("--trust-unsigned", "go on when no known key signed: nothing proves who wrote it")
+    .option("--hidden", "in a bucket with versions: read below what was put over or removed");
 }
 
 export function addChoiceOptions(command: Command): Command {

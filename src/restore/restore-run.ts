@@ -100,7 +100,10 @@ export class RestoreRun {
     if ("nothing" in salvage) return this.#failed(salvage.nothing, salvage.damage);
     const isAnythingLeft = salvage.plan.entries > 0;
     if (this.#onDamage === "best-effort" && isAnythingLeft) return this.#rest(source, salvage, error, how);
-    const hint = "--best-effort brings back what is whole, and says what is missing";
+    const below = this.#parts.store.label.startsWith("s3://")
+      ? "; --hidden reads what a bucket with versions hides"
+      : "";
+    const hint = `--best-effort brings back what is whole, and says what is missing${below}`;
     return this.#failed(new DropsError(error.code, error.message, { hint, cause: error }), salvage.damage);
   }
 

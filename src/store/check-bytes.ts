@@ -38,7 +38,9 @@ export function tooLarge(label: string, key: string, size: number, maxSize: numb
 
 export function missing(label: string, key: string, cause?: unknown): DropsError {
   return new DropsError("store/missing", `reading ${key} in ${label}: it is not there`, {
-    hint: "find what else is missing: drops verify",
+    hint: label.startsWith("s3://")
+      ? "find what else is missing: drops verify; --hidden reads what a bucket with versions still holds"
+      : "find what else is missing: drops verify",
     cause,
   });
 }

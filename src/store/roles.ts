@@ -33,7 +33,9 @@ export interface RoleOptions {
   readonly conditions: boolean;
   /** Whom a bucket policy is for. Without it the document is a policy of a user. */
   readonly principal?: string | undefined;
-  /** Furthest that the keeper may lock an object from now, in days; only where the server knows the condition. */
+  /** Backups lock what they put. */
+  readonly locks?: boolean | undefined;
+  /** Furthest that writer and keeper may lock an object from now, in days; only where the server knows the condition. */
   readonly maxDays?: number | undefined;
 }
 
@@ -103,6 +105,15 @@ const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) 
       [packs, lists, manifests, snapshots, findings],
       "a backup puts what is new, doctor what it found",
     ),
+    ...(options.locks
+      ? [
+          lock(
+            options,
+            [packs, lists, manifests, snapshots],
+            "a backup locks what it puts, and looks whether it is locked; it cannot shorten a lock",
+          ),
+        ]
+      : []),
   ],
   janitor: (
     { common, snapshots, lists, pins, withdrawn, condemned, evidence, findings, ...sealed },
@@ -145,20 +156,20 @@ const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) 
       ),
       why: "locks belong to versions, so it looks for them",
     },
-    {
-      statement: allow(
-        "KeeperLocks",
-        ["s3:GetObjectRetention", "s3:PutObjectRetention"],
-        objects(options, [...common, snapshots, lists, manifests, packs, pins, evidence]),
-        options.conditions && options.maxDays !== undefined
-          ? { NumericLessThanEquals: { "s3:object-lock-remaining-retention-days": String(options.maxDays) } }
-          : undefined,
-      ),
-      why: "extends the lock of what kept snapshots need; without the bypass permission it cannot shorten one",
-    },
+    readVersions(options, [...common, snapshots, lists, pins, withdrawn, evidence]),
+    lock(
+      options,
+      [...common, snapshots, lists, manifests, packs, pins, evidence],
+      "extends the lock of what kept snapshots need; without the bypass permission it cannot shorten one",
+    ),
   ],
   restorer: ({ common, pins, evidence, ...rest }, options) => [
     read(options, [...common, pins, evidence, ...Object.values(rest)], "a restore reads everything"),
+    readVersions(options, [...common, pins, evidence, ...Object.values(rest)]),
+    {
+      statement: allow("RestorerSeesVersions", ["s3:ListBucketVersions"], [bucketOf(options)]),
+      why: "restore --hidden reads what delete markers and later versions hide",
+    },
     put(options, [pins, evidence], "a restore pins what it reads; a drill publishes what it proved"),
   ],
 };
@@ -202,6 +213,28 @@ function listing(options: RoleOptions): Explained {
 function read(options: RoleOptions, keys: readonly string[], why: string): Explained {
   return {
     statement: allow(`${titled(options.role)}Reads`, ["s3:GetObject"], objects(options, keys)),
+    why,
+  };
+}
+
+function readVersions(options: RoleOptions, keys: readonly string[]): Explained {
+  return {
+    statement: allow(`${titled(options.role)}ReadsVersions`, ["s3:GetObjectVersion"], objects(options, keys)),
+    why: "reads the version that landed first where something was put over it",
+  };
+}
+
+/** Without the permission to bypass governance a lock can only be lengthened; the cap bounds what that can cost. */
+function lock(options: RoleOptions, keys: readonly string[], why: string): Explained {
+  const { conditions, maxDays } = options;
+  const cap = { NumericLessThanEquals: { "s3:object-lock-remaining-retention-days": String(maxDays) } };
+  return {
+    statement: allow(
+      `${titled(options.role)}Locks`,
+      ["s3:GetObjectRetention", "s3:PutObjectRetention"],
+      objects(options, keys),
+      conditions && maxDays !== undefined ? cap : undefined,
+    ),
     why,
   };
 }

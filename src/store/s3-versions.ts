@@ -132,14 +132,12 @@ function byKeyAndAge(a: BlobVersion, b: BlobVersion): number {
   return Number(b.isLatest) - Number(a.isLatest) || b.modified.getTime() - a.modified.getTime();
 }
 
-/** The bucket was made without Object Lock, in the words of Amazon and of Ceph. */
+/**
+ * What a request about a lock gets in a bucket that was made without Object Lock, of Amazon and of Ceph alike; Ceph gives
+ * no reason for a put.
+ */
 export function isNoLock(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    statusOf(error) === 400 &&
-    error.name === "InvalidRequest" &&
-    /object lock/i.test(error.message)
-  );
+  return error instanceof Error && error.name === "InvalidRequest" && statusOf(error) === 400;
 }
 
 function lockIn(retention: ObjectLockRetention | undefined): Lock | undefined {

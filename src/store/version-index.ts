@@ -1,4 +1,4 @@
-import { webcrypto } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Cancel } from "../lib/cancel.ts";
 import type { BlobInfo, BlobReader, BlobVersion, VersionReader } from "./blob-store.ts";
 import { missing } from "./check-bytes.ts";
@@ -67,7 +67,7 @@ export function firstVersions(
       let last: Uint8Array | undefined;
       for (const { version } of versions) {
         last = await store.getVersion(key, version, how);
-        if (await mayBe(key, last)) return last;
+        if (mayBe(key, last)) return last;
       }
       if (last) return last; // whoever asked says what is wrong with it
       throw missing(store.label, key);
@@ -75,8 +75,24 @@ export function firstVersions(
   };
 }
 
-async function mayBe(key: string, bytes: Uint8Array): Promise<boolean> {
+/** The same of a whole repository, whose versions are listed when something is first asked for. */
+export function belowWhatHides(store: BlobReader & VersionReader): BlobReader {
+  let opened: Promise<BlobReader> | undefined;
+  const open = (how: Cancel): Promise<BlobReader> => {
+    opened ??= VersionIndex.read(store, [""], how).then((index) => firstVersions(store, index));
+    return opened;
+  };
+  return {
+    label: store.label,
+    now: (how) => store.now(how),
+    get: async (key, how) => (await open(how)).get(key, how),
+    async *list(prefix, how) {
+      yield* (await open(how)).list(prefix, how);
+    },
+  };
+}
+
+function mayBe(key: string, bytes: Uint8Array): boolean {
   const name = key.slice(key.lastIndexOf("/") + 1);
-  if (!isHash(name)) return true;
-  return Buffer.from(await webcrypto.subtle.digest("SHA-256", bytes)).toString("hex") === name;
+  return !isHash(name) || hash("sha256", bytes, "hex") === name;
 }

@@ -119,6 +119,7 @@ export const pruned: PruneReport = {
   forgotten: [{ id: "00000000000000a4", ended: "2026-11-22T01:30:00.000Z", state: "partial" }],
   kept: 4,
   removed: { objects: 3, bytes: 67_108_864 },
+  held: { objects: 7, bytes: 134_217_728 },
   condemned: { objects: 2, bytes: 12_345 },
   waiting: { objects: 1, bytes: 33_554_432 },
   young: none,

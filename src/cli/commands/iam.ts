@@ -23,7 +23,11 @@ export function addIam(program: Command, shell: Shell): void {
         "aws: the server enforces create-only puts (s3:if-none-match); none: it cannot; default: by the endpoint",
       ).choices(["aws", "none"]),
     )
-    .option("--max-days <days>", "keeper: the furthest that it may lock an object from now", days)
+    .option(
+      "--max-days <days>",
+      "keeper, writer: the furthest that it may lock an object from now; default: object_lock.max",
+      days,
+    )
     .option("--days <days>", "lifecycle: how long what was deleted or overwritten is kept", days, 30)
     .action(async (what: What, _flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
@@ -58,6 +62,6 @@ function days(text: string): number {
 const ROLES_IN_WORDS = `
 writer    makes backups: cannot delete, cannot read packs; where the server can, cannot overwrite
 janitor   prunes: cannot read packs or manifests, and needs no key that opens them
-keeper    extends Object Lock; optional
+keeper    extends Object Lock (drops keeper); optional
 restorer  restores and drills: reads everything, deletes nothing
 `;

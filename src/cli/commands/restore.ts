@@ -125,7 +125,8 @@ function refuseDamaged(report: RestoreReport, bestEffort: boolean): void {
       : []),
   ];
   const canCome = report.sources.some(({ outcome, damage }) => outcome === "failed" && damage?.wholeFiles);
-  const another = "drops verify --read-data, then another date";
+  const hidden = report.store.startsWith("s3://") ? "; in a bucket with versions --hidden" : "";
+  const another = `drops verify --read-data, then another date${hidden}`;
   const hint = canCome && !bestEffort ? `${another}; or --best-effort, into another directory` : another;
   throw new DropsError("data/damaged", said.join("; "), { hint });
 }

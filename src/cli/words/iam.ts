@@ -1,7 +1,10 @@
 import { DropsError } from "../../lib/errors.ts";
-import type { Policy } from "../../policy/schema.ts";
+import { milliseconds } from "../../lib/units.ts";
+import type { ObjectLockPolicy, Policy } from "../../policy/schema.ts";
 import { lifecycleOf, type Role, rolePolicy } from "../../store/roles.ts";
 import type { IamReport } from "../outputs.ts";
+
+const DAY_MS = 86_400_000;
 
 /** One user: a wildcard would let in everybody. */
 const PRINCIPAL = /^arn:[a-z-]+:iam::[A-Za-z0-9]*:[A-Za-z0-9/:+=,.@_-]+$/;
@@ -23,7 +26,7 @@ export function iamReport(what: Role | "lifecycle", policy: Policy, options: Iam
     );
   }
   const { bucket, prefix, endpoint } = policy.store.s3;
-  const place = { bucket, prefix, policy: policy.name };
+  const place = { bucket, prefix, policy: policy.name, objectLock: policy.object_lock };
   if (what === "lifecycle") return lifecycleReport(place, options);
   const conditions = (options.conditions ?? (isAmazon(endpoint) ? "aws" : "none")) === "aws";
   return roleReport(what, place, conditions, options);
@@ -33,9 +36,10 @@ interface Place {
   readonly bucket: string;
   readonly prefix: string;
   readonly policy: string;
+  readonly objectLock: ObjectLockPolicy | undefined;
 }
 
-function lifecycleReport(place: Place, { principal, days }: IamOptions): IamReport {
+function lifecycleReport({ objectLock: _, ...place }: Place, { principal, days }: IamOptions): IamReport {
   if (principal !== undefined) throw misplaced("--principal", "a lifecycle rule is for no user");
   return {
     form: "lifecycle",
@@ -48,17 +52,21 @@ function lifecycleReport(place: Place, { principal, days }: IamOptions): IamRepo
 
 function roleReport(
   role: Role,
-  place: Place,
+  { objectLock, ...place }: Place,
   conditions: boolean,
   { principal, maxDays }: IamOptions,
 ): IamReport {
   if (principal !== undefined && !PRINCIPAL.test(principal)) {
     throw misplaced(`--principal ${principal}`, "not the ARN of a user: arn:aws:iam::ACCOUNT:user/NAME");
   }
-  if (maxDays !== undefined && (role !== "keeper" || !conditions)) {
-    throw misplaced("--max-days", "only for the keeper, on a server with AWS's conditions");
+  const locks = role === "keeper" || (role === "writer" && objectLock !== undefined);
+  if (maxDays !== undefined && !(locks && conditions)) {
+    throw misplaced("--max-days", "only for who locks (keeper, writer), on a server with AWS's conditions");
   }
-  const { document, told } = rolePolicy({ role, ...place, conditions, principal, maxDays });
+  // Days that have begun count, and clocks differ.
+  const most = objectLock && Math.ceil(milliseconds(objectLock.max) / DAY_MS) + 1;
+  const options = { conditions, principal, locks, maxDays: maxDays ?? most };
+  const { document, told } = rolePolicy({ role, ...place, ...options });
   return {
     form: principal === undefined ? "user-policy" : "bucket-policy",
     role,

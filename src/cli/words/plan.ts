@@ -55,12 +55,15 @@ function rulesInWords({ rules, ...counts }: PlanReport["rules"]): string {
   return `${rules}, ${named.map(([rule, many]) => `${many} ${rule}`).join(", ")}`;
 }
 
-function nextInWords({ next, stored, snapshots }: PlanReport): string[] {
+function nextInWords({ next, stored, snapshots, held }: PlanReport): string[] {
   if (!next) return [];
   const later = next.condemn.bytes + next.waiting.bytes;
   return [
     `the next prune forgets ${next.forget} of ${count(snapshots.length, "snapshot")} and frees ${size(next.remove.bytes)} of ${size(stored.bytes)}`,
     ...(later > 0 ? [`  ${size(later)} more are freed by later ones`] : []),
+    ...(held && held.bytes > 0
+      ? [`  ${size(held.bytes)} were removed earlier and are held by versions or Object Lock`]
+      : []),
     ...(next.young.bytes > 0
       ? [`  ${size(next.young.bytes)} are too young to say that no backup is about to refer to them`]
       : []),

@@ -5,13 +5,13 @@ import { count, duration, notes, size, when } from "./format.ts";
 type Objects = PruneReport["removed"];
 
 export function pruneInWords(report: PruneReport, paint: Paint): string {
-  const { forgotten, removed, condemned, waiting, young, inUse, zone } = report;
+  const { forgotten, condemned, waiting, young, inUse, zone } = report;
   const head = report.refused.length > 0 ? paint.red("refused") : `${count(report.kept, "snapshot")} kept`;
   return [
     `${paint.bold(`prune of ${report.policy}`)} in ${report.store}: ${head}, in ${duration(report.seconds)}`,
     `  forgotten  ${count(forgotten.length, "snapshot")}`,
     ...forgotten.map(({ id, ended, state }) => `             ${when(ended, zone)}  ${id}  ${state}`),
-    ...row("freed", removed, "where the store keeps no versions and locks nothing"),
+    ...removedInWords(report),
     ...row("condemned", condemned, "a later prune frees them"),
     ...row("waiting", waiting, "condemned less than a day ago", true),
     ...row("young", young, "a backup may be about to refer to them", true),
@@ -21,6 +21,16 @@ export function pruneInWords(report: PruneReport, paint: Paint): string {
     `  ${report.promise}`,
     ...notes(report.notes),
   ].join("\n");
+}
+
+function removedInWords({ removed, held }: PruneReport): string[] {
+  if (held === undefined)
+    return row("removed", removed, "freed where the store keeps no versions and locks nothing");
+  if (held.objects === 0) return row("freed", removed, "no version or lock holds them");
+  return [
+    ...row("removed", removed, "hidden; they are freed when nothing holds them"),
+    ...row("held", held, "removed now or earlier, and not freed: versions or Object Lock hold them"),
+  ];
 }
 
 function row(name: string, { objects, bytes }: Objects, what: string, onlyIfAny = false): string[] {
