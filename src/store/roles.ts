@@ -156,7 +156,6 @@ const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) 
       ),
       why: "locks belong to versions, so it looks for them",
     },
-    readVersions(options, [...common, snapshots, lists, pins, withdrawn, evidence]),
     lock(
       options,
       [...common, snapshots, lists, manifests, packs, pins, evidence],
@@ -165,7 +164,6 @@ const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) 
   ],
   restorer: ({ common, pins, evidence, ...rest }, options) => [
     read(options, [...common, pins, evidence, ...Object.values(rest)], "a restore reads everything"),
-    readVersions(options, [...common, pins, evidence, ...Object.values(rest)]),
     {
       statement: allow("RestorerSeesVersions", ["s3:ListBucketVersions"], [bucketOf(options)]),
       why: "restore --hidden reads what delete markers and later versions hide",
@@ -177,7 +175,7 @@ const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) 
 const READS = {
   writer: "a backup compares with the last one, status with the last drill; it cannot read packs",
   janitor: "what a plan needs is plain; it reads neither packs nor manifests",
-  keeper: "which objects the kept snapshots need is plain",
+  keeper: "which objects the kept snapshots need is plain; it reads the version that landed first",
 } as const;
 
 const BUCKET_SETTINGS = [
@@ -211,16 +209,10 @@ function listing(options: RoleOptions): Explained {
 }
 
 function read(options: RoleOptions, keys: readonly string[], why: string): Explained {
+  const versions = options.role === "keeper" || options.role === "restorer" ? ["s3:GetObjectVersion"] : [];
   return {
-    statement: allow(`${titled(options.role)}Reads`, ["s3:GetObject"], objects(options, keys)),
+    statement: allow(`${titled(options.role)}Reads`, ["s3:GetObject", ...versions], objects(options, keys)),
     why,
-  };
-}
-
-function readVersions(options: RoleOptions, keys: readonly string[]): Explained {
-  return {
-    statement: allow(`${titled(options.role)}ReadsVersions`, ["s3:GetObjectVersion"], objects(options, keys)),
-    why: "reads the version that landed first where something was put over it",
   };
 }
 
