@@ -36,6 +36,7 @@ export async function trySemantics(store: BlobStore, policy: string, how: Cancel
   } finally {
     await removeAll(store, put); // also after an interruption
   }
+  how.signal.throwIfAborted(); // what was refused meanwhile was not the store's doing
   const left = [...put];
   return { lines: summed(lines, left), left, ...(rate === undefined ? {} : { rate }) };
 }
@@ -52,8 +53,8 @@ async function tryAll(
   const took: number[] = [];
   for (const { key, bytes, sha256 } of [large, small]) {
     const at = performance.now();
-    put.push(key);
     await store.put(key, bytes, { ...how, sha256 });
+    put.push(key);
     took.push(performance.now() - at);
   }
   const [largeMs = 0] = took;
@@ -170,7 +171,7 @@ function summed(lines: readonly Line[], left: readonly string[]): Line[] {
   const rest =
     left.length === 0
       ? "what was put to try it is gone again"
-      : `${left.length} small objects stay, as this credential may not delete; a prune removes them`;
+      : `${left.length} objects stay, as this credential may not delete; a prune removes them`;
   const well = ok(`read after write, listing, create-only and checksums hold; ${rest}`);
   return lines.length === 0 ? [well] : [...lines];
 }
