@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Decision, decide, type RetentionContext } from "../../src/retention/decide.ts";
+import { keep } from "../../src/retention/keep.ts";
 import { Calendar } from "../../src/retention/periods.ts";
-import type { Candidate } from "../../src/retention/standing.ts";
+import { type Candidate, standingOf } from "../../src/retention/standing.ts";
 
 const DAY = 86_400_000;
 const NOW = new Date("2026-11-24T12:00:00Z");
@@ -208,19 +209,60 @@ const anyContext = fc
     monthly: fc.nat(3),
   })
   .map(({ pins, ...counts }) =>
-    context({ pinned: (id) => pins.includes(id), rules: { ...context().rules, ...counts } }),
+    context({ pinned: (id) => pins.includes(id), rules: { ...context().rules, ...counts }, foresee: false }),
   );
 
-test("guards never let go what the rules keep, and the newest that fills a slot is always kept", () => {
+test("guards never let go what the rules alone keep", () => {
+  fc.assert(
+    fc.property(anySnapshots, anyContext, (snapshots, how) => {
+      const filling = snapshots
+        .filter((snapshot) => standingOf(snapshot, how).fills)
+        .map(({ key, ended }) => ({ id: key, at: ended }));
+      const byRules = [...keep(filling, how.rules, how.calendar).keys()];
+      const kept = new Set(
+        decide(snapshots, how).flatMap(({ keep, snapshot }) => (keep ? [snapshot.key] : [])),
+      );
+      assert.deepEqual(
+        byRules.filter((key) => !kept.has(key)),
+        [],
+      );
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("the newest complete one is never dropped, nor the newest that fills a slot, nor one in quarantine", () => {
   fc.assert(
     fc.property(anySnapshots, anyContext, (snapshots, how) => {
       const decisions = decide(snapshots, how);
       assert.equal(decisions.length, snapshots.length);
-      for (const { keep, slots, standing } of decisions)
-        assert.ok(slots.length === 0 || (keep && standing.fills));
+      const believed = decisions.filter(({ standing }) => standing.fills || !standing.quarantined);
+      assert.notEqual(believed.findLast(({ snapshot }) => snapshot.state === "complete")?.keep, false);
       assert.notEqual(decisions.findLast(({ standing }) => standing.fills)?.keep, false);
+      const quarantined = decisions.filter(({ standing }) => !standing.fills && standing.quarantined);
+      assert.ok(quarantined.every(({ keep }) => keep));
     }),
     { numRuns: 500 },
+  );
+});
+
+test("pruning after every backup never drops, with guards as well, what one prune at the end keeps by the rules", () => {
+  fc.assert(
+    fc.property(anySnapshots, anyContext, (snapshots, how) => {
+      const byRules = decide(snapshots, how).flatMap(({ slots, snapshot }) =>
+        slots.length > 0 ? [snapshot] : [],
+      );
+      let living: readonly Candidate[] = [];
+      for (const next of snapshots) {
+        const decided = decide([...living, next], how);
+        living = decided.flatMap(({ keep, snapshot }) => (keep ? [snapshot] : []));
+      }
+      assert.deepEqual(
+        byRules.filter((snapshot) => !living.includes(snapshot)).map(({ key }) => key),
+        [],
+      );
+    }),
+    { numRuns: 200 },
   );
 });
 

@@ -18,8 +18,11 @@ checkpoint: { after: 1h, after_bytes: 1MiB }
 sources:
 `;
 const ARGS = { backup: ["backup", "--json"], prune: ["prune", "--yes", "--json"] } as const;
-/** Of a backup: what it needs was taken away, or was about to be; it stood still. Of a prune: something spoke against it. */
-const FORESEEN: readonly number[] = [0, 20, 22];
+/**
+ * 11: the store's answer came too late, as for one that was stopped in between. 20: what a backup refers to was taken away, or
+ * is about to be. 22: a backup stood still before its commit; something spoke against a prune.
+ */
+const FORESEEN: readonly number[] = [0, 11, 20, 22];
 
 type Verb = keyof typeof ARGS;
 
