@@ -1,5 +1,5 @@
 /**
- * What a prune of a large repository costs: store calls, seconds, memory. The objects are empty of sense but rightly named,
+ * What a prune of a large repository costs: S3 requests, seconds, memory. The objects are empty of sense but rightly named,
  * listed and signed; a prune opens none of them anyway.
  *
  *   sh scripts/node test/campaigns/large-prune.ts --packs 10000 --snapshots 30
@@ -10,6 +10,7 @@ import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
+import type { Cancel } from "../../src/lib/cancel.ts";
 import { Calendar } from "../../src/retention/periods.ts";
 import { planPrune } from "../../src/retention/plan.ts";
 import { prune } from "../../src/retention/prune.ts";
@@ -19,6 +20,7 @@ import { SNAPSHOT_NAMESPACE, signerFromText } from "../../src/seal/sshsig.ts";
 import { encodeList } from "../../src/snapshot/list.ts";
 import { encodeRecord, type SnapshotRecord } from "../../src/snapshot/record.ts";
 import { newRepository, writeRepository } from "../../src/snapshot/repository.ts";
+import type { BlobInfo } from "../../src/store/blob-store.ts";
 import { openDirectoryStore } from "../../src/store/directory.ts";
 import { keyTime, listKey, manifestKey, packKey, recordKey, signatureKey } from "../../src/store/keys.ts";
 import { faultyStore } from "../support/faulty-store.ts";
@@ -31,6 +33,8 @@ const SNAPSHOTS = Number(values.snapshots);
 const HOW = { signal: new AbortController().signal };
 const DAY = 86_400_000;
 const SIZE = 1000;
+/** Keys in one answer of S3 to a listing, and in one request to remove. */
+const PAGE = 1000;
 
 const root = await mkdtemp(join(tmpdir(), "drops-large-prune-"));
 try {
@@ -53,9 +57,21 @@ try {
     limits: { rpoSeconds: 86_400, maxShare: 100, maxShrink: 50 },
   };
   let ahead = 0;
+  let pages = 0;
+  async function* listCounted(prefix: string, cancel: Cancel): AsyncGenerator<BlobInfo> {
+    let keys = 0;
+    try {
+      for await (const blob of counted.list(prefix, cancel)) {
+        keys++;
+        yield blob;
+      }
+    } finally {
+      pages += Math.max(1, Math.ceil(keys / PAGE));
+    }
+  }
   const now = () => new Date(Date.now() + ahead);
   const parts = {
-    store: { ...counted, now: async () => now() },
+    store: { ...counted, now: async () => now(), list: listCounted },
     policyName: "large",
     trust,
     operators: trust,
@@ -66,6 +82,7 @@ try {
   };
   for (const visit of ["condemns", "removes", "takes the mark away"]) {
     const [calls, began] = [counted.calls.length, performance.now()];
+    pages = 0;
     const surveyed = await survey(parts, HOW);
     const plan = planPrune(surveyed, { ...how, limits: { ...how.limits, rpoSeconds: 10 * 86_400 } });
     assert.deepEqual(plan.refusals, []);
@@ -79,7 +96,7 @@ try {
     const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`;
     console.log(
       `${visit}: ${forgotten.length} forgotten, ${condemned.length} condemned, ${removed.length} removed; ` +
-        `${[...kinds].map(([kind, many]) => `${many} ${kind}`).join(", ")}; ` +
+        `${[...kinds].map(([kind, many]) => `${many} ${kind}`).join(", ")}: ${requestsOf(kinds, pages)} S3 requests; ` +
         `looking ${seconds(planned - began)}, doing ${seconds(performance.now() - planned)}, RSS ${Math.round(process.memoryUsage.rss() / 2 ** 20)} MiB`,
     );
     ahead += 25 * 3_600_000;
@@ -130,6 +147,12 @@ try {
   }
 } finally {
   await rm(root, { recursive: true, force: true });
+}
+
+/** Every call is a request, but for listings, which have pages. What is removed at once is never more than one request takes. */
+function requestsOf(kinds: ReadonlyMap<string, number>, listed: number): number {
+  const calls = [...kinds].filter(([kind]) => kind !== "list").map(([, many]) => many);
+  return calls.reduce((sum, many) => sum + many, listed);
 }
 
 async function place(key: string, bytes: Uint8Array, daysAgo: number): Promise<void> {

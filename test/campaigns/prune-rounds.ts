@@ -32,23 +32,28 @@ for (let at = 1; at <= Number(values.rounds); at++) {
   console.log(`${at}: ${words.join("; ")}: ${listed} listed, ${gone} objects gone, ${bytes} bytes`);
   if (at % 10 === 0) {
     await rounds.verify();
-    console.log(`${at}: everything was read and compared, load ${loadavg()[0]?.toFixed(1)}`);
+    console.log(`everything was read and compared; ${inShort(at)}; load ${loadavg()[0]?.toFixed(1)}`);
   }
 }
 const { prunes, ms } = await rounds.settle();
 await rounds.verify();
 await rounds.restoreBothEnds();
 
-const { figures, ends, failures } = rounds;
-const said = (counts: ReadonlyMap<string, number>) =>
-  [...counts].map(([what, many]) => `${many} ${what}`).join(", ");
 console.log(
-  `${values.rounds} rounds, seed ${values.seed}, waits of ${Object.values(constants).join(", ")} s, in ${minutes(performance.now() - began)}: ${said(ends)}; ` +
-    `snapshots ${said(figures.states)}; ${figures.compared} times one was read back and compared; ` +
-    `${figures.objectsGone} objects removed, ${figures.packsGone} of them packs; at most ${figures.mostBytes} bytes stored; ` +
-    `nothing unneeded was left after ${prunes} prunes in ${minutes(ms)}; 0 losses`,
+  `${inShort(Number(values.rounds))}; nothing unneeded was left after ${prunes} prunes in ${minutes(ms)}; 0 losses`,
 );
-for (const [sentence, many] of failures) console.log(`  ${many} × ${sentence}`);
+for (const [sentence, many] of rounds.failures) console.log(`  ${many} × ${sentence}`);
+
+function inShort(count: number): string {
+  const { figures, ends } = rounds;
+  const said = (counts: ReadonlyMap<string, number>) =>
+    [...counts].map(([what, many]) => `${many} ${what}`).join("; ");
+  return (
+    `${count} rounds, seed ${values.seed}, waits of ${Object.values(constants).join(", ")} s, in ${minutes(performance.now() - began)}: ` +
+    `${said(ends)}; snapshots: ${said(figures.states)}; ${figures.compared} times one was read back and compared; ` +
+    `${figures.objectsGone} objects removed, ${figures.packsGone} of them packs; at most ${figures.mostBytes} bytes stored`
+  );
+}
 
 function minutes(ms: number): string {
   return `${(ms / 60_000).toFixed(1)} min`;

@@ -139,6 +139,7 @@ export class PruneRounds implements AsyncDisposable {
     const patience = 3000 * (condemn_after + delete_after) + 120_000;
     for (let prunes = 1; ; prunes++) {
       await this.#desk.must(this.#gate("prune"), ARGS.prune);
+      await this.#look.around(new Map()); // nothing is new
       const left = await this.#look.unneeded();
       const ms = performance.now() - began;
       if (left.length === 0) return { prunes, ms };
