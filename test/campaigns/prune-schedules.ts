@@ -25,7 +25,7 @@ for (let seed = first; seed < first + count; seed++) {
     console.error(`seed ${seed}:`, error);
   }
   const done = seed - first + 1;
-  if (done % 500 === 0)
+  if (done % 100 === 0)
     console.log(`${done} schedules, ${sum.steps} calls, load ${loadavg()[0]?.toFixed(1)}`);
 }
 console.log(
