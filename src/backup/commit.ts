@@ -10,7 +10,7 @@ import { encodeList } from "../snapshot/list.ts";
 import type { ManifestHead } from "../snapshot/manifest-head.ts";
 import type { ManifestWriter } from "../snapshot/manifest-writer.ts";
 import { encodeRecord, recordDigest, type SnapshotRecord } from "../snapshot/record.ts";
-import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
+import type { BlobReader, BlobWriter, Lock } from "../store/blob-store.ts";
 import {
   keyTime,
   listKey,
@@ -46,6 +46,7 @@ export async function storeSource(
     unfinished?: ManifestEntry | undefined;
     /** Names of objects that nothing new may refer to. */
     condemned?: ReadonlySet<string>;
+    locks?: { readonly list: Lock | undefined; readonly manifest: Lock | undefined };
   },
   how: Cancel,
 ): Promise<StoredSource> {
@@ -56,13 +57,16 @@ export async function storeSource(
   const packs = what.writer.packs().map((number) => namedPack(what.packs, number));
   const list = freshList(packs, what.condemned ?? new Set());
   const stored = { manifest: described(sealed), list: described(list), packs };
-  await putHashed(store, listKey(policyName, stored.list.sha256), list, stored.list.sha256, how);
+  await putHashed(store, listKey(policyName, stored.list.sha256), list, stored.list.sha256, {
+    ...how,
+    lock: what.locks?.list,
+  });
   await putHashed(
     store,
     manifestKey(policyName, stored.manifest.sha256),
     sealed,
     stored.manifest.sha256,
-    how,
+    { ...how, lock: what.locks?.manifest },
   );
   return stored;
 }
@@ -166,7 +170,7 @@ async function putHashed(
   key: string,
   bytes: Uint8Array,
   sha256: string,
-  how: Cancel,
+  how: Cancel & { readonly lock: Lock | undefined },
 ): Promise<void> {
   try {
     await store.put(key, bytes, { ...how, sha256 });

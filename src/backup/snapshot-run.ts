@@ -30,7 +30,7 @@ export interface StoreState {
 export interface RunLocks {
   /** What the snapshot needs. Packs are put for it, whatever becomes of the run: the next one goes on from them. */
   readonly snapshot: Lock;
-  /** Checkpoints, partial snapshots, and lists and manifests of unfinished sources. */
+  /** Checkpoints, partial snapshots, and manifests of unfinished sources. */
   readonly passing: Lock;
 }
 
@@ -184,6 +184,7 @@ export class SnapshotRun {
   ) {
     await this.#shipper.flush();
     const { policy, recoveryRecipients, metadata, store } = this.#parts;
+    const { locks } = this.#known;
     const what = {
       writer: sink.writer,
       head: this.#head(source, view),
@@ -191,10 +192,10 @@ export class SnapshotRun {
       recipients: [...recoveryRecipients, ...metadata.recipients],
       unfinished: unfinished ? sink.unfinished() : undefined,
       condemned: this.#known.condemned,
+      // A list is the same bytes again where the source's end added no pack, and is then not put again.
+      locks: { list: locks?.snapshot, manifest: unfinished ? locks?.passing : locks?.snapshot },
     };
-    const { locks } = this.#known;
-    const locked = locking(store, unfinished ? locks?.passing : locks?.snapshot);
-    const { manifest, list, packs } = await storeSource(locked, policy.name, what, how);
+    const { manifest, list, packs } = await storeSource(store, policy.name, what, how);
     for (const object of [manifest, list, ...packs]) this.#need(object);
     return { manifest, list };
   }
