@@ -61,13 +61,10 @@ export async function storeSource(
     ...how,
     lock: what.locks?.list,
   });
-  await putHashed(
-    store,
-    manifestKey(policyName, stored.manifest.sha256),
-    sealed,
-    stored.manifest.sha256,
-    { ...how, lock: what.locks?.manifest },
-  );
+  await putHashed(store, manifestKey(policyName, stored.manifest.sha256), sealed, stored.manifest.sha256, {
+    ...how,
+    lock: what.locks?.manifest,
+  });
   return stored;
 }
 
