@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { commitRecord } from "../../src/backup/commit.ts";
 import { OUTPUTS } from "../../src/cli/outputs.ts";
+import { newSigningKey } from "../../src/seal/keygen.ts";
+import { signerFromText } from "../../src/seal/sshsig.ts";
+import type { SnapshotRecord } from "../../src/snapshot/record.ts";
+import { openDirectoryStore } from "../../src/store/directory.ts";
+import { signatureKey } from "../../src/store/keys.ts";
 import { openSite } from "../support/site.ts";
 
 const RULES = "keep: { daily: 1, weekly: 0, monthly: 0 }\nprune: { max_shrink: 100 }\n";
@@ -118,6 +124,22 @@ test("prune frees what nobody needs, in two visits", async () => {
       content,
     );
   }
+});
+
+test("a record that a stranger signed is named by plan and prune, which go on: exit 0", async () => {
+  const file = (await site.objects()).find((object) => object.endsWith(`${third}.json`));
+  assert.ok(file);
+  const record = JSON.parse(await readFile(file, "utf8")) as SnapshotRecord;
+  const [id, stranger] = ["f".repeat(16), newSigningKey("stranger").privateKey];
+  const how = { signal: new AbortController().signal };
+  await using store = await openDirectoryStore(site.repository, {});
+  const forged = { ...record, id, ended: new Date().toISOString() };
+  const key = await commitRecord(store, forged, signerFromText(stranger, "a stranger's key"), how);
+  const planned = (await plan()).snapshots.find((snapshot) => snapshot.id === id);
+  assert.equal(planned?.quarantined, "no trusted key signed it");
+  const { stdout } = await run(0, "prune", "--yes");
+  assert.ok(stdout.includes(`quarantine ${key}: no trusted key signed it`), stdout);
+  for (const left of [key, signatureKey(key)]) await store.remove(left, how);
 });
 
 test("a record that cannot be read stops a prune, and is named", async () => {
