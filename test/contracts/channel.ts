@@ -60,6 +60,18 @@ export function channelContract(
     assert.doesNotMatch(said, new RegExp(SECRET));
   });
 
+  for (const manner of ["slow", "drips"] as const) {
+    test(
+      `${kind}: a receiver that ${manner === "slow" ? "takes its time" : "never ends its answer"} has taken it`,
+      BOUNDED,
+      async () => {
+        await using site = await open(manner);
+        assert.match(await deliver(site), /200 OK from 127\.0\.0\.1|took it|exit status 0/);
+        assert.equal(site.received().length, 1);
+      },
+    );
+  }
+
   const failures: readonly { manner: Manner; code: string }[] = [
     { manner: "refuses", code: "notify/refused" },
     ...(can.later ? [{ manner: "later", code: "notify/unreachable" } as const] : []),

@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { chmod, writeFile } from "node:fs/promises";
-import { createServer, type IncomingHttpHeaders } from "node:http";
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 
-/** How a receiver behaves: it takes the alert; asks to be tried later; says no; never answers; breaks off. */
-export type Manner = "takes" | "later" | "refuses" | "silent" | "cuts";
+/** How a receiver behaves: it takes the alert, or after a while, or never ends its answer; asks to be tried later; says no; … */
+export type Manner = "takes" | "slow" | "drips" | "later" | "refuses" | "silent" | "cuts";
 
 export interface Request {
   readonly method: string;
@@ -32,13 +32,8 @@ export async function startReceiver(...manners: readonly Manner[]): Promise<Rece
     request.on("end", () => {
       const { method = "", url = "", headers } = request;
       requests.push({ method, url, headers, body: Buffer.concat(pieces).toString("utf8") });
-      const manner = plan.length > 1 ? plan.shift() : plan[0];
-      if (manner === "silent") return;
-      if (manner === "cuts") return void request.socket.destroy();
-      // an answer that repeats the address, as many servers do when they refuse
-      response.statusCode = { takes: 200, later: 503, refuses: 404 }[manner ?? "takes"];
-      response.statusMessage = `about ${encodeURIComponent(url)}`;
-      response.end(`Cannot ${method} ${url}`);
+      const manner = (plan.length > 1 ? plan.shift() : plan[0]) ?? "takes";
+      answer(manner, { method, url }, response);
     });
   });
   server.listen(0, "127.0.0.1");
@@ -58,6 +53,21 @@ export async function startReceiver(...manners: readonly Manner[]): Promise<Rece
   };
 }
 
+function answer(
+  manner: Manner,
+  { method, url }: { readonly method: string; readonly url: string },
+  response: ServerResponse,
+): void {
+  if (manner === "slow") return void setTimeout(() => answer("takes", { method, url }, response), 400);
+  const status = { takes: 200, drips: 200, later: 503, refuses: 404, silent: 0, cuts: 0 }[manner];
+  if (manner === "cuts") response.socket?.destroy();
+  if (status === 0) return;
+  // an answer that repeats the address, as many servers do when they refuse
+  response.writeHead(status, `about ${encodeURIComponent(url)}`);
+  response.write(`Cannot ${method} ${url}`);
+  if (manner !== "drips") response.end();
+}
+
 export interface StandIn {
   readonly program: string;
   /** Of each call, in turn: arguments, input, environment. */
@@ -69,6 +79,8 @@ export interface StandIn {
 
 const EXIT: Readonly<Record<Manner, string>> = {
   takes: "exit 0",
+  slow: "sleep 0.4; exit 0",
+  drips: "yes | head -c 1000000; exit 0",
   later: "exit 75",
   refuses: "echo secret-of-the-program >&2; exit 67",
   silent: 'sleep 300 & echo $! > "$0.sleeper"; wait',
