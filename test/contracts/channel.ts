@@ -98,7 +98,7 @@ export function channelContract(
       const stop = new AbortController();
       const delivery = site.channel.deliver(alert, { signal: stop.signal });
       const rejected = assert.rejects(delivery, /enough of this/);
-      while (site.received().length === 0) await sleep(10); // it has the alert, and sits on it
+      while (site.received().length === 0 || !site.isBusy()) await sleep(10); // it has the alert, and sits on it
       stop.abort(new Error("enough of this"));
       await rejected;
       while (site.isBusy()) await sleep(10);

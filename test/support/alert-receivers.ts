@@ -18,6 +18,8 @@ export interface Request {
 export interface Receiver extends AsyncDisposable {
   readonly url: string;
   readonly requests: readonly Request[];
+  /** Whether somebody is connected. */
+  isConnected(): boolean;
   /** Of the requests to come, in turn; the last one stays. */
   behave(...manners: readonly Manner[]): void;
 }
@@ -36,12 +38,18 @@ export async function startReceiver(...manners: readonly Manner[]): Promise<Rece
       answer(manner, { method, url }, response);
     });
   });
+  const sockets = new Set<object>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,
     requests,
+    isConnected: () => sockets.size > 0,
     behave: (...more) => {
       plan = [...more];
     },
