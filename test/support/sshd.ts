@@ -52,7 +52,8 @@ export async function startSshd(
   for (const type of more) await makeKey(inside(`host-${type}`), { type });
   const hostKeyFiles = [inside("host"), ...more.map((type) => inside(`host-${type}`))];
   const publicKey = await readFile(inside("client.pub"), "utf8");
-  await writeFile(inside("authorized_keys"), publicKey, { mode: 0o644 });
+  // as docs/backup-host.md advises: no forwarding, no terminal, from one address
+  await writeFile(inside("authorized_keys"), `restrict,from="127.0.0.1" ${publicKey}`, { mode: 0o644 });
   await run("chmod", ["755", directory]); // the plain user's login reads authorized_keys as that user
   const port = await freePort();
   await writeFile(inside("sshd_config"), configOf(directory, port, hostKeyFiles, options.config ?? []));
