@@ -5,6 +5,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { everyCommand } from "./support/every-command.ts";
 import { openSite, type Site } from "./support/site.ts";
 
 // Every verb that may take long, in front of something that never answers, is told to end: it does so at once, says so,
@@ -38,6 +39,10 @@ const STORE: readonly Row[] = [
   ["verify --read-data", "SIGINT"],
   ["status", "SIGTERM"],
   ["drill", "SIGTERM"],
+  ["restore --date latest --only bootstrap --to OUT", "SIGINT"],
+  ["restore --date latest --dry-run", "SIGTERM"],
+  ["keeper --dry-run", "SIGTERM"],
+  ["doctor --only store", "SIGINT"],
   ["plan", "SIGINT"],
   ["prune --yes", "SIGTERM"],
   ["pin latest", "SIGINT"],
@@ -47,7 +52,10 @@ const STORE: readonly Row[] = [
 for (const [line, name] of STORE) {
   test(`drops ${line}, ${name} while the store is silent: exit 130`, async () => {
     const { port } = silence;
-    await site.policy({ store: `{ s3: { bucket: silent, endpoint: "http://127.0.0.1:${port}" } }` });
+    await site.policy({
+      store: `{ s3: { bucket: silent, endpoint: "http://127.0.0.1:${port}" } }`,
+      more: "object_lock: { mode: governance }\n",
+    });
     await interrupted(line, name);
   });
 }
@@ -56,6 +64,7 @@ for (const [line, name] of STORE) {
 const HOST: readonly Row[] = [
   ["backup", "SIGINT"],
   ["rollback --yes", "SIGTERM"],
+  ["doctor --only host", "SIGTERM"],
   ["restore --resume --yes", "SIGINT"],
   ["restore --finish --yes", "SIGTERM"],
 ];
@@ -70,6 +79,39 @@ for (const [line, name] of HOST) {
     await interrupted(line, name);
   });
 }
+
+test("drops notify test, SIGTERM while the channel is silent: exit 130", async () => {
+  const { port } = silence;
+  await site.policy({
+    more: `notify: { channels: [{ name: w, kind: webhook, url: "http://127.0.0.1:${port}/w" }] }\n`,
+  });
+  await interrupted("notify test", "SIGTERM");
+});
+
+/**
+ * Nothing is waited for in these but the disk, or a person, who can leave (setup.test.ts); `runbook` of a policy's file asks no
+ * store, and `notify failed` waits as `notify test` does.
+ */
+const SHORT = [
+  "keygen",
+  "runbook",
+  "notify failed",
+  "policy check",
+  "policy show",
+  "policy schema",
+  "iam",
+  "completion",
+  "complete",
+];
+
+test("every command that may have to wait is in a table above", () => {
+  const lines = [...STORE, ...HOST, ["notify test"]].map(([line]) => `${line} `);
+  const others = everyCommand()
+    .filter(({ isGroup }) => !isGroup)
+    .map(({ words }) => words.join(" "))
+    .filter((name) => !SHORT.includes(name) && !lines.some((line) => line.startsWith(`${name} `)));
+  assert.deepEqual(others, []);
+});
 
 test("drops backup, SIGTERM in the middle of a source: exit 130, the source's command ends, no snapshot", async () => {
   const mark = join(site.directory, "started");
