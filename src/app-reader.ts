@@ -1,16 +1,9 @@
 /** The verbs that read, over whatever a policy or an address and an identity give access to. */
 import { availableParallelism } from "node:os";
 import { type Access, openAccess, policyOf, zoneOf } from "./app-access.ts";
-import { lsView, showView, snapshotsView, verifyView } from "./app-views.ts";
-import type {
-  AppContext,
-  ExportOptions,
-  ReadAccess,
-  Reader,
-  RestoreOptions,
-  VerifyOptions,
-} from "./cli/app.ts";
-import type { ExportReport, RestoreReport, VerifyReport } from "./cli/outputs.ts";
+import { lsView, showView, snapshotsView } from "./app-views.ts";
+import type { AppContext, ExportOptions, ReadAccess, Reader, RestoreOptions } from "./cli/app.ts";
+import type { ExportReport, RestoreReport } from "./cli/outputs.ts";
 import { openLocalHost } from "./host/local.ts";
 import type { Cancel } from "./lib/cancel.ts";
 import { PackPool } from "./pack/pool.ts";
@@ -50,7 +43,12 @@ export async function readerOf(
     },
     export: async (how) => runExport(await parts(how), context, how),
     restore: async (how) => runRestore(await parts(how), context, how),
-    verify: async (how) => runVerify(await parts(how), context, how),
+    verify: async (how) => {
+      const { refusePartial, verifyWithEvidence } = await import("./app-verify.ts");
+      refusePartial(how);
+      const { store } = await open();
+      return verifyWithEvidence({ parts: await parts(how), store, policy: policy?.policy }, context, how);
+    },
     drill: async (how) => {
       const { drillRepository } = await import("./app-drill.ts");
       const { store } = await open();
@@ -120,35 +118,6 @@ async function runExport(
   } finally {
     progress.done();
   }
-}
-
-async function runVerify(
-  parts: ReadParts,
-  context: AppContext,
-  what: VerifyOptions & Cancel,
-): Promise<VerifyReport> {
-  const { verifyRepository } = await import("./verify/verify.ts");
-  await using pool = new PackPool(threads());
-  const progress = context.reporter.progress("verify");
-  try {
-    const onRead = (done: number, total: number) => progress.update(done, total);
-    const result = await verifyRepository({ ...parts, pool, random: Math.random, onRead }, what, what);
-    return verifyView(parts, result, what.sources ? await verdicts({ ...parts, pool }, what) : []);
-  } finally {
-    progress.done();
-  }
-}
-
-async function verdicts(
-  parts: ReadParts & { readonly pool: PackPool },
-  what: VerifyOptions & Cancel,
-): Promise<VerifyReport["sources"]> {
-  const { verifySources } = await import("./verify/verify-sources.ts");
-  return verifySources(
-    { ...parts, openHost: openLocalHost },
-    { choice: what.choice ?? { date: "latest" } },
-    what,
-  );
 }
 
 /** Every thread holds up to two packs. */

@@ -1,5 +1,6 @@
 /** What is kept and what goes: from a policy to the planner, the prune and the operators' notes. */
 import { randomBytes } from "node:crypto";
+import { publicKeysIn } from "./app-evidence.ts";
 import { lockRulesOf } from "./app-locks.ts";
 import { noteView, type PlanView, planView, pruneView, refusedView } from "./app-retention-views.ts";
 import { openStore, openVersionedStore } from "./app-store.ts";
@@ -8,7 +9,7 @@ import type { KeeperReport } from "./cli/keeper-outputs.ts";
 import type { PlanOptions, PruneOptions, Retention } from "./cli/retention-app.ts";
 import type { NoteReport, PlanReport, PruneReport } from "./cli/retention-outputs.ts";
 import type { Cancel } from "./lib/cancel.ts";
-import { DropsError, isFailure } from "./lib/errors.ts";
+import { DropsError } from "./lib/errors.ts";
 import { milliseconds } from "./lib/units.ts";
 import { parseDateWords } from "./policy/dates.ts";
 import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
@@ -162,8 +163,8 @@ class PolicyRetention implements Retention {
 
   async #parts(): Promise<SurveyParts> {
     const { keys, prune: limits, name } = this.#policy;
-    const writers = [...keys.trusted_signers, ...(await publicKeyIn(keys.signing_key_file))];
-    const own = limits.signing_key_file === undefined ? writers : await publicKeyIn(limits.signing_key_file);
+    const writers = [...keys.trusted_signers, ...(await publicKeysIn(keys.signing_key_file))];
+    const own = limits.signing_key_file === undefined ? writers : await publicKeysIn(limits.signing_key_file);
     const operators = [...own, ...limits.trusted_signers];
     const drills = limits.drill_signers.length > 0 ? limits.drill_signers : writers;
     const { now } = this.#context;
@@ -186,16 +187,6 @@ class PolicyRetention implements Retention {
 
 function believing(signers: readonly string[]): Trust {
   return { signers, allowUnsigned: false };
-}
-
-/** Nothing on a machine that has no such key. */
-async function publicKeyIn(file: string): Promise<string[]> {
-  try {
-    return [(await loadSigner(file)).publicKey];
-  } catch (error) {
-    if (isFailure(error, "key/missing")) return [];
-    throw error;
-  }
 }
 
 /** Throws safety/refused when a person agreed to something else. */

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { policyInside } from "./app-access.ts";
+import { publicKeysIn, trustOfDrills } from "./app-evidence.ts";
 import type { AppContext, StatusOptions } from "./cli/app.ts";
 import type { StatusReport } from "./cli/status-outputs.ts";
 import { readPublished } from "./drill/earlier-evidence.ts";
@@ -13,7 +14,6 @@ import type { LoadedPolicy } from "./policy/load.ts";
 import type { Policy } from "./policy/schema.ts";
 import { type OpenCatalog, openCatalog, type ReadParts } from "./restore/choose.ts";
 import { standingOf } from "./retention/standing.ts";
-import { loadSigner } from "./seal/sshsig.ts";
 import type { ListedSnapshot } from "./snapshot/catalog.ts";
 import { type Proofs, readProofs } from "./snapshot/finding.ts";
 import { readNotes } from "./snapshot/pin.ts";
@@ -58,7 +58,7 @@ async function look(
   const policy = file ?? inside;
   const { constants } = catalog.repository;
   const place = { repository: catalog.repository.id, policy: catalog.policyName };
-  const evidence = await readPublished(store, place, await trustOfDrills(parts.trust, policy), how);
+  const evidence = await readPublished(store, place, trustOfDrills(parts.trust, policy), how);
   const proofs = await proofsOf(parts, place, policy, how);
   const { snapshots, stored, notes } = await judged(parts, catalog, policy, now, how);
   return {
@@ -113,11 +113,10 @@ async function judged(
     const standing = standingOf(candidate(listed, hurt, parts.trust), context);
     const isQuarantined = !standing.fills && standing.quarantined && !hurt.has(record.id);
     if (isQuarantined) return { record, key, standing: "quarantined", why: standing.why };
-    if (hurt.has(record.id)) return { record, key, standing: "damaged", why: "objects are missing" };
-    const why = reasons.get(record.id);
-    return why === undefined
-      ? { record, key, standing: "good" }
-      : { record, key, standing: "withdrawn", why };
+    const withdrawal = reasons.get(record.id);
+    if (withdrawal !== undefined) return { record, key, standing: "withdrawn", why: withdrawal };
+    if (!hurt.has(record.id)) return { record, key, standing: "good" };
+    return { record, key, standing: "damaged", why: "objects are missing or damaged" };
   });
   const notes = [
     ...[...reasons].map(([id, why]) => `snapshot ${id} was withdrawn: ${why}`),
@@ -160,26 +159,11 @@ async function proofsOf(
   }
 }
 
-/** Evidence is never believed unsigned, whatever the operator accepts of snapshots. */
-async function trustOfDrills({ signers }: Trust, policy: Policy | undefined): Promise<Trust> {
-  const named = policy?.prune.drill_signers ?? [];
-  return { signers: named.length > 0 ? named : signers, allowUnsigned: false };
-}
-
 /** Who may withdraw a snapshot. */
 async function operators({ signers }: Trust, policy: Policy | undefined): Promise<Trust> {
   const { signing_key_file: file, trusted_signers: more = [] } = policy?.prune ?? {};
-  const own = file === undefined ? signers : await publicKeyIn(file);
+  const own = file === undefined ? signers : await publicKeysIn(file);
   return { signers: [...own, ...more], allowUnsigned: false };
-}
-
-async function publicKeyIn(file: string): Promise<string[]> {
-  try {
-    return [(await loadSigner(file)).publicKey];
-  } catch (error) {
-    if (isFailure(error, "key/missing")) return []; // on a machine that only looks
-    throw error;
-  }
 }
 
 function remarks(policy: Policy | undefined, trust: Trust): string[] {

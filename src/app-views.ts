@@ -65,11 +65,16 @@ export function lsView({ chosen, entries }: Awaited<ReturnType<typeof listEntrie
 export function verifyView(
   parts: ReadParts,
   result: VerifyResult,
+  readShare: number,
   sources: VerifyReport["sources"],
 ): VerifyReport {
-  const { policyName, snapshots, damage, notes, ...figures } = result;
+  const { policyName, snapshots, damage, notes, checked, objects, objectBytes } = result;
+  const { packsRead, bytesRead, opened, seconds } = result;
   return {
-    ...figures,
+    ...{ objects, objectBytes, readShare, packsRead, bytesRead, opened, seconds },
+    ...(checked
+      ? { checksums: { from: checked.from, compared: checked.compared, sizeOnly: checked.sizeOnly } }
+      : {}),
     policy: policyName,
     store: parts.store.label,
     zone: parts.zone,

@@ -175,10 +175,18 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
     calls: [guided({ host: "h" }), 'rollback {"run":"R","yes":true}', "closed"],
     exit: 12,
   },
-  { line: "verify", calls: [reader(), 'verify {"readShare":0,"sources":false}', "closed"], exit: 20 },
+  {
+    line: "verify",
+    calls: [reader(), 'verify {"objects":false,"sources":false,"publish":false,"routine":false}', "closed"],
+    exit: 20,
+  },
   {
     line: "verify latest --read-data 5% --sources",
-    calls: [reader(), 'verify {"choice":{"date":"latest"},"readShare":0.05,"sources":true}', "closed"],
+    calls: [
+      reader(),
+      'verify {"choice":{"date":"latest"},"readShare":0.05,"objects":false,"sources":true,"publish":false,"routine":false}',
+      "closed",
+    ],
     exit: 20,
   },
   { line: "plan", calls: ["openRetention {}", 'plan {"tried":{}}', "closed"] },
@@ -222,8 +230,21 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
     exit: 21,
   },
   {
+    line: "verify --routine --read-data 3/20 --signing-key k",
+    calls: [
+      reader(),
+      'verify {"readPart":{"part":3,"of":20},"objects":false,"sources":false,"publish":false,"signingKey":"k","routine":true}',
+      "closed",
+    ],
+    exit: 20,
+  },
+  {
     line: "verify --read-data",
-    calls: [reader(), 'verify {"readShare":1,"sources":false}', "closed"],
+    calls: [
+      reader(),
+      'verify {"readShare":1,"objects":false,"sources":false,"publish":false,"routine":false}',
+      "closed",
+    ],
     exit: 20,
   },
 ];
@@ -297,8 +318,21 @@ const refused: readonly { line: string; says: string; hint: string }[] = [
     says: "bootstrap is prepared in a directory, by itself",
     hint: "drops restore --date latest --only bootstrap --to extra/",
   })),
-  { line: "verify --read-data=7", says: '"7" is not a share', hint: "--read-data, --read-data 5%" },
-  { line: "verify --read-data=x%", says: '"x%" is not a share', hint: "--read-data, --read-data 5%" },
+  {
+    line: "verify --read-data=7",
+    says: '"7" is not a share',
+    hint: "--read-data, --read-data 5%, --read-data 3/20",
+  },
+  {
+    line: "verify --read-data=0/20",
+    says: '"0/20" is not a share',
+    hint: "--read-data, --read-data 5%, --read-data 3/20",
+  },
+  {
+    line: "verify --read-data=x%",
+    says: '"x%" is not a share',
+    hint: "--read-data, --read-data 5%, --read-data 3/20",
+  },
   {
     line: "drill --on a --checks-from b",
     says: "--on cannot be used with --checks-from",

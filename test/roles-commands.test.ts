@@ -87,6 +87,12 @@ const table: readonly {
   { who: "restorer", line: ["ls", "latest"], exit: 0 },
   { who: "restorer", line: ["restore", "--date", "latest", "--to", to("restorer"), ...identity], exit: 0 },
   { who: "restorer", line: ["verify", "--read-data", ...identity], exit: 0 },
+  { who: "restorer", line: ["verify", "--routine", "--signing-key", evidenceKey], exit: 0 },
+  { who: "janitor", line: ["verify", "--objects", "--publish", "--signing-key", evidenceKey], exit: 0 },
+  { who: "janitor", line: ["verify", "--routine", "--signing-key", evidenceKey], exit: 0 },
+  { who: "janitor", line: ["verify", "--read-data", "--publish", "--signing-key", evidenceKey], exit: 11 },
+  { who: "writer", line: ["verify", "--routine"], exit: 0 }, // says what it could not do; the tests below look
+  { who: "writer", line: ["verify", "--publish"], exit: 11 },
   { who: "restorer", line: ["backup"], exit: 11 },
   { who: "stranger", line: ["snapshots"], exit: 11 },
   { who: "stranger", line: ["backup"], exit: 11 },

@@ -44,6 +44,7 @@ const table: readonly Row[] = [
   { key: "ops/withdrawn/x", writer: "G--", janitor: "GPD", keeper: "G--", restorer: "G--", stranger: "---" },
   { key: "ops/evidence/x", writer: "G--", janitor: "GP-", keeper: "G--", restorer: "GP-", stranger: "---" },
   { key: "ops/doctor/x", writer: "GP-", janitor: "G--", keeper: "---", restorer: "G--", stranger: "---" },
+  { key: "ops/damaged/x", writer: "---", janitor: "GPD", keeper: "---", restorer: "GP-", stranger: "---" },
   // a folder that no role knows, another policy of the same repository, another repository of the same bucket
   { key: "ops/other/x", writer: "---", janitor: "---", keeper: "---", restorer: "---", stranger: "---" },
   { key: "opsy/snapshots/x", writer: "---", janitor: "---", keeper: "---", restorer: "---", stranger: "---" },
@@ -145,6 +146,11 @@ async function cell({ bucket, owner }: World, user: S3User, key: string): Promis
   await all.put(within, bytes, HOW);
   const gets = await allowed(
     store.get(within, { ...HOW, maxSize: 8 }).then((got) => assert.ok(bytes.equals(got))),
+  );
+  assert.equal(
+    await allowed(store.checksum(within, HOW)),
+    gets,
+    `${key}: a checksum is as good as reading it`,
   );
   const deletes = await allowed(store.remove(within, HOW));
   assert.equal(await isThere(all, within), !deletes, `${key} after its removal`);

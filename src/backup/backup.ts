@@ -7,6 +7,7 @@ import type { Policy, SourcePolicy } from "../policy/schema.ts";
 import type { Signer } from "../seal/sshsig.ts";
 import { type Catalog, type ListedSnapshot, readCatalog } from "../snapshot/catalog.ts";
 import { readCondemned } from "../snapshot/condemned.ts";
+import { damagedNames } from "../snapshot/damaged.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
 import { type Repository, readRepository, requireUnderstood } from "../snapshot/repository.ts";
 import type { Trust } from "../snapshot/trust.ts";
@@ -60,11 +61,14 @@ export async function backup(
   const repository = await readRepository(store, parts.trust, how);
   requireUnderstood(repository);
   await refuseSkewedClock(parts, repository, how);
-  const [catalog, listed, condemned] = await Promise.all([
+  const [catalog, listed, condemned, damaged] = await Promise.all([
     readCatalog(store, repository, policy.name, parts.trust, how),
     listPacks(store, policy.name, how),
     readCondemned(store, policy.name, how),
+    damagedNames(store, policy.name, how),
   ]);
+  if (damaged.size > 0)
+    parts.say(`found damaged by a verify: ${damaged.size} objects; what is needed of them is stored anew`);
   for (const { why } of catalog.unreadable) parts.say(`ignored: ${why.message}`);
 
   const host = await opening.host;
@@ -74,7 +78,8 @@ export async function backup(
   frozen.throwIfNone();
 
   const locks = parts.locks?.(catalog.snapshots, parts.now());
-  const known = { snapshots: catalog.snapshots, listed, condemned, locks };
+  const unusable = new Set([...condemned, ...damaged]);
+  const known = { snapshots: catalog.snapshots, listed, unusable, locks };
   const run = new SnapshotRun(parts, repository, record, known, how);
   try {
     for (const [index, source] of sources.entries()) {

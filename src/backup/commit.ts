@@ -45,7 +45,7 @@ export async function storeSource(
     recipients: readonly string[];
     unfinished?: ManifestEntry | undefined;
     /** Names of objects that nothing new may refer to. */
-    condemned?: ReadonlySet<string>;
+    unusable?: ReadonlySet<string>;
     locks?: { readonly list: Lock | undefined; readonly manifest: Lock | undefined };
   },
   how: Cancel,
@@ -55,7 +55,7 @@ export async function storeSource(
   const isAlone = compressed.length === compressed.buffer.byteLength; // small ones share a pool
   if (isAlone) freeMemory(compressed); // 100 MiB for a million files
   const packs = what.writer.packs().map((number) => namedPack(what.packs, number));
-  const list = freshList(packs, what.condemned ?? new Set());
+  const list = freshList(packs, what.unusable ?? new Set());
   const stored = { manifest: described(sealed), list: described(list), packs };
   await putHashed(store, listKey(policyName, stored.list.sha256), list, stored.list.sha256, {
     ...how,
@@ -69,14 +69,14 @@ export async function storeSource(
 }
 
 /**
- * A list is the same bytes again when a source is as it once was. While those are on their way out of the store, the last
- * pack is named once more: nothing refers to that line, and the list has another name.
+ * A list is the same bytes again when a source is as it once was. While those are on their way out of the store, or
+ * damaged there, the last pack is named once more: nothing refers to that line, and the list has another name.
  */
-function freshList(packs: readonly PackInfo[], condemned: ReadonlySet<string>): Buffer {
+function freshList(packs: readonly PackInfo[], unusable: ReadonlySet<string>): Buffer {
   const last = packs.slice(-1);
   for (let more: readonly PackInfo[] = packs; ; more = [...more, ...last]) {
     const list = encodeList(more);
-    if (last.length === 0 || !condemned.has(described(list).sha256)) return list;
+    if (last.length === 0 || !unusable.has(described(list).sha256)) return list;
   }
 }
 

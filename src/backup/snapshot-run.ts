@@ -22,7 +22,8 @@ import { ManifestSink } from "./source-sink.ts";
 export interface StoreState {
   readonly snapshots: readonly ListedSnapshot[];
   readonly listed: ReadonlyMap<string, number>;
-  readonly condemned: ReadonlySet<string>;
+  /** Names of what is condemned or was found damaged: nothing new may refer to it. */
+  readonly unusable: ReadonlySet<string>;
   readonly locks?: RunLocks | undefined;
 }
 
@@ -75,7 +76,7 @@ export class SnapshotRun {
     this.#parts = parts;
     this.#repository = repository;
     this.#begun = begun;
-    this.#known = { ...known, listed: withoutCondemned(known) };
+    this.#known = { ...known, listed: usable(known) };
     this.#recipients = recipientSetHash(parts.recoveryRecipients);
     this.#timeOfCheckpoint = parts.now().getTime();
     this.#shipper = new Shipper({
@@ -169,10 +170,10 @@ export class SnapshotRun {
     return (await base.head(how))?.policy_text === this.#parts.policyText;
   }
 
-  /** A manifest or a list that is condemned must not be referred to once more, though it is there yet. */
+  /** A manifest or a list that is condemned or damaged must not be referred to once more, though it is there. */
   #mayReferTo(record: SourceRecord | undefined): boolean {
-    const { condemned } = this.#known;
-    return [record?.manifest, record?.list].every((object) => object && !condemned.has(object.sha256));
+    const { unusable } = this.#known;
+    return [record?.manifest, record?.list].every((object) => object && !unusable.has(object.sha256));
   }
 
   async #store(
@@ -191,7 +192,7 @@ export class SnapshotRun {
       packs: this.#packs,
       recipients: [...recoveryRecipients, ...metadata.recipients],
       unfinished: unfinished ? sink.unfinished() : undefined,
-      condemned: this.#known.condemned,
+      unusable: this.#known.unusable,
       // A list is the same bytes again where the source's end added no pack, and is then not put again.
       locks: { list: locks?.snapshot, manifest: unfinished ? locks?.passing : locks?.snapshot },
     };
@@ -309,8 +310,8 @@ export class SnapshotRun {
   }
 }
 
-function withoutCondemned({ listed, condemned }: StoreState): ReadonlyMap<string, number> {
-  return new Map([...listed].filter(([name]) => !condemned.has(name)));
+function usable({ listed, unusable }: StoreState): ReadonlyMap<string, number> {
+  return new Map([...listed].filter(([name]) => !unusable.has(name)));
 }
 
 function sleptTooLong({ id }: SnapshotRecord): DropsError {

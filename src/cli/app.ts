@@ -196,10 +196,20 @@ export interface RestoreOptions {
 
 export interface VerifyOptions {
   readonly choice: SnapshotChoice | undefined;
-  /** Share (0 to 1) of the packs that is read whole; 0 looks at names and sizes only. */
-  readonly readShare: number;
+  /** Share (0 to 1) of the packs that is read whole, others each time; undefined: none, or what the routine says. */
+  readonly readShare: number | undefined;
+  /** The `part`-th, from 1, of `of` equal parts of the packs instead. */
+  readonly readPart: { readonly part: number; readonly of: number } | undefined;
+  /** Compare checksums that the store has with names. */
+  readonly objects: boolean;
   /** Run the sources' own checks on the stored data. */
   readonly sources: boolean;
+  /** Mark what is damaged and put signed evidence into the repository. */
+  readonly publish: boolean;
+  /** File of the key that signs; default: the policy's, of prune first. */
+  readonly signingKey: string | undefined;
+  /** `objects`, the policy's share of the data, and `publish` as far as keys and credentials allow. */
+  readonly routine: boolean;
 }
 
 export interface DrillOptions {

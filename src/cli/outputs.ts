@@ -267,6 +267,18 @@ export const VerifyReport = z.object({
   ),
   objects: Count.describe("that were looked for by name and size"),
   objectBytes: Bytes,
+  checksums: z
+    .object({
+      from: z
+        .enum(["bytes", "upload"])
+        .describe(
+          "bytes: the store's files were hashed; upload: what the server computed when they were put",
+        ),
+      compared: Count.describe("objects whose checksum was compared with their name"),
+      sizeOnly: Count.describe("of which the server has no checksum, or may not be asked"),
+    })
+    .optional()
+    .describe("with --objects"),
   readShare: z.number().min(0).max(1).describe("of the packs that were read whole"),
   packsRead: Count,
   bytesRead: Bytes,
@@ -274,6 +286,26 @@ export const VerifyReport = z.object({
   sources: z
     .array(z.object({ snapshot: Id, name: z.string(), ok: z.boolean(), detail: z.string() }))
     .describe("what the sources' own checks said of the stored data, with --sources"),
+  coverage: z
+    .object({
+      share: z
+        .number()
+        .min(0)
+        .max(1)
+        .describe("of the data that was read back, by this verify and those before it"),
+      since: Time.optional().describe("everything that was stored by then has been read back since"),
+      runsLeft: Count.optional().describe("verifies like this one until everything was"),
+      by: Time.optional().describe("when that will be, at the policy's verify.every"),
+    })
+    .optional()
+    .describe("absent when only one snapshot was looked at"),
+  evidence: z
+    .object({
+      key: z.string().describe("of the signed evidence in the store"),
+      marked: Count.describe("damaged objects that the next backup will store anew"),
+    })
+    .optional()
+    .describe("when it was published"),
   damage: z.array(Damage),
   seconds: Seconds,
   notes: Notes,

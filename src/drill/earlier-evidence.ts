@@ -1,40 +1,34 @@
-import { hash } from "node:crypto";
 import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cancel } from "../lib/cancel.ts";
-import { DropsError, isFailure } from "../lib/errors.ts";
-import { EVIDENCE_NAMESPACE } from "../seal/sshsig.ts";
-import { decodeDocument } from "../snapshot/canonical-json.ts";
-import { type Trust, trustedSigner } from "../snapshot/trust.ts";
+import { DropsError } from "../lib/errors.ts";
+import {
+  type EvidenceKind,
+  type EvidencePlace,
+  type FoundEvidence,
+  type ReadNamed,
+  readNamed,
+  readStored,
+} from "../snapshot/evidence-store.ts";
+import type { Trust } from "../snapshot/trust.ts";
 import type { BlobReader } from "../store/blob-store.ts";
-import { evidencePrefix, keyTime, signatureKey } from "../store/keys.ts";
 import { Evidence } from "./evidence.ts";
 
-const NAME = /^(\d{8}T\d{6}Z)-([0-9a-f]{16})\.json$/;
 /** So many of the newest are looked at: two years of weekly drills. */
 const MOST = 104;
-const LARGEST_EVIDENCE = 8 * 1024 * 1024;
-const LARGEST_SIGNATURE = 4096;
+
+const DRILLS: EvidenceKind<Evidence> = {
+  word: "drill",
+  name: /^(\d{8}T\d{6}Z)-([0-9a-f]{16})\.json$/,
+  schema: Evidence,
+};
 
 /** Evidence of an earlier drill that was found, and whether it can be believed. */
-export type EarlierEvidence = BelievedEvidence | { readonly file: string; readonly refused: string };
-
-export interface BelievedEvidence {
-  readonly file: string;
-  readonly evidence: Evidence;
-  readonly sha256: string;
+export type EarlierEvidence = FoundEvidence<Evidence> & {
   /** Its page, where it lies beside. */
   readonly page?: string;
-  readonly refused?: undefined;
-}
-
-/** Whose evidence is meant. */
-export interface EvidencePlace {
-  readonly repository: string;
-  readonly policy: string;
-}
-
-type ReadObject = (name: string, most: number) => Promise<Uint8Array>;
+};
+export type BelievedEvidence = Extract<EarlierEvidence, { readonly evidence: Evidence }>;
 
 /**
  * What earlier drills of the same policy and repository left in a directory, newest first. Evidence that was changed, or
@@ -46,8 +40,8 @@ export async function readEvidence(
   trust: Trust,
 ): Promise<EarlierEvidence[]> {
   const names = await readdir(directory).catch(absentIsEmpty);
-  const read: ReadObject = (name, most) => readBounded(join(directory, name), most);
-  const found = await readAll(names, read, of, trust);
+  const read: ReadNamed = (name, most) => readBounded(join(directory, name), most);
+  const found = await readNamed(names, read, DRILLS, of, trust, MOST);
   return found.map((one) =>
     one.refused === undefined ? { ...one, page: one.file.replace(/json$/, "html") } : one,
   );
@@ -60,10 +54,7 @@ export async function readPublished(
   trust: Trust,
   how: Cancel,
 ): Promise<EarlierEvidence[]> {
-  const prefix = evidencePrefix(of.policy);
-  const names: string[] = [];
-  for await (const { key } of store.list(prefix, how)) names.push(key.slice(prefix.length));
-  return readAll(names, (name, most) => store.get(`${prefix}${name}`, { ...how, maxSize: most }), of, trust);
+  return readStored(store, DRILLS, of, trust, { ...how, most: MOST });
 }
 
 /** Both, each drill once: what lies in the directory has its page beside it. Newest first. */
@@ -81,55 +72,11 @@ export function newestOf(earlier: readonly EarlierEvidence[]): string | undefine
   return earlier.find((one) => one.refused === undefined)?.sha256;
 }
 
-async function readAll(
-  all: readonly string[],
-  read: ReadObject,
-  of: EvidencePlace,
-  trust: Trust,
-): Promise<EarlierEvidence[]> {
-  const names = all.filter((name) => NAME.test(name)).sort();
-  const found: EarlierEvidence[] = [];
-  for (const name of names.reverse().slice(0, MOST)) {
-    const one = await readOne(name, read, trust);
-    const isOther =
-      one.refused === undefined &&
-      (one.evidence.repository !== of.repository || one.evidence.policy !== of.policy);
-    if (!isOther) found.push(one);
-  }
-  return found;
-}
-
-async function readOne(name: string, read: ReadObject, trust: Trust): Promise<EarlierEvidence> {
-  try {
-    const bytes = await read(name, LARGEST_EVIDENCE);
-    const signature = await read(signatureKey(name), LARGEST_SIGNATURE).catch(absentIsNothing);
-    trustedSigner(name, EVIDENCE_NAMESPACE, bytes, signature, trust);
-    const evidence = decodeDocument(bytes, Evidence, name);
-    const [, time, id] = NAME.exec(name) ?? [];
-    if (evidence.id !== id || keyTime(new Date(evidence.ended)) !== time) {
-      return { file: name, refused: `${name} is evidence of another drill` };
-    }
-    return { file: name, evidence, sha256: hash("sha256", bytes, "hex") };
-  } catch (error) {
-    if (isFailure(error, "signature/untrusted", "data/damaged", "store/missing")) {
-      return { file: name, refused: error.message };
-    }
-    if (isFailure(error) || !(error instanceof Error && "code" in error)) throw error;
-    return { file: name, refused: `${name} cannot be read: ${String(error.code)}` };
-  }
-}
-
 async function readBounded(path: string, most: number): Promise<Buffer> {
   await using file = await open(path, "r");
   const { size } = await file.stat();
   if (size > most) throw new DropsError("data/damaged", `${path} is too large`);
   return await file.readFile();
-}
-
-function absentIsNothing(error: unknown): undefined {
-  if (isFailure(error, "store/missing", "data/damaged")) return undefined;
-  if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-  throw error;
 }
 
 function absentIsEmpty(error: NodeJS.ErrnoException): string[] {

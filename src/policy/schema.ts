@@ -201,6 +201,20 @@ const Drill = z
   .strictObject({ every: Duration.default("8d").describe("how old the last proof may get") })
   .describe("what drops status holds drills to, once there was one");
 
+const Verify = z
+  .strictObject({
+    every: Duration.default("8d").describe("how old the last verify may get, once there was one"),
+    read_percent: z
+      .number()
+      .min(0)
+      .max(100)
+      .optional()
+      .describe(
+        "share of the packs that drops verify --routine reads back, others each time; default: 5 where the credential may read packs, else none",
+      ),
+  })
+  .describe("how the stored data is looked after between drills");
+
 const Checkpoint = z
   .strictObject({
     after: Duration.default("1h"),
@@ -225,6 +239,7 @@ const PolicyFields = z.strictObject({
   keep: Keep.default({ rules: "sequential", last: 0, daily: 7, weekly: 4, monthly: 12, yearly: 0 }),
   prune: Prune.default({ max_share: 30, max_shrink: 50, trusted_signers: [], drill_signers: [] }),
   drill: Drill.default({ every: "8d" }),
+  verify: Verify.default({ every: "8d" }),
   checkpoint: Checkpoint.default({ after: "1h", after_bytes: "4GiB" }),
   reread_percent: z
     .number()

@@ -5,7 +5,7 @@ import { MOST_CONDEMNED, putMark } from "../snapshot/condemned.ts";
 import { isInForce, readNotes } from "../snapshot/pin.ts";
 import { FORMAT } from "../snapshot/repository.ts";
 import type { BlobReader, BlobRemover, BlobWriter } from "../store/blob-store.ts";
-import { signatureKey } from "../store/keys.ts";
+import { damagedKey, signatureKey } from "../store/keys.ts";
 import { storedKey } from "./listing.ts";
 import type { PrunePlan } from "./plan.ts";
 import { listsOf } from "./references.ts";
@@ -71,6 +71,7 @@ export async function prune(
   const removed = news.stopped === undefined ? due.filter((one) => !news.keys.has(objectKey(one))) : [];
   await removeObjects(parts, removed, how);
   await removeSpent(parts, survey, plan.sweep.spentMarks, how);
+  await removeSpentDamage(parts, survey, how);
   return {
     forgotten,
     spared,
@@ -165,4 +166,17 @@ async function removeSpent(
   if (spent.length > 0) await store.removeAll(spent, how);
   const signatures = [...spent.map(signatureKey), ...lone.map(({ key }) => key)];
   if (signatures.length > 0) await store.removeAll(signatures, how);
+}
+
+/** That something is damaged says nothing any more once it is gone from the listing. The mark before its signature. */
+async function removeSpentDamage(
+  { store, policyName }: PruneParts,
+  { damaged, listing }: Survey,
+  how: Cancel,
+): Promise<void> {
+  const listed = new Set([...listing.objects.values()].map(({ name }) => name));
+  const spent = [...damaged].filter((name) => !listed.has(name)).map((name) => damagedKey(policyName, name));
+  if (spent.length === 0) return;
+  await store.removeAll(spent, how);
+  await store.removeAll(spent.map(signatureKey), how);
 }

@@ -26,11 +26,16 @@ export type ReadList =
 /** Everything that records refer to, as far as it is listed. */
 export class References {
   readonly #listed: ReadonlyMap<string, StoredObject>;
+  readonly #damaged: ReadonlySet<string>;
   readonly #lists = new Map<string, ReadList>();
 
-  /** @param listed by `objectKey` */
-  constructor(listed: ReadonlyMap<string, StoredObject>) {
+  /**
+   * @param listed by `objectKey`
+   * @param damaged hashes of what a verify found damaged: it is referred to, and nothing that needs it is whole
+   */
+  constructor(listed: ReadonlyMap<string, StoredObject>, damaged: ReadonlySet<string> = new Set()) {
     this.#listed = listed;
+    this.#damaged = damaged;
   }
 
   /**
@@ -54,14 +59,14 @@ export class References {
     return this.#lists.get(sha256) ?? { state: "missing" };
   }
 
-  /** The packs that a list names are all listed with their sizes. */
+  /** The packs that a list names are all listed with their sizes, and none was found damaged. */
   hasPacks(sha256: string): boolean {
     const list = this.list(sha256);
     return list.state === "read" && list.odd.length === 0;
   }
 
   isListed(kind: "manifest" | "list", sha256: string, size: number): boolean {
-    return this.#listed.get(objectKey({ kind, name: sha256 }))?.size === size;
+    return !this.#damaged.has(sha256) && this.#listed.get(objectKey({ kind, name: sha256 }))?.size === size;
   }
 
   /** Listed objects that a record refers to, each once. */
@@ -93,7 +98,9 @@ export class References {
       }
       const named = decodeList(bytes, sha256);
       const found = named.map(({ sha256: name }) => this.#listed.get(objectKey({ kind: "pack", name })));
-      const odd = named.filter(({ size }, at) => found[at]?.size !== size);
+      const odd = named.filter(
+        ({ sha256: name, size }, at) => found[at]?.size !== size || this.#damaged.has(name),
+      );
       return { state: "read", packs: found.filter((pack) => pack !== undefined), odd };
     } catch (error) {
       if (isFailure(error, "store/missing")) return { state: "missing" };

@@ -12,7 +12,7 @@ export interface Candidate {
   readonly landed: Date;
   /** Its signature is that of a trusted key. */
   readonly trusted: boolean;
-  /** Every manifest, list and pack that it refers to is listed with its size. */
+  /** Every manifest, list and pack that it refers to is listed with its size, and none was found damaged. */
   readonly whole: boolean;
   /** Names of the sources that it holds. */
   readonly holds: readonly string[];
@@ -55,10 +55,10 @@ export function standingOf(snapshot: Candidate, context: StandingContext): Stand
       `it landed ${Math.round(apart / 60_000)} minutes away from when it claims to have ended`,
     );
   }
-  if (!snapshot.whole && snapshot.state === "complete")
-    return { ...quarantined("objects that it refers to are missing"), incomplete: true };
-  if (snapshot.state !== "complete") return passive(`it is a ${snapshot.state}`);
   if (context.withdrawn(snapshot.id)) return passive("it was withdrawn");
+  if (!snapshot.whole && snapshot.state === "complete")
+    return { ...quarantined("objects that it refers to are missing or damaged"), incomplete: true };
+  if (snapshot.state !== "complete") return passive(`it is a ${snapshot.state}`);
   return { fills: true };
 }
 

@@ -1,6 +1,7 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { type ListedSnapshot, readCatalog } from "../snapshot/catalog.ts";
 import { type Marks, readMarks } from "../snapshot/condemned.ts";
+import { damagedNames } from "../snapshot/damaged.ts";
 import { type ListedNote, readNotes } from "../snapshot/pin.ts";
 import { type Repository, readRepository } from "../snapshot/repository.ts";
 import type { Trust } from "../snapshot/trust.ts";
@@ -47,6 +48,8 @@ export interface SnapshotSurvey {
   readonly references: References;
   readonly pins: readonly ListedNote[];
   readonly withdrawn: readonly ListedNote[];
+  /** Hashes of objects that a verify found damaged, whoever says so. */
+  readonly damaged: ReadonlySet<string>;
   readonly proven: ReadonlySet<string>;
   /** Why it is not known what is referred to, or what is pinned: nothing may be removed then. */
   readonly obstacles: readonly string[];
@@ -81,13 +84,14 @@ export async function surveySnapshots(parts: SurveyParts, how: Cancel): Promise<
   const { now, skewSeconds } = await clocks(parts, how);
   const everybody = { ...parts.trust, allowUnsigned: true }; // who is not believed still refers to objects
   const listing = await listObjects(store, policyName, how);
-  const [catalog, pins, withdrawn, proven] = await Promise.all([
+  const [catalog, pins, withdrawn, damaged, proven] = await Promise.all([
     readCatalog(store, repository, policyName, everybody, how),
     readNotes(store, place, "pin", operators, how),
     readNotes(store, place, "withdrawn", operators, how),
+    damagedNames(store, policyName, how),
     parts.proven(place, how),
   ]);
-  const references = new References(listing.objects);
+  const references = new References(listing.objects, damaged);
   const records = catalog.snapshots.map(({ record }) => record);
   await references.read(store, policyName, records, how);
   const snapshots = catalog.snapshots.map((listed) => {
@@ -104,6 +108,7 @@ export async function surveySnapshots(parts: SurveyParts, how: Cancel): Promise<
     references,
     pins: pins.notes,
     withdrawn: withdrawn.notes.filter(({ trusted }) => trusted),
+    damaged,
     proven,
     obstacles: [
       ...catalog.unreadable.map(({ why }) => why.message),

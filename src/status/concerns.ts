@@ -50,7 +50,7 @@ function storeConcerns({ snapshots, unreadable, restore, clock, descriptionLost 
     });
   }
   if (damaged.length > 0) {
-    const what = `objects are missing or have another size: ${ids(damaged)} cannot be restored whole`;
+    const what = `objects are missing or damaged: ${ids(damaged)} cannot be restored whole`;
     found.push({ kind: "damaged", what, hint: "drops verify" });
   }
   if (descriptionLost) {

@@ -70,8 +70,22 @@ export interface BlobRemover {
   removeAll(keys: readonly string[], how: Cancel): Promise<void>;
 }
 
+export interface BlobChecker {
+  /**
+   * Where checksums come from. `bytes`: the store is a disk of this machine, whose bytes are hashed now. `upload`: the
+   * server computed them when a blob was put and answers what it noted: another blob in its place shows, a bit that
+   * flipped on the server's disks need not.
+   */
+  readonly checksumsFrom: "bytes" | "upload";
+  /**
+   * SHA-256 of a blob as lower-case hex, without its bytes coming here from a server; undefined where the server keeps
+   * none. Throws store/missing; store/refused where the credential may not ask.
+   */
+  checksum(key: string, how: Cancel): Promise<string | undefined>;
+}
+
 /** What an adapter implements. Verbs are handed the narrowest part that they need: backup no remover, restore no writer. */
-export interface BlobStore extends BlobReader, BlobWriter, BlobRemover, AsyncDisposable {}
+export interface BlobStore extends BlobReader, BlobChecker, BlobWriter, BlobRemover, AsyncDisposable {}
 
 export interface VersionReader {
   /**

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import {
   type FileHandle,
@@ -23,6 +23,7 @@ const INCOMING = "+incoming";
 /** A file in there that is older was left by a run that was killed. */
 const STALE_MS = 24 * 60 * 60 * 1000;
 const READ_AT_ONCE = 8 * 1024 * 1024;
+const HASHED_AT_ONCE = 1024 * 1024;
 
 /**
  * A repository in a directory of a file system with hard links, or (with a weaker promise against two writers of one key)
@@ -48,6 +49,7 @@ export async function openDirectoryStore(
 
 class DirectoryStore implements BlobStore {
   readonly label: string;
+  readonly checksumsFrom = "bytes";
   readonly #root: string;
   /** Removes what killed runs left behind; once, before the first put. */
   #swept: Promise<void> | undefined;
@@ -61,19 +63,21 @@ class DirectoryStore implements BlobStore {
     key: string,
     how: { signal: AbortSignal; maxSize: number; into?: Uint8Array },
   ): Promise<Uint8Array> {
-    how.signal.throwIfAborted();
-    assertSafeKey(key);
-    try {
-      await this.#checkParent(key);
-      // Without O_NONBLOCK a FIFO would hold us up for ever.
-      const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-      await using file = await open(join(this.#root, key), flags);
-      return await this.#readWhole(file, key, how);
-    } catch (error) {
-      how.signal.throwIfAborted();
-      if (codeOf(error) === "ENOENT") throw await this.#missing(key, error);
-      throw fileFailure(error, `reading ${key} in ${this.label}`);
-    }
+    return this.#reading(key, how.signal, (file) => this.#readWhole(file, key, how));
+  }
+
+  async checksum(key: string, { signal }: { signal: AbortSignal }): Promise<string | undefined> {
+    return this.#reading(key, signal, async (file) => {
+      await this.#sizeOf(file, key);
+      const hash = createHash("sha256");
+      const piece = Buffer.allocUnsafeSlow(HASHED_AT_ONCE);
+      for (;;) {
+        signal.throwIfAborted();
+        const { bytesRead } = await file.read(piece, 0, piece.length);
+        if (bytesRead === 0) return hash.digest("hex");
+        hash.update(piece.subarray(0, bytesRead));
+      }
+    });
   }
 
   async *list(prefix: string, how: { signal: AbortSignal }): AsyncGenerator<BlobInfo> {
@@ -150,13 +154,38 @@ class DirectoryStore implements BlobStore {
     }
   }
 
+  async #reading<Result>(
+    key: string,
+    signal: AbortSignal,
+    work: (file: FileHandle) => Promise<Result>,
+  ): Promise<Result> {
+    signal.throwIfAborted();
+    assertSafeKey(key);
+    try {
+      await this.#checkParent(key);
+      // Without O_NONBLOCK a FIFO would hold us up for ever.
+      const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+      await using file = await open(join(this.#root, key), flags);
+      return await work(file);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (codeOf(error) === "ENOENT") throw await this.#missing(key, error);
+      throw fileFailure(error, `reading ${key} in ${this.label}`);
+    }
+  }
+
+  async #sizeOf(file: FileHandle, key: string): Promise<number> {
+    const { size, mode } = await file.stat();
+    if ((mode & constants.S_IFMT) !== constants.S_IFREG) throw notAFile(this.label, key);
+    return size;
+  }
+
   async #readWhole(
     file: FileHandle,
     key: string,
     how: { signal: AbortSignal; maxSize: number; into?: Uint8Array },
   ): Promise<Uint8Array> {
-    const { size, ...stats } = await file.stat();
-    if ((stats.mode & constants.S_IFMT) !== constants.S_IFREG) throw notAFile(this.label, key);
+    const size = await this.#sizeOf(file, key);
     if (size > how.maxSize) throw tooLarge(this.label, key, size, how.maxSize);
     const { into } = how;
     const bytes = into && into.length >= size ? into.subarray(0, size) : Buffer.allocUnsafeSlow(size);

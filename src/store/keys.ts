@@ -24,6 +24,7 @@ export const listsPrefix = (policy: string): string => `${policy}/lists/`;
 export const packsPrefix = (policy: string): string => `${policy}/packs/`;
 export const evidencePrefix = (policy: string): string => `${policy}/evidence/`;
 export const findingsPrefix = (policy: string): string => `${policy}/doctor/`;
+export const damagedPrefix = (policy: string): string => `${policy}/damaged/`;
 export const condemnedPrefix = (policy: string): string => `${policy}/condemned/`;
 export const pinsPrefix = (policy: string): string => `${policy}/pins/`;
 export const withdrawnPrefix = (policy: string): string => `${policy}/withdrawn/`;
@@ -38,6 +39,12 @@ export const packKey = (policy: string, sha256: string): string =>
   `${packsPrefix(policy)}${hash(sha256).slice(0, 2)}/${sha256}`;
 export const evidenceKey = (policy: string, time: string, id: string): string =>
   `${evidencePrefix(policy)}${time}-${id}.json`;
+/** Of a verify: told from a drill's by its name, so that nobody reads one to find out. */
+export const verifyEvidenceKey = (policy: string, time: string, id: string): string =>
+  `${evidencePrefix(policy)}${time}-${id}.verify.json`;
+/** `sha256` names the object that was found damaged. */
+export const damagedKey = (policy: string, sha256: string): string =>
+  `${damagedPrefix(policy)}${hash(sha256)}.json`;
 /** `time` as in a record's key. */
 export const findingKey = (policy: string, time: string, id: string): string =>
   `${findingsPrefix(policy)}${time}-${id}.json`;

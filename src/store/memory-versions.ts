@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import type { BlobInfo, BlobVersion, Lock, PutHow, VersionedStore } from "./blob-store.ts";
@@ -17,6 +18,7 @@ interface Kept {
  */
 export class VersionedMemory implements VersionedStore {
   readonly label = "versioned memory";
+  readonly checksumsFrom = "bytes";
   readonly #clock: () => Date;
   /** By key; the version that landed last comes last. */
   readonly #names = new Map<string, Kept[]>();
@@ -31,6 +33,13 @@ export class VersionedMemory implements VersionedStore {
     const bytes = this.#current(key)?.bytes;
     if (!bytes) throw missing(this.label, key);
     return this.#copy(key, bytes, maxSize);
+  }
+
+  async checksum(key: string, { signal }: Cancel): Promise<string> {
+    checked(signal, key);
+    const bytes = this.#current(key)?.bytes;
+    if (!bytes) throw missing(this.label, key);
+    return hash("sha256", bytes, "hex");
   }
 
   async *list(prefix: string, { signal }: Cancel): AsyncGenerator<BlobInfo> {

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import type { BlobInfo, BlobStore } from "./blob-store.ts";
 import { assertSafeKey, checkSha256, locksNothing, missing, taken, tooLarge } from "./check-bytes.ts";
 
@@ -12,6 +13,14 @@ export function openMemoryStore(clock: () => Date = () => new Date()): BlobStore
   const blobs = new Map<string, { readonly bytes: Uint8Array; readonly modified: Date }>();
   return {
     label: LABEL,
+    checksumsFrom: "bytes",
+    async checksum(key, { signal }) {
+      signal.throwIfAborted();
+      assertSafeKey(key);
+      const blob = blobs.get(key);
+      if (!blob) throw missing(LABEL, key);
+      return hash("sha256", blob.bytes, "hex");
+    },
     async get(key, { signal, maxSize }) {
       signal.throwIfAborted();
       assertSafeKey(key);

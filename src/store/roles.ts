@@ -1,6 +1,7 @@
 import type { S3Policy } from "../policy/schema.ts";
 import {
   condemnedPrefix,
+  damagedPrefix,
   evidencePrefix,
   findingsPrefix,
   listsPrefix,
@@ -52,6 +53,7 @@ interface Folders {
   readonly evidence: string;
   /** What doctors found: plain, and of the writer. */
   readonly findings: string;
+  readonly damaged: string;
 }
 
 /** What a role may do, as an S3 policy, and in words what each statement of it is for. */
@@ -116,24 +118,27 @@ const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) 
       : []),
   ],
   janitor: (
-    { common, snapshots, lists, pins, withdrawn, condemned, evidence, findings, ...sealed },
+    { common, snapshots, lists, pins, withdrawn, condemned, evidence, damaged, findings, ...sealed },
     options,
   ) => [
     read(
       options,
-      [...common, snapshots, lists, pins, withdrawn, condemned, evidence, findings],
+      [...common, snapshots, lists, pins, withdrawn, condemned, evidence, damaged, findings],
       READS.janitor,
     ),
     put(
       options,
-      [condemned, pins, withdrawn, evidence],
-      "a prune condemns first; pin and withdraw put notes",
+      [condemned, pins, withdrawn, evidence, damaged],
+      "a prune condemns first; pin and withdraw put notes, verify what it found",
     ),
     {
       statement: allow(
         "JanitorRemoves",
         ["s3:DeleteObject"],
-        objects(options, [...[snapshots, lists, pins, withdrawn, condemned, sealed.manifests, sealed.packs]]),
+        objects(options, [
+          ...[snapshots, lists, pins, withdrawn, condemned, damaged],
+          ...[sealed.manifests, sealed.packs],
+        ]),
       ),
       why: "what was forgotten and condemned goes; evidence, recovery/ and repository.json never do",
     },
@@ -162,13 +167,17 @@ const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) 
       "extends the lock of what kept snapshots need; without the bypass permission it cannot shorten one",
     ),
   ],
-  restorer: ({ common, pins, evidence, ...rest }, options) => [
-    read(options, [...common, pins, evidence, ...Object.values(rest)], "a restore reads everything"),
+  restorer: ({ common, pins, evidence, damaged, ...rest }, options) => [
+    read(options, [...common, pins, evidence, damaged, ...Object.values(rest)], "a restore reads everything"),
     {
       statement: allow("RestorerSeesVersions", ["s3:ListBucketVersions"], [bucketOf(options)]),
       why: "restore --hidden reads what delete markers and later versions hide",
     },
-    put(options, [pins, evidence], "a restore pins what it reads; a drill publishes what it proved"),
+    put(
+      options,
+      [pins, evidence, damaged],
+      "a restore pins what it reads; a drill publishes what it proved, verify what it found",
+    ),
   ],
 };
 
@@ -260,6 +269,7 @@ function foldersOf(policy: string): Folders {
     condemned: `${condemnedPrefix(policy)}*`,
     evidence: `${evidencePrefix(policy)}*`,
     findings: `${findingsPrefix(policy)}*`,
+    damaged: `${damagedPrefix(policy)}*`,
   };
 }
 

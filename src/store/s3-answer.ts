@@ -1,6 +1,10 @@
 import { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
-import type { GetObjectCommandOutput, ListObjectsV2CommandOutput } from "@aws-sdk/client-s3";
+import type {
+  GetObjectCommandOutput,
+  HeadObjectCommandOutput,
+  ListObjectsV2CommandOutput,
+} from "@aws-sdk/client-s3";
 import { DropsError } from "../lib/errors.ts";
 import { freeMemory } from "../lib/free-memory.ts";
 import { NOT_S3 } from "./s3-failure.ts";
@@ -30,6 +34,13 @@ export async function readWhole(
   const filled = await fill(bytes, Body);
   if (filled === size) return bytes;
   throw new Error(`the body ended after ${filled} of ${size} bytes`);
+}
+
+/** As lower-case hex. That of an upload in parts is no hash of the object, and counts as none. */
+export function storedChecksum({ ChecksumSHA256, ETag }: HeadObjectCommandOutput): string | undefined {
+  checkIsS3(ETag);
+  if (!/^[A-Za-z0-9+/]{43}=$/.test(ChecksumSHA256 ?? "")) return undefined;
+  return Buffer.from(ChecksumSHA256 ?? "", "base64").toString("hex");
 }
 
 /** Answers how many bytes came, which are never more than there is room for. */

@@ -80,7 +80,10 @@ function putCommand({ PutObjectCommand }: Sdk, blob: Blob, features: Features): 
     ContentType: "application/octet-stream",
     ...(features.createOnly ? { IfNoneMatch: "*" } : {}),
     ...(blob.lock ? { ObjectLockMode: modeOf(blob.lock), ObjectLockRetainUntilDate: blob.lock.until } : {}),
-    ...(features.checksum ? { ChecksumSHA256: Buffer.from(blob.sha256, "hex").toString("base64") } : {}),
+    // Ceph checks the one, and keeps it only where it is told the other.
+    ...(features.checksum
+      ? { ChecksumAlgorithm: "SHA256", ChecksumSHA256: Buffer.from(blob.sha256, "hex").toString("base64") }
+      : {}),
   });
   announce(command, blob.sha256);
   return command;

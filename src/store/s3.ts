@@ -7,7 +7,7 @@ import { assertSafeKey, locksNothing, taken } from "./check-bytes.ts";
 import type { S3Credentials } from "./credentials.ts";
 import { isSafeKey } from "./keys.ts";
 import { PATIENCE, type Patience, retrying } from "./retrying.ts";
-import { busy, checkIsS3, dateOf, decoded, nextPage, outOfOrder } from "./s3-answer.ts";
+import { busy, checkIsS3, dateOf, decoded, nextPage, outOfOrder, storedChecksum } from "./s3-answer.ts";
 import { makeS3Client, type S3Timeouts, TIMEOUTS } from "./s3-client.ts";
 import { s3Failure, statusOf, wasNotDone } from "./s3-failure.ts";
 import { ALL_FEATURES, type Blob, type Features, putOnce, sha256Of } from "./s3-put.ts";
@@ -41,6 +41,7 @@ export async function openS3Store(
 
 class S3Store implements VersionedStore {
   readonly label: string;
+  readonly checksumsFrom = "upload";
   readonly #s3: S3Session;
   readonly #versions: S3Versions;
   #features: Features = ALL_FEATURES;
@@ -57,6 +58,15 @@ class S3Store implements VersionedStore {
   ): Promise<Uint8Array> {
     assertSafeKey(key);
     return this.#versions.read(key, undefined, how);
+  }
+
+  async checksum(key: string, how: Cancel): Promise<string | undefined> {
+    assertSafeKey(key);
+    const { sdk, client } = this.#s3;
+    return this.#s3.askPatiently("reading", key, how, async () => {
+      const command = new sdk.HeadObjectCommand({ ...this.#s3.named(key), ChecksumMode: "ENABLED" });
+      return storedChecksum(await client.send(command, { abortSignal: how.signal }));
+    });
   }
 
   async *list(prefix: string, how: Cancel): AsyncGenerator<BlobInfo> {

@@ -7,18 +7,26 @@ export interface Damage {
   readonly snapshots: readonly string[];
   /** Names of the sources that need it. */
   readonly sources: readonly string[];
+  /** It is listed with its size all the same: no listing tells the next backup. */
+  readonly isHidden: boolean;
 }
 
 /** Collects damage, one entry an object, the first problem that was found of it. */
 export class DamageBook {
-  readonly #found = new Map<string, { problem: string; snapshots: Set<string>; sources: Set<string> }>();
+  readonly #found = new Map<
+    string,
+    { problem: string; isHidden: boolean; snapshots: Set<string>; sources: Set<string> }
+  >();
 
+  /** @param seen `listing` when names and sizes tell */
   add(
     key: string,
     problem: string,
     hurts: Iterable<{ readonly snapshot: string; readonly source?: string }>,
+    seen: "bytes" | "listing" = "bytes",
   ): void {
-    const entry = this.#found.get(key) ?? { problem, snapshots: new Set(), sources: new Set() };
+    const isHidden = seen === "bytes";
+    const entry = this.#found.get(key) ?? { problem, isHidden, snapshots: new Set(), sources: new Set() };
     for (const { snapshot, source } of hurts) {
       entry.snapshots.add(snapshot);
       if (source !== undefined) entry.sources.add(source);
@@ -30,8 +38,8 @@ export class DamageBook {
   list(): Damage[] {
     return [...this.#found]
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, { problem, snapshots, sources }]) => {
-        return { key, problem, snapshots: [...snapshots], sources: [...sources] };
+      .map(([key, { problem, isHidden, snapshots, sources }]) => {
+        return { key, problem, snapshots: [...snapshots], sources: [...sources], isHidden };
       });
   }
 

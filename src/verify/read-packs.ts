@@ -39,6 +39,8 @@ export interface ReadPacks {
   /** Every pack that is whole was opened too. */
   readonly opened: boolean;
   readonly chunks: OpenedChunks;
+  /** SHA-256 of those that are not what their names say. */
+  readonly bad: ReadonlySet<string>;
   readonly notes: readonly string[];
 }
 
@@ -53,28 +55,50 @@ export async function readPacks(
   how: Cancel & { readonly onPack: (bytes: number) => void },
 ): Promise<ReadPacks> {
   const chunks = new OpenedChunks();
-  let [packsRead, bytesRead, locked] = [0, 0, 0];
+  const bad = new Set<string>();
+  let [packsRead, bytesRead, locked, unsteady] = [0, 0, 0, 0];
   const slots: SharedArrayBuffer[] = [];
   const read = async (pack: NeededPack, signal: AbortSignal) => {
     const slot = slots.pop() ?? newPackSlot();
     try {
-      return await readOne(pack, slot, parts, chunks, { signal });
+      return await readTwice(pack, slot, parts, chunks, { signal });
     } finally {
       slots.push(slot);
     }
   };
-  for await (const { pack, problem, isLocked } of mapLimit(packs, AT_ONCE, read, how.signal)) {
+  for await (const { pack, problem, isLocked, isUnsteady } of mapLimit(packs, AT_ONCE, read, how.signal)) {
     packsRead++;
     bytesRead += pack.size;
     if (isLocked) locked++;
+    if (isUnsteady) unsteady++;
+    if (problem) bad.add(pack.sha256);
     if (problem) damage.add(pack.key, problem, hurtBy(pack.states));
     how.onPack(pack.size);
   }
-  const some = parts.identities.length > 0 && locked > 0;
-  const notes = some
-    ? [`${locked} packs could not be opened with these identities: their names were compared`]
-    : [];
-  return { packsRead, bytesRead, opened: packsRead > 0 && locked === 0, chunks, notes };
+  const notes = notesOf(parts.identities.length > 0 ? locked : 0, unsteady);
+  return { packsRead, bytesRead, opened: packsRead > 0 && locked === 0, chunks, bad, notes };
+}
+
+function notesOf(locked: number, unsteady: number): string[] {
+  const shut = `${locked} packs could not be opened with these identities: their names were compared`;
+  const wrong = `${unsteady} packs were read wrong once and right the second time: check this machine's memory`;
+  return [...(locked > 0 ? [shut] : []), ...(unsteady > 0 ? [wrong] : [])];
+}
+
+interface OnePack {
+  readonly pack: NeededPack;
+  readonly problem?: string;
+  readonly isLocked: boolean;
+  /** Wrong at first. */
+  readonly isUnsteady?: boolean;
+}
+
+/** A mark is never taken back by itself: one bad read on the way here is no damage yet. */
+async function readTwice(...how: Parameters<typeof readOne>): Promise<OnePack> {
+  const first = await readOne(...how);
+  if (first.problem === undefined) return first;
+  const second = await readOne(...how);
+  return { ...second, isUnsteady: second.problem === undefined };
 }
 
 async function readOne(
@@ -83,7 +107,7 @@ async function readOne(
   { store, identities, pool }: Parameters<typeof readPacks>[1],
   chunks: OpenedChunks,
   how: Cancel,
-): Promise<{ pack: NeededPack; problem?: string; isLocked: boolean }> {
+): Promise<OnePack> {
   try {
     const sealed = await fetchPack(store, pack.key, pack, slot, how);
     if (identities.length === 0) {

@@ -2,6 +2,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import type { PackInfo } from "../pack/pack-table.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
+import { damagedNames } from "../snapshot/damaged.ts";
 import { decodeList, MAX_LIST } from "../snapshot/list.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
 import { getExactly } from "../snapshot/source-manifest.ts";
@@ -15,17 +16,23 @@ export interface SourceState {
   readonly snapshots: readonly ListedSnapshot[];
 }
 
-export interface NeededPack extends PackInfo {
+/** A pack, list or manifest that snapshots need. */
+export interface NeededObject extends PackInfo {
   readonly key: string;
   readonly states: readonly SourceState[];
   /** Listed with its size. */
   readonly listed: boolean;
 }
+export type NeededPack = NeededObject;
 
 /** Everything that snapshots refer to, looked for by name and size. */
 export interface References {
   readonly states: readonly SourceState[];
   readonly packs: readonly NeededPack[];
+  /** Lists and manifests. */
+  readonly indexes: readonly NeededObject[];
+  /** Marked as damaged by an earlier verify, and needed. */
+  readonly marked: ReadonlySet<string>;
   /** Objects that were looked for, and their bytes. */
   readonly objects: number;
   readonly objectBytes: number;
@@ -33,7 +40,7 @@ export interface References {
 
 /**
  * Follow records to manifests, lists and packs without a key: all must be listed with the right size, and lists must hold
- * what their names promise. What is not goes into `damage`.
+ * what their names promise. What is not goes into `damage`, and so does what an earlier verify found damaged.
  */
 export async function followReferences(
   store: BlobReader,
@@ -42,30 +49,69 @@ export async function followReferences(
   damage: DamageBook,
   how: Cancel,
 ): Promise<References> {
-  const listed = await inventory(store, policyName, how);
+  const stored = {
+    listed: await inventory(store, policyName, how),
+    marked: await damagedNames(store, policyName, how),
+  };
   const states = statesOf(snapshots);
-  const needed = new Map<string, PackInfo & { states: SourceState[] }>();
-  const small = new Map<string, number>();
+  const indexes = new Needed();
+  const packs = new Needed();
   for (const state of states) {
     const { manifest, list } = state.source;
     if (!manifest || !list) continue;
-    small.set(manifestKey(policyName, manifest.sha256), manifest.size);
-    small.set(listKey(policyName, list.sha256), list.size);
-    checkListed(listed, manifestKey(policyName, manifest.sha256), manifest.size, state, damage);
-    if (!checkListed(listed, listKey(policyName, list.sha256), list.size, state, damage)) continue;
-    for (const pack of await readList(store, policyName, list, state, damage, how)) {
-      const known = needed.get(pack.sha256) ?? { ...pack, states: [] };
-      known.states.push(state);
-      needed.set(pack.sha256, known);
-    }
+    indexes.add(manifestKey(policyName, manifest.sha256), manifest, state);
+    indexes.add(listKey(policyName, list.sha256), list, state);
+    if (stored.listed.get(listKey(policyName, list.sha256)) !== list.size) continue;
+    for (const pack of await readList(store, policyName, list, state, damage, how))
+      packs.add(packKey(policyName, pack.sha256), pack, state);
   }
-  const packs = [...needed.values()].map((pack): NeededPack => {
-    const key = packKey(policyName, pack.sha256);
-    const whole = pack.states.map((state) => checkListed(listed, key, pack.size, state, damage));
-    return { ...pack, key, listed: whole.every((there) => there) };
-  });
-  const sizes = [...small.values(), ...packs.map(({ size }) => size)];
-  return { states, packs, objects: sizes.length, objectBytes: sizes.reduce((sum, size) => sum + size, 0) };
+  const found = { indexes: indexes.lookedUp(stored, damage), packs: packs.lookedUp(stored, damage) };
+  const all = [...found.indexes, ...found.packs];
+  return {
+    states,
+    ...found,
+    marked: new Set(all.map(({ sha256 }) => sha256).filter((sha256) => stored.marked.has(sha256))),
+    objects: all.length,
+    objectBytes: all.reduce((sum, { size }) => sum + size, 0),
+  };
+}
+
+/** Objects by key and size, each with all the states that need it. */
+class Needed {
+  readonly #objects = new Map<string, PackInfo & { readonly key: string; readonly states: SourceState[] }>();
+
+  add(key: string, { sha256, size }: PackInfo, state: SourceState): void {
+    const known = this.#objects.get(`${key} ${size}`);
+    if (known) known.states.push(state);
+    else this.#objects.set(`${key} ${size}`, { key, sha256, size, states: [state] });
+  }
+
+  lookedUp(stored: Stored, damage: DamageBook): NeededObject[] {
+    const objects = [...this.#objects.values()];
+    return objects.map((object) => ({ ...object, listed: isThere(stored, object, damage) }));
+  }
+}
+
+interface Stored {
+  /** Size by key. */
+  readonly listed: ReadonlyMap<string, number>;
+  readonly marked: ReadonlySet<string>;
+}
+
+/** Whether it is listed with its size. */
+function isThere(
+  { listed, marked }: Stored,
+  { key, sha256, size, states }: Omit<NeededObject, "listed">,
+  damage: DamageBook,
+): boolean {
+  const found = listed.get(key);
+  if (found !== size) {
+    const problem = found === undefined ? "is missing" : `has ${found} bytes and not ${size}`;
+    damage.add(key, problem, hurtBy(states), "listing");
+    return false;
+  }
+  if (marked.has(sha256)) damage.add(key, "was found damaged by an earlier verify", hurtBy(states));
+  return true;
 }
 
 /** Which snapshots and sources a captured state stands for. */
@@ -101,20 +147,6 @@ function statesOf(snapshots: readonly ListedSnapshot[]): SourceState[] {
     }
   }
   return [...states.values()];
-}
-
-function checkListed(
-  listed: ReadonlyMap<string, number>,
-  key: string,
-  size: number,
-  state: SourceState,
-  damage: DamageBook,
-): boolean {
-  const found = listed.get(key);
-  if (found === size) return true;
-  const problem = found === undefined ? "is missing" : `has ${found} bytes and not ${size}`;
-  damage.add(key, problem, hurtBy([state]));
-  return false;
 }
 
 async function readList(

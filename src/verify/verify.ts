@@ -10,21 +10,40 @@ import {
   signatureState,
 } from "../restore/choose.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
-import { parseRecordKey } from "../store/keys.ts";
+import type { BlobChecker } from "../store/blob-store.ts";
+import { damagedKey, parseRecordKey } from "../store/keys.ts";
+import { type CheckedObjects, checkObjects } from "./check-objects.ts";
 import { type Damage, DamageBook } from "./damage-book.ts";
 import { readManifests } from "./read-manifests.ts";
 import { readPacks } from "./read-packs.ts";
-import { followReferences, type NeededPack } from "./references.ts";
+import { followReferences, type References } from "./references.ts";
+import { type Arc, isOn, nextArc, partOf } from "./rotation.ts";
 
 export interface VerifyParts extends ReadParts {
   readonly pool: PackPool;
-  /** 0 to 1, below 1: which packs a share is. */
-  readonly random: () => number;
-  /** Bytes of packs read so far, of how many. */
+  /** Asked for checksums. */
+  readonly checker: BlobChecker;
+  /** Bytes read so far, of how many. */
   readonly onRead?: (done: number, total: number) => void;
 }
 
+/** Which packs are read whole: none, a share (above 0, at most 1) from a place on the ring on, or one of equal parts. */
+export type ReadData =
+  | undefined
+  | { readonly share: number; readonly from: number; readonly part?: undefined }
+  | { readonly part: number; readonly of: number; readonly share?: undefined };
+
+export interface VerifyWhat {
+  /** Without it all snapshots of the policy. */
+  readonly choice: SnapshotChoice | undefined;
+  /** Ask the store for checksums. */
+  readonly objects: boolean;
+  readonly read: ReadData;
+}
+
 export interface VerifyResult {
+  /** The repository's id. */
+  readonly repository: string;
   readonly policyName: string;
   readonly snapshots: readonly {
     readonly snapshot: ListedSnapshot;
@@ -34,7 +53,9 @@ export interface VerifyResult {
   /** Looked for by name and size: manifests, lists, packs. */
   readonly objects: number;
   readonly objectBytes: number;
-  readonly readShare: number;
+  readonly checked?: CheckedObjects;
+  /** The part of the ring of names whose packs were read, of all snapshots. */
+  readonly arc?: Arc;
   readonly packsRead: number;
   readonly bytesRead: number;
   /** Whether an identity opened the packs that were read. */
@@ -45,32 +66,33 @@ export interface VerifyResult {
 }
 
 /**
- * Prove that what the snapshots promise is in the store: signatures, then manifests, lists and packs by name and size,
- * which needs no key; with `readShare` above 0 that share of the packs is read whole, and with an identity opened, as
- * are all manifests. Damage is in the result, never thrown.
+ * Prove that what the snapshots promise is in the store: signatures, then manifests, lists and packs by name and size, and
+ * with `objects` by the checksums that the store has, all of which needs no key; with `read` a part of the packs is read
+ * whole, and with an identity opened, as are all manifests. Damage is in the result, never thrown.
  *
- * @param what without `choice` all snapshots of the policy
  * @throws DropsError when it cannot be known: store failures; repository/missing, snapshot/missing; signature/untrusted of the repository itself
  */
 export async function verifyRepository(
   parts: VerifyParts,
-  what: { readonly choice: SnapshotChoice | undefined; readonly readShare: number },
+  what: VerifyWhat,
   how: Cancel,
 ): Promise<VerifyResult> {
   const began = parts.now().getTime();
   const damage = new DamageBook();
-  const { policyName, snapshots } = await lookedAt(parts, what.choice, damage, how);
+  const { repository, policyName, snapshots } = await lookedAt(parts, what.choice, damage, how);
   const refs = await followReferences(parts.store, policyName, snapshots, damage, how);
-  const sample = sampleOf(refs.packs, what.readShare, parts.random);
-  const total = sample.reduce((sum, { size }) => sum + size, 0);
-  let done = 0;
-  const onPack = (bytes: number) => {
-    done += bytes;
-    parts.onRead?.(done, total);
-  };
-  const read = await readPacks(sample, parts, damage, { ...how, onPack });
-  const isRead = what.readShare > 0 && parts.identities.length > 0;
-  const notes = isRead
+  const arc = arcOf(what.read, refs);
+  const sample = arc ? refs.packs.filter(({ sha256, listed }) => listed && isOn(arc, sha256)) : [];
+  const count = progressOf(parts, what, refs, sample);
+  const checked = what.objects
+    ? await checkObjects(parts.checker, [...refs.indexes, ...refs.packs], damage, {
+        ...how,
+        ...(parts.checker.checksumsFrom === "bytes" ? { onChecked: count } : {}),
+      })
+    : undefined;
+  const read = await readPacks(sample, parts, damage, { ...how, onPack: count });
+  const isOpened = arc !== undefined && parts.identities.length > 0;
+  const manifests = isOpened
     ? await readManifests(refs.states, { ...parts, policyName }, read.chunks, damage, how)
     : [];
   const hurt = damage.hurtSnapshots();
@@ -82,17 +104,66 @@ export async function verifyRepository(
   const { objects, objectBytes } = refs;
   const { packsRead, bytesRead, opened } = read;
   return {
+    repository,
     policyName,
     snapshots: judged,
     objects,
     objectBytes,
-    readShare: what.readShare,
+    ...(checked ? { checked } : {}),
+    ...(arc && !what.choice ? { arc } : {}),
     packsRead,
     bytesRead,
     opened,
     damage: damage.list(),
     seconds: (parts.now().getTime() - began) / 1000,
-    notes: [...read.notes, ...notes],
+    notes: [
+      ...(checked?.notes ?? []),
+      ...read.notes,
+      ...wholeAgain(policyName, sample, refs.marked, read.bad),
+      ...manifests,
+    ],
+  };
+}
+
+/** What the bucket's owner brought back from an earlier version, say. Whoever may delete takes the mark away. */
+function wholeAgain(
+  policyName: string,
+  sample: readonly { readonly sha256: string }[],
+  marked: ReadonlySet<string>,
+  bad: ReadonlySet<string>,
+): string[] {
+  return sample
+    .filter(({ sha256 }) => marked.has(sha256) && !bad.has(sha256))
+    .map(
+      ({ sha256 }) =>
+        `pack ${sha256} is whole: remove ${damagedKey(policyName, sha256)}, which says otherwise`,
+    );
+}
+
+function arcOf(read: ReadData, { packs }: References): Arc | undefined {
+  if (read === undefined) return undefined;
+  if (read.part !== undefined) return partOf(read.part, read.of);
+  return nextArc(
+    read.share,
+    packs.filter(({ listed }) => listed).map(({ sha256 }) => sha256),
+    read.from,
+  );
+}
+
+/** Bytes that are hashed or read, out of all that will be; a server's checksums cost no bytes. */
+function progressOf(
+  { checker, onRead }: Pick<VerifyParts, "checker" | "onRead">,
+  { objects }: VerifyWhat,
+  refs: References,
+  sample: readonly { readonly size: number }[],
+): (bytes: number) => void {
+  const hashed = objects ? [...refs.indexes, ...refs.packs].filter(({ listed }) => listed) : [];
+  const sum = (of: readonly { readonly size: number }[]) => of.reduce((total, { size }) => total + size, 0);
+  const total = checker.checksumsFrom === "bytes" ? sum(hashed) + sum(sample) : sum(sample);
+  let done = 0;
+  return (bytes) => {
+    done += bytes;
+    onRead?.(Math.min(done, total), total);
   };
 }
 
@@ -101,10 +172,10 @@ async function lookedAt(
   choice: SnapshotChoice | undefined,
   damage: DamageBook,
   how: Cancel,
-): Promise<{ policyName: string; snapshots: readonly ListedSnapshot[] }> {
+): Promise<{ repository: string; policyName: string; snapshots: readonly ListedSnapshot[] }> {
   if (choice) {
-    const { policyName, snapshot } = await chooseSnapshot(parts, choice, how);
-    return { policyName, snapshots: [snapshot] };
+    const { repository, policyName, snapshot } = await chooseSnapshot(parts, choice, how);
+    return { repository: repository.id, policyName, snapshots: [snapshot] };
   }
   const catalog = await openCatalog(parts, how);
   for (const { key, why } of catalog.unreadable) {
@@ -112,7 +183,8 @@ async function lookedAt(
     damage.add(key, why.message, id === undefined ? [] : [{ snapshot: id }]);
   }
   checkSeen(catalog, damage);
-  return catalog;
+  const { repository, policyName, snapshots } = catalog;
+  return { repository: repository.id, policyName, snapshots };
 }
 
 /** A record says which others it saw when it was made: one that is another now was replaced. */
@@ -125,16 +197,4 @@ function checkSeen({ snapshots }: OpenCatalog, damage: DamageBook): void {
       damage.add(other.key, `is not the record that snapshot ${record.id} saw`, [{ snapshot: id }]);
     }
   }
-}
-
-/** A random share of the packs that are there, at least one when any is wanted. */
-function sampleOf(packs: readonly NeededPack[], share: number, random: () => number): NeededPack[] {
-  const there = packs.filter(({ listed }) => listed);
-  const count = Math.min(there.length, Math.ceil(there.length * share));
-  if (count === there.length) return there;
-  for (let at = 0; at < count; at++) {
-    const other = at + Math.floor(random() * (there.length - at));
-    [there[at], there[other]] = [there[other] as NeededPack, there[at] as NeededPack];
-  }
-  return there.slice(0, count);
 }

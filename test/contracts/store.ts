@@ -71,6 +71,16 @@ function blobs(open: () => Promise<BlobStore>): void {
     }
   });
 
+  test("a blob's checksum is the SHA-256 of its bytes, of any size", async () => {
+    await using store = await open();
+    for (const size of [0, 1, 65_536, 3 * MiB + 1]) {
+      const bytes = randomBytes(size);
+      await store.put(`p/sized-${size}`, bytes, how);
+      assert.equal(await store.checksum(`p/sized-${size}`, how), sha256(bytes), `${size} bytes`);
+    }
+    await fails("store/missing", store.checksum("p/nothing", how));
+  });
+
   test("a key that is not there is missing", async () => {
     await using store = await open();
     await fails("store/missing", store.get("p/nothing/here", { ...how, maxSize: 9 }));
@@ -251,6 +261,7 @@ function cancels(open: () => Promise<BlobStore>): void {
     await assert.rejects(store.remove("p/a", aborted), isReason);
     await assert.rejects(store.removeAll(["p/a"], aborted), isReason);
     await assert.rejects(store.now(aborted), isReason);
+    await assert.rejects(store.checksum("p/a", aborted), isReason);
     await assert.rejects(async () => {
       for await (const _ of store.list("", aborted));
     }, isReason);

@@ -498,6 +498,8 @@ async function withCheck(check: string): Promise<DrillChange> {
 function slow(store: BlobStore): BlobStore {
   return {
     label: store.label,
+    checksumsFrom: store.checksumsFrom,
+    checksum: (key, how) => store.checksum(key, how),
     now: (how) => store.now(how),
     list: (prefix, how) => store.list(prefix, how),
     put: (key, bytes, how) => store.put(key, bytes, how),

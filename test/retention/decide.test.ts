@@ -116,7 +116,7 @@ const table: readonly {
     snapshots: [night(2), night(1, { whole: false }), night(0)],
     says: [
       "2 kept: daily 2/2",
-      "1 kept: in quarantine: objects that it refers to are missing",
+      "1 kept: in quarantine: objects that it refers to are missing or damaged",
       `0 kept: daily 1/2, ${NEWEST}`,
     ],
   },

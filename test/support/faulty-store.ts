@@ -3,6 +3,7 @@ import type { BlobStore, VersionedStore } from "../../src/store/blob-store.ts";
 
 export type StoreCall =
   | "get"
+  | "checksum"
   | "list"
   | "now"
   | "put"
@@ -89,6 +90,8 @@ function striking(plan: readonly Fault[]): { calls: string[]; strike: Strike; ar
 function plainCalls(inner: BlobStore, strike: Strike, around: Around): BlobStore {
   return {
     label: inner.label,
+    checksumsFrom: inner.checksumsFrom,
+    checksum: (key, how) => around("checksum", key, () => inner.checksum(key, how)),
     get: (key, how) => around("get", key, () => inner.get(key, how)),
     now: (how) => around("now", "", () => inner.now(how)),
     put: (key, bytes, how) => around("put", key, () => inner.put(key, bytes, how)),

@@ -131,6 +131,8 @@ export class ModelWorld {
       },
       store: {
         label: "model",
+        checksumsFrom: "bytes",
+        checksum: (key, how) => call(() => store.checksum(key, how)),
         get: (key, how) => call(() => store.get(key, how)),
         now: (how) => call(() => store.now(how)),
         put: (key, bytes, how) =>

@@ -100,7 +100,11 @@ export function brokenSeen(): Seen {
     snapshots: [
       seenSnapshot("2026-09-30T01:30:00.000Z"),
       seenSnapshot("2026-11-20T01:30:00.000Z"),
-      seenSnapshot("2026-11-21T01:30:00.000Z", {}, { standing: "damaged", why: "objects are missing" }),
+      seenSnapshot(
+        "2026-11-21T01:30:00.000Z",
+        {},
+        { standing: "damaged", why: "objects are missing or damaged" },
+      ),
       seenSnapshot("2026-11-22T01:30:00.000Z", {}, { standing: "withdrawn", why: "<b>wrong</b> state" }),
       seenSnapshot(
         "2026-11-22T11:30:00.000Z",

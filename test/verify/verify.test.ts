@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { generateX25519Identity } from "age-encryption";
+import { DropsError } from "../../src/lib/errors.ts";
 import { PackPool } from "../../src/pack/pool.ts";
-import { listKey, manifestKey, packKey, signatureKey } from "../../src/store/keys.ts";
+import { EVIDENCE_NAMESPACE, samePublicKey, verifySshsig } from "../../src/seal/sshsig.ts";
+import { Damaged } from "../../src/snapshot/damaged.ts";
+import type { BlobChecker, BlobReader } from "../../src/store/blob-store.ts";
+import { damagedKey, listKey, manifestKey, packKey, signatureKey } from "../../src/store/keys.ts";
+import { markDamaged } from "../../src/verify/mark-damaged.ts";
 import { type VerifyParts, type VerifyResult, verifyRepository } from "../../src/verify/verify.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { POLICY, readPartsOf, TinyRepository } from "../support/tiny-repository.ts";
@@ -12,12 +17,18 @@ const HOW = { signal: new AbortController().signal };
 async function verified(
   tiny: TinyRepository,
   readShare = 0,
-  change: Partial<VerifyParts> & { choice?: { id: string } } = {},
+  change: Partial<Omit<VerifyParts, "checker">> & {
+    readonly choice?: { id: string };
+    readonly objects?: boolean;
+    readonly checker?: BlobChecker;
+    readonly from?: number;
+  } = {},
 ): Promise<VerifyResult> {
-  const { choice, ...parts } = change;
+  const { choice, objects = false, checker = tiny.store, from = 0, ...parts } = change;
   await using pool = new PackPool(1);
-  const whole = { ...readPartsOf(tiny), pool, random: () => 0.5, ...parts };
-  return await verifyRepository(whole, { choice, readShare }, HOW);
+  const whole = { ...readPartsOf(tiny), pool, ...parts, checker };
+  const read = readShare === 0 ? undefined : { share: readShare, from };
+  return await verifyRepository(whole, { choice, objects, read }, HOW);
 }
 
 /** Two nights; the second shares one source and one pack with the first. */
@@ -64,12 +75,125 @@ test("a whole repository is intact, without a key and with one", async () => {
   );
 });
 
-test("a share of the packs, at least one of them", async () => {
-  const { tiny } = await twoNights();
-  assert.equal((await verified(tiny, 0.01)).packsRead, 1);
-  assert.equal((await verified(tiny, 0.5)).packsRead, 2);
-  const { packsRead, damage } = await verified(tiny, 0.5, { random: () => 0.999 });
-  assert.deepEqual([packsRead, damage.length], [2, 0]);
+test("a share of the packs, at least one of them, from the given place on", async () => {
+  const { tiny, packs } = await twoNights();
+  const places = Object.values(packs)
+    .map((key) => Number.parseInt(key.slice(-64, -56), 16))
+    .sort((a, b) => a - b);
+  for (const [at, place] of places.entries()) {
+    const { packsRead, arc } = await verified(tiny, 1e-9, { from: place });
+    assert.deepEqual([packsRead, arc], [1, { from: place, span: 5 }], `from pack ${at} on`);
+  }
+  assert.ok((await verified(tiny, 0.5)).packsRead >= 2);
+  const { packsRead, damage } = await verified(tiny, 0.5, { from: (places[2] ?? 0) + 1 });
+  assert.ok(packsRead >= 2 && damage.length === 0);
+});
+
+test("the store's own checksums, without a key: of lists, manifests and packs", async () => {
+  const nights = await twoNights();
+  const { tiny, packs, old } = nights;
+  const whole = await verified(tiny, 0, { objects: true, identities: [] });
+  assert.deepEqual(whole.checked, { compared: 9, sizeOnly: 0, from: "bytes", notes: [] });
+  assert.deepEqual(whole.damage, []);
+  const manifest = manifestKey(POLICY, old.manifest?.sha256 ?? "");
+  await flip(tiny, packs.c);
+  await flip(tiny, manifest);
+  const named = await verified(tiny, 0, { identities: [] });
+  assert.deepEqual(named.damage, [], "names and sizes do not tell");
+  const { damage, snapshots, packsRead } = await verified(tiny, 0, { objects: true, identities: [] });
+  assert.equal(packsRead, 0);
+  assert.deepEqual(
+    damage.map(({ key, snapshots, isHidden }) => [key, snapshots, isHidden]),
+    [
+      [manifest, [nights.first.record.id], true],
+      [packs.c, [nights.second.record.id], true],
+    ],
+  );
+  assert.deepEqual(
+    snapshots.map(({ intact }) => intact),
+    [false, false],
+  );
+});
+
+test("a server without checksums, and a credential that may not ask, are said and counted as size only", async () => {
+  const { tiny, packs } = await twoNights();
+  await flip(tiny, packs.c);
+  const none = await verified(tiny, 0, {
+    objects: true,
+    checker: { checksumsFrom: "upload", checksum: async () => undefined },
+  });
+  assert.deepEqual([none.checked?.compared, none.checked?.sizeOnly, none.damage], [0, 9, []]);
+  assert.match(none.notes.join(), /the server keeps no SHA-256 of 9 objects: names and sizes only/);
+  let asked = 0;
+  const janitor: BlobChecker = {
+    checksumsFrom: "upload",
+    checksum: async (key, how) => {
+      if (key.includes("/lists/")) return tiny.store.checksum(key, how);
+      asked++;
+      throw new DropsError("store/refused", "access denied");
+    },
+  };
+  const part = await verified(tiny, 0, { objects: true, checker: janitor });
+  assert.deepEqual([part.checked?.compared, part.checked?.sizeOnly, part.damage], [3, 6, []]);
+  assert.match(part.notes.join(), /may not ask for checksums below tiny\/manifests, tiny\/packs:/);
+  assert.ok(asked <= 6);
+});
+
+test("a pack that was read wrong once and right the second time is no damage, and is said", async () => {
+  const { tiny, packs } = await twoNights();
+  let reads = 0;
+  const store: BlobReader = {
+    label: "unsteady",
+    now: (how) => tiny.store.now(how),
+    list: (prefix, how) => tiny.store.list(prefix, how),
+    async get(key, how) {
+      const bytes = Buffer.from(await tiny.store.get(key, how));
+      if (key === packs.c && ++reads === 1) bytes[40] = (bytes[40] ?? 0) ^ 1;
+      return bytes;
+    },
+  };
+  for (const identities of [undefined, []]) {
+    reads = 0;
+    const { damage, notes } = await verified(tiny, 1, { store, ...(identities ? { identities } : {}) });
+    assert.deepEqual([damage, reads], [[], 2]);
+    assert.match(notes.join(), /1 packs were read wrong once and right the second time/);
+  }
+});
+
+test("what an earlier verify marked stays damaged, until it is whole again and the mark is taken away", async () => {
+  const { tiny, packs, second } = await twoNights();
+  const { damage, ...result } = await verified(await flipped(tiny, packs.c), 1);
+  const how = { ...HOW, signer: tiny.signer, at: new Date("2026-11-23T12:00:00Z") };
+  assert.equal(await markDamaged(tiny.store, { ...result, damage }, how), 1);
+  assert.equal(await markDamaged(tiny.store, { ...result, damage }, how), 1, "marking twice is marking once");
+  const mark = damagedKey(POLICY, packs.c.slice(-64));
+  const bytes = await tiny.get(mark);
+  const signature = await tiny.get(signatureKey(mark));
+  assert.ok(
+    samePublicKey(verifySshsig(signature, EVIDENCE_NAMESPACE, bytes).publicKey, tiny.signer.publicKey),
+  );
+  const { kind, name, repository } = Damaged.parse(JSON.parse(Buffer.from(bytes).toString()));
+  assert.deepEqual([kind, name, repository], ["pack", packs.c.slice(-64), tiny.id]);
+  await flip(tiny, packs.c); // the owner brought an earlier version back
+  const named = await verified(tiny);
+  assert.deepEqual(
+    named.damage.map(({ key, problem, snapshots }) => [key, problem, snapshots]),
+    [[packs.c, "was found damaged by an earlier verify", [second.record.id]]],
+  );
+  const read = await verified(tiny, 1);
+  assert.match(read.notes.join(), new RegExp(`pack ${name} is whole: remove ${mark}, which says otherwise`));
+  await tiny.store.remove(mark, HOW);
+  assert.deepEqual((await verified(tiny, 1)).damage, []);
+});
+
+test("what is missing, has another size or is a record gets no mark: every listing tells", async () => {
+  const { tiny, packs, first } = await twoNights();
+  await remove(tiny, packs.a);
+  await tiny.replace(packs.b, (await tiny.get(packs.b)).subarray(1));
+  await flip(tiny, first.key);
+  const result = await verified(tiny, 1);
+  assert.equal(result.damage.length, 3);
+  assert.equal(await markDamaged(tiny.store, result, { ...HOW, signer: tiny.signer, at: new Date() }), 0);
 });
 
 const hurts: readonly {
@@ -232,6 +356,11 @@ test("records that are not believed are damage, and so is one that was replaced"
 async function remove(tiny: TinyRepository, key: string): Promise<string> {
   await tiny.store.remove(key, HOW);
   return key;
+}
+
+async function flipped(tiny: TinyRepository, key: string): Promise<TinyRepository> {
+  await flip(tiny, key);
+  return tiny;
 }
 
 async function flip(tiny: TinyRepository, key: string): Promise<string> {

@@ -1,58 +1,98 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
+import type { VerifyReport } from "../outputs.ts";
 import { addReadOptions, explain, openReader, type ReadFlags, type Shell } from "../shell.ts";
 import { telling } from "../telling.ts";
 
 interface Flags extends ReadFlags {
+  readonly objects?: true;
   readonly readData?: string | true;
   readonly sources?: true;
+  readonly publish?: true;
+  readonly signingKey?: string;
+  readonly routine?: true;
 }
 
 export function addVerify(program: Command, shell: Shell): void {
   const command = addReadOptions(program.command("verify"))
     .description("prove that what the snapshots promise is in the store")
     .argument("[snapshot]", "an id or a date; default: all snapshots")
-    .option("--read-data [share]", "read packs back too: all, or a share such as 5% or 0.05")
+    .option("--objects", "compare the store's own checksums with names too; needs no key")
+    .option("--read-data [share]", "read packs back too: all, a share such as 5%, others each time, or 3/20")
     .option("--sources", "run the sources' own checks on the stored data")
+    .option(
+      "--publish",
+      "mark what is damaged for the next backup, and put signed evidence into the repository",
+    )
+    .option(
+      "--signing-key <file>",
+      "OpenSSH ed25519 key that signs it; default: the policy's, of prune first",
+    )
+    .option("--routine", "--objects, the policy's share of the data, and --publish as far as permitted")
     .action(async (snapshot: string | undefined, _flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
       await telling(shell, { verb: "verify", flags }, () => verify(shell, snapshot, flags));
     });
   explain(
     command,
-    ["drops verify", "drops verify --read-data 5%", "drops verify latest --read-data --sources"],
+    [
+      "drops verify",
+      "drops verify --objects --publish --signing-key janitor-key",
+      "drops verify --read-data 5% --publish       20 of them read everything",
+      "drops verify latest --read-data --sources",
+    ],
     [10, 11, 13, 20],
   );
 }
 
 async function verify(shell: Shell, snapshot: string | undefined, flags: Flags): Promise<void> {
-  const readShare = parseShare(flags.readData);
+  const read = parseReadData(flags.readData);
   const choice = snapshot === undefined ? undefined : { date: snapshot };
   await using reader = await openReader(shell, flags);
   const report = await reader.verify({
     choice,
-    readShare,
+    readShare: read.share,
+    readPart: read.part,
+    objects: flags.objects === true,
     sources: flags.sources === true,
+    publish: flags.publish === true,
+    signingKey: flags.signingKey,
+    routine: flags.routine === true,
     signal: shell.signal,
   });
   const { verifyInWords } = await import("../words/verify.ts");
   shell.screen.show(report, verifyInWords);
-  const broken = report.snapshots.filter(({ intact }) => !intact).length;
-  const bad = report.sources.filter(({ ok }) => !ok).length;
-  if (broken + bad + report.damage.length === 0) return;
+  judge(report);
+}
+
+/** Throws data/damaged when anything is. */
+function judge({ snapshots, sources, damage, evidence }: VerifyReport): void {
+  const broken = snapshots.filter(({ intact }) => !intact).length;
+  const bad = sources.filter(({ ok }) => !ok).length;
+  if (broken + bad + damage.length === 0) return;
   const checks = bad > 0 ? `, failed source checks: ${bad}` : "";
-  const what = `damaged or missing objects: ${report.damage.length}, snapshots not whole: ${broken}`;
+  const what = `damaged or missing objects: ${damage.length}, snapshots not whole: ${broken}`;
   throw new DropsError("data/damaged", what + checks, {
-    hint: "drops backup --reread stores again what the host still has",
+    hint: evidence
+      ? "drops backup stores anew what the host still has of it"
+      : "drops verify --read-data --publish, so that drops backup stores anew what the host still has of it",
   });
 }
 
-/** `5%` or `0.05` as 0.05; nothing as 0; the bare option as 1. Throws usage/invalid. */
-export function parseShare(text: string | true | undefined): number {
-  if (text === undefined) return 0;
-  if (text === true) return 1;
+/** `5%` or `0.05` as a share of 0.05; the bare option as 1; `3/20` as a part. Throws usage/invalid. */
+export function parseReadData(text: string | true | undefined): {
+  readonly share: number | undefined;
+  readonly part: { readonly part: number; readonly of: number } | undefined;
+} {
+  if (text === undefined) return { share: undefined, part: undefined };
+  if (text === true) return { share: 1, part: undefined };
+  const [, part, of] = /^(\d{1,4})\/(\d{1,4})$/.exec(text)?.map(Number) ?? [];
+  if (part !== undefined && of !== undefined && part >= 1 && part <= of)
+    return { share: undefined, part: { part, of } };
   const percent = /^(\d+(?:\.\d+)?)%$/.exec(text)?.[1];
   const share = percent === undefined ? Number(text) : Number(percent) / 100;
-  if (text.trim() !== "" && share >= 0 && share <= 1) return share;
-  throw new DropsError("usage/invalid", `"${text}" is not a share`, { hint: "--read-data, --read-data 5%" });
+  if (text.trim() !== "" && share >= 0 && share <= 1) return { share, part: undefined };
+  throw new DropsError("usage/invalid", `"${text}" is not a share`, {
+    hint: "--read-data, --read-data 5%, --read-data 3/20",
+  });
 }

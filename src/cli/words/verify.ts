@@ -9,11 +9,14 @@ export function verifyInWords(report: VerifyReport, paint: Paint): string {
     `${count(report.snapshots.length, "snapshot")} of ${report.policy} in ${report.store}: ` +
       `${report.damage.length === 0 ? paint.green(`${intact} intact`) : paint.red(`${intact} intact`)}`,
     `${count(report.objects, "object")} (${size(report.objectBytes)}) looked for by name and size; ${reading(report)}`,
+    ...checksums(report),
+    ...coverage(report),
     ...broken(report),
     ...report.damage.slice(0, 50).map(({ key, problem, snapshots }) => {
       return `  ${clean(key)}: ${clean(problem)}; needed by ${snapshots.join(", ")}`;
     }),
     ...sources(report),
+    ...published(report),
     ...notes(report.notes),
     `in ${duration(report.seconds)}`,
   ].join("\n");
@@ -25,6 +28,32 @@ function reading({ packsRead, bytesRead, opened }: VerifyReport): string {
     ? "opened and every chunk compared with its name"
     : "compared with their names, not opened";
   return `${count(packsRead, "pack")} (${size(bytesRead)}) read back, ${how}`;
+}
+
+function checksums({ checksums: found }: VerifyReport): string[] {
+  if (!found) return [];
+  const { from, compared, sizeOnly } = found;
+  const how =
+    from === "bytes" ? "hashed where they lie" : "by the checksum that the server took when it was put";
+  const rest = sizeOnly > 0 ? `; SIZE ONLY: ${count(sizeOnly, "object")}` : "";
+  return [`${count(compared, "object")} compared with their names, ${how}${rest}`];
+}
+
+function coverage({ coverage: found, zone }: VerifyReport): string[] {
+  if (!found || found.share === 0) return [];
+  const { share, since, runsLeft, by } = found;
+  if (since !== undefined) return [`all data was read back since ${when(since, zone)}`];
+  const rest =
+    runsLeft === undefined
+      ? ""
+      : `; the rest in ${count(runsLeft, "such run")}${by === undefined ? "" : `: all data read by ${when(by, zone).slice(0, 10)}`}`;
+  return [`${Math.floor(share * 1000) / 10} % of the data was read back so far${rest}`];
+}
+
+function published({ evidence }: VerifyReport): string[] {
+  if (!evidence) return [];
+  const marked = evidence.marked > 0 ? `, ${count(evidence.marked, "object")} marked as damaged` : "";
+  return [`published: ${clean(evidence.key)}${marked}`];
 }
 
 function broken(report: VerifyReport): string[] {
