@@ -150,7 +150,7 @@ test("restorer: a drill proves the snapshot and publishes its evidence; the writ
 });
 
 async function evidenceObjects(): Promise<string[]> {
-  return (await objects()).filter((key) => key.includes("/evidence/"));
+  return (await objects()).filter((key) => /\/evidence\/[^/.]*\.json(\.sig)?$/.test(key));
 }
 
 async function objects(): Promise<string[]> {
