@@ -13,6 +13,8 @@ function lying(lie: (real: BlobStore) => Partial<BlobStore>): { store: BlobStore
   const real = openMemoryStore();
   const honest: BlobStore = {
     label: real.label,
+    checksumsFrom: real.checksumsFrom,
+    checksum: (key, how) => real.checksum(key, how),
     get: (key, how) => real.get(key, how),
     list: (prefix, how) => real.list(prefix, how),
     now: (how) => real.now(how),
