@@ -133,7 +133,11 @@ const rows: readonly {
     seen: {
       snapshots: [
         seenSnapshot("2026-11-23T08:30:00.000Z"),
-        seenSnapshot(LAST, { id: "5f1e0c3ab2d49788" }, { standing: "damaged", why: "objects are missing or damaged" }),
+        seenSnapshot(
+          LAST,
+          { id: "5f1e0c3ab2d49788" },
+          { standing: "damaged", why: "objects are missing or damaged" },
+        ),
       ],
     },
     state: "broken",
