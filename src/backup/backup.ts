@@ -196,7 +196,8 @@ async function beginRecord(
 ): Promise<SnapshotRecord> {
   const last = Math.max(0, ...catalog.snapshots.map(({ record }) => record.sequence));
   const started = parts.now().toISOString();
-  const facts = await hostFacts(host, how).catch((error: unknown) => {
+  const units = parts.policy.restore.units.map(({ unit }) => unit);
+  const facts = await hostFacts(host, units, how).catch((error: unknown) => {
     if (isFailure(error, "host/command-failed")) return { unknown: messageOf(error).slice(0, 1000) };
     throw error;
   });

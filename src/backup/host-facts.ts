@@ -9,13 +9,24 @@ say kernel "$(uname -sr)"
 say os "$( (. /etc/os-release && printf %s "$PRETTY_NAME") 2>/dev/null)"
 say nixos_version "$(cat /run/current-system/nixos-version 2>/dev/null)"
 say nixos_system "$(readlink -f /run/current-system 2>/dev/null)"
-say flake_revision "$(cat /run/current-system/etc/flake-revision 2>/dev/null)"
+say flake_revision "$(cat /run/current-system/etc/flake-revision 2>/dev/null ||
+  /run/current-system/sw/bin/nixos-version --configuration-revision 2>/dev/null)"
+for unit; do
+  say "program $unit" "$(systemctl show -p ExecStart --value -- "$unit" 2>/dev/null | sed -n 's/^{ path=\\([^ ;]*\\) .*/\\1/p' | head -n 1)"
+done
 exit 0
 `;
 
-/** What machine this was, for the one who must build another. */
-export async function hostFacts(host: Host, how: Cancel): Promise<Record<string, string>> {
-  const { stdout } = await host.run(["sh", "-c", SCRIPT], { ...how, maxStdout: 64 * 1024 });
+/** What machine this was, and what its units ran, for the one who must build another. `units`: names of systemd. */
+export async function hostFacts(
+  host: Host,
+  units: readonly string[],
+  how: Cancel,
+): Promise<Record<string, string>> {
+  const { stdout } = await host.run(["sh", "-c", SCRIPT, "drops-facts", ...units], {
+    ...how,
+    maxStdout: 64 * 1024,
+  });
   const facts: Record<string, string> = {};
   for (const line of stdout.toString().split("\n")) {
     const at = line.indexOf("=");

@@ -43,6 +43,10 @@ test("one command brings a date back onto a machine whose services have started 
   const { exit, stdout, stderr } = await desk.drops(...restore);
   assert.equal(exit, 0, stderr + stdout);
   assert.match(stdout, /running again \d+ s after the beginning, within the RTO of 2 h/);
+  assert.match(
+    stderr,
+    /ok {2}programs .*: matrix-continuwuity\.service: \/\S+ as on the day of the snapshot;/,
+  );
   assert.match(stderr, /ok {2}old machine at [\d.]+: /, "the old machine does not answer");
   await assertRestored(fresh, before, afterwards);
   assertNobodySawHalf(await fresh.notes());

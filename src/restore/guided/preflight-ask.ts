@@ -7,7 +7,7 @@ const SCRIPT = readFileSync(new URL("./preflight-host.sh", import.meta.url), "ut
 /** Questions in one call: an argument list has an end. */
 const AT_ONCE = 100;
 
-export type QuestionKind = "tool" | "user" | "group" | "space" | "options" | "clock" | "fact";
+export type QuestionKind = "tool" | "user" | "group" | "space" | "options" | "clock" | "fact" | "program";
 export type Question = readonly [kind: QuestionKind, subject: string];
 
 /** What the host's script answered; an empty text where there is nothing. See preflight-host.sh for what each kind answers. */

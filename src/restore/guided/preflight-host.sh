@@ -8,6 +8,7 @@
 #   options DIR    rocksdb_version in the newest OPTIONS file
 #   clock x        milliseconds since 1970
 #   fact NAME      of the machine, as backup notes them
+#   program UNIT   path of what its ExecStart runs
 # Needs a POSIX sh and GNU coreutils from PATH.
 set -u
 LC_ALL=C
@@ -40,6 +41,10 @@ fact() {
   esac
 }
 
+program() {
+  systemctl show -p ExecStart --value -- "$1" | sed -n 's/^{ path=\([^ ;]*\) .*/\1/p' | head -n 1
+}
+
 answer() {
   case $1 in
     tool) tool "$2" ;;
@@ -49,6 +54,7 @@ answer() {
     options) options "$2" ;;
     clock) date +%s%3N ;;
     fact) fact "$2" ;;
+    program) program "$2" ;;
   esac
 }
 

@@ -54,11 +54,19 @@ function compare(
   was: string | undefined,
   is: string | undefined,
 ): { readonly words: string; readonly isOlder: boolean } | undefined {
+  if (numbersOf(was) === undefined || numbersOf(is) === undefined) return undefined;
+  return {
+    words: `${what} ${is} on the host, ${was} on the day of the snapshot`,
+    isOlder: isOlder(was, is),
+  };
+}
+
+/** Whether `is` comes before `was`; false when one of them is no version of numbers and dots. */
+export function isOlder(was: string | undefined, is: string | undefined): boolean {
   const [before, after] = [numbersOf(was), numbersOf(is)];
-  if (before === undefined || after === undefined) return undefined;
+  if (before === undefined || after === undefined) return false;
   const at = before.findIndex((number, index) => number !== (after[index] ?? 0));
-  const isOlder = at >= 0 && (after[at] ?? 0) < (before[at] ?? 0);
-  return { words: `${what} ${is} on the host, ${was} on the day of the snapshot`, isOlder };
+  return at >= 0 && (after[at] ?? 0) < (before[at] ?? 0);
 }
 
 function numbersOf(version: string | undefined): readonly number[] | undefined {

@@ -3,6 +3,7 @@ import type { Cancel } from "../../lib/cancel.ts";
 import { isFailure } from "../../lib/errors.ts";
 import type { Check } from "./check.ts";
 import { HostAnswers, type Question } from "./preflight-ask.ts";
+import { checkPrograms, programFact } from "./preflight-programs.ts";
 import { checkSpace, type SpaceTarget } from "./preflight-space.ts";
 import { lookAtUnits } from "./preflight-units.ts";
 import { checkVersion } from "./preflight-version.ts";
@@ -66,6 +67,7 @@ export async function preflightHost(
     checks.push(checkTools(answers), ...ofUnits, ...checkOwners(facts, answers, dynamicUsers));
     checks.push(...checkSpace(facts.targets, (path) => answers.get("space", path)));
     checks.push(...facts.databases.map((database) => versionOf(database, facts, answers)));
+    checks.push(...programsOf(facts, answers));
   } catch (error) {
     if (!isFailure(error, "host/command-failed")) throw error;
     const hint = error.hint ?? "log in as root with a POSIX shell";
@@ -81,6 +83,7 @@ function questionsOf(facts: PreflightFacts): readonly Question[] {
     ...facts.groups.map((name): Question => ["group", name]),
     ...facts.targets.map(({ path }): Question => ["space", path]),
     ...facts.databases.map(({ path }): Question => ["options", path]),
+    ...facts.units.map((unit): Question => ["program", unit]),
     ["fact", "nixos_version"],
     ["fact", "nixos_system"],
   ];
@@ -162,6 +165,15 @@ function checkOwners(
         found: [`${names.length - absent.length} of ${names.length} are there`, ...made].join("; "),
       };
     });
+}
+
+function programsOf({ units, snapshot }: PreflightFacts, answers: HostAnswers): readonly Check[] {
+  return checkPrograms(
+    units.map((unit) => {
+      const [was, is] = [snapshot.host[programFact(unit)], answers.get("program", unit)];
+      return { unit, was: was || undefined, is: is || undefined };
+    }),
+  );
 }
 
 function versionOf(

@@ -5,6 +5,7 @@ import { openLocalHost } from "../../../src/host/local.ts";
 import { openSshHost } from "../../../src/host/ssh.ts";
 import { isFailure } from "../../../src/lib/errors.ts";
 import { type PreflightFacts, preflightHost } from "../../../src/restore/guided/preflight.ts";
+import { checkPrograms } from "../../../src/restore/guided/preflight-programs.ts";
 import { checkSpace } from "../../../src/restore/guided/preflight-space.ts";
 import { checkVersion } from "../../../src/restore/guided/preflight-version.ts";
 import { failingHost } from "../../support/failing-host.ts";
@@ -97,6 +98,26 @@ for (const { name, facts, ok, found } of versions)
     assert.equal(check.ok, ok);
     assert.match(check.found, found);
     assert.equal(check.hint !== undefined, !ok);
+  });
+
+const store = (name: string) => `/nix/store/${"a1b2".repeat(8)}-${name}/bin/run`;
+const programs: readonly { name: string; was?: string; is?: string; ok?: boolean; found?: RegExp }[] = [
+  { name: "an old snapshot that says nothing of it", is: store("hs-1.0") },
+  { name: "the same path", was: store("hs-0.5.0"), is: store("hs-0.5.0"), ok: true, found: /as on the day/ },
+  { name: "a newer one", was: store("hs-0.5.9"), is: store("hs-0.5.10-rc1"), ok: true, found: /0\.5\.9/ },
+  { name: "an older one", was: store("hs-0.5.10"), is: store("hs-0.5.9"), ok: false, found: /0\.5\.10/ },
+  { name: "an older one of a longer name", was: store("a-b2-c-2"), is: store("a-b2-c-1.9"), ok: false },
+  { name: "another program", was: store("hs-2.0"), is: store("other-1.0"), ok: true },
+  { name: "paths without versions", was: "/usr/bin/hs", is: "/usr/sbin/hs", ok: true },
+  { name: "nothing known of the host", was: store("hs-2.0"), ok: true, found: /not known/ },
+];
+for (const { name, was, is, ok, found = /./ } of programs)
+  test(`programs: ${name}`, () => {
+    const [check, ...others] = checkPrograms([{ unit: "hs.service", was, is }]);
+    assert.equal(others.length, 0);
+    assert.equal(check?.ok, ok);
+    if (check !== undefined) assert.match(check.found, found);
+    assert.equal(check?.hint !== undefined, ok === false);
   });
 
 test("space is counted once for each file system", () => {
@@ -222,6 +243,20 @@ describe("a server before a restore", { timeout: 300_000 }, () => {
       ["space for two copies at /srv/small", "inodes at /srv/small"],
     );
     await vps.exec("umount /srv/small");
+  });
+
+  test("what a unit runs is compared with what it ran", async () => {
+    const told = async (was: string) => {
+      const host = { "program homeserver.service": was };
+      const checks = await look({ snapshot: { ...facts().snapshot, host } });
+      return checks.get("programs are not older than their data")?.found ?? "";
+    };
+    assert.match(
+      await told("/elsewhere/sleep"),
+      /^homeserver\.service: \S*sleep, \/elsewhere\/sleep on/,
+    );
+    const [, now = ""] = /service: (\S+),/.exec(await told("/elsewhere/sleep")) ?? [];
+    assert.equal(await told(now), `homeserver.service: ${now} as on the day of the snapshot`);
   });
 
   test("the version of a homeserver that has started empty is compared", async () => {
