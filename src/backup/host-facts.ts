@@ -8,7 +8,7 @@ say hostname "$(uname -n)"
 say kernel "$(uname -sr)"
 say os "$( (. /etc/os-release && printf %s "$PRETTY_NAME") 2>/dev/null)"
 say nixos_version "$(cat /run/current-system/nixos-version 2>/dev/null)"
-say nixos_system "$(readlink -f /run/current-system 2>/dev/null)"
+say nixos_system "$(readlink -e /run/current-system 2>/dev/null)"
 say flake_revision "$(cat /run/current-system/etc/flake-revision 2>/dev/null ||
   /run/current-system/sw/bin/nixos-version --configuration-revision 2>/dev/null)"
 for unit; do
