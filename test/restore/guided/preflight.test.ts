@@ -251,10 +251,7 @@ describe("a server before a restore", { timeout: 300_000 }, () => {
       const checks = await look({ snapshot: { ...facts().snapshot, host } });
       return checks.get("programs are not older than their data")?.found ?? "";
     };
-    assert.match(
-      await told("/elsewhere/sleep"),
-      /^homeserver\.service: \S*sleep, \/elsewhere\/sleep on/,
-    );
+    assert.match(await told("/elsewhere/sleep"), /^homeserver\.service: \S*sleep, \/elsewhere\/sleep on/);
     const [, now = ""] = /service: (\S+),/.exec(await told("/elsewhere/sleep")) ?? [];
     assert.equal(await told(now), `homeserver.service: ${now} as on the day of the snapshot`);
   });
