@@ -203,7 +203,7 @@ const Drill = z
 
 const Verify = z
   .strictObject({
-    every: Duration.default("8d").describe("how old the last verify may get, once there was one"),
+    every: Duration.default("8d").describe("how often a verify runs: tells by when all data will have been read"),
     read_percent: z
       .number()
       .min(0)
