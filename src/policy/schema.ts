@@ -203,7 +203,9 @@ const Drill = z
 
 const Verify = z
   .strictObject({
-    every: Duration.default("8d").describe("how often a verify runs: tells by when all data will have been read"),
+    every: Duration.default("8d").describe(
+      "how often a verify runs: tells by when all data will have been read",
+    ),
     read_percent: z
       .number()
       .min(0)
