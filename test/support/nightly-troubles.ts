@@ -1,0 +1,259 @@
+import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { allowRole, DAY, type Ended, HOUR, KEYS, type NightlyMachine, POLICY } from "./nightly-machine.ts";
+import { until } from "./until.ts";
+
+/** Something of the field that goes wrong on a server that was well, and everything that must tell of it. */
+export interface Trouble {
+  readonly name: string;
+  /** Whose unit meets it first; default: backup. */
+  readonly job?: "backup" | "verify" | "status" | "drill";
+  readonly policy?: string;
+  /** Seconds since the last morning; default: until the next night. */
+  readonly after?: number;
+  breaks(): Promise<void>;
+  /** Default: the unit is started. */
+  run?(): Promise<Ended>;
+  /** systemd's result and the exit status, or the signal. */
+  readonly ends: readonly [result: string, status: number];
+  /** In the unit's log: the cause, and what to do. */
+  readonly says: RegExp;
+  readonly fix: RegExp;
+  /** In the alert; default: the same cause. */
+  readonly alert?: RegExp;
+  readonly doctor?: { readonly groups: readonly string[]; readonly what: RegExp; readonly fix: RegExp };
+  morning?(): Promise<void>;
+  readonly status?: { readonly exit: number; readonly says: RegExp };
+  heals(): Promise<void>;
+}
+
+const OTHER_KEY = /127\.0\.0\.1.* shows the host key ssh-ed25519 SHA256:\S+ instead of the pinned/;
+const NO_ANSWER = /no answer in time|the connection failed/;
+const APART = /the clocks of this machine and of s3:\/\/\S+ are 60 minutes apart/;
+const STOPPED_FIX = /hint: check that it runs: systemctl status postgresql/;
+const NO_PG_DUMP = /pg_dump is not installed there/;
+const HINT = /hint: \S/;
+const WRONG_SECRET = /the secret key does not belong to the access key/;
+const SECRET_FIX = /check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/;
+
+/** How status tells of nights without a snapshot, whatever the reason. */
+const LATE = { exit: 21, says: /late: the newest restore point is .* old, .*\(rpo\)/ };
+
+export function troubles(nightly: NightlyMachine): readonly Trouble[] {
+  const { vps, account, bucket, users, proxy, asOwner } = nightly;
+  const swapped = (file: string, by: string): Pick<Trouble, "breaks" | "heals"> => ({
+    breaks: async () => void (await vps.exec(`mv ${file} ${file}.kept; ${by}; chmod 600 ${file}`)),
+    heals: async () => void (await vps.exec(`mv ${file}.kept ${file}`)),
+  });
+  let pack: { key: string; bytes: Uint8Array } | undefined;
+  const put = async (key: string, Body: Uint8Array) => {
+    await asOwner(() => account.root.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body })));
+  };
+  const packHealed = async () => {
+    if (pack) await put(pack.key, pack.bytes);
+  };
+  return [
+    {
+      name: "wrong key: the signing key's file holds something else",
+      ...swapped(`${KEYS}/signing-key`, `cp ${KEYS}/metadata-identity.txt ${KEYS}/signing-key`),
+      ends: ["exit-code", 13],
+      says: /signing-key/,
+      fix: HINT,
+      doctor: { groups: ["keys"], what: /signing-key/, fix: /./ },
+      status: { exit: 13, says: /signing-key/ },
+    },
+    {
+      name: "wrong key: the bucket's secret is another one's",
+      ...swapped(
+        `${KEYS}/s3-writer`,
+        `sed 's/\\(SECRET_ACCESS_KEY=\\).*/\\1no/' ${KEYS}/s3-writer.kept > ${KEYS}/s3-writer`,
+      ),
+      ends: ["exit-code", 11],
+      says: WRONG_SECRET,
+      fix: SECRET_FIX,
+      doctor: { groups: ["store"], what: WRONG_SECRET, fix: SECRET_FIX },
+      status: { exit: 11, says: WRONG_SECRET },
+    },
+    {
+      name: "full disk",
+      breaks: async () =>
+        void (await vps.exec(
+          "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 300000000)) /var/lib/huge; df -h /",
+        )),
+      ends: ["exit-code", 3],
+      says: /homeserver-db failed: freezing RocksDB: .*free/,
+      fix: /hint: free space on the host/,
+      doctor: { groups: ["sources"], what: /free|space/, fix: /free space on the host/ },
+      status: { exit: 21, says: /failed: homeserver-db failed/ },
+      heals: async () => void (await vps.exec("rm /var/lib/huge")),
+    },
+    {
+      name: "revoked credential",
+      breaks: async () => {
+        const writer = users.get("writer");
+        if (writer) await asOwner(() => account.setUserPolicy(writer, REVOKED));
+      },
+      ends: ["exit-code", 11],
+      says: /access denied/,
+      fix: /hint: compare the role's permissions/,
+      doctor: { groups: ["store"], what: /access denied/, fix: /permissions/ },
+      status: { exit: 11, says: /access denied/ },
+      heals: async () => {
+        const writer = users.get("writer");
+        if (writer) await asOwner(() => allowRole(account, writer, { bucket, role: "writer" }));
+      },
+    },
+    {
+      name: "changed host key of a server that is backed up from elsewhere",
+      policy: "pulled",
+      breaks: async () => {
+        await pulledSetUp(nightly);
+        await vps.exec(
+          "rm /root/host-key*; ssh-keygen -q -t ed25519 -N '' -f /root/host-key; systemctl restart pulled-sshd",
+        );
+      },
+      ends: ["exit-code", 12],
+      says: OTHER_KEY,
+      fix: /hint: if the machine was rebuilt, check that key on its console/,
+      doctor: { groups: ["host"], what: OTHER_KEY, fix: /check that key on its console/ },
+      heals: async () => void (await vps.exec("systemctl stop pulled-sshd")),
+    },
+    {
+      name: "stopped database",
+      breaks: async () =>
+        void (await vps.exec("systemctl stop postgresql.service postgresql@15-main.service")),
+      ends: ["exit-code", 3],
+      says: /bridge-db failed: .*Is the server running/,
+      fix: STOPPED_FIX,
+      doctor: { groups: ["sources"], what: /Is the server running/, fix: /systemctl status postgresql/ },
+      status: { exit: 21, says: /failed: bridge-db failed/ },
+      heals: async () =>
+        void (await vps.exec(
+          "systemctl start postgresql.service postgresql@15-main.service mautrix-slack.service",
+        )),
+    },
+    {
+      name: "clock an hour off",
+      breaks: () => nightly.skew(HOUR),
+      ends: ["exit-code", 22],
+      says: APART,
+      fix: /hint: set this machine's clock: timedatectl/,
+      doctor: { groups: ["store"], what: APART, fix: /timedatectl/ },
+      morning: () => nightly.skew(HOUR),
+      status: { exit: 22, says: APART },
+      heals: () => nightly.skew(0),
+    },
+    {
+      name: "missing tool",
+      breaks: async () => void (await vps.exec("mv /usr/bin/pg_dump /usr/bin/pg_dump.gone")),
+      ends: ["exit-code", 3],
+      says: NO_PG_DUMP,
+      fix: /hint: apt-get install postgresql-client/,
+      doctor: { groups: ["sources"], what: NO_PG_DUMP, fix: /apt-get install postgresql-client/ },
+      status: { exit: 21, says: /failed: bridge-db failed/ },
+      heals: async () => void (await vps.exec("mv /usr/bin/pg_dump.gone /usr/bin/pg_dump")),
+    },
+    {
+      name: "unreachable store",
+      breaks: async () => proxy.plan({ mishap: "hang-up" }),
+      ends: ["exit-code", 11],
+      says: NO_ANSWER,
+      fix: /hint: look at the network and the provider's status page/,
+      doctor: { groups: ["store"], what: NO_ANSWER, fix: /look at the network/ },
+      status: { exit: 11, says: NO_ANSWER },
+      heals: async () => proxy.reset(),
+    },
+    {
+      name: "killed run",
+      breaks: async () => {
+        proxy.reset();
+        proxy.plan({ mishap: { delayMs: 2000 }, method: "PUT" });
+      },
+      run: async () => {
+        const unit = `drops-backup@${POLICY}.service`;
+        await vps.exec(`systemctl start --no-block ${unit}`);
+        await until("it puts something", async () => proxy.requests.some((line) => line.startsWith("PUT")));
+        await vps.exec(`systemctl kill --signal=KILL ${unit}`);
+        return await nightly.ended(unit);
+      },
+      ends: ["signal", 9],
+      says: /source .*: shipping/,
+      fix: /./,
+      alert: /ended without telling why: signal, signal KILL/,
+      status: LATE,
+      heals: async () => proxy.reset(),
+    },
+    {
+      name: "corrupted pack: half of it is gone",
+      job: "verify",
+      breaks: async () => {
+        const [key = ""] = await nightly.objects(`${POLICY}/packs/`);
+        const get = new GetObjectCommand({ Bucket: bucket, Key: key });
+        const { Body } = await asOwner(() => account.root.client.send(get));
+        pack = { key, bytes: (await Body?.transformToByteArray()) ?? new Uint8Array() };
+        await put(key, pack.bytes.subarray(0, pack.bytes.length / 2));
+      },
+      ends: ["exit-code", 20],
+      says: /damaged|missing|another size|bytes/,
+      fix: HINT,
+      status: { exit: 21, says: /damaged: objects are missing or have another size/ },
+      heals: packHealed,
+    },
+    {
+      name: "corrupted pack: one bit is another",
+      job: "drill",
+      breaks: async () => {
+        if (!pack) throw new Error("no pack");
+        const bytes = pack.bytes.slice();
+        const at = bytes.length >> 1;
+        bytes[at] = (bytes[at] ?? 0) ^ 1;
+        await put(pack.key, bytes);
+      },
+      ends: ["exit-code", 20],
+      says: /damaged|missing|another size|bytes/,
+      fix: HINT,
+      heals: packHealed,
+    },
+    {
+      name: "drill overdue",
+      job: "status",
+      after: 9 * DAY,
+      breaks: async () => {
+        const made = await nightly.start(`drops-backup@${POLICY}.service`);
+        if (made.result !== "success") throw new Error(made.log);
+      },
+      ends: ["exit-code", 21],
+      says: /the last drill that proved everything is .* old, one is due every/,
+      fix: /hint: drops drill/,
+      heals: async () => {},
+    },
+  ];
+}
+
+const REVOKED = {
+  Version: "2012-10-17",
+  Statement: [{ Sid: "Revoked", Effect: "Deny", Action: ["s3:*"], Resource: ["*"] }],
+};
+
+/** Another policy: the same machine as its own backup host, over SSH, by a server of its own for the host key to change. */
+async function pulledSetUp({ vps, install }: NightlyMachine): Promise<void> {
+  await vps.exec(`set -e
+    ssh-keygen -q -t ed25519 -N '' -f /root/host-key
+    ssh-keygen -q -t ed25519 -N '' -f ${KEYS}/ssh; cat ${KEYS}/ssh.pub >> /root/.ssh/authorized_keys
+    systemd-run --quiet --unit=pulled-sshd -p Restart=no /usr/sbin/sshd -D -f /dev/null -p 2222 -h /root/host-key -o ListenAddress=127.0.0.1
+    mkdir -p /srv/pulled
+    cat > /etc/drops/pulled.yaml << YAML
+name: pulled
+zone: Europe/Berlin
+host: { ssh: { address: 127.0.0.1, port: 2222, user: root, key_file: ${KEYS}/ssh, host_key: $(cut -d ' ' -f 1,2 /root/host-key.pub) } }
+store: { directory: /srv/pulled }
+keys:
+  recovery_recipients_file: ${KEYS}/recovery-recipients.txt
+  metadata_identity_file: ${KEYS}/metadata-identity.txt
+  signing_key_file: ${KEYS}/signing-key
+sources:
+  - { name: acme, kind: files, paths: [/var/lib/acme] }
+YAML
+    /opt/drops-tests/node /opt/drops/src/main.ts --policy /etc/drops/pulled.yaml init`);
+  await install("--policy", "/etc/drops/pulled.yaml", "--job", "backup");
+  await vps.exec("systemctl start drops-backup@pulled.service");
+}
