@@ -17,6 +17,7 @@ import { listPacks } from "./commit.ts";
 import { freezeSource, inCaptureOrder } from "./freeze.ts";
 import { hostFacts } from "./host-facts.ts";
 import { type RunLocks, type RunResult, SnapshotRun } from "./snapshot-run.ts";
+import { tellOfFailure } from "./tell-of-failure.ts";
 
 /** Everything a backup is made from. It is handed no remover: it cannot delete. */
 export interface BackupParts {
@@ -134,7 +135,7 @@ class FrozenSources implements AsyncDisposable {
     } catch (error) {
       how.signal.throwIfAborted();
       if (!isFailure(error) || isFailure(error, "host/unreachable")) throw error;
-      say(`source ${source.name} failed: ${error.message}`);
+      tellOfFailure(source.name, error, say);
       this.#views.set(source.name, error);
     }
   }

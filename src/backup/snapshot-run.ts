@@ -17,6 +17,7 @@ import { checkListed, commitRecord, listStored, storeSource } from "./commit.ts"
 import { Shipper } from "./shipper.ts";
 import { SourceBase } from "./source-base.ts";
 import { ManifestSink } from "./source-sink.ts";
+import { tellOfFailure } from "./tell-of-failure.ts";
 
 /** What the store held when the run began. */
 export interface StoreState {
@@ -150,7 +151,7 @@ export class SnapshotRun {
         throw error;
       // What was read is saved all the same: one bad file must not send the others again every night.
       if (sink.writer.entries > 0) await this.#checkpoint(how, () => this.#soFar(source, view, sink, how));
-      this.#parts.say(`source ${source.name} failed: ${error.message}`);
+      tellOfFailure(source.name, error, this.#parts.say);
       return failed(source, error, sink.notes());
     }
     const outcome = (await this.#isUnchanged(sink, base, how)) ? "unchanged" : "stored";

@@ -9,7 +9,7 @@ export async function faketimeLibrary(): Promise<string> {
   throw new Error("libfaketime is missing: apt-get install libfaketime");
 }
 
-/** What its file says: so many seconds ahead of the real clock. It is read again every second. */
+/** What its file says: so many seconds ahead of the real clock. */
 export function clockText(seconds: number): string {
   return `${seconds < 0 ? "" : "+"}${seconds}s\n`;
 }
@@ -19,7 +19,7 @@ export function movedClock(library: string, file: string): Readonly<Record<strin
   return {
     LD_PRELOAD: library,
     FAKETIME_TIMESTAMP_FILE: file,
-    FAKETIME_CACHE_DURATION: "1",
+    FAKETIME_CACHE_DURATION: "0", // the file is read again within a second
     FAKETIME_DONT_FAKE_MONOTONIC: "1",
     NO_FAKE_STAT: "1",
   };

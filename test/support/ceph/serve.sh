@@ -81,7 +81,7 @@ radosgw-admin --name client.gateway user create --uid=test --display-name=test \
 # With a clock of its own, that whoever started this moves: it is what stamps objects and judges signatures.
 clock=
 if [ -e faketime.so ]; then
-  clock='LD_PRELOAD=/srv/faketime.so FAKETIME_TIMESTAMP_FILE=/srv/clock FAKETIME_CACHE_DURATION=1 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1'
+  clock='LD_PRELOAD=/srv/faketime.so FAKETIME_TIMESTAMP_FILE=/srv/clock FAKETIME_CACHE_DURATION=0 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1'
 fi
 # shellcheck disable=SC2086
 env $clock radosgw --name client.gateway -f > log/gateway.out 2>&1 &
