@@ -56,7 +56,8 @@ export async function openAccess(
   const identities = [...files.flatMap(({ identities }) => identities), ...own];
   const policyName = policy?.policy.name ?? access.policy;
   const say = (line: string) => context.reporter.say(line);
-  const parts = { store: reading, policyName, trust, identities, now: context.now, say };
+  const { expectHead } = access;
+  const parts = { store: reading, policyName, trust, identities, now: context.now, say, expectHead };
   return { store, policy, parts };
 }
 

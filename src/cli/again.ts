@@ -14,6 +14,7 @@ export function again(command: string, access: GuidedAccess): string {
     ...access.trustedSigners.flatMap((key) => option("trusted-signer", key)),
     ...(access.trustUnsigned ? ["--trust-unsigned"] : []),
     ...(access.hidden ? ["--hidden"] : []),
+    ...option("expect-head", access.expectHead),
     ...option("host", access.host),
     ...option("ssh-key", access.sshKey),
     ...option("host-key", access.hostKey),

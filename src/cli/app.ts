@@ -91,6 +91,8 @@ export interface ReadAccess extends PolicyAccess, TrustOptions {
   readonly identities: readonly string[];
   /** Read what later versions and delete markers hide in a bucket. */
   readonly hidden?: true;
+  /** The id, or its beginning, of a snapshot that must be there or have been seen: see src/restore/expect-head.ts. */
+  readonly expectHead?: string;
 }
 
 export interface TrustOptions {

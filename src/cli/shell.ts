@@ -28,6 +28,7 @@ export interface ReadFlags extends GlobalFlags {
   readonly trustedSigner?: readonly string[];
   readonly trustUnsigned?: true;
   readonly hidden?: true;
+  readonly expectHead?: string;
 }
 
 export interface ChoiceFlags {
@@ -53,6 +54,7 @@ export function accessOf(flags: ReadFlags): ReadAccess {
     trustedSigners: flags.trustedSigner ?? [],
     trustUnsigned: flags.trustUnsigned === true,
     ...(flags.hidden ? { hidden: true } : {}),
+    ...(flags.expectHead === undefined ? {} : { expectHead: parseHead(flags.expectHead) }),
   };
 }
 
@@ -63,7 +65,15 @@ export function addReadOptions(command: Command): Command {
     .option("--identity <file>", "age identity that opens it; may be repeated", collect)
     .option("--trusted-signer <key>", "public key line or file that is believed; may be repeated", collect)
     .option("--trust-unsigned", "go on when no known key signed: nothing proves who wrote it")
-    .option("--hidden", "in a bucket with versions: read below what was put over or removed");
+    .option("--hidden", "in a bucket with versions: read below what was put over or removed")
+    .option("--expect-head <id>", "refuse a store that knows nothing of this snapshot: it was rolled back");
+}
+
+function parseHead(text: string): string {
+  if (/^[0-9a-f]{8,16}$/.test(text)) return text;
+  throw new DropsError("usage/invalid", "--expect-head takes the id of a snapshot, or its first 8 digits or more", {
+    hint: "backup prints it, and so do alerts",
+  });
 }
 
 export function addChoiceOptions(command: Command): Command {

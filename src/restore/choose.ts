@@ -15,6 +15,7 @@ import { NO_DESCRIPTION, repositoryOfRecords, UNKNOWN_TIME } from "../snapshot/r
 import type { Trust } from "../snapshot/trust.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import { keyTime, parseRecordKey, signatureKey } from "../store/keys.ts";
+import { expectHead } from "./expect-head.ts";
 
 /** Where to read from, and whom to believe. It is handed no writer. */
 export interface ReadParts {
@@ -30,6 +31,8 @@ export interface ReadParts {
   readonly say: (line: string) => void;
   /** Go on when repository.json is lost or damaged, as long as believed records agree on which repository this is. */
   readonly withoutDescription?: boolean;
+  /** As of `expectHead`: the id of a snapshot that the store must know of. */
+  readonly expectHead?: string | undefined;
 }
 
 /** In the operator's words. */
@@ -62,10 +65,11 @@ export interface ChosenSnapshot {
 /**
  * The repository's description and all snapshots of one policy.
  *
- * @throws DropsError repository/missing, signature/untrusted, usage/invalid when it is not clear which policy
+ * @throws DropsError repository/missing, signature/untrusted, usage/invalid when it is not clear which policy, safety/refused
+ *   when the store knows nothing of the expected head
  */
 export async function openCatalog(
-  parts: Pick<ReadParts, "store" | "policyName" | "trust" | "withoutDescription">,
+  parts: Pick<ReadParts, "store" | "policyName" | "trust" | "withoutDescription" | "expectHead">,
   how: Cancel,
 ): Promise<OpenCatalog> {
   const { store, trust } = parts;
@@ -80,7 +84,9 @@ export async function openCatalog(
       ? await repositoryOfRecords(store, policyName, trust, described, how)
       : described;
   const { signal } = how; // nothing else: a restore's own options came along, and `only` means another thing there
-  return { ...(await readCatalog(store, repository, policyName, trust, { signal })), repository, policyName };
+  const catalog = await readCatalog(store, repository, policyName, trust, { signal });
+  if (parts.expectHead !== undefined) expectHead(parts.expectHead, catalog.snapshots, store.label);
+  return { ...catalog, repository, policyName };
 }
 
 /**

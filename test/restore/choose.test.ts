@@ -150,3 +150,32 @@ test("entries are listed by source and path, raw", async () => {
     ["data", "ff"],
   ]);
 });
+
+test("a store that knows nothing of the expected head is refused; one that has it, or a record that saw it, is not", async () => {
+  const { tiny, days } = await history();
+  const newest = days.third.record;
+  const seen = { id: "00000000000000ff", sha256: "0".repeat(64) };
+  const forged = { id: "00000000000000ee", sha256: "0".repeat(64) };
+  const source = await tiny.source({ name: "data", entries: [{ path: "f" }] });
+  await tiny.commit([source], { ended: "2026-11-20T01:40:00.000Z", started: newest.started, seen: [seen] });
+  await tiny.commit([source], { ended: "2026-11-22T03:30:00.000Z", signer: thief, seen: [forged] });
+  const table: readonly { head: string; known: boolean }[] = [
+    { head: newest.id, known: true },
+    { head: newest.id.slice(0, 8), known: true },
+    { head: days.first.record.id, known: true },
+    { head: seen.id, known: true },
+    { head: forged.id, known: false },
+    { head: days.forged.record.id, known: false },
+    { head: "123456789abcdef0", known: false },
+  ];
+  for (const { head, known } of table) {
+    const chosen = chooseSnapshot({ ...readPartsOf(tiny), expectHead: head }, { date: "latest" }, HOW);
+    if (known) await chosen;
+    else
+      await assert.rejects(chosen, (error) => {
+        assert.ok(isFailure(error, "safety/refused"), head);
+        assert.match(error.message, new RegExp(`the expected ${head}`));
+        return true;
+      });
+  }
+});

@@ -1,0 +1,25 @@
+import { DropsError } from "../lib/errors.ts";
+import type { ListedSnapshot } from "../snapshot/catalog.ts";
+
+/**
+ * A store can show an old state of itself, signatures and all: whoever knows the id of a snapshot that was made can ask
+ * for it. It is there, or a believed record that is there has seen it (a prune may have forgotten it since).
+ *
+ * @param head the id of a snapshot that was made, or the first 8 digits of it or more
+ * @throws DropsError safety/refused when nothing that is believed knows of it
+ */
+export function expectHead(head: string, snapshots: readonly ListedSnapshot[], store: string): void {
+  const believed = snapshots.filter(({ signer }) => signer !== undefined);
+  const knows = ({ record }: ListedSnapshot) =>
+    record.id.startsWith(head) || record.seen.some(({ id }) => id.startsWith(head));
+  if (believed.some(knows)) return;
+  const newest = believed.at(-1);
+  const shown = newest ? `the newest there is ${newest.record.id} of ${newest.record.ended}` : "none is there";
+  throw new DropsError(
+    "safety/refused",
+    `${store} shows no snapshot that is, or has seen, the expected ${head}: ${shown}`,
+    {
+      hint: "the store was rolled back, or withholds what it has: ask its provider and look for a copy; without --expect-head what it shows is used",
+    },
+  );
+}
