@@ -71,9 +71,13 @@ export function addReadOptions(command: Command): Command {
 
 function parseHead(text: string): string {
   if (/^[0-9a-f]{8,16}$/.test(text)) return text;
-  throw new DropsError("usage/invalid", "--expect-head takes the id of a snapshot, or its first 8 digits or more", {
-    hint: "backup prints it, and so do alerts",
-  });
+  throw new DropsError(
+    "usage/invalid",
+    "--expect-head takes the id of a snapshot, or its first 8 digits or more",
+    {
+      hint: "backup prints it, and so do alerts",
+    },
+  );
 }
 
 export function addChoiceOptions(command: Command): Command {

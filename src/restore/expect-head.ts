@@ -14,7 +14,9 @@ export function expectHead(head: string, snapshots: readonly ListedSnapshot[], s
     record.id.startsWith(head) || record.seen.some(({ id }) => id.startsWith(head));
   if (believed.some(knows)) return;
   const newest = believed.at(-1);
-  const shown = newest ? `the newest there is ${newest.record.id} of ${newest.record.ended}` : "none is there";
+  const shown = newest
+    ? `the newest there is ${newest.record.id} of ${newest.record.ended}`
+    : "none is there";
   throw new DropsError(
     "safety/refused",
     `${store} shows no snapshot that is, or has seen, the expected ${head}: ${shown}`,
