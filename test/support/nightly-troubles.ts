@@ -1,3 +1,4 @@
+import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { allowRole, DAY, type Ended, HOUR, KEYS, type NightlyMachine, POLICY } from "./nightly-machine.ts";
 import { until } from "./until.ts";
 
@@ -43,6 +44,13 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
     breaks: async () => void (await vps.exec(`mv ${file} ${file}.kept; ${by}; chmod 600 ${file}`)),
     heals: async () => void (await vps.exec(`mv ${file}.kept ${file}`)),
   });
+  let pack: { key: string; bytes: Uint8Array } | undefined;
+  const put = async (key: string, Body: Uint8Array) => {
+    await asOwner(() => account.root.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body })));
+  };
+  const packHealed = async () => {
+    if (pack) await put(pack.key, pack.bytes);
+  };
   return [
     {
       name: "wrong key: the signing key's file holds something else",
@@ -173,6 +181,38 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       alert: /ended without telling why: signal, signal KILL/,
       status: LATE,
       heals: async () => proxy.reset(),
+    },
+    {
+      name: "corrupted pack: half of it is gone",
+      job: "verify",
+      breaks: async () => {
+        const [key = ""] = await asOwner(() => nightly.objects(`${POLICY}/packs/`));
+        const get = new GetObjectCommand({ Bucket: bucket, Key: key });
+        const { Body } = await asOwner(() => account.root.client.send(get));
+        pack = { key, bytes: (await Body?.transformToByteArray()) ?? new Uint8Array() };
+        await put(key, pack.bytes.subarray(0, pack.bytes.length / 2));
+      },
+      ends: ["exit-code", 20],
+      says: /packs\/\S+: has \d+ bytes and not \d+; needed by/,
+      alert: /damaged or missing objects: 1, snapshots not whole: \d/,
+      fix: /hint: drops backup --reread/,
+      status: { exit: 21, says: /damaged: objects are missing or have another size/ },
+      heals: packHealed,
+    },
+    {
+      name: "corrupted pack: one bit is another",
+      job: "drill",
+      breaks: async () => {
+        if (!pack) throw new Error("no pack");
+        const bytes = pack.bytes.slice();
+        const at = bytes.length >> 1;
+        bytes[at] = (bytes[at] ?? 0) ^ 1;
+        await put(pack.key, bytes);
+      },
+      ends: ["exit-code", 20],
+      says: /damaged/,
+      fix: HINT,
+      heals: packHealed,
     },
     {
       name: "drill overdue",
