@@ -30,7 +30,7 @@ try {
     screen,
     signal,
     context: { env: process.env, now: () => new Date(), version: version(), reporter: screen },
-    app: () => import("./app.ts"),
+    app: () => import("./app/app.ts"),
     prompt: terminalPrompt(process.stdin, process.stderr),
   });
 } catch (error) {

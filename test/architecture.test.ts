@@ -47,8 +47,8 @@ const sources: readonly Source[] = filesUnder(src)
     return { path: relative(src, file), text, imports: importsOf(text, file) };
   });
 
-/** app.ts and app-*.ts are the composition root together. */
-const folderOf = (path: string): string => (path.split("/")[0] ?? "").replace(/^app(-[a-z-]+)?\.ts$/, "app");
+/** app/ is the composition root. */
+const folderOf = (path: string): string => path.split("/")[0] ?? "";
 const rowOf = (folder: string): number => LAYERS.findIndex((row) => row.includes(folder));
 
 test("the reader of imports sees every form", () => {

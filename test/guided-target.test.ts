@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { hostWords, parseHost, targetOf } from "../src/app-target.ts";
+import { hostWords, parseHost, targetOf } from "../src/app/target.ts";
 import { again } from "../src/cli/again.ts";
 import { isFailure } from "../src/lib/errors.ts";
 import { scratchDirectory } from "./support/scratch.ts";

@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { statusOfRepository } from "../../src/app-status.ts";
+import { statusOfRepository } from "../../src/app/status.ts";
 import { OUTPUTS } from "../../src/cli/outputs.ts";
 import type { StatusReport } from "../../src/cli/status-outputs.ts";
 import { encodeEvidence } from "../../src/drill/evidence.ts";

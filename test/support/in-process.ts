@@ -1,5 +1,5 @@
 import { PassThrough } from "node:stream";
-import * as app from "../../src/app.ts";
+import * as app from "../../src/app/app.ts";
 import { fail } from "../../src/cli/fail.ts";
 import { run } from "../../src/cli/program.ts";
 import { Screen } from "../../src/cli/screen.ts";

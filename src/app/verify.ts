@@ -1,22 +1,28 @@
 /** `drops verify`: the verb, which part of the data is its turn, and what is left behind for others to know. */
 import { availableParallelism } from "node:os";
-import { signerOfVerify, trustOfVerifies } from "./app-evidence.ts";
-import { verifyView } from "./app-views.ts";
-import type { AppContext, VerifyOptions } from "./cli/app.ts";
-import type { VerifyReport } from "./cli/outputs.ts";
-import { openLocalHost } from "./host/local.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { DropsError, isFailure } from "./lib/errors.ts";
-import { milliseconds } from "./lib/units.ts";
-import { PackPool } from "./pack/pool.ts";
-import type { Policy } from "./policy/schema.ts";
-import { openCatalog, type ReadParts } from "./restore/choose.ts";
-import type { Signer } from "./seal/sshsig.ts";
-import type { BlobStore } from "./store/blob-store.ts";
-import { coveredBy, newestVerify, publishVerify, readVerifies, verifyEvidenceOf } from "./verify/evidence.ts";
-import { markDamaged } from "./verify/mark-damaged.ts";
-import { coverageOf, oldestPlace, RING } from "./verify/rotation.ts";
-import { type ReadData, type VerifyResult, verifyRepository } from "./verify/verify.ts";
+import type { AppContext, VerifyOptions } from "../cli/app.ts";
+import type { VerifyReport } from "../cli/outputs.ts";
+import { openLocalHost } from "../host/local.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
+import { milliseconds } from "../lib/units.ts";
+import { PackPool } from "../pack/pool.ts";
+import type { Policy } from "../policy/schema.ts";
+import { openCatalog, type ReadParts } from "../restore/choose.ts";
+import type { Signer } from "../seal/sshsig.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import {
+  coveredBy,
+  newestVerify,
+  publishVerify,
+  readVerifies,
+  verifyEvidenceOf,
+} from "../verify/evidence.ts";
+import { markDamaged } from "../verify/mark-damaged.ts";
+import { coverageOf, oldestPlace, RING } from "../verify/rotation.ts";
+import { type ReadData, type VerifyResult, verifyRepository } from "../verify/verify.ts";
+import { signerOfVerify, trustOfVerifies } from "./evidence.ts";
+import { verifyView } from "./views.ts";
 
 /** What the routine reads where the policy says nothing. */
 const ROUTINE_PERCENT = 5;
@@ -204,7 +210,7 @@ async function verdicts(
   parts: ReadParts & { readonly pool: PackPool },
   what: VerifyOptions & Cancel,
 ): Promise<VerifyReport["sources"]> {
-  const { verifySources } = await import("./verify/verify-sources.ts");
+  const { verifySources } = await import("../verify/verify-sources.ts");
   return verifySources(
     { ...parts, openHost: openLocalHost },
     { choice: what.choice ?? { date: "latest" } },

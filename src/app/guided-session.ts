@@ -2,22 +2,22 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, homedir, hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import { openAccess, policyOf, zoneOf } from "./app-access.ts";
-import { hostWords, openTarget, targetOf } from "./app-target.ts";
-import { again } from "./cli/again.ts";
-import type { AppContext } from "./cli/app.ts";
-import type { GuidedAccess } from "./cli/guided-app.ts";
-import type { Host } from "./host/host.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { isFailure } from "./lib/errors.ts";
-import { PackPool } from "./pack/pool.ts";
-import type { LoadedPolicy } from "./policy/load.ts";
-import type { SshPolicy } from "./policy/schema.ts";
-import type { ReadParts } from "./restore/choose.ts";
-import { lockRestore } from "./restore/guided/host-lock.ts";
-import { operatorTarget } from "./restore/guided/operator-runs.ts";
-import type { RunCommands } from "./restore/guided/run.ts";
-import type { RunsHow } from "./restore/guided/runs.ts";
+import { again } from "../cli/again.ts";
+import type { AppContext } from "../cli/app.ts";
+import type { GuidedAccess } from "../cli/guided-app.ts";
+import type { Host } from "../host/host.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { isFailure } from "../lib/errors.ts";
+import { PackPool } from "../pack/pool.ts";
+import type { LoadedPolicy } from "../policy/load.ts";
+import type { SshPolicy } from "../policy/schema.ts";
+import type { ReadParts } from "../restore/choose.ts";
+import { lockRestore } from "../restore/guided/host-lock.ts";
+import { operatorTarget } from "../restore/guided/operator-runs.ts";
+import type { RunCommands } from "../restore/guided/run.ts";
+import type { RunsHow } from "../restore/guided/runs.ts";
+import { openAccess, policyOf, zoneOf } from "./access.ts";
+import { hostWords, openTarget, targetOf } from "./target.ts";
 
 export type Target = "local" | SshPolicy;
 

@@ -3,19 +3,19 @@ import { lookup } from "node:dns/promises";
 import { readdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
-import type { AppContext, DrillOptions, ReadAccess } from "./cli/app.ts";
-import type { DrillReport } from "./cli/outputs.ts";
-import type { DrillResult } from "./drill/drill.ts";
-import type { OutsidePlace } from "./drill/egress.ts";
-import { openLocalHost } from "./host/local.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { DropsError } from "./lib/errors.ts";
-import { PackPool } from "./pack/pool.ts";
-import { type LoadedPolicy, loadPolicy } from "./policy/load.ts";
-import type { Policy, SshPolicy } from "./policy/schema.ts";
-import type { ReadParts } from "./restore/choose.ts";
-import { loadSigner, type Signer } from "./seal/sshsig.ts";
-import type { BlobStore } from "./store/blob-store.ts";
+import type { AppContext, DrillOptions, ReadAccess } from "../cli/app.ts";
+import type { DrillReport } from "../cli/outputs.ts";
+import type { DrillResult } from "../drill/drill.ts";
+import type { OutsidePlace } from "../drill/egress.ts";
+import { openLocalHost } from "../host/local.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError } from "../lib/errors.ts";
+import { PackPool } from "../pack/pool.ts";
+import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
+import type { Policy, SshPolicy } from "../policy/schema.ts";
+import type { ReadParts } from "../restore/choose.ts";
+import { loadSigner, type Signer } from "../seal/sshsig.ts";
+import type { BlobStore } from "../store/blob-store.ts";
 
 /** Where distributions keep PostgreSQL's servers, which are not on PATH as a rule. */
 const SERVER_ROOTS = ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt/postgresql"];
@@ -61,7 +61,7 @@ async function drillHere(
   context: AppContext,
   options: DrillOptions & Cancel,
 ): Promise<DrillResult> {
-  const { runDrill } = await import("./drill/drill.ts");
+  const { runDrill } = await import("../drill/drill.ts");
   await using pool = new PackPool(Math.min(2, availableParallelism()));
   await using host = await openLocalHost();
   const path = context.env["PATH"];
@@ -85,8 +85,8 @@ async function drillOnHost(
   context: AppContext,
   options: DrillOptions & Cancel,
 ): Promise<DrillResult> {
-  const { runHostDrill } = await import("./drill/on-host.ts");
-  const { openTarget, targetOf } = await import("./app-target.ts");
+  const { runHostDrill } = await import("../drill/on-host.ts");
+  const { openTarget, targetOf } = await import("./target.ts");
   const policy = loaded && { policy: loaded.policy, sha256: loaded.sha256, fromSnapshot: false };
   const place = { host: on, sshKey: options.sshKey, hostKey: options.hostKey };
   const target = await targetOf(place, loaded?.policy.host);
@@ -94,7 +94,7 @@ async function drillOnHost(
   refuseProduction(target, loaded?.policy.host);
   await using host = await openTarget(target, context, options);
   const restore = async (id: string, how: Cancel) => {
-    const { openGuided } = await import("./app-guided.ts");
+    const { openGuided } = await import("./guided.ts");
     await using guided = await openGuided({ ...access, ...place }, context);
     const consent = { fenced: true, yes: true, prompt: undefined };
     const what = { choice: { id }, only: options.only, steps: [], dryRun: false, resume: undefined };
@@ -132,9 +132,9 @@ async function writeDown(
   { result, signer }: { readonly result: DrillResult; readonly signer: Signer },
 ): Promise<NonNullable<DrillReport["evidence"]>> {
   const { evidence: directory = "", publish } = options;
-  const { encodeEvidence, evidenceOf } = await import("./drill/evidence.ts");
-  const { writeEvidence } = await import("./drill/evidence-directory.ts");
-  const { merged, newestOf, readEvidence, readPublished } = await import("./drill/earlier-evidence.ts");
+  const { encodeEvidence, evidenceOf } = await import("../drill/evidence.ts");
+  const { writeEvidence } = await import("../drill/evidence-directory.ts");
+  const { merged, newestOf, readEvidence, readPublished } = await import("../drill/earlier-evidence.ts");
   const { repository, policy } = result.chosen.snapshot.record;
   const trust = { signers: [signer.publicKey], allowUnsigned: false };
   const place = { repository, policy };
@@ -146,7 +146,7 @@ async function writeDown(
   const believed = earlier.filter(({ refused }) => refused === undefined).length;
   const written = { ...files, earlier: believed };
   if (!publish) return written;
-  const { publishEvidence } = await import("./drill/publish.ts");
+  const { publishEvidence } = await import("../drill/publish.ts");
   const key = await publishEvidence(store, evidence, encodeEvidence(evidence), signer, options);
   return { ...written, published: key };
 }

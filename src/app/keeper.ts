@@ -1,8 +1,8 @@
 /** Extends the locks of what is kept, and tells what it found. */
-import type { AppContext } from "./cli/app.ts";
-import type { KeeperReport } from "./cli/keeper-outputs.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { DropsError } from "./lib/errors.ts";
+import type { AppContext } from "../cli/app.ts";
+import type { KeeperReport } from "../cli/keeper-outputs.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError } from "../lib/errors.ts";
 import {
   type Due,
   extendLocks,
@@ -11,7 +11,7 @@ import {
   type KeeperParts,
   type KeeperPlan,
   planKeeper,
-} from "./retention/keeper.ts";
+} from "../retention/keeper.ts";
 
 export interface KeeperRun {
   readonly parts: KeeperParts;

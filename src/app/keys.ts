@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { DropsError } from "./lib/errors.ts";
-import type { Policy } from "./policy/schema.ts";
-import { checkRecipients } from "./seal/recipients.ts";
+import { DropsError } from "../lib/errors.ts";
+import type { Policy } from "../policy/schema.ts";
+import { checkRecipients } from "../seal/recipients.ts";
 
 /** Whom everything is sealed to. Throws key/missing, key/wrong. */
 export async function recoveryRecipients(policy: Policy): Promise<readonly string[]> {

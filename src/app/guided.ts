@@ -1,28 +1,29 @@
 /** Restores onto a host: from a date to a run, and from a run to what works on it. */
-import { factsOf, freshest, guidedRun, plannedAgain, planRun, policiesOf } from "./app-guided-plan.ts";
-import { GuidedSession, type OpenedRepository } from "./app-guided-session.ts";
-import { doneView, type PlannedRun, plannedView } from "./app-guided-views.ts";
-import { handsOf, type SnapshotParts, worldOf } from "./app-guided-world.ts";
-import { targetOf } from "./app-target.ts";
-import type { AppContext, SnapshotChoice } from "./cli/app.ts";
-import type { ConsentOptions, Guided, GuidedAccess, GuidedOptions } from "./cli/guided-app.ts";
-import type { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "./cli/guided-outputs.ts";
-import { planInWords } from "./cli/words/guided.ts";
-import type { Host } from "./host/host.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { wallTime } from "./policy/zone.ts";
-import { chooseSnapshot } from "./restore/choose.ts";
-import { Answers } from "./restore/guided/answers.ts";
-import { closedStore } from "./restore/guided/closed-store.ts";
-import { abandonUntouched, findOpenRun, refuseOpenRun } from "./restore/guided/find-run.ts";
-import { finishRun } from "./restore/guided/finish.ts";
-import { groupSources } from "./restore/guided/groups.ts";
-import type { Journal } from "./restore/guided/journal.ts";
-import { DEFAULT_RATES, planSteps } from "./restore/guided/plan.ts";
-import { rollbackRun } from "./restore/guided/rollback.ts";
-import { type RunCommands, runGuided } from "./restore/guided/run.ts";
-import { metaOf, type RunOf, runOf } from "./restore/guided/run-meta.ts";
-import { createRun, openRun } from "./restore/guided/runs.ts";
+
+import type { AppContext, SnapshotChoice } from "../cli/app.ts";
+import type { ConsentOptions, Guided, GuidedAccess, GuidedOptions } from "../cli/guided-app.ts";
+import type { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "../cli/guided-outputs.ts";
+import { planInWords } from "../cli/words/guided.ts";
+import type { Host } from "../host/host.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { wallTime } from "../policy/zone.ts";
+import { chooseSnapshot } from "../restore/choose.ts";
+import { Answers } from "../restore/guided/answers.ts";
+import { closedStore } from "../restore/guided/closed-store.ts";
+import { abandonUntouched, findOpenRun, refuseOpenRun } from "../restore/guided/find-run.ts";
+import { finishRun } from "../restore/guided/finish.ts";
+import { groupSources } from "../restore/guided/groups.ts";
+import type { Journal } from "../restore/guided/journal.ts";
+import { DEFAULT_RATES, planSteps } from "../restore/guided/plan.ts";
+import { rollbackRun } from "../restore/guided/rollback.ts";
+import { type RunCommands, runGuided } from "../restore/guided/run.ts";
+import { metaOf, type RunOf, runOf } from "../restore/guided/run-meta.ts";
+import { createRun, openRun } from "../restore/guided/runs.ts";
+import { factsOf, freshest, guidedRun, plannedAgain, planRun, policiesOf } from "./guided-plan.ts";
+import { GuidedSession, type OpenedRepository } from "./guided-session.ts";
+import { doneView, type PlannedRun, plannedView } from "./guided-views.ts";
+import { handsOf, type SnapshotParts, worldOf } from "./guided-world.ts";
+import { targetOf } from "./target.ts";
 
 type ClosingOptions = ConsentOptions & { readonly run: string | undefined } & Cancel;
 
@@ -61,7 +62,7 @@ class GuidedRestores implements Guided {
   async bootstrap(
     how: { readonly choice: SnapshotChoice; readonly to: string } & Cancel,
   ): Promise<BootstrapReport> {
-    const { bootstrapInto } = await import("./app-guided-bootstrap.ts");
+    const { bootstrapInto } = await import("./guided-bootstrap.ts");
     return bootstrapInto(this.#session, how);
   }
 

@@ -1,25 +1,25 @@
 /** Alerts: from the policy's `notify` to channels, what was told before, and this machine's name. */
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import type { AppContext } from "./cli/app.ts";
-import { cleanBlock } from "./cli/clean.ts";
-import type { Alerts, AlertsAccess } from "./cli/notify-app.ts";
-import { openLocalHost } from "./host/local.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { DropsError, isFailure } from "./lib/errors.ts";
-import { milliseconds } from "./lib/units.ts";
-import { bookFile } from "./notify/book.ts";
-import type { Channel } from "./notify/channel.ts";
-import { composeTest } from "./notify/compose.ts";
-import { deliverAll } from "./notify/deliver.ts";
-import { type Death, tellOfDeath, unitOf } from "./notify/failed-unit.ts";
-import { openChannels, programEnvironment } from "./notify/open-channels.ts";
-import type { TellParts } from "./notify/tell.ts";
-import { tellerOf } from "./notify/teller.ts";
-import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
-import { loadPolicy } from "./policy/load.ts";
-import { type AlertPolicy, alertPolicyOf, readNotifyAlone } from "./policy/notify-alone.ts";
-import { type AlertVerb, NO_CHANNELS } from "./policy/notify-schema.ts";
+import type { AppContext } from "../cli/app.ts";
+import { cleanBlock } from "../cli/clean.ts";
+import type { Alerts, AlertsAccess } from "../cli/notify-app.ts";
+import { openLocalHost } from "../host/local.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
+import { milliseconds } from "../lib/units.ts";
+import { bookFile } from "../notify/book.ts";
+import type { Channel } from "../notify/channel.ts";
+import { composeTest } from "../notify/compose.ts";
+import { deliverAll } from "../notify/deliver.ts";
+import { type Death, tellOfDeath, unitOf } from "../notify/failed-unit.ts";
+import { openChannels, programEnvironment } from "../notify/open-channels.ts";
+import type { TellParts } from "../notify/tell.ts";
+import { tellerOf } from "../notify/teller.ts";
+import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
+import { loadPolicy } from "../policy/load.ts";
+import { type AlertPolicy, alertPolicyOf, readNotifyAlone } from "../policy/notify-alone.ts";
+import { type AlertVerb, NO_CHANNELS } from "../policy/notify-schema.ts";
 
 /** Of a unit's log. */
 const LOG_LINES = 60;

@@ -1,24 +1,24 @@
 /** `drops doctor`: from a policy to what is looked at, and what others must know into the repository. */
 import { dirname } from "node:path";
-import { openHost, trustedBy } from "./app-host.ts";
-import { recoveryRecipients } from "./app-keys.ts";
-import { openStore } from "./app-store.ts";
-import type { AppContext, DoctorOptions } from "./cli/app.ts";
-import type { DoctorReport } from "./cli/doctor-outputs.ts";
-import { type Examination, examine } from "./doctor/doctor.ts";
-import { type Finding, GROUPS, type Group } from "./doctor/types.ts";
-import type { Records, World } from "./doctor/world.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { DropsError, isFailure } from "./lib/errors.ts";
-import type { LoadedPolicy } from "./policy/load.ts";
-import type { Policy, StorePolicy } from "./policy/schema.ts";
-import { loadSigner } from "./seal/sshsig.ts";
-import { readCatalog } from "./snapshot/catalog.ts";
-import { putFound, readProofs } from "./snapshot/finding.ts";
-import { readRepository } from "./snapshot/repository.ts";
-import type { Trust } from "./snapshot/trust.ts";
-import type { BlobStore } from "./store/blob-store.ts";
-import { s3Label } from "./store/store-url.ts";
+import type { AppContext, DoctorOptions } from "../cli/app.ts";
+import type { DoctorReport } from "../cli/doctor-outputs.ts";
+import { type Examination, examine } from "../doctor/doctor.ts";
+import { type Finding, GROUPS, type Group } from "../doctor/types.ts";
+import type { Records, World } from "../doctor/world.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
+import type { LoadedPolicy } from "../policy/load.ts";
+import type { Policy, StorePolicy } from "../policy/schema.ts";
+import { loadSigner } from "../seal/sshsig.ts";
+import { readCatalog } from "../snapshot/catalog.ts";
+import { putFound, readProofs } from "../snapshot/finding.ts";
+import { readRepository } from "../snapshot/repository.ts";
+import type { Trust } from "../snapshot/trust.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import { s3Label } from "../store/store-url.ts";
+import { openHost, trustedBy } from "./host.ts";
+import { recoveryRecipients } from "./keys.ts";
+import { openStore } from "./store.ts";
 
 /** A store that does not answer is a finding, not something to wait for. */
 const PATIENCE = { attempts: 2 };
@@ -132,7 +132,7 @@ async function recordsOf(
 function credentialsOf(store: StorePolicy, context: AppContext): World["credentials"] {
   if (!("s3" in store)) return undefined;
   const from = { file: store.s3.credentials_file, env: context.env };
-  return import("./store/credentials.ts").then(({ readCredentials }) => readCredentials(from));
+  return import("../store/credentials.ts").then(({ readCredentials }) => readCredentials(from));
 }
 
 function keyDirectories({ keys, host, store }: Policy): string[] {

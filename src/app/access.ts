@@ -1,22 +1,22 @@
 /** From the options of a command that reads to what its verb needs: a store, keys, whom to believe, which zone. */
 import { readFile } from "node:fs/promises";
-import { openStore, openVersionedStore } from "./app-store.ts";
-import type { AppContext, ReadAccess } from "./cli/app.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { DropsError, isFailure } from "./lib/errors.ts";
-import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
-import { type LoadedPolicy, loadPolicy, parsePolicy } from "./policy/load.ts";
-import type { Policy, StorePolicy } from "./policy/schema.ts";
-import type { ReadParts } from "./restore/choose.ts";
-import { openCatalog } from "./restore/choose.ts";
-import { openSource } from "./restore/open-source.ts";
-import { readIdentityFile } from "./seal/recipients.ts";
-import { loadSigner } from "./seal/sshsig.ts";
-import type { ListedSnapshot } from "./snapshot/catalog.ts";
-import type { Trust } from "./snapshot/trust.ts";
-import type { BlobReader, BlobStore } from "./store/blob-store.ts";
-import { parseStoreUrl } from "./store/store-url.ts";
-import { belowWhatHides } from "./store/version-index.ts";
+import type { AppContext, ReadAccess } from "../cli/app.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
+import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
+import { type LoadedPolicy, loadPolicy, parsePolicy } from "../policy/load.ts";
+import type { Policy, StorePolicy } from "../policy/schema.ts";
+import type { ReadParts } from "../restore/choose.ts";
+import { openCatalog } from "../restore/choose.ts";
+import { openSource } from "../restore/open-source.ts";
+import { readIdentityFile } from "../seal/recipients.ts";
+import { loadSigner } from "../seal/sshsig.ts";
+import type { ListedSnapshot } from "../snapshot/catalog.ts";
+import type { Trust } from "../snapshot/trust.ts";
+import type { BlobReader, BlobStore } from "../store/blob-store.ts";
+import { parseStoreUrl } from "../store/store-url.ts";
+import { belowWhatHides } from "../store/version-index.ts";
+import { openStore, openVersionedStore } from "./store.ts";
 
 export interface Access {
   readonly store: BlobStore;

@@ -1,23 +1,23 @@
 /** What the runner of a guided restore works on, made of the real things. */
 
-import { openReplacements, preflightDatabases } from "./app-replacements.ts";
-import type { Host } from "./host/host.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import type { PackPool } from "./pack/pool.ts";
-import type { ReadParts } from "./restore/choose.ts";
-import type { Check } from "./restore/guided/check.ts";
-import { probeOld } from "./restore/guided/fence.ts";
-import { Gate } from "./restore/guided/gate.ts";
-import { gather } from "./restore/guided/gather.ts";
-import { bytesOf, type Group, namesOf, pathsOf } from "./restore/guided/groups.ts";
-import type { Journal } from "./restore/guided/journal.ts";
-import { lookAtAppservice } from "./restore/guided/look-appservice.ts";
-import { preflightHost } from "./restore/guided/preflight.ts";
-import { waitReady } from "./restore/guided/ready.ts";
-import type { RunOf } from "./restore/guided/run-meta.ts";
-import { checkService } from "./restore/guided/service-checks.ts";
-import { startUnit, stopUnits, unitStates } from "./restore/guided/units.ts";
-import type { Hands, Looks, World } from "./restore/guided/world.ts";
+import type { Host } from "../host/host.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import type { PackPool } from "../pack/pool.ts";
+import type { ReadParts } from "../restore/choose.ts";
+import type { Check } from "../restore/guided/check.ts";
+import { probeOld } from "../restore/guided/fence.ts";
+import { Gate } from "../restore/guided/gate.ts";
+import { gather } from "../restore/guided/gather.ts";
+import { bytesOf, type Group, namesOf, pathsOf } from "../restore/guided/groups.ts";
+import type { Journal } from "../restore/guided/journal.ts";
+import { lookAtAppservice } from "../restore/guided/look-appservice.ts";
+import { preflightHost } from "../restore/guided/preflight.ts";
+import { waitReady } from "../restore/guided/ready.ts";
+import type { RunOf } from "../restore/guided/run-meta.ts";
+import { checkService } from "../restore/guided/service-checks.ts";
+import { startUnit, stopUnits, unitStates } from "../restore/guided/units.ts";
+import type { Hands, Looks, World } from "../restore/guided/world.ts";
+import { openReplacements, preflightDatabases } from "./replacements.ts";
 
 export interface HandsParts {
   readonly host: Host;

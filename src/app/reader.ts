@@ -1,14 +1,14 @@
 /** The verbs that read, over whatever a policy or an address and an identity give access to. */
 import { availableParallelism } from "node:os";
-import { type Access, openAccess, policyOf, zoneOf } from "./app-access.ts";
-import { lsView, showView, snapshotsView } from "./app-views.ts";
-import type { AppContext, ExportOptions, ReadAccess, Reader, RestoreOptions } from "./cli/app.ts";
-import type { ExportReport, RestoreReport } from "./cli/outputs.ts";
-import { openLocalHost } from "./host/local.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { PackPool } from "./pack/pool.ts";
-import type { LoadedPolicy } from "./policy/load.ts";
-import type { ReadParts } from "./restore/choose.ts";
+import type { AppContext, ExportOptions, ReadAccess, Reader, RestoreOptions } from "../cli/app.ts";
+import type { ExportReport, RestoreReport } from "../cli/outputs.ts";
+import { openLocalHost } from "../host/local.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { PackPool } from "../pack/pool.ts";
+import type { LoadedPolicy } from "../policy/load.ts";
+import type { ReadParts } from "../restore/choose.ts";
+import { type Access, openAccess, policyOf, zoneOf } from "./access.ts";
+import { lsView, showView, snapshotsView } from "./views.ts";
 
 /** Nothing is opened before the first verb asks. */
 export async function readerOf(
@@ -28,34 +28,34 @@ export async function readerOf(
   };
   return {
     snapshots: async (how) => {
-      const { listSnapshots } = await import("./restore/browse.ts");
+      const { listSnapshots } = await import("../restore/browse.ts");
       const found = await parts(how);
       return snapshotsView(found, await listSnapshots(found, how));
     },
     show: async (how) => {
-      const { showSnapshot } = await import("./restore/browse.ts");
+      const { showSnapshot } = await import("../restore/browse.ts");
       const found = await parts(how);
       return showView(found, await showSnapshot(found, how.choice, how));
     },
     ls: async (how) => {
-      const { listEntries } = await import("./restore/browse.ts");
+      const { listEntries } = await import("../restore/browse.ts");
       return lsView(await listEntries(await parts(how), how, how));
     },
     export: async (how) => runExport(await parts(how), context, how),
     restore: async (how) => runRestore(await parts(how), context, how),
     verify: async (how) => {
-      const { refusePartial, verifyWithEvidence } = await import("./app-verify.ts");
+      const { refusePartial, verifyWithEvidence } = await import("./verify.ts");
       refusePartial(how);
       const { store } = await open();
       return verifyWithEvidence({ parts: await parts(how), store, policy: policy?.policy }, context, how);
     },
     drill: async (how) => {
-      const { drillRepository } = await import("./app-drill.ts");
+      const { drillRepository } = await import("./drill.ts");
       const { store } = await open();
       return drillRepository({ parts: await parts(how), store, policy, access }, context, how);
     },
     status: async (how) => {
-      const { statusOfRepository } = await import("./app-status.ts");
+      const { statusOfRepository } = await import("./status.ts");
       return statusOfRepository((await open()).parts, policy, context, how);
     },
     [Symbol.asyncDispose]: async () => {
@@ -69,7 +69,7 @@ async function runRestore(
   context: AppContext,
   options: RestoreOptions & Cancel,
 ): Promise<RestoreReport> {
-  const { restoreSnapshot } = await import("./restore/restore.ts");
+  const { restoreSnapshot } = await import("../restore/restore.ts");
   await using pool = new PackPool(threads());
   const progress = context.reporter.progress("restore");
   try {
@@ -107,7 +107,7 @@ async function runExport(
   context: AppContext,
   what: ExportOptions & Cancel,
 ): Promise<ExportReport> {
-  const { exportEntry } = await import("./restore/export.ts");
+  const { exportEntry } = await import("../restore/export.ts");
   await using pool = new PackPool(threads());
   const progress = context.reporter.progress("export");
   try {

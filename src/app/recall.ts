@@ -1,11 +1,12 @@
 /** Names of snapshots for completions: one listing of one prefix, nothing read and nothing trusted. */
-import { policyOf } from "./app-access.ts";
-import { openStore } from "./app-store.ts";
-import type { AppContext, ReadAccess, RecalledSnapshot } from "./cli/app.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { listPolicies } from "./snapshot/catalog.ts";
-import { parseRecordKey, snapshotsPrefix } from "./store/keys.ts";
-import { parseStoreUrl } from "./store/store-url.ts";
+
+import type { AppContext, ReadAccess, RecalledSnapshot } from "../cli/app.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { listPolicies } from "../snapshot/catalog.ts";
+import { parseRecordKey, snapshotsPrefix } from "../store/keys.ts";
+import { parseStoreUrl } from "../store/store-url.ts";
+import { policyOf } from "./access.ts";
+import { openStore } from "./store.ts";
 
 export async function recallSnapshots(
   access: Pick<ReadAccess, "policy" | "store"> & Cancel,

@@ -1,9 +1,9 @@
 /** Whose evidence is believed, and which key signs it. */
 
-import { DropsError, isFailure } from "./lib/errors.ts";
-import type { Policy } from "./policy/schema.ts";
-import { loadSigner, type Signer } from "./seal/sshsig.ts";
-import type { Trust } from "./snapshot/trust.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
+import type { Policy } from "../policy/schema.ts";
+import { loadSigner, type Signer } from "../seal/sshsig.ts";
+import type { Trust } from "../snapshot/trust.ts";
 
 /** Evidence is never believed unsigned, whatever the operator accepts of snapshots. */
 export function trustOfDrills({ signers }: Trust, policy: Policy | undefined): Trust {

@@ -1,31 +1,31 @@
 /** What is kept and what goes: from a policy to the planner, the prune and the operators' notes. */
 import { randomBytes } from "node:crypto";
-import { publicKeysIn } from "./app-evidence.ts";
-import { lockRulesOf } from "./app-locks.ts";
-import { noteView, type PlanView, planView, pruneView, refusedView } from "./app-retention-views.ts";
-import { openStore, openVersionedStore } from "./app-store.ts";
-import type { AppContext, PolicyAccess } from "./cli/app.ts";
-import type { KeeperReport } from "./cli/keeper-outputs.ts";
-import type { PlanOptions, PruneOptions, Retention } from "./cli/retention-app.ts";
-import type { NoteReport, PlanReport, PruneReport } from "./cli/retention-outputs.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { DropsError } from "./lib/errors.ts";
-import { milliseconds } from "./lib/units.ts";
-import { parseDateWords } from "./policy/dates.ts";
-import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
-import { loadPolicy } from "./policy/load.ts";
-import type { Policy } from "./policy/schema.ts";
-import { decideAt } from "./retention/future.ts";
-import { heldBytes } from "./retention/held.ts";
-import type { KeepRules } from "./retention/keep.ts";
-import { unpin, type WrittenNote, writeNote } from "./retention/operator-notes.ts";
-import { Calendar } from "./retention/periods.ts";
-import { contextOf, type PlanHow, planPrune } from "./retention/plan.ts";
-import { prune } from "./retention/prune.ts";
-import { type SurveyParts, survey } from "./retention/survey.ts";
-import { loadSigner } from "./seal/sshsig.ts";
-import type { Trust } from "./snapshot/trust.ts";
-import type { BlobStore } from "./store/blob-store.ts";
+import type { AppContext, PolicyAccess } from "../cli/app.ts";
+import type { KeeperReport } from "../cli/keeper-outputs.ts";
+import type { PlanOptions, PruneOptions, Retention } from "../cli/retention-app.ts";
+import type { NoteReport, PlanReport, PruneReport } from "../cli/retention-outputs.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError } from "../lib/errors.ts";
+import { milliseconds } from "../lib/units.ts";
+import { parseDateWords } from "../policy/dates.ts";
+import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
+import { loadPolicy } from "../policy/load.ts";
+import type { Policy } from "../policy/schema.ts";
+import { decideAt } from "../retention/future.ts";
+import { heldBytes } from "../retention/held.ts";
+import type { KeepRules } from "../retention/keep.ts";
+import { unpin, type WrittenNote, writeNote } from "../retention/operator-notes.ts";
+import { Calendar } from "../retention/periods.ts";
+import { contextOf, type PlanHow, planPrune } from "../retention/plan.ts";
+import { prune } from "../retention/prune.ts";
+import { type SurveyParts, survey } from "../retention/survey.ts";
+import { loadSigner } from "../seal/sshsig.ts";
+import type { Trust } from "../snapshot/trust.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import { publicKeysIn } from "./evidence.ts";
+import { lockRulesOf } from "./locks.ts";
+import { noteView, type PlanView, planView, pruneView, refusedView } from "./retention-views.ts";
+import { openStore, openVersionedStore } from "./store.ts";
 
 export async function openRetention(access: PolicyAccess, context: AppContext): Promise<Retention> {
   const places = { fromEnv: context.env["DROPS_POLICY"], dirs: POLICY_DIRS };
@@ -91,7 +91,7 @@ class PolicyRetention implements Retention {
         hint: "object_lock: { mode: governance, margin: 14d } in the policy, for a bucket with Object Lock",
       });
     }
-    const { runKeeper } = await import("./app-keeper.ts");
+    const { runKeeper } = await import("./keeper.ts");
     await using versioned = await openVersionedStore(store, this.#context);
     const { rules, calendar } = this.#how({}, undefined);
     const run = { parts: { ...(await this.#parts()), store: versioned }, zone, dryRun };
@@ -175,7 +175,7 @@ class PolicyRetention implements Retention {
       operators: believing(operators),
       now,
       proven: async (place, how) => {
-        const { readPublished } = await import("./drill/earlier-evidence.ts");
+        const { readPublished } = await import("../drill/earlier-evidence.ts");
         const found = await readPublished(this.#store, place, believing(drills), how);
         const proofs = found.flatMap((one) => (one.refused === undefined ? [one.evidence] : []));
         const whole = proofs.filter(({ verdict, whole }) => verdict === "proven" && whole);

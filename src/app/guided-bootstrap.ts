@@ -1,14 +1,15 @@
 /** `drops restore --only bootstrap`: what a machine needs before its first boot, into a directory here. */
-import { policiesOf } from "./app-guided-plan.ts";
-import type { GuidedSession } from "./app-guided-session.ts";
-import { again } from "./cli/again.ts";
-import type { SnapshotChoice } from "./cli/app.ts";
-import type { BootstrapReport } from "./cli/guided-outputs.ts";
-import { openLocalHost } from "./host/local.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { chooseSnapshot } from "./restore/choose.ts";
-import { bootstrap } from "./restore/guided/bootstrap.ts";
-import { rebuildChoices, revisionOf } from "./restore/guided/rebuild-choices.ts";
+
+import { again } from "../cli/again.ts";
+import type { SnapshotChoice } from "../cli/app.ts";
+import type { BootstrapReport } from "../cli/guided-outputs.ts";
+import { openLocalHost } from "../host/local.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { chooseSnapshot } from "../restore/choose.ts";
+import { bootstrap } from "../restore/guided/bootstrap.ts";
+import { rebuildChoices, revisionOf } from "../restore/guided/rebuild-choices.ts";
+import { policiesOf } from "./guided-plan.ts";
+import type { GuidedSession } from "./guided-session.ts";
 
 export async function bootstrapInto(
   session: GuidedSession,

@@ -2,13 +2,13 @@
 import { access } from "node:fs/promises";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
-import type { AppContext } from "./cli/app.ts";
-import type { GuidedAccess } from "./cli/guided-app.ts";
-import type { Host } from "./host/host.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { DropsError } from "./lib/errors.ts";
-import type { Policy, SshPolicy } from "./policy/schema.ts";
-import type { Target } from "./restore/guided/run-meta.ts";
+import type { AppContext } from "../cli/app.ts";
+import type { GuidedAccess } from "../cli/guided-app.ts";
+import type { Host } from "../host/host.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError } from "../lib/errors.ts";
+import type { Policy, SshPolicy } from "../policy/schema.ts";
+import type { Target } from "../restore/guided/run-meta.ts";
 
 type HostOptions = Pick<GuidedAccess, "host" | "sshKey" | "hostKey">;
 
@@ -74,10 +74,10 @@ export async function openTarget(
   how: Cancel,
 ): Promise<Host> {
   if (target === "local") {
-    const { openLocalHost } = await import("./host/local.ts");
+    const { openLocalHost } = await import("../host/local.ts");
     return openLocalHost();
   }
-  const { openSshHost } = await import("./host/ssh.ts");
+  const { openSshHost } = await import("../host/ssh.ts");
   const home = context.env["HOME"] ?? homedir();
   return openSshHost(target, { ...how, home, agentSocket: context.env["SSH_AUTH_SOCK"] });
 }

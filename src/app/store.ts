@@ -1,8 +1,8 @@
-import type { AppContext } from "./cli/app.ts";
-import { DropsError } from "./lib/errors.ts";
-import type { StorePolicy } from "./policy/schema.ts";
-import type { BlobStore, VersionedStore } from "./store/blob-store.ts";
-import type { Patience } from "./store/retrying.ts";
+import type { AppContext } from "../cli/app.ts";
+import { DropsError } from "../lib/errors.ts";
+import type { StorePolicy } from "../policy/schema.ts";
+import type { BlobStore, VersionedStore } from "../store/blob-store.ts";
+import type { Patience } from "../store/retrying.ts";
 
 /** The store that a policy or an address names, with credentials from its file or the environment. */
 export async function openStore(
@@ -11,7 +11,7 @@ export async function openStore(
   how: { readonly create?: boolean; readonly patience?: Partial<Patience> } = {},
 ): Promise<BlobStore> {
   if ("directory" in place) {
-    const { openDirectoryStore } = await import("./store/directory.ts");
+    const { openDirectoryStore } = await import("../store/directory.ts");
     return openDirectoryStore(place.directory, how);
   }
   return openVersionedStore(place, context, how);
@@ -28,8 +28,8 @@ export async function openVersionedStore(
       hint: "leave the option out",
     });
   }
-  const { openS3Store } = await import("./store/s3.ts");
-  const { readCredentials } = await import("./store/credentials.ts");
+  const { openS3Store } = await import("../store/s3.ts");
+  const { readCredentials } = await import("../store/credentials.ts");
   const credentials = await readCredentials({ file: place.s3.credentials_file, env: context.env });
   return openS3Store(place.s3, credentials, how.patience === undefined ? {} : { patience: how.patience });
 }

@@ -1,23 +1,23 @@
 /** From a snapshot and a machine to what will be done there. */
 import { randomBytes } from "node:crypto";
-import type { OpenedRepository, Target } from "./app-guided-session.ts";
-import type { PlannedRun } from "./app-guided-views.ts";
-import { rememberedTarget } from "./app-target.ts";
-import type { GuidedOptions } from "./cli/guided-app.ts";
-import type { Host } from "./host/host.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { DropsError } from "./lib/errors.ts";
-import type { LoadedPolicy } from "./policy/load.ts";
-import type { ChosenSnapshot } from "./restore/choose.ts";
-import { policyOfTheDay } from "./restore/guided/gather.ts";
-import { type Group, groupSources, pathsOf } from "./restore/guided/groups.ts";
-import { DEFAULT_RATES, type PlanFacts, type PlannedStep, planSteps } from "./restore/guided/plan.ts";
-import { measuredRates } from "./restore/guided/rates.ts";
-import { realPaths } from "./restore/guided/real-paths.ts";
-import type { GuidedRun } from "./restore/guided/run.ts";
-import type { RunOf } from "./restore/guided/run-meta.ts";
-import { findRuns, newRunId } from "./restore/guided/runs.ts";
-import { wantedSources } from "./restore/open-source.ts";
+import type { GuidedOptions } from "../cli/guided-app.ts";
+import type { Host } from "../host/host.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError } from "../lib/errors.ts";
+import type { LoadedPolicy } from "../policy/load.ts";
+import type { ChosenSnapshot } from "../restore/choose.ts";
+import { policyOfTheDay } from "../restore/guided/gather.ts";
+import { type Group, groupSources, pathsOf } from "../restore/guided/groups.ts";
+import { DEFAULT_RATES, type PlanFacts, type PlannedStep, planSteps } from "../restore/guided/plan.ts";
+import { measuredRates } from "../restore/guided/rates.ts";
+import { realPaths } from "../restore/guided/real-paths.ts";
+import type { GuidedRun } from "../restore/guided/run.ts";
+import type { RunOf } from "../restore/guided/run-meta.ts";
+import { findRuns, newRunId } from "../restore/guided/runs.ts";
+import { wantedSources } from "../restore/open-source.ts";
+import type { OpenedRepository, Target } from "./guided-session.ts";
+import type { PlannedRun } from "./guided-views.ts";
+import { rememberedTarget } from "./target.ts";
 
 /** The policy that says where and how, and the one of that day, which says what was captured from where. */
 export interface Policies {

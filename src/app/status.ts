@@ -2,27 +2,27 @@
 import { randomBytes } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { resolve } from "node:path";
-import { policyInside } from "./app-access.ts";
-import { publicKeysIn, trustOfDrills } from "./app-evidence.ts";
-import type { AppContext, StatusOptions } from "./cli/app.ts";
-import type { StatusReport } from "./cli/status-outputs.ts";
-import { readPublished } from "./drill/earlier-evidence.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { DropsError, isFailure } from "./lib/errors.ts";
-import { milliseconds } from "./lib/units.ts";
-import type { LoadedPolicy } from "./policy/load.ts";
-import type { Policy } from "./policy/schema.ts";
-import { type OpenCatalog, openCatalog, type ReadParts } from "./restore/choose.ts";
-import { standingOf } from "./retention/standing.ts";
-import type { ListedSnapshot } from "./snapshot/catalog.ts";
-import { type Proofs, readProofs } from "./snapshot/finding.ts";
-import { readNotes } from "./snapshot/pin.ts";
-import { UNKNOWN_TIME } from "./snapshot/repository-of-records.ts";
-import type { Trust } from "./snapshot/trust.ts";
-import { statusOf } from "./status/status.ts";
-import type { Seen, SeenSnapshot, Status } from "./status/types.ts";
-import { DamageBook } from "./verify/damage-book.ts";
-import { followReferences } from "./verify/references.ts";
+import type { AppContext, StatusOptions } from "../cli/app.ts";
+import type { StatusReport } from "../cli/status-outputs.ts";
+import { readPublished } from "../drill/earlier-evidence.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
+import { milliseconds } from "../lib/units.ts";
+import type { LoadedPolicy } from "../policy/load.ts";
+import type { Policy } from "../policy/schema.ts";
+import { type OpenCatalog, openCatalog, type ReadParts } from "../restore/choose.ts";
+import { standingOf } from "../retention/standing.ts";
+import type { ListedSnapshot } from "../snapshot/catalog.ts";
+import { type Proofs, readProofs } from "../snapshot/finding.ts";
+import { readNotes } from "../snapshot/pin.ts";
+import { UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
+import type { Trust } from "../snapshot/trust.ts";
+import { statusOf } from "../status/status.ts";
+import type { Seen, SeenSnapshot, Status } from "../status/types.ts";
+import { DamageBook } from "../verify/damage-book.ts";
+import { followReferences } from "../verify/references.ts";
+import { policyInside } from "./access.ts";
+import { publicKeysIn, trustOfDrills } from "./evidence.ts";
 
 /** What counts where no policy can be read: the defaults of the policy's fields. */
 const DEFAULTS = { rpo: "24h", every: "8d", zone: "UTC" };
@@ -185,11 +185,11 @@ function remarks(policy: Policy | undefined, trust: Trust): string[] {
 async function writeFiles(status: Status, { prometheus, html }: StatusOptions): Promise<string[]> {
   const written: string[] = [];
   if (prometheus !== undefined) {
-    const { prometheusOf } = await import("./status/prometheus.ts");
+    const { prometheusOf } = await import("../status/prometheus.ts");
     written.push(await writeWhole(prometheus, prometheusOf(status)));
   }
   if (html !== undefined) {
-    const { pageOf } = await import("./status/page.ts");
+    const { pageOf } = await import("../status/page.ts");
     written.push(await writeWhole(html, pageOf(status)));
   }
   return written;

@@ -1,16 +1,10 @@
 /**
  * The composition root: from a policy, or from a store's address and an identity alone, to store, host, keys and clock.
- * With app-reader.ts the only place beside main.ts that knows every adapter.
+ * With reader.ts the only place beside main.ts that knows every adapter.
  */
 import { availableParallelism, totalmem } from "node:os";
-import { openHost, trustedBy } from "./app-host.ts";
-import { recoveryRecipients } from "./app-keys.ts";
-import { locksOf } from "./app-locks.ts";
-import { readerOf } from "./app-reader.ts";
-import { backupReport } from "./app-report.ts";
-import { openStore } from "./app-store.ts";
-import { type BackupParts, backup } from "./backup/backup.ts";
-import { init } from "./backup/init.ts";
+import { type BackupParts, backup } from "../backup/backup.ts";
+import { init } from "../backup/init.ts";
 import type {
   App,
   AppContext,
@@ -22,9 +16,9 @@ import type {
   RunbookOptions,
   SetupOptions,
   SheetOptions,
-} from "./cli/app.ts";
-import type { Guided, GuidedAccess } from "./cli/guided-app.ts";
-import type { Alerts, AlertsAccess } from "./cli/notify-app.ts";
+} from "../cli/app.ts";
+import type { Guided, GuidedAccess } from "../cli/guided-app.ts";
+import type { Alerts, AlertsAccess } from "../cli/notify-app.ts";
 import type {
   BackupReport,
   InitReport,
@@ -32,16 +26,22 @@ import type {
   RunbookReport,
   SetupReport,
   SheetReport,
-} from "./cli/outputs.ts";
-import type { Retention } from "./cli/retention-app.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { byteCount, milliseconds } from "./lib/units.ts";
-import { PackPool } from "./pack/pool.ts";
-import { findPolicy, POLICY_DIRS } from "./policy/find.ts";
-import { type LoadedPolicy, loadPolicy } from "./policy/load.ts";
-import type { Policy } from "./policy/schema.ts";
-import { readIdentityFile, recipientsOf } from "./seal/recipients.ts";
-import { loadSigner } from "./seal/sshsig.ts";
+} from "../cli/outputs.ts";
+import type { Retention } from "../cli/retention-app.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { byteCount, milliseconds } from "../lib/units.ts";
+import { PackPool } from "../pack/pool.ts";
+import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
+import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
+import type { Policy } from "../policy/schema.ts";
+import { readIdentityFile, recipientsOf } from "../seal/recipients.ts";
+import { loadSigner } from "../seal/sshsig.ts";
+import { openHost, trustedBy } from "./host.ts";
+import { recoveryRecipients } from "./keys.ts";
+import { locksOf } from "./locks.ts";
+import { readerOf } from "./reader.ts";
+import { backupReport } from "./report.ts";
+import { openStore } from "./store.ts";
 
 /** A machine with less memory than this seals with one thread. Bytes. */
 const SMALL_MACHINE = 3 * 1024 * 1024 * 1024;
@@ -55,7 +55,7 @@ export async function openApp(access: PolicyAccess, context: AppContext): Promis
     init: (how) => runInit(loaded.policy, context, how),
     backup: (how) => runBackup(loaded, context, how),
     doctor: async (how) => {
-      const { examinePolicy } = await import("./app-doctor.ts");
+      const { examinePolicy } = await import("./doctor.ts");
       return examinePolicy(loaded, context, how);
     },
   };
@@ -66,17 +66,17 @@ export function openReader(access: ReadAccess, context: AppContext): Promise<Rea
 }
 
 export async function openGuided(access: GuidedAccess, context: AppContext): Promise<Guided> {
-  const { openGuided } = await import("./app-guided.ts");
+  const { openGuided } = await import("./guided.ts");
   return openGuided(access, context);
 }
 
 export async function openRetention(access: PolicyAccess, context: AppContext): Promise<Retention> {
-  const { openRetention } = await import("./app-retention.ts");
+  const { openRetention } = await import("./retention.ts");
   return openRetention(access, context);
 }
 
 export async function openAlerts(access: AlertsAccess, context: AppContext): Promise<Alerts> {
-  const { openAlerts } = await import("./app-notify.ts");
+  const { openAlerts } = await import("./notify.ts");
   return openAlerts(access, context);
 }
 
@@ -84,13 +84,13 @@ export async function makeKeys(
   options: { readonly to: string } & Cancel,
   context: AppContext,
 ): Promise<KeygenReport> {
-  const { makeKeys } = await import("./seal/keygen.ts");
+  const { makeKeys } = await import("../seal/keygen.ts");
   const { files, ...made } = await makeKeys(options.to, { now: context.now() });
   return { ...made, files: [...files] };
 }
 
 export async function makeSheet(options: SheetOptions & Cancel, context: AppContext): Promise<SheetReport> {
-  const { makeSheet } = await import("./app-paper.ts");
+  const { makeSheet } = await import("./paper.ts");
   return makeSheet(options, context);
 }
 
@@ -98,7 +98,7 @@ export async function makeRunbook(
   options: RunbookOptions & Cancel,
   context: AppContext,
 ): Promise<RunbookReport> {
-  const { makeRunbook } = await import("./app-paper.ts");
+  const { makeRunbook } = await import("./paper.ts");
   return makeRunbook(options, context);
 }
 
@@ -106,12 +106,12 @@ export async function recallSnapshots(
   access: Pick<ReadAccess, "policy" | "store"> & Cancel,
   context: AppContext,
 ): Promise<readonly RecalledSnapshot[]> {
-  const { recallSnapshots } = await import("./app-recall.ts");
+  const { recallSnapshots } = await import("./recall.ts");
   return recallSnapshots(access, context);
 }
 
 export async function setUp(options: SetupOptions & Cancel, context: AppContext): Promise<SetupReport> {
-  const { setUp } = await import("./app-setup.ts");
+  const { setUp } = await import("./setup.ts");
   return setUp(options, {
     context,
     openHost: (host, how) => openHost({ host }, context, how),
@@ -135,7 +135,7 @@ async function runInit(policy: Policy, context: AppContext, how: Cancel): Promis
 }
 
 async function runbookText(policy: Policy, signer: string): Promise<string> {
-  const { runbookText } = await import("./app-paper.ts");
+  const { runbookText } = await import("./paper.ts");
   return runbookText(policy, signer);
 }
 

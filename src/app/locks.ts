@@ -1,9 +1,9 @@
 /** From a policy's `object_lock` to times. */
-import type { BackupParts } from "./backup/backup.ts";
-import { milliseconds } from "./lib/units.ts";
-import type { ObjectLockPolicy, Policy } from "./policy/schema.ts";
-import { type LockRules, locksOfNew } from "./retention/lock-times.ts";
-import { Calendar } from "./retention/periods.ts";
+import type { BackupParts } from "../backup/backup.ts";
+import { milliseconds } from "../lib/units.ts";
+import type { ObjectLockPolicy, Policy } from "../policy/schema.ts";
+import { type LockRules, locksOfNew } from "../retention/lock-times.ts";
+import { Calendar } from "../retention/periods.ts";
 
 export function lockRulesOf({ mode, margin, max }: ObjectLockPolicy): LockRules {
   return { mode, margin: milliseconds(margin), max: milliseconds(max) };

@@ -2,21 +2,21 @@
 import { access, constants, mkdir, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { parseHost } from "./app-target.ts";
-import type { AppContext, SetupOptions } from "./cli/app.ts";
-import type { InitReport, SetupReport } from "./cli/outputs.ts";
-import type { Host } from "./host/host.ts";
-import { quote } from "./host/quote.ts";
-import type { Cancel } from "./lib/cancel.ts";
-import { DropsError, isFailure } from "./lib/errors.ts";
-import { POLICY_DIRS } from "./policy/find.ts";
-import { parsePolicy } from "./policy/load.ts";
-import type { Policy } from "./policy/schema.ts";
-import { makeKeys } from "./seal/keygen.ts";
-import { Asker, interview, withHint } from "./setup/interview.ts";
-import { lookFor } from "./setup/look.ts";
-import { type Choices, policyText } from "./setup/policy-text.ts";
-import { nameFor } from "./setup/suggest.ts";
+import type { AppContext, SetupOptions } from "../cli/app.ts";
+import type { InitReport, SetupReport } from "../cli/outputs.ts";
+import type { Host } from "../host/host.ts";
+import { quote } from "../host/quote.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
+import { POLICY_DIRS } from "../policy/find.ts";
+import { parsePolicy } from "../policy/load.ts";
+import type { Policy } from "../policy/schema.ts";
+import { makeKeys } from "../seal/keygen.ts";
+import { Asker, interview, withHint } from "../setup/interview.ts";
+import { lookFor } from "../setup/look.ts";
+import { type Choices, policyText } from "../setup/policy-text.ts";
+import { nameFor } from "../setup/suggest.ts";
+import { parseHost } from "./target.ts";
 
 export interface SetupParts {
   readonly context: AppContext;
