@@ -23,6 +23,7 @@ const SIDEWAYS = new Set([
   "verify>restore",
   "drill>restore",
   "status>drill",
+  "status>verify",
   "setup>doctor",
 ]);
 /** Who may know the process, its environment and the wall clock's machine. */

@@ -20,9 +20,10 @@ import type { Trust } from "../snapshot/trust.ts";
 import { statusOf } from "../status/status.ts";
 import type { Seen, SeenSnapshot, Status } from "../status/types.ts";
 import { DamageBook } from "../verify/damage-book.ts";
+import { readVerifies } from "../verify/evidence.ts";
 import { followReferences } from "../verify/references.ts";
 import { policyInside } from "./access.ts";
-import { publicKeysIn, trustOfDrills } from "./evidence.ts";
+import { publicKeysIn, trustOfDrills, trustOfVerifies } from "./evidence.ts";
 
 /** What counts where no policy can be read: the defaults of the policy's fields. */
 const DEFAULTS = { rpo: "24h", every: "8d", zone: "UTC" };
@@ -57,8 +58,10 @@ async function look(
   const inside = file ? undefined : await policyInside(parts, catalog.snapshots, how);
   const policy = file ?? inside;
   const { constants } = catalog.repository;
+  const every = policy?.verify.every;
   const place = { repository: catalog.repository.id, policy: catalog.policyName };
   const evidence = await readPublished(store, place, trustOfDrills(parts.trust, policy), how);
+  const verifies = await readVerifies(store, place, await trustOfVerifies(parts.trust, policy), how);
   const proofs = await proofsOf(parts, place, policy, how);
   const { snapshots, stored, notes } = await judged(parts, catalog, policy, now, how);
   return {
@@ -70,6 +73,7 @@ async function look(
     limits: {
       rpoSeconds: milliseconds(policy?.rpo ?? DEFAULTS.rpo) / 1000,
       drillEverySeconds: milliseconds(policy?.drill.every ?? DEFAULTS.every) / 1000,
+      verifyEverySeconds: every === undefined ? undefined : milliseconds(every) / 1000,
       maxSkewSeconds: constants.max_clock_skew,
       origin: file ? "file" : inside ? "snapshot" : "defaults",
     },
@@ -78,6 +82,7 @@ async function look(
     unreadable: catalog.unreadable.map(({ key, why }) => ({ key, why: why.message })),
     descriptionLost: catalog.repository.created === UNKNOWN_TIME,
     evidence,
+    verifies,
     proofs,
     stored,
     notes: [...notes, ...remarks(policy, parts.trust)],

@@ -24,8 +24,9 @@ import { type ReadData, type VerifyResult, verifyRepository } from "../verify/ve
 import { signerOfVerify, trustOfVerifies } from "./evidence.ts";
 import { verifyView } from "./views.ts";
 
-/** What the routine reads where the policy says nothing. */
+/** What the routine reads where the policy says nothing, and how often it is then taken to run. */
 const ROUTINE_PERCENT = 5;
+const ROUTINE_EVERY = "8d";
 
 interface VerifyAccess {
   readonly parts: ReadParts;
@@ -202,7 +203,7 @@ function coverageView(
   if (since !== undefined || pace === 0) return { share, ...(since === undefined ? {} : { since }) };
   const runsLeft = Math.ceil((1 - share) / pace - 1e-9);
   if (policy === undefined) return { share, runsLeft };
-  const by = new Date(now.getTime() + runsLeft * milliseconds(policy.verify.every));
+  const by = new Date(now.getTime() + runsLeft * milliseconds(policy.verify.every ?? ROUTINE_EVERY));
   return { share, runsLeft, by: by.toISOString() };
 }
 

@@ -26,6 +26,25 @@ const Drill = z.object({
   on: z.string().optional().describe("the machine that the guided restore was drilled on"),
 });
 
+const Verify = z.object({
+  id: z.string(),
+  ended: Time,
+  ageSeconds: Seconds,
+  verdict: z.enum(["intact", "damaged"]),
+  snapshots: Count,
+  objects: Count.describe("looked for by name and size"),
+  compared: Count.describe("of these, whose SHA-256 was compared with the name"),
+  checksumsFrom: z
+    .enum(["bytes", "upload"])
+    .optional()
+    .describe("hashed where they lie, or by what the server took when they were put"),
+  read: z
+    .object({ share: z.number().min(0).max(1), packs: Count, bytes: Bytes, opened: z.boolean() })
+    .optional()
+    .describe("packs that it read back whole, and whether an identity opened them"),
+  damaged: Count.describe("objects"),
+});
+
 export const StatusReport = z.object({
   policy: z.string(),
   store: z.string(),
@@ -41,6 +60,7 @@ export const StatusReport = z.object({
         kind: z.enum([
           "no-snapshot",
           "damaged",
+          "verify-damaged",
           "description",
           "unreadable",
           "quarantined",
@@ -50,6 +70,7 @@ export const StatusReport = z.object({
           "uncovered",
           "drill-failed",
           "drill-overdue",
+          "verify-overdue",
         ]),
         what: z.string(),
         hint: z.string(),
@@ -99,6 +120,23 @@ export const StatusReport = z.object({
       .describe("evidence that is not believed"),
     newestRefused: z.boolean(),
   }),
+  verifies: z
+    .object({
+      everySeconds: Seconds.optional().describe("how often one is due; absent: the policy does not say"),
+      last: Verify.optional(),
+      coverage: z
+        .object({
+          share: z.number().min(0).max(1).describe("of the data, read back by published verifies"),
+          since: Time.optional().describe("everything stored by then was read back since"),
+        })
+        .optional(),
+      doubted: z
+        .array(Id)
+        .readonly()
+        .describe("snapshots that need what the last one found damaged, where the listing does not tell"),
+      refused: z.array(z.object({ file: z.string(), why: z.string() })).readonly(),
+    })
+    .describe("what drops verify published"),
   destroy: z
     .object({
       proven: z.boolean(),

@@ -203,8 +203,8 @@ const Drill = z
 
 const Verify = z
   .strictObject({
-    every: Duration.default("8d").describe(
-      "how often a verify runs: tells by when all data will have been read",
+    every: Duration.optional().describe(
+      "how old the last verify may get before drops status says so; without it status holds verifies to nothing",
     ),
     read_percent: z
       .number()
@@ -241,7 +241,7 @@ const PolicyFields = z.strictObject({
   keep: Keep.default({ rules: "sequential", last: 0, daily: 7, weekly: 4, monthly: 12, yearly: 0 }),
   prune: Prune.default({ max_share: 30, max_shrink: 50, trusted_signers: [], drill_signers: [] }),
   drill: Drill.default({ every: "8d" }),
-  verify: Verify.default({ every: "8d" }),
+  verify: Verify.default({}),
   checkpoint: Checkpoint.default({ after: "1h", after_bytes: "4GiB" }),
   reread_percent: z
     .number()

@@ -10,12 +10,14 @@ import {
 
 const DRILL = "drops drill --evidence DIRECTORY --publish";
 const BACKUP = "drops backup";
+const VERIFY = "drops verify --routine";
 const MOST_TEXT = 200;
 
 /** Which state a concern of a kind makes. */
 const MAKES: Readonly<Record<ConcernKind, State>> = {
   "no-snapshot": "broken",
   damaged: "broken",
+  "verify-damaged": "broken",
   description: "broken",
   unreadable: "broken",
   quarantined: "broken",
@@ -25,11 +27,17 @@ const MAKES: Readonly<Record<ConcernKind, State>> = {
   uncovered: "late",
   "drill-failed": "unproven",
   "drill-overdue": "unproven",
+  "verify-overdue": "unproven",
 };
 
 /** Everything that keeps a status from being green, worst first, each in one sentence. */
 export function concernsOf(facts: Facts): Concern[] {
-  const found = [...storeConcerns(facts), ...coverageConcerns(facts), ...drillConcerns(facts)];
+  const found = [
+    ...storeConcerns(facts),
+    ...coverageConcerns(facts),
+    ...drillConcerns(facts),
+    ...verifyConcerns(facts),
+  ];
   return found.sort((a, b) => CONCERNS.indexOf(a.kind) - CONCERNS.indexOf(b.kind));
 }
 
@@ -141,6 +149,26 @@ function drillConcerns({ drills }: Facts): Concern[] {
     found.push({ kind: "drill-overdue", what, hint: DRILL });
   }
   return found;
+}
+
+/** A policy that does not say how often is held to nothing; one that does, as soon as there was time for the first. */
+function verifyConcerns({ verifies, restore }: Facts): Concern[] {
+  const { last, everySeconds, doubted, refused } = verifies;
+  const found: Concern[] = [];
+  if (last && doubted.length > 0) {
+    const needed = ids(doubted.map((id) => ({ id })));
+    const what = `the last verify, ${rough(last.ageSeconds)} ago, found ${plural(last.damaged, "damaged object")}: ${needed} cannot be restored whole`;
+    found.push({ kind: "verify-damaged", what, hint: VERIFY });
+  }
+  if (everySeconds === undefined) return found;
+  const age = last?.ageSeconds ?? restore.oldest?.ageSeconds ?? 0;
+  if (age <= everySeconds) return found;
+  const said = last
+    ? `the last verify is ${rough(age)} old`
+    : "no verify has published evidence that is believed";
+  const doubt = refused[0] ? `; not believed: ${short(refused[0].why)}` : "";
+  const what = `${said}, one is due every ${rough(everySeconds)}${doubt}`;
+  return [...found, { kind: "verify-overdue", what, hint: VERIFY }];
 }
 
 function ids(snapshots: readonly { readonly id: string }[]): string {

@@ -82,6 +82,7 @@ function questions(status: Status): string {
     item("Can I restore?", point),
     item("How far back?", back),
     item("Last proven", last),
+    item("Last verified", verified(status)),
     item(
       "Recovery key last proven",
       `${recoveryKey.at === undefined ? "" : `${time(recoveryKey.at, zone)}: `}${escaped(recoveryKey.why)}; an identity of drills opened a backup ${opened === undefined ? "never" : time(opened, zone)}`,
@@ -91,6 +92,26 @@ function questions(status: Status): string {
     item("Clocks", clocks),
   ];
   return `<section>\n<h2>First questions</h2>\n<dl class="grid">\n${parts.join("\n")}\n</dl>\n</section>`;
+}
+
+function verified({ verifies, zone }: Status): string {
+  const { last, coverage, everySeconds, refused } = verifies;
+  const doubts = refused
+    .slice(0, 3)
+    .map(({ why }) => `<br><strong>not believed</strong>: ${escaped(why)}`)
+    .join("");
+  if (!last || !coverage) return `never: no verify has published evidence that is believed${doubts}`;
+  const { ended, ageSeconds, damaged, checksumsFrom } = last;
+  const found =
+    damaged === 0 ? "nothing damaged" : `<strong class="wrong">${number(damaged)} damaged</strong>`;
+  const how = checksumsFrom === undefined ? "names and sizes" : "checksums";
+  const limit = everySeconds === undefined ? "" : ` of ${rough(everySeconds)}`;
+  const read =
+    coverage.since === undefined
+      ? `${Math.floor(coverage.share * 100)} % of the data read back so far`
+      : `all data read back since ${time(coverage.since, zone)}`;
+  const bar = everySeconds === undefined ? "" : meter(ageSeconds, everySeconds);
+  return `${time(ended, zone)}, ${rough(ageSeconds)}${limit} old: ${found}, by ${how}; ${read}${bar}${doubts}`;
 }
 
 function sources({ sources: all, zone }: Status): string {

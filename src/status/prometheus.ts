@@ -14,7 +14,13 @@ interface Metric {
  * nothing to tell (no snapshot, no drill) the metric has no sample. Times are seconds since 1970.
  */
 export function prometheusOf(status: Status): string {
-  const metrics = [...judgement(status), ...restorePoints(status), ...sources(status), ...rest(status)];
+  const metrics = [
+    ...judgement(status),
+    ...restorePoints(status),
+    ...sources(status),
+    ...verified(status),
+    ...rest(status),
+  ];
   return metrics.flatMap(inLines).join("");
 }
 
@@ -85,6 +91,37 @@ function sources({ policy, sources: all }: Status): Metric[] {
     ),
     each("drops_source_bytes", "Size of a source in its newest success.", (source) =>
       source.newest ? source.bytes : undefined,
+    ),
+  ];
+}
+
+function verified({ policy, verifies }: Status): Metric[] {
+  const { last, coverage, everySeconds } = verifies;
+  return [
+    one(policy, "drops_last_verify_time_seconds", "End of the last verify.", time(last?.ended)),
+    one(
+      policy,
+      "drops_last_verify_damaged_objects",
+      "Objects that the last verify found damaged or missing.",
+      last?.damaged,
+    ),
+    one(
+      policy,
+      "drops_verify_every_seconds",
+      "How often a verify is due, where the policy says.",
+      everySeconds,
+    ),
+    one(
+      policy,
+      "drops_data_read_share",
+      "Share of the data that verifies read back, 0 to 1.",
+      coverage?.share,
+    ),
+    one(
+      policy,
+      "drops_data_read_since_time_seconds",
+      "All data that was stored by then was read back since.",
+      time(coverage?.since),
     ),
   ];
 }

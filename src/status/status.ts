@@ -2,6 +2,7 @@ import { concernsOf, stateOf } from "./concerns.ts";
 import { drillsOf } from "./drills.ts";
 import { destroyOf, proofNotes, recoveryOf } from "./proofs.ts";
 import type { Seen, SeenSnapshot, ShownSnapshot, SourceStatus, Status } from "./types.ts";
+import { verifiesOf } from "./verifies.ts";
 
 /**
  * What a person wants to know first of a policy, from what was read of its repository. Pure: nothing is asked here, and
@@ -30,6 +31,7 @@ export function statusOf(seen: Seen): Status {
     sources,
     partial: partialAfter(seen, newest),
     drills,
+    verifies: verifiesOf(seen),
     destroy: destroyOf(seen),
     recoveryKey: recoveryOf(seen),
     clock: { skewSeconds: seen.skewSeconds, allowedSeconds: limits.maxSkewSeconds },

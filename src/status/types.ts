@@ -1,6 +1,9 @@
 import type { EarlierEvidence } from "../drill/earlier-evidence.ts";
+import type { FoundEvidence } from "../snapshot/evidence-store.ts";
 import type { Proofs } from "../snapshot/finding.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
+import type { VerifyEvidence } from "../verify/evidence.ts";
+import type { Coverage } from "../verify/rotation.ts";
 
 /**
  * `good`: believed, and everything that it refers to is listed. `damaged`: something of that is not. `quarantined`: its
@@ -28,6 +31,8 @@ export interface Seen {
   readonly limits: {
     readonly rpoSeconds: number;
     readonly drillEverySeconds: number;
+    /** Undefined where the policy does not set it: verifies are held to nothing then. */
+    readonly verifyEverySeconds: number | undefined;
     readonly maxSkewSeconds: number;
     /** The policy file, the policy in the newest snapshot, or the defaults because neither could be read. */
     readonly origin: MeasuredAgainst;
@@ -41,6 +46,8 @@ export interface Seen {
   readonly descriptionLost: boolean;
   /** Newest first. */
   readonly evidence: readonly EarlierEvidence[];
+  /** Newest first. */
+  readonly verifies: readonly FoundEvidence<VerifyEvidence>[];
   /** What doctor found out. */
   readonly proofs: Proofs;
   /** Objects that snapshots refer to, each once. */
@@ -54,6 +61,7 @@ export type MeasuredAgainst = "file" | "snapshot" | "defaults";
 export const CONCERNS = [
   "no-snapshot",
   "damaged",
+  "verify-damaged",
   "description",
   "unreadable",
   "quarantined",
@@ -63,6 +71,7 @@ export const CONCERNS = [
   "uncovered",
   "drill-failed",
   "drill-overdue",
+  "verify-overdue",
 ] as const;
 export type ConcernKind = (typeof CONCERNS)[number];
 
@@ -139,6 +148,41 @@ export interface DrillsStatus {
   readonly newestRefused: boolean;
 }
 
+export interface VerifyLine {
+  readonly id: string;
+  readonly ended: string;
+  readonly ageSeconds: number;
+  readonly verdict: "intact" | "damaged";
+  readonly snapshots: number;
+  /** Looked for by name and size. */
+  readonly objects: number;
+  /** Of these, whose SHA-256 was compared with the name. */
+  readonly compared: number;
+  /** Hashed where they lie, or by what the server took when they were put. */
+  readonly checksumsFrom?: "bytes" | "upload";
+  /** Packs that were read back whole; `share` of all, 0 to 1. */
+  readonly read?: {
+    readonly share: number;
+    readonly packs: number;
+    readonly bytes: number;
+    readonly opened: boolean;
+  };
+  readonly damaged: number;
+}
+
+export interface VerifiesStatus {
+  /** How often one is due; absent where the policy does not say. */
+  readonly everySeconds?: number;
+  /** The last whose evidence is believed. */
+  readonly last?: VerifyLine;
+  /** How much of the data was read back by it and those before. */
+  readonly coverage?: Coverage;
+  /** Snapshots that need what the last one found damaged, although the listing tells nothing of it. */
+  readonly doubted: readonly string[];
+  /** Evidence that is not believed, newest first. */
+  readonly refused: readonly { readonly file: string; readonly why: string }[];
+}
+
 /** What `drops status` knows before it judges. */
 export interface Facts {
   readonly policy: string;
@@ -160,6 +204,7 @@ export interface Facts {
     readonly failed: readonly string[];
   }[];
   readonly drills: DrillsStatus;
+  readonly verifies: VerifiesStatus;
   readonly destroy: {
     readonly proven: boolean;
     readonly answer: "yes" | "no" | "not proven";

@@ -12,11 +12,13 @@ import { parsePolicy } from "../../src/policy/load.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
 import { signerFromText } from "../../src/seal/sshsig.ts";
 import { putNote } from "../../src/snapshot/pin.ts";
+import { publishVerify } from "../../src/verify/evidence.ts";
 import { faultyStore } from "../support/faulty-store.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { drops } from "../support/in-process.ts";
 import { keysOf, nights } from "../support/nights.ts";
 import { sampleEvidence } from "../support/sample-evidence.ts";
+import { sampleVerifyEvidence } from "../support/sample-verify-evidence.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { openSite } from "../support/site.ts";
 
@@ -172,6 +174,26 @@ test("nights without a backup make it late, and drills overdue", async () => {
   assert.deepEqual(told(await status()), ["green"]);
 });
 
+test("a policy that says how often is held to verifies; only those count that are believed", async () => {
+  const often = { policyText: `${site.rehearsal.parts.policyText}verify: { every: 8d }\n` };
+  const { repository } = JSON.parse(await text((await recordKeys()).at(-1) ?? "")) as { repository: string };
+  const publish = (signer: typeof drill, id: string) => {
+    const ended = site.clock.now.toISOString();
+    const evidence = sampleVerifyEvidence({ repository, policy: "rehearsal", id, ended });
+    return publishVerify(site.store, evidence, signer, HOW);
+  };
+  assert.ok(told(await status(often)).includes("verify-overdue"));
+  await publish(drill, "1".repeat(16)); // this policy names no key of drills
+  const stranger = await status(often);
+  assert.ok(told(stranger).includes("verify-overdue"));
+  assert.equal(stranger.verifies.refused.length, 1);
+  assert.deepEqual((await status()).verifies.last?.id, "1".repeat(16));
+  await publish(site.rehearsal.signer, "2".repeat(16));
+  const held = await status(often);
+  assert.ok(!told(held).includes("verify-overdue"), told(held).join());
+  assert.deepEqual([held.verifies.last?.id, held.verifies.coverage], ["2".repeat(16), { share: 0.5 }]);
+});
+
 test("a clock that is an hour off is named", async () => {
   const report = await status({ skew: 3600 });
   assert.deepEqual(told(report), ["broken", "clock"]);
@@ -267,6 +289,15 @@ test("the command: from a policy whose host is gone, or from the store alone; fi
   const refused = await drops([...alone, "--html", join(at.path, "none", "x.html")]);
   assert.equal(refused.exit, 2);
   assert.match(refused.stderr, /cannot write .*x\.html: ENOENT/);
+
+  assert.equal(report.verifies.last, undefined);
+  const verified = await site.drops("verify", "--routine");
+  assert.equal(verified.exit, 0, verified.stderr);
+  const since = await site.drops("status");
+  assert.match(
+    since.stdout,
+    /\n {2}\S+ \S+ \S+, .* ago: nothing damaged; \d+ objects, \d+ hashed where they lie, 1 pack .* read back\n {2}all data was read back since \d/,
+  );
 
   const more = "  - { name: logs, kind: command, argv: [cat, /nothing/of/this/name] }\n";
   await site.policy({ sources: `  - { name: words, kind: command, argv: [printf, "some words"] }\n${more}` });

@@ -4,6 +4,7 @@ import { statusOf } from "../../src/status/status.ts";
 import type { ConcernKind, Seen, State } from "../../src/status/types.ts";
 import { sampleEvidence } from "../support/sample-evidence.ts";
 import { brokenSeen, failedIn, greenSeen, seenSnapshot, sourceIn } from "../support/sample-status.ts";
+import { sampleVerifyEvidence } from "../support/sample-verify-evidence.ts";
 
 const DAY = 86_400_000;
 const LAST = "2026-11-24T01:30:00.000Z";
@@ -11,6 +12,16 @@ const believed = (change: Parameters<typeof sampleEvidence>[0]) => {
   return { file: "e.json", evidence: sampleEvidence(change), sha256: "00".repeat(32) };
 };
 const proof = (ended: string) => believed({ verdict: "proven", whole: true, ended });
+const verify = (change: Parameters<typeof sampleVerifyEvidence>[0] = {}) => {
+  return { file: "v.json", evidence: sampleVerifyEvidence(change), sha256: "00".repeat(32) };
+};
+const every = (days: number) => ({ ...greenSeen().limits, verifyEverySeconds: days * 86_400 });
+const finding = (snapshot: string) =>
+  verify({
+    verdict: "damaged",
+    damaged_objects: 1,
+    damage: [{ key: "ops/packs/ab/abcd", problem: "other bytes", snapshots: [snapshot] }],
+  });
 const partial = (...sources: Parameters<typeof seenSnapshot>[1][]) =>
   seenSnapshot(LAST, { state: "partial", ...sources[0] });
 
@@ -244,6 +255,72 @@ const rows: readonly {
     state: "green",
     kinds: [],
   },
+  {
+    what: "a verify of long ago, of a policy that does not say how often",
+    seen: { verifies: [verify({ ended: "2026-01-01T05:00:00.000Z" })] },
+    state: "green",
+    kinds: [],
+  },
+  {
+    what: "a verify exactly as old as is allowed",
+    seen: { limits: every(2), verifies: [verify({ ended: "2026-11-22T06:00:00.000Z" })] },
+    state: "green",
+    kinds: [],
+  },
+  {
+    what: "a verify that is a second older",
+    seen: { limits: every(2), verifies: [verify({ ended: "2026-11-22T05:59:59.000Z" })] },
+    state: "unproven",
+    kinds: ["verify-overdue"],
+    says: /^the last verify is 48 h old, one is due every 48 h$|^the last verify is 2 d old, one is due every 2 d$/,
+    next: "drops verify --routine",
+  },
+  {
+    what: "never verified, before one was due",
+    seen: { limits: every(2) },
+    state: "green",
+    kinds: [],
+  },
+  {
+    what: "never verified since one was due",
+    seen: { limits: every(1) },
+    state: "unproven",
+    kinds: ["verify-overdue"],
+    says: /no verify has published evidence that is believed, one is due every/,
+  },
+  {
+    what: "verified by somebody who is not believed",
+    seen: { limits: every(1), verifies: [{ file: "v", refused: "v: no trusted key" }] },
+    state: "unproven",
+    kinds: ["verify-overdue"],
+    says: /is believed, one is due every 24 h; not believed: v: no trusted key/,
+  },
+  {
+    what: "a verify that is not believed, and one in time that is",
+    seen: { limits: every(8), verifies: [{ file: "v", refused: "v: no trusted key" }, verify()] },
+    state: "green",
+    kinds: [],
+  },
+  {
+    what: "the last verify found a pack damaged that is listed with its size, and no mark says so",
+    seen: { verifies: [finding(seenSnapshot(LAST).record.id)] },
+    state: "broken",
+    kinds: ["verify-damaged"],
+    says: /^the last verify, 2 d 1 h ago, found 1 damaged object: snapshot [0-9a-f]{16} cannot be restored whole$/,
+    next: "drops verify --routine",
+  },
+  {
+    what: "what the last verify found damaged is needed by a withdrawn snapshot alone",
+    seen: {
+      snapshots: [
+        seenSnapshot("2026-11-22T01:30:00.000Z", {}, { standing: "withdrawn", why: "damaged pack" }),
+        seenSnapshot(LAST),
+      ],
+      verifies: [finding(seenSnapshot("2026-11-22T01:30:00.000Z").record.id)],
+    },
+    state: "green",
+    kinds: [],
+  },
 ];
 
 for (const row of rows) {
@@ -298,6 +375,18 @@ test("a long foreign message is one line of a concern, and whole where it belong
   );
   assert.match(concerns[0]?.what ?? "", /: first second x{186}…$/);
   assert.equal(sources.find(({ name }) => name === "media")?.failed?.message, message);
+});
+
+test("how much of the data was read back, and since when all of it was", () => {
+  const partly = statusOf(greenSeen({ verifies: [verify()] })).verifies;
+  assert.deepEqual(partly.coverage, { share: 0.5 });
+  assert.deepEqual(partly.last?.read, { share: 0.25, packs: 40, bytes: 536_870_912, opened: false });
+  assert.equal(partly.last?.ageSeconds, 2 * 86_400 + 50 * 60);
+  const covered = [{ from: 0, span: 2 ** 32, at: "2026-11-15T05:00:00.000Z" }];
+  const whole = statusOf(greenSeen({ verifies: [verify({ covered, read: null })] })).verifies;
+  assert.deepEqual(whole.coverage, { share: 1, since: "2026-11-15T05:00:00.000Z" });
+  assert.equal(whole.last?.read, undefined);
+  assert.deepEqual(statusOf(greenSeen()).verifies, { doubted: [], refused: [] });
 });
 
 test("a drill counts from its end", () => {

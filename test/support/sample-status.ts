@@ -4,6 +4,7 @@ import type { SnapshotRecord, SourceRecord } from "../../src/snapshot/record.ts"
 import { statusOf } from "../../src/status/status.ts";
 import type { Seen, SeenSnapshot } from "../../src/status/types.ts";
 import { sampleEvidence } from "./sample-evidence.ts";
+import { sampleVerifyEvidence } from "./sample-verify-evidence.ts";
 
 export const NOW = new Date("2026-11-24T06:00:00Z");
 
@@ -72,13 +73,20 @@ export function greenSeen(change: Partial<Seen> = {}): Seen {
     zone: "Europe/Berlin",
     now: NOW,
     skewSeconds: 0,
-    limits: { rpoSeconds: 93_600, drillEverySeconds: 8 * 86_400, maxSkewSeconds: 900, origin: "file" },
+    limits: {
+      rpoSeconds: 93_600,
+      drillEverySeconds: 8 * 86_400,
+      verifyEverySeconds: undefined,
+      maxSkewSeconds: 900,
+      origin: "file",
+    },
     expected: ["homeserver-db", "media"],
     snapshots: [seenSnapshot("2026-11-23T01:30:00.000Z"), seenSnapshot("2026-11-24T01:30:00.000Z")],
     unreadable: [],
     descriptionLost: false,
     proofs: { refused: [] },
     evidence: [{ file: "1.json", evidence: proven, sha256: "00".repeat(32) }],
+    verifies: [],
     stored: { objects: 170, bytes: 2_147_483_648 },
     notes: [],
     ...change,
@@ -94,12 +102,20 @@ export function brokenSeen(): Seen {
     id: "2".repeat(16),
     ended: "2026-11-10T03:00:00.000Z",
   });
+  const partly = seenSnapshot("2026-11-20T01:30:00.000Z");
+  const verified = sampleVerifyEvidence({
+    ended: "2026-11-10T05:10:00.000Z",
+    verdict: "damaged",
+    damaged_objects: 1,
+    damage: [{ key: "ops/packs/ab/abcd", problem: "other bytes", snapshots: [partly.record.id] }],
+  });
   return greenSeen({
     skewSeconds: -3600,
+    limits: { ...greenSeen().limits, verifyEverySeconds: 8 * 86_400 },
     expected: ["homeserver-db", "media", "forgejo"],
     snapshots: [
       seenSnapshot("2026-09-30T01:30:00.000Z"),
-      seenSnapshot("2026-11-20T01:30:00.000Z"),
+      partly,
       seenSnapshot(
         "2026-11-21T01:30:00.000Z",
         {},
@@ -130,6 +146,10 @@ export function brokenSeen(): Seen {
       { file: "3.json", evidence: sampleEvidence(), sha256: "00".repeat(32) },
       { file: "2.json", evidence: older, sha256: "00".repeat(32) },
       { file: "0.json", refused: "0.json: the signature does not belong to these bytes" },
+    ],
+    verifies: [
+      { file: "5.verify.json", refused: "5.verify.json: <u>nobody</u> trusted signed it" },
+      { file: "4.verify.json", evidence: verified, sha256: "00".repeat(32) },
     ],
     notes: ["snapshot 5f1e0c3ab2d49788 was withdrawn: <img src=x>"],
   });

@@ -8,7 +8,14 @@ type Row = readonly [question: string, ...answer: string[]];
 export function statusInWords(report: StatusReport, paint: Paint): string {
   const { policy, store, zone, at, state, concerns } = report;
   const word = state === "green" ? paint.green("GREEN") : paint.red(state.toUpperCase());
-  const rows = [restorable(report), proven(report), destroyable(report), key(report), clock(report)];
+  const rows = [
+    restorable(report),
+    proven(report),
+    verified(report),
+    destroyable(report),
+    key(report),
+    clock(report),
+  ];
   return [
     `${paint.bold(policy)} in ${clean(store)}, ${when(at, zone)}: ${word}`,
     ...concerns.map(({ what, kind }) => `  ${paint.red("✗")} ${kind}: ${clean(what)}`),
@@ -51,6 +58,33 @@ function proven({ drills: { last, proven: best, everySeconds, refused }, zone }:
     : `never: no drill has proven every source; ${due}`;
   const newer = last.id === best?.id ? [] : [`the last drill, ${when(last.ended, zone)}: ${last.verdict}`];
   return [question, found, ...newer, ...doubtful];
+}
+
+function verified({ verifies: { last, coverage, everySeconds, refused }, zone }: StatusReport): Row {
+  const question = "Stored data verified when, and how?";
+  const doubtful = refused.map(({ why }) => `not believed: ${clean(why)}`).slice(0, 3);
+  const due = everySeconds === undefined ? "" : `; one is due every ${duration(everySeconds)}`;
+  if (!last || !coverage)
+    return [question, `never: no verify has published evidence that is believed${due}`, ...doubtful];
+  const found = last.verdict === "intact" ? "nothing damaged" : `DAMAGED: ${count(last.damaged, "object")}`;
+  return [
+    question,
+    `${when(last.ended, zone)}, ${duration(last.ageSeconds)} ago: ${found}; ${extent(last)}${due}`,
+    coverage.since === undefined
+      ? `${Math.floor(coverage.share * 1000) / 10} % of the data was read back so far`
+      : `all data was read back since ${when(coverage.since, zone)}`,
+    ...doubtful,
+  ];
+}
+
+type Verify = NonNullable<StatusReport["verifies"]["last"]>;
+
+function extent({ objects, compared, checksumsFrom, read }: Verify): string {
+  const how = checksumsFrom === "bytes" ? "hashed where they lie" : "by the store's checksums";
+  const sums =
+    checksumsFrom === undefined ? "names and sizes only" : `${compared.toLocaleString("en")} ${how}`;
+  const packs = read ? `, ${count(read.packs, "pack")} (${size(read.bytes)}) read back` : "";
+  return `${count(objects, "object")}, ${sums}${packs}`;
 }
 
 type Drill = NonNullable<StatusReport["drills"]["last"]>;

@@ -1,0 +1,38 @@
+import { newestVerify, type VerifyEvidence } from "../verify/evidence.ts";
+import { coverageOf, RING } from "../verify/rotation.ts";
+import type { Seen, VerifiesStatus, VerifyLine } from "./types.ts";
+
+/** What believed evidence of verifies says: of the last one, and how much of the data was read back by it and those before. */
+export function verifiesOf({ verifies, limits, snapshots, now }: Seen): VerifiesStatus {
+  const refused = verifies.flatMap(({ file, refused: why }) => (why === undefined ? [] : [{ file, why }]));
+  const last = newestVerify(verifies)?.evidence;
+  const every = limits.verifyEverySeconds;
+  const held = { ...(every === undefined ? {} : { everySeconds: every }), refused };
+  if (!last) return { ...held, doubted: [] };
+  const found = new Set(last.damage.flatMap((one) => one.snapshots));
+  const doubted = snapshots.filter(({ record, standing }) => standing === "good" && found.has(record.id));
+  return {
+    ...held,
+    last: lineOf(last, now),
+    coverage: coverageOf(last.covered),
+    doubted: doubted.map(({ record }) => record.id),
+  };
+}
+
+function lineOf(evidence: VerifyEvidence, now: Date): VerifyLine {
+  const { id, ended, verdict, snapshots, objects, read, damaged_objects: damaged } = evidence;
+  return {
+    id,
+    ended,
+    ageSeconds: Math.max(0, (now.getTime() - Date.parse(ended)) / 1000),
+    verdict,
+    snapshots: snapshots.looked_at,
+    objects: objects.looked_for,
+    compared: objects.compared,
+    ...(objects.checksums_from === null ? {} : { checksumsFrom: objects.checksums_from }),
+    ...(read === null
+      ? {}
+      : { read: { share: read.span / RING, packs: read.packs, bytes: read.bytes, opened: read.opened } }),
+    damaged,
+  };
+}
