@@ -91,6 +91,11 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
       "closed",
     ],
   },
+  { line: "keys", calls: [reader(), "keys {}", "closed"] },
+  {
+    line: "keys --store /s --trusted-signer k",
+    calls: [reader({ store: "/s", trustedSigners: ["k"] }), "keys {}", "closed"],
+  },
   { line: "status", calls: [reader(), "status {}", "closed"], exit: 21 },
   {
     line: "status --store /s --trusted-signer k --prometheus a.prom --html b.html",
@@ -371,6 +376,7 @@ const REPORTS = [
   "init --policy ./none.yaml",
   "keygen --to /k",
   "keygen --recovery --to /k",
+  "keys",
   "runbook",
   "backup",
   "snapshots",

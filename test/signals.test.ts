@@ -31,6 +31,7 @@ const STORE: readonly Row[] = [
   ["init", "SIGTERM"],
   ["backup", "SIGTERM"],
   ["snapshots", "SIGINT"],
+  ["keys", "SIGTERM"],
   ["show latest", "SIGTERM"],
   ["ls latest", "SIGINT"],
   ["export words --date latest", "SIGINT"],

@@ -58,6 +58,10 @@ export async function readerOf(
       const { statusOfRepository } = await import("./status.ts");
       return statusOfRepository((await open()).parts, policy, context, how);
     },
+    keys: async (how) => {
+      const { keysOfRepository } = await import("./custody.ts");
+      return keysOfRepository(await parts(how), policy?.policy, how);
+    },
     [Symbol.asyncDispose]: async () => {
       if (opened) await (await opened.catch(() => undefined))?.store[Symbol.asyncDispose]();
     },

@@ -2,6 +2,7 @@ import type { Writable } from "node:stream";
 import type { Cancel } from "../lib/cancel.ts";
 import type { DoctorReport } from "./doctor-outputs.ts";
 import type { Guided, GuidedAccess } from "./guided-app.ts";
+import type { KeysReport } from "./keys-outputs.ts";
 import type { Alerts, AlertsAccess } from "./notify-app.ts";
 import type {
   BackupReport,
@@ -149,6 +150,8 @@ export interface Reader extends AsyncDisposable {
   verify(how: VerifyOptions & Cancel): Promise<VerifyReport>;
   /** The first screen: can it be restored, to when, last proven when. Never throws for what it finds: that is in the report. */
   status(how: StatusOptions & Cancel): Promise<StatusReport>;
+  /** Which keys the policy names, what is sealed to whom and who signed what; opens nothing. */
+  keys(how: Cancel): Promise<KeysReport>;
   /** Never throws for what it finds: that is in the report. Nothing but evidence is left behind. */
   drill(how: DrillOptions & Cancel): Promise<DrillReport>;
 }

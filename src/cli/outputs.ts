@@ -2,6 +2,7 @@ import * as z from "zod";
 import { DoctorReport } from "./doctor-outputs.ts";
 import { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "./guided-outputs.ts";
 import { KeeperReport } from "./keeper-outputs.ts";
+import { KeysReport } from "./keys-outputs.ts";
 import { NotifyFailedReport, NotifyTestReport } from "./notify-outputs.ts";
 import { NoteReport, PlanReport, PruneReport } from "./retention-outputs.ts";
 import { StatusReport } from "./status-outputs.ts";
@@ -417,6 +418,7 @@ export const OUTPUTS = {
   init: InitReport,
   setup: SetupReport,
   keygen: KeygenReport,
+  keys: KeysReport,
   "recovery-sheet": SheetReport,
   runbook: RunbookReport,
   backup: BackupReport,

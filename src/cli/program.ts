@@ -9,6 +9,7 @@ import { addIam } from "./commands/iam.ts";
 import { addInit } from "./commands/init.ts";
 import { addKeeper } from "./commands/keeper.ts";
 import { addKeygen } from "./commands/keygen.ts";
+import { addKeys } from "./commands/keys.ts";
 import { addLs } from "./commands/ls.ts";
 import { addNotify } from "./commands/notify.ts";
 import { addPin } from "./commands/pin.ts";
@@ -64,6 +65,7 @@ export function buildProgram(shell: Shell): Command {
   const add = [
     addInit,
     addKeygen,
+    addKeys,
     addBackup,
     addStatus,
     addDoctor,

@@ -39,6 +39,7 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
     verify: answer("verify", () => samples.verify),
     drill: answer("drill", () => samples.drill),
     status: answer("status", () => sampleReport()),
+    keys: answer("keys", () => samples.keys),
     doctor: answer("doctor", () => doctor),
     [Symbol.asyncDispose]: async () => void calls.push("closed"),
   };

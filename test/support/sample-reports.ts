@@ -1,4 +1,5 @@
 import type { Listing } from "../../src/cli/app.ts";
+import type { KeysReport } from "../../src/cli/keys-outputs.ts";
 import type { NotifyFailedReport, NotifyTestReport } from "../../src/cli/notify-outputs.ts";
 import type * as Out from "../../src/cli/outputs.ts";
 
@@ -33,6 +34,52 @@ export const keygen: Out.KeygenReport = {
   recoveryRecipient: "age1recovery",
   metadataRecipient: "age1metadata",
   signer: "ssh-ed25519 AAAA drops",
+};
+
+export const keys: KeysReport = {
+  ...place,
+  named: [
+    { role: "recovery-recipient", key: "age1recovery", file: "/etc/drops/keys/recovery-recipients.txt" },
+    { role: "metadata-recipient", file: "/etc/drops/keys/metadata-identity.txt" },
+    {
+      role: "signing-key",
+      key: "ssh-ed25519 AAAA",
+      fingerprint: "SHA256:abc",
+      file: "/etc/drops/keys/signing-key",
+    },
+    { role: "trusted-signer", key: "ssh-ed25519 BBBB old", fingerprint: "SHA256:old" },
+  ],
+  sealedTo: [
+    {
+      recipients: HASH,
+      current: true,
+      ...{ snapshots: 3, sources: 2, packs: 170, bytes: 2_147_483_648, share: 0.75 },
+      oldest: "2026-11-18T01:32:05.000Z",
+      newest: snapshot.ended,
+    },
+    {
+      recipients: "5f".repeat(32),
+      current: false,
+      ...{ snapshots: 12, sources: 2, packs: 60, bytes: 715_827_882, share: 0.25 },
+      oldest: "2026-01-18T01:32:05.000Z",
+      newest: "2026-11-17T01:32:05.000Z",
+    },
+  ],
+  signers: [
+    {
+      key: "ssh-ed25519 AAAA",
+      fingerprint: "SHA256:abc",
+      current: true,
+      snapshots: 15,
+      oldest: "2026-01-18T01:32:05.000Z",
+      newest: snapshot.ended,
+    },
+  ],
+  notBelieved: 1,
+  notes: [
+    "/etc/drops/keys/metadata-identity.txt is not on this machine",
+    "snapshot record x is signed by a key that is not trusted",
+  ],
 };
 
 const zero = { files: 0, bytes: 0, readBytes: 0, newBytes: 0, storedBytes: 0 };

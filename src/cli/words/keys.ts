@@ -1,0 +1,73 @@
+import type { KeysReport, NamedKey, SealedSet, SignerUse } from "../keys-outputs.ts";
+import type { Paint } from "../screen.ts";
+import { count, notes, size, table, when } from "./format.ts";
+
+const ROLES: Readonly<Record<NamedKey["role"], string>> = {
+  "recovery-recipient": "opens everything",
+  "metadata-recipient": "opens lists of files",
+  "signing-key": "signs snapshots here",
+  "trusted-signer": "snapshots of it are believed",
+  "prune-signing-key": "signs marks and pins here",
+  "prune-trusted-signer": "marks and pins of it are believed",
+  "drill-signer": "drills of it are believed",
+};
+
+export function keysInWords(report: KeysReport, paint: Paint): string {
+  const { named, sealedTo, signers, notBelieved } = report;
+  const parts = [
+    ...(named.length === 0 ? [] : [paint.bold("The policy names"), namedTable(named), ""]),
+    paint.bold("What is stored is sealed to"),
+    sealedTo.length === 0 ? "nothing is stored" : setTable(sealedTo, report.zone),
+    ...retired(sealedTo),
+    "",
+    paint.bold("Snapshots are signed by"),
+    signers.length === 0 ? "no key that is believed" : signerTable(signers, report.zone),
+    ...(notBelieved === 0 ? [] : [`${count(notBelieved, "record")} not believed`]),
+    "",
+    `${report.policy} in ${report.store}`,
+    ...notes(report.notes),
+  ];
+  return parts.join("\n");
+}
+
+function namedTable(named: readonly NamedKey[]): string {
+  const rows = named.map(({ role, key, fingerprint, file }) => [
+    ROLES[role],
+    fingerprint ?? key ?? "not here",
+    file ?? "",
+  ]);
+  return table(["what it does", "public half", "file"], rows);
+}
+
+function setTable(sets: readonly SealedSet[], zone: string): string {
+  const rows = sets.map((set) => [
+    `${set.recipients?.slice(0, 12) ?? "not said"}${set.current ? " (the policy's)" : ""}`,
+    set.snapshots.toLocaleString("en"),
+    set.sources.toLocaleString("en"),
+    set.packs.toLocaleString("en"),
+    size(set.bytes),
+    `${(set.share * 100).toFixed()}%`,
+    when(set.oldest, zone),
+    when(set.newest, zone),
+  ]);
+  const numbers = ["snapshots", "sources", "packs", "size", "share"];
+  return table(["recipients", ...numbers, "first", "last"], rows, { right: numbers });
+}
+
+/** Others than the policy's recipients are needed as long as something is sealed to them. */
+function retired(sets: readonly SealedSet[]): string[] {
+  const others = sets.filter(({ current }) => current === false);
+  if (others.length === 0) return [];
+  const are = others.length === 1 ? "One set is" : `${others.length} sets are`;
+  return [`${are} not the policy's: keep the identities that open it as long as its snapshots are kept.`];
+}
+
+function signerTable(signers: readonly SignerUse[], zone: string): string {
+  const rows = signers.map((signer) => [
+    `${signer.fingerprint}${signer.current ? " (signs here)" : ""}`,
+    signer.snapshots.toLocaleString("en"),
+    when(signer.oldest, zone),
+    when(signer.newest, zone),
+  ]);
+  return table(["key", "snapshots", "first", "last"], rows, { right: ["snapshots"] });
+}
