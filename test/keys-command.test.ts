@@ -3,6 +3,7 @@ import { copyFile, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { KeysReport } from "../src/cli/keys-outputs.ts";
+import type { BackupReport } from "../src/cli/outputs.ts";
 import { drops } from "./support/in-process.ts";
 import { openSite, type Site } from "./support/site.ts";
 
@@ -25,9 +26,13 @@ async function keys(...more: readonly string[]): Promise<KeysReport> {
 }
 
 async function backup(): Promise<string> {
+  return (await backupReport()).snapshot.id;
+}
+
+async function backupReport(): Promise<BackupReport> {
   const { stdout, stderr, exit } = await site.drops("backup", "--json");
   assert.equal(exit, 0, stderr);
-  return JSON.parse(stdout).snapshot.id;
+  return JSON.parse(stdout);
 }
 
 /** The packs that lie in the repository, and their bytes. */
@@ -125,10 +130,15 @@ test("a retired identity opens nothing that is backed up from then on, and what 
   assert.match(stdout, /2 sets are not the policy's: keep the identities/);
 });
 
-test("another metadata identity: the next backup goes on, everything is stored anew or known, and restores", async () => {
+test("another metadata identity: the next backup sends everything once more, says so, and restores", async () => {
   await copyFile(inLater("metadata-identity.txt"), inKeys("metadata-identity.txt"));
-  const fourth = await backup();
-  assert.equal(await restored(fourth, inLater("recovery-identity.txt"), "fourth"), 0);
+  const { snapshot, sources } = await backupReport();
+  assert.match(
+    sources[0]?.notes.join("\n") ?? "",
+    /an earlier manifest is of no use, so everything is read again/,
+  );
+  assert.equal(sources[0]?.newBytes, "some words".length);
+  assert.equal(await restored(snapshot.id, inLater("recovery-identity.txt"), "fourth"), 0);
 });
 
 test("another signing key, the old one in trusted_signers: both sign what is believed", async () => {
