@@ -164,6 +164,12 @@ test("another signing key, the old one in trusted_signers: both sign what is bel
   );
 });
 
+test("no recovery sheet is made that could not read repository.json", async () => {
+  const [to, identity] = [join(site.directory, "sheet"), inLater("recovery-identity.txt")];
+  const { exit } = await site.drops("keygen", "--recovery", "--identity", identity, "--to", to);
+  assert.equal(exit, 13);
+});
+
 test("who is not trusted is counted, and said", async () => {
   const signer = inKeys("signing-key.pub"); // the old one's: the new one signed one record
   const { stdout, exit } = await drops([
@@ -186,6 +192,41 @@ test("who is not trusted is counted, and said", async () => {
     report.notes.join("\n"),
     /^no policy: .*\nsnapshot record \S+ is signed by a key that is not trusted$/,
   );
+});
+
+test("a revoked key: what landed before stays, nothing it signs from then on counts, and it signs no more backups", async () => {
+  const file = join(site.directory, "policy.yaml");
+  const policy = await readFile(file, "utf8");
+  const old = await line(inKeys("signing-key.pub"));
+  const revoking = (key: string, before: string) =>
+    writeFile(
+      file,
+      policy.replace(
+        / {2}trusted_signers: .*/,
+        `  revoked_signers: [{ key: ${JSON.stringify(key)}, before: ${before} }]`,
+      ),
+    );
+  await revoking(old, "2999-01-01T00:00:00Z");
+  const report = await keys();
+  assert.deepEqual(
+    report.signers.map(({ snapshots }) => snapshots),
+    [4, 1],
+  );
+  const named = report.named.find(({ role }) => role === "revoked-signer");
+  assert.deepEqual([named?.key, named?.before], [old.split(" ", 2).join(" "), "2999-01-01T00:00:00.000Z"]);
+  assert.equal((await site.drops("plan")).exit, 0, "the janitor heeds it as well");
+  await backup();
+  await revoking(old, "2001-01-01T00:00:00Z"); // then repository.json itself landed too late
+  for (const command of ["backup", "plan", "snapshots"])
+    assert.equal((await site.drops(command)).exit, 13, command);
+  await revoking(await line(inLater("signing-key.pub")), "2999-01-01T00:00:00Z");
+  const { exit, stderr } = await site.drops("backup");
+  assert.equal(exit, 13);
+  assert.match(stderr, /the signing key \S+ is among keys\.revoked_signers\nhint: make another: ssh-keygen/);
+  await revoking("ssh-ed25519 AAAA", "2999-01-01T00:00:00Z");
+  const wrong = await site.drops("snapshots");
+  assert.equal(wrong.exit, 13, "a line that is no key would revoke nothing");
+  await writeFile(file, policy);
 });
 
 test("a machine that has none of the files names what it lacks", async () => {

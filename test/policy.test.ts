@@ -175,6 +175,21 @@ const malformed: readonly { name: string; from?: string; to: string; says: reado
     says: ["5:1 keys.recovery_recipients: exactly one of recovery_recipients and recovery_recipients_file"],
   },
   {
+    name: "a signer that is believed and revoked",
+    from: "  signing_key_file: /k/s\n",
+    to: `  signing_key_file: /k/s
+  trusted_signers: [ssh-ed25519 AAAA a]
+  revoked_signers: [{ key: ssh-ed25519 AAAA b, before: 2026-11-20T00:00:00Z }]
+`,
+    says: ["10:3 keys.revoked_signers: also among trusted_signers: take it out there"],
+  },
+  {
+    name: "a revoked signer without a time",
+    from: "  signing_key_file: /k/s\n",
+    to: "  signing_key_file: /k/s\n  revoked_signers: [{ key: ssh-ed25519 AAAA, before: 2026-11-20 }]\n",
+    says: ["9:54 keys.revoked_signers[0].before: expected a time such as 2026-11-20T00:00:00Z"],
+  },
+  {
     name: "a secret where the public key belongs",
     from: "age1abc",
     to: "AGE-SECRET-KEY-1GQ9",

@@ -12,10 +12,11 @@ import { openSource } from "../restore/open-source.ts";
 import { readIdentityFile } from "../seal/recipients.ts";
 import { loadSigner } from "../seal/sshsig.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
-import type { Trust } from "../snapshot/trust.ts";
+import { trusting } from "../snapshot/trust.ts";
 import type { BlobReader, BlobStore } from "../store/blob-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import { belowWhatHides } from "../store/version-index.ts";
+import { revokedBy } from "./host.ts";
 import { openStore, openVersionedStore } from "./store.ts";
 
 export interface Access {
@@ -42,14 +43,12 @@ export async function openAccess(
   const files = await Promise.all(access.identities.map(readIdentityFile));
   const own =
     policy && files.length === 0 ? await readIfThere(policy.policy.keys.metadata_identity_file) : [];
-  const trust: Trust = {
-    signers: [
-      ...(await Promise.all(access.trustedSigners.map(publicKeyOf))),
-      ...files.flatMap(({ trustedSigners }) => trustedSigners),
-      ...(policy ? await signersOf(policy) : []),
-    ],
-    allowUnsigned: access.trustUnsigned,
-  };
+  const signers = [
+    ...(await Promise.all(access.trustedSigners.map(publicKeyOf))),
+    ...files.flatMap(({ trustedSigners }) => trustedSigners),
+    ...(policy ? await signersOf(policy) : []),
+  ];
+  const trust = trusting(signers, revokedBy(policy?.policy), access.trustUnsigned);
   const place = access.store === undefined ? policy?.policy.store : parseStoreUrl(access.store);
   if (!place) throw new Error("neither a store nor a policy");
   const { store, reading } = await storesOf(place, access, context);

@@ -163,7 +163,7 @@ async function runBackup(
     recoveryRecipients: await recoveryRecipients(policy),
     metadata: { identities: metadata.identities, recipients: await recipientsOf(metadata.identities) },
     signer,
-    trust: { signers: trustedBy(policy, signer), allowUnsigned: false },
+    trust: trustedBy(policy, signer),
     tool: `drops ${context.version}`,
     now: context.now,
     random: Math.random,

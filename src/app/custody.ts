@@ -10,6 +10,7 @@ import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import { DamageBook } from "../verify/damage-book.ts";
 import { type SealedTo, sealedTo, signedBy } from "../verify/key-use.ts";
 import { followReferences } from "../verify/references.ts";
+import { revokedBy } from "./host.ts";
 import { recoveryRecipients } from "./keys.ts";
 
 /**
@@ -70,6 +71,10 @@ async function namedBy(policy: Policy): Promise<{ named: NamedKey[]; notes: stri
       namedKey("signing-key", key, keys.signing_key_file),
     ),
     ...keys.trusted_signers.map((key) => namedKey("trusted-signer", key)),
+    ...revokedBy(policy).map(({ key, before }) => ({
+      ...namedKey("revoked-signer", key),
+      before: before.toISOString(),
+    })),
     ...(pruneFile === undefined
       ? []
       : (await publicKeyIn(pruneFile)).map((key) => namedKey("prune-signing-key", key, pruneFile))),

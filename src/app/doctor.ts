@@ -114,7 +114,7 @@ async function notAsked(): Promise<never> {
 
 async function trustOf(policy: Policy): Promise<Trust> {
   const signer = await loadSigner(policy.keys.signing_key_file);
-  return { signers: trustedBy(policy, signer), allowUnsigned: false };
+  return trustedBy(policy, signer);
 }
 
 async function recordsOf(

@@ -20,9 +20,10 @@ import { contextOf, type PlanHow, planPrune } from "../retention/plan.ts";
 import { prune } from "../retention/prune.ts";
 import { type SurveyParts, survey } from "../retention/survey.ts";
 import { loadSigner } from "../seal/sshsig.ts";
-import type { Trust } from "../snapshot/trust.ts";
+import { trusting } from "../snapshot/trust.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { publicKeysIn } from "./evidence.ts";
+import { revokedBy } from "./host.ts";
 import { lockRulesOf } from "./locks.ts";
 import { noteView, type PlanView, planView, pruneView, refusedView } from "./retention-views.ts";
 import { openStore, openVersionedStore } from "./store.ts";
@@ -167,6 +168,7 @@ class PolicyRetention implements Retention {
     const own = limits.signing_key_file === undefined ? writers : await publicKeysIn(limits.signing_key_file);
     const operators = [...own, ...limits.trusted_signers];
     const drills = limits.drill_signers.length > 0 ? limits.drill_signers : writers;
+    const believing = (signers: readonly string[]) => trusting(signers, revokedBy(this.#policy));
     const { now } = this.#context;
     return {
       store: this.#store,
@@ -183,10 +185,6 @@ class PolicyRetention implements Retention {
       },
     };
   }
-}
-
-function believing(signers: readonly string[]): Trust {
-  return { signers, allowUnsigned: false };
 }
 
 /** Throws safety/refused when a person agreed to something else. */

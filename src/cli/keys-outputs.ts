@@ -11,6 +11,7 @@ export const NamedKey = z.object({
       "metadata-recipient",
       "signing-key",
       "trusted-signer",
+      "revoked-signer",
       "prune-signing-key",
       "prune-trusted-signer",
       "drill-signer",
@@ -18,6 +19,7 @@ export const NamedKey = z.object({
     .describe("the field of the policy that names it"),
   key: z.string().optional().describe("the public half; absent when its file is not on this machine"),
   fingerprint: z.string().optional().describe("of an SSH key, SHA256:…"),
+  before: Time.optional().describe("of a revoked signer: what landed by then is believed"),
   file: z.string().optional().describe("where the policy says that it lies"),
 });
 

@@ -48,6 +48,12 @@ const S3 = z.strictObject({
 
 const Store = z.union([z.strictObject({ s3: S3 }), z.strictObject({ directory: AbsolutePath })]);
 
+const A_TIME = "a time such as 2026-11-20T00:00:00Z";
+const Instant = z
+  .string()
+  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$/, A_TIME)
+  .refine((text) => !Number.isNaN(Date.parse(text)), A_TIME);
+
 const Keys = z
   .strictObject({
     recovery_recipients: z
@@ -64,7 +70,23 @@ const Keys = z
       .array(z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+/, "an ssh-ed25519 public key line"))
       .default([])
       .describe("public keys whose snapshots are believed; the key of signing_key_file always is"),
+    revoked_signers: z
+      .array(
+        z.strictObject({
+          key: z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+/, "an ssh-ed25519 public key line"),
+          before: Instant.describe("what it signed is believed if it landed before, by the store's clock"),
+        }),
+      )
+      .optional()
+      .describe(
+        "public keys that somebody else may have: wherever else they are named, they are believed no more",
+      ),
   })
+  .refine(
+    ({ trusted_signers, revoked_signers = [] }) =>
+      !revoked_signers.some(({ key }) => trusted_signers.some((signer) => bare(signer) === bare(key))),
+    { error: "also among trusted_signers: take it out there", path: ["revoked_signers"] },
+  )
   .refine(
     (keys) => (keys.recovery_recipients === undefined) !== (keys.recovery_recipients_file === undefined),
     {
@@ -277,6 +299,11 @@ export type SshPolicy = z.infer<typeof Ssh>;
 export type S3Policy = z.infer<typeof S3>;
 export type StorePolicy = Policy["store"];
 export type ObjectLockPolicy = NonNullable<Policy["object_lock"]>;
+
+/** A public key line without its comment. */
+function bare(line: string): string {
+  return line.split(" ", 2).join(" ");
+}
 
 function isZone(zone: string): boolean {
   try {

@@ -3,7 +3,7 @@ import { DropsError, isFailure } from "../lib/errors.ts";
 import { mapLimit } from "../lib/map-limit.ts";
 import { SNAPSHOT_NAMESPACE } from "../seal/sshsig.ts";
 import type { BlobInfo, BlobReader } from "../store/blob-store.ts";
-import { keyTime, parseRecordKey, snapshotsPrefix } from "../store/keys.ts";
+import { keyTime, parseRecordKey, signatureKey, snapshotsPrefix } from "../store/keys.ts";
 import { decodeRecord, MAX_RECORD, recordDigest, type SnapshotRecord } from "./record.ts";
 import type { Repository } from "./repository.ts";
 import { signatureOf } from "./signature.ts";
@@ -46,13 +46,22 @@ export async function readCatalog(
   how: Cancel & { readonly isWanted?: (key: string) => boolean },
 ): Promise<Catalog> {
   const keys: BlobInfo[] = [];
+  const landed = new Map<string, Date>();
   for await (const blob of store.list(snapshotsPrefix(policy), how)) {
+    landed.set(blob.key, blob.modified);
     if (parseRecordKey(policy, blob.key) && (how.isWanted?.(blob.key) ?? true)) keys.push(blob);
   }
   const snapshots: ListedSnapshot[] = [];
   const unreadable: UnreadableSnapshot[] = [];
   const read = (blob: BlobInfo, signal: AbortSignal) =>
-    readOne(store, repository, policy, trust, blob, { signal });
+    readOne(
+      store,
+      repository,
+      policy,
+      trust,
+      { ...blob, signed: landed.get(signatureKey(blob.key)) },
+      { signal },
+    );
   for await (const one of mapLimit(keys, 8, read, how.signal)) {
     if (one === undefined) continue; // pruned since it was listed
     if ("why" in one) unreadable.push(one);
@@ -76,18 +85,29 @@ export async function listPolicies(store: BlobReader, how: Cancel): Promise<stri
   return [...names].sort();
 }
 
+interface ListedRecord extends BlobInfo {
+  /** When its signature landed; undefined when none was listed. */
+  readonly signed: Date | undefined;
+}
+
+/** A record may have waited in the store for a signature by a key that was stolen later: the later of both counts. */
+function bothLanded({ modified, signed }: ListedRecord): Date | undefined {
+  return signed && signed > modified ? signed : signed && modified;
+}
+
 async function readOne(
   store: BlobReader,
   repository: Pick<Repository, "id">,
   policy: string,
   trust: Trust,
-  blob: BlobInfo,
+  blob: ListedRecord,
   how: Cancel,
 ): Promise<ListedSnapshot | UnreadableSnapshot | undefined> {
   try {
     const bytes = await store.get(blob.key, { ...how, maxSize: MAX_RECORD });
     const signature = await signatureOf(store, blob.key, how);
-    const signer = trustedSigner(`snapshot record ${blob.key}`, SNAPSHOT_NAMESPACE, bytes, signature, trust);
+    const what = `snapshot record ${blob.key}`;
+    const signer = trustedSigner(what, SNAPSHOT_NAMESPACE, bytes, signature, trust, bothLanded(blob));
     const record = decodeRecord(bytes, blob.key);
     checkPlace(record, repository, policy, blob.key);
     return { record, key: blob.key, sha256: recordDigest(bytes), landed: blob.modified, signer };

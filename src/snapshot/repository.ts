@@ -138,7 +138,16 @@ async function checkSignature(
       if (isFailure(error, "store/missing")) return undefined;
       throw error;
     });
-  trustedSigner(`${REPOSITORY_KEY} in ${store.label}`, REPOSITORY_NAMESPACE, bytes, signature, trust);
+  const landed = trust.revoked?.length ? await landedWhole(store, how) : undefined;
+  trustedSigner(`${REPOSITORY_KEY} in ${store.label}`, REPOSITORY_NAMESPACE, bytes, signature, trust, landed);
+}
+
+/** When the description and its signature both were there, by the store's clock. */
+async function landedWhole(store: BlobReader, how: Cancel): Promise<Date | undefined> {
+  const times = new Map<string, number>();
+  for await (const { key, modified } of store.list(REPOSITORY_KEY, how)) times.set(key, modified.getTime());
+  const [own, signed] = [times.get(REPOSITORY_KEY), times.get(REPOSITORY_SIGNATURE_KEY)];
+  return own === undefined || signed === undefined ? undefined : new Date(Math.max(own, signed));
 }
 
 /** Before the shape is checked: another format may have another shape. */

@@ -48,6 +48,12 @@ export const keys: KeysReport = {
       file: "/etc/drops/keys/signing-key",
     },
     { role: "trusted-signer", key: "ssh-ed25519 BBBB old", fingerprint: "SHA256:old" },
+    {
+      role: "revoked-signer",
+      key: "ssh-ed25519 CCCC",
+      fingerprint: "SHA256:lost",
+      before: "2026-11-01T00:00:00.000Z",
+    },
   ],
   sealedTo: [
     {

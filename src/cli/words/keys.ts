@@ -7,6 +7,7 @@ const ROLES: Readonly<Record<NamedKey["role"], string>> = {
   "metadata-recipient": "opens lists of files",
   "signing-key": "signs snapshots here",
   "trusted-signer": "snapshots of it are believed",
+  "revoked-signer": "revoked, believed before",
   "prune-signing-key": "signs marks and pins here",
   "prune-trusted-signer": "marks and pins of it are believed",
   "drill-signer": "drills of it are believed",
@@ -15,7 +16,7 @@ const ROLES: Readonly<Record<NamedKey["role"], string>> = {
 export function keysInWords(report: KeysReport, paint: Paint): string {
   const { named, sealedTo, signers, notBelieved } = report;
   const parts = [
-    ...(named.length === 0 ? [] : [paint.bold("The policy names"), namedTable(named), ""]),
+    ...(named.length === 0 ? [] : [paint.bold("The policy names"), namedTable(named, report.zone), ""]),
     paint.bold("What is stored is sealed to"),
     sealedTo.length === 0 ? "nothing is stored" : setTable(sealedTo, report.zone),
     ...retired(sealedTo),
@@ -30,9 +31,9 @@ export function keysInWords(report: KeysReport, paint: Paint): string {
   return parts.join("\n");
 }
 
-function namedTable(named: readonly NamedKey[]): string {
-  const rows = named.map(({ role, key, fingerprint, file }) => [
-    ROLES[role],
+function namedTable(named: readonly NamedKey[], zone: string): string {
+  const rows = named.map(({ role, key, fingerprint, before, file }) => [
+    before === undefined ? ROLES[role] : `${ROLES[role]} ${when(before, zone)}`,
     fingerprint ?? key ?? "not here",
     file ?? "",
   ]);
