@@ -217,7 +217,7 @@ test("a revoked key: what landed before stays, nothing it signs from then on cou
   assert.equal((await site.drops("plan")).exit, 0, "the janitor heeds it as well");
   await backup();
   await revoking(old, "2001-01-01T00:00:00Z"); // then repository.json itself landed too late
-  for (const command of ["backup", "plan", "snapshots"])
+  for (const command of ["backup", "plan", "verify"])
     assert.equal((await site.drops(command)).exit, 13, command);
   await revoking(await line(inLater("signing-key.pub")), "2999-01-01T00:00:00Z");
   const { exit, stderr } = await site.drops("backup");
