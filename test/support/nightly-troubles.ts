@@ -199,7 +199,7 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ends: ["exit-code", 20],
       says: /packs\/\S+: has \d+ bytes and not \d+; needed by/,
       alert: /damaged or missing objects: \d+, snapshots not whole: \d/,
-      fix: /hint: drops backup --reread/,
+      fix: /hint: drops .*backup/,
       status: { exit: 21, says: /damaged: objects are missing or have another size/ },
       heals: healPacks,
     },
