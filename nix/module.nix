@@ -16,8 +16,8 @@ let
       options = {
         enable = mkOption {
           type = types.bool;
-          # An S3 writer's key cannot delete, and must not. A drill opens backups: its place is a third machine.
-          default = name != "prune" && name != "drill";
+          # An S3 writer's key cannot delete or lock what is there, and must not. A drill opens backups: its place is a third machine.
+          default = name != "prune" && name != "keeper" && name != "drill";
           description = "Whether ${name} runs by a timer.";
         };
         calendar = mkOption {
@@ -180,6 +180,7 @@ in
       let
         of = cfg.policies.${name};
         drill = of.jobs.drill;
+        keeper = of.jobs.keeper;
         given = of.credentials // drill.credentials;
       in
       [
@@ -188,6 +189,10 @@ in
             (of.policy == null) != (of.settings == null)
             && (of.settings == null || (of.settings.name or null) == name);
           message = "services.drops.policies.${name}: exactly one of policy and settings, and settings.name must be \"${name}\"";
+        }
+        {
+          assertion = !keeper.enable || ((of.settings == null || of.settings ? object_lock) && keeper.credentials != { });
+          message = "services.drops.policies.${name}: jobs.keeper needs object_lock in the policy, and jobs.keeper.credentials of its own";
         }
         {
           assertion = !drill.enable || (of.user != null && of.user != "root");

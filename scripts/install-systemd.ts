@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { DropsError, isFailure } from "../src/lib/errors.ts";
 import { loadPolicy } from "../src/policy/load.ts";
 import type { Policy } from "../src/policy/schema.ts";
-import { checkSecretFile, expectedCredentials, secretFiles } from "./lib/secret-files.ts";
+import { checkSecretFile, evidenceKey, expectedCredentials, secretFiles } from "./lib/secret-files.ts";
 import { syncUnits } from "./lib/unit-directory.ts";
 import { CREDENTIALS, type Credential, credentialsOf, JOBS, unitFiles } from "./lib/unit-files.ts";
 
@@ -15,7 +16,8 @@ const USAGE = `usage: install-systemd --policy FILE [options]
 Writes the units of a policy to /etc/systemd/system. Run it again after a change: it writes what differs.
 
   --job NAME               only this job; may be repeated (${Object.keys(JOBS.jobs).join(", ")}); without it all but
-                           ${ASKED_FOR.join(", ")}, and prune where the store's key may not delete
+                           ${ASKED_FOR.join(", ")}, prune where the store's key may not delete, and
+                           keeper where nothing is locked or it has no key of its own
   --credential NAME=FILE   units find FILE at ${CREDENTIALS}/NAME; JOB:NAME=FILE for one job alone; may be repeated
   --calendar JOB=WHEN      when, as systemd.time(7) has it: --calendar 'backup=*-*-* 03:15'
   --delay JOB=SPAN         at most so much later, at random: --delay backup=5min
@@ -62,7 +64,7 @@ async function install(flags: Flags, policyFile: string): Promise<void> {
   const drops = flags.drops ? [resolve(flags.drops)] : thisCheckout();
   const credentials = (flags.credential ?? []).map(readCredential);
   const jobs = flags.job ?? (await usualJobs(drops, policy, credentials));
-  await checkJobs(jobs, drops, flags);
+  await checkJobs(jobs, drops, flags, policy);
   const calendars = await readTimes("calendar", flags.calendar ?? [], jobs);
   const delays = await readTimes("timespan", flags.delay ?? [], jobs);
   await checkSecrets(policy, jobs, credentials, flags);
@@ -155,28 +157,46 @@ function thisCheckout(): readonly string[] {
   return [process.execPath, new URL("../src/main.ts", import.meta.url).pathname];
 }
 
-/** All that this version can do; prune only where it may: an S3 writer's key cannot delete, and must not. */
+/** All that this version can do, on the machine that backs up. */
 async function usualJobs(
   drops: readonly string[],
   policy: Policy,
   credentials: readonly Credential[],
 ): Promise<readonly string[]> {
-  const mayPrune = "directory" in policy.store || credentials.some(({ job }) => job === "prune");
   const jobs: string[] = [];
   for (const job of Object.keys(JOBS.jobs)) {
-    if (ASKED_FOR.includes(job)) continue;
-    if (job === "prune" && !mayPrune)
-      say("no prune job: it needs a key of its own, --credential prune:NAME=FILE");
+    if (ASKED_FOR.includes(job) || (job === "keeper" && !policy.object_lock)) continue;
+    if (!mayRun(job, policy, credentials))
+      say(`no ${job} job: it needs a key of its own, --credential ${job}:NAME=FILE`);
     else if (await knows(drops, job)) jobs.push(job);
   }
   return jobs;
 }
 
-async function checkJobs(jobs: readonly string[], drops: readonly string[], { user }: Flags): Promise<void> {
+/** An S3 writer's key can neither delete nor lock what is there, and must not. */
+function mayRun(job: string, { store }: Policy, credentials: readonly Credential[]): boolean {
+  if (job !== "prune" && job !== "keeper") return true;
+  return "directory" in store || credentials.some((each) => each.job === job);
+}
+
+async function checkJobs(
+  jobs: readonly string[],
+  drops: readonly string[],
+  { user }: Flags,
+  policy: Policy,
+): Promise<void> {
   if (jobs.includes("drill") && (user === undefined || user === "root"))
     throw new DropsError("usage/invalid", "a drill runs code out of the backup, which root must not", {
       hint: "--user NAME, an unprivileged user of a machine that has no login on the server",
     });
+  if (jobs.includes("keeper") && !policy.object_lock)
+    throw new DropsError(
+      "policy/invalid",
+      `policy ${policy.name} locks nothing: there is nothing to keep locked`,
+      {
+        hint: "object_lock: { mode: governance, margin: 14d } in the policy, for a bucket with Object Lock",
+      },
+    );
   for (const job of jobs) {
     if (!(job in JOBS.jobs))
       throw new DropsError("usage/invalid", `no such job: ${job}`, {
@@ -209,7 +229,19 @@ async function checkSecrets(
       throw new DropsError("key/missing", `the ${job} unit would have no ${CREDENTIALS}/${missing[0]}`, {
         hint: `--credential ${missing[0]}=FILE`,
       });
+    const file = evidenceKey(policy, job);
+    const isGiven = given.some((name) => file === `${CREDENTIALS}/${name}`);
+    if (file !== undefined && !isGiven) await checkEvidenceKey(file, job, { below, runner });
   }
+}
+
+async function checkEvidenceKey(
+  file: string,
+  job: string,
+  { below, runner }: { readonly below: (file: string) => string; readonly runner: number },
+): Promise<void> {
+  if (existsSync(below(file))) return checkSecretFile(below(file), runner);
+  say(`${job} will publish nothing of what it finds: there is no ${file} to sign it with`);
 }
 
 function tellNext(policy: Policy, jobs: readonly string[], enabled: boolean): void {

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { expectedCredentials, secretFiles } from "../scripts/lib/secret-files.ts";
+import { evidenceKey, expectedCredentials, secretFiles } from "../scripts/lib/secret-files.ts";
 import { credentialsOf, JOBS, type UnitsOf, unitFiles } from "../scripts/lib/unit-files.ts";
 import { parsePolicy } from "../src/policy/load.ts";
 import { openRocksdb } from "./support/rocksdb-library.ts";
@@ -59,6 +59,7 @@ function values(files: ReadonlyMap<string, string>, file: string, key: string): 
 const BACKUP = "drops-backup@small.service";
 const VERIFY = "drops-verify@small.service";
 const away = policyText({ host: SSH, store: S3 });
+const locking = `${away}object_lock: { margin: 14d }\n`;
 const s3 = [
   { name: "s3", file: "/k/writer" },
   { job: "prune", name: "s3", file: "/k/pruner" },
@@ -89,7 +90,7 @@ const table: readonly {
     over: { drops: ["/opt/my tools/100%/$x/drops"] },
     file: VERIFY,
     key: "ExecStart",
-    want: ['"/opt/my tools/100%%/$$x/drops" --policy /etc/drops/small.yaml verify'],
+    want: ['"/opt/my tools/100%%/$$x/drops" --policy /etc/drops/small.yaml verify --routine'],
   },
   {
     name: "a capture of this machine is gated",
@@ -225,6 +226,28 @@ const table: readonly {
     want: ["user net"],
   },
   { name: "nothing else does", file: VERIFY, key: "RestrictNamespaces", want: ["yes"] },
+  {
+    name: "locks are extended by a credential of its own",
+    over: { credentials: [...s3, { job: "keeper", name: "s3", file: "/k/keeper" }] },
+    text: locking,
+    file: "drops-keeper@small.service",
+    key: "LoadCredential",
+    want: ["s3:/k/keeper"],
+  },
+  {
+    name: "every day",
+    text: locking,
+    file: "drops-keeper@small.timer",
+    key: "OnCalendar",
+    want: ["*-*-* 07:00:00"],
+  },
+  {
+    name: "and a keeper that failed is told",
+    text: locking,
+    file: "drops-keeper@small.service",
+    key: "OnFailure",
+    want: ["drops-failed@%n.service drops-alert-keeper@small.service"],
+  },
   { name: "out of the way of the service", file: BACKUP, key: "IOSchedulingClass", want: ["idle"] },
 ];
 for (const { name, over, text, file, key, want } of table)
@@ -271,10 +294,17 @@ const needs: readonly {
     names: ["s3"],
   },
   {
-    name: "verify reads lists, and signs nothing",
+    name: "verify opens nothing that it must, and need not sign",
     text: believed(away),
     job: "verify",
-    files: ["/etc/drops/keys/metadata-identity.txt"],
+    files: [],
+    names: ["s3"],
+  },
+  {
+    name: "a keeper opens nothing and signs nothing",
+    text: believed(locking),
+    job: "keeper",
+    files: [],
     names: ["s3"],
   },
   {
@@ -351,6 +381,49 @@ test("installing twice changes nothing, uninstalling leaves nothing, others' uni
   assert.deepEqual(await machine.present(), ["drops-backup@small2.service", "drops-failed@.service"]);
 });
 
+const keysOf = (text: string) => evidenceKey(parsePolicy(text, "test").policy, "verify");
+
+test("what a verify finds is signed by its own key, else by prune's, else by that of snapshots", () => {
+  const pruner = `${away}prune: { signing_key_file: /k/prune }\n`;
+  assert.equal(keysOf(away), "/etc/drops/keys/signing-key");
+  assert.equal(keysOf(pruner), "/k/prune");
+  assert.equal(keysOf(`${pruner}verify: { signing_key_file: /k/verify }\n`), "/k/verify");
+});
+
+test("a verify without a key to sign with is installed, and it is said; one that others can read is refused", async () => {
+  const text = believed(`${away}verify: { signing_key_file: /etc/drops/keys/verify-key }\n`);
+  const args = ["--job", "verify", "--credential", "s3=/etc/drops/keys/writer"];
+  await using without = await rootWith(text, { writer: 0o600 });
+  const installed = await without.install(...args);
+  assert.equal(installed.code, 0, installed.stderr);
+  assert.match(
+    installed.stdout,
+    /verify will publish nothing .*: there is no \/etc\/drops\/keys\/verify-key to/,
+  );
+  await using open = await rootWith(text, { writer: 0o600, "verify-key": 0o644 });
+  const refused = await open.install(...args);
+  assert.equal(refused.code, 22);
+  assert.match(refused.stderr, /verify-key is open to others/);
+});
+
+test("a keeper runs where something is locked and it has a key of its own", async () => {
+  const writer = ["--credential", "s3=/etc/drops/keys/writer"];
+  const keeper = ["--credential", "keeper:s3=/etc/drops/keys/keeper"];
+  const rows: readonly [text: string, args: readonly string[], has: boolean, says: RegExp][] = [
+    [away, [...writer, ...keeper], false, /wrote/],
+    [locking, writer, false, /no keeper job: it needs a key of its own, --credential keeper:NAME=FILE/],
+    [locking, [...writer, ...keeper], true, /wrote drops-alert-keeper@small\.service/],
+    [locking, ["--job", "keeper", ...keeper], true, /wrote drops-keeper@small\.timer/],
+  ];
+  for (const [text, args, has, says] of rows) {
+    await using machine = await rootWith(text, { ...KEYS, ssh: 0o600, writer: 0o600, keeper: 0o600 });
+    const installed = await machine.install(...args);
+    assert.equal(installed.code, 0, installed.stderr);
+    assert.match(installed.stdout, says);
+    assert.equal((await machine.present()).includes("drops-keeper@small.timer"), has);
+  }
+});
+
 const given = ["s3", "drill-identity", "drill-key"].flatMap((name) => [
   "--credential",
   `${name}=/etc/drops/keys/writer`,
@@ -358,6 +431,11 @@ const given = ["s3", "drill-identity", "drill-key"].flatMap((name) => [
 const machines: readonly { name: string; text: string; args: readonly string[] }[] = [
   { name: "the server itself", text: policyText(), args: [] },
   { name: "a backup host", text: away, args: ["--credential", "s3=/etc/drops/keys/writer"] },
+  {
+    name: "a backup host whose backups are locked",
+    text: locking,
+    args: ["s3", "keeper:s3"].flatMap((name) => ["--credential", `${name}=/etc/drops/keys/writer`]),
+  },
   {
     name: "the drill's machine",
     text: believed(away),
@@ -408,6 +486,12 @@ const refusals: readonly {
     args: ["--job", "drill"],
     code: 2,
     says: /runs code out of the backup[\s\S]*--user NAME/,
+  },
+  {
+    name: "a keeper of what nothing locks",
+    args: ["--job", "keeper"],
+    code: 2,
+    says: /policy small locks nothing[\s\S]*object_lock:/,
   },
   {
     name: "a drill without an identity",
@@ -495,7 +579,7 @@ describe("on a server", { timeout: 600_000 }, () => {
     const install = `${NODE} /opt/drops/scripts/install-systemd.ts --policy /etc/drops/small.yaml --credential signing-key=/etc/drops/keys/signing-key`;
     assert.match(await vps.exec(`${install} --enable`), /wrote drops-backup@small\.timer/);
     const timers = await vps.exec("systemctl list-timers --no-legend 'drops-*' | wc -l");
-    assert.equal(Number(timers), Object.keys(JOBS.jobs).length - 1); // a drill has another machine
+    assert.equal(Number(timers), Object.keys(JOBS.jobs).length - 2); // a drill has another machine, a keeper something locked
 
     await vps.exec(`mkdir -p /etc/systemd/system/drops-backup@small.timer.d
       printf '[Timer]\\nOnCalendar=\\nOnCalendar=*:*:0/5\\nAccuracySec=1s\\nRandomizedDelaySec=0\\n' > /etc/systemd/system/drops-backup@small.timer.d/soon.conf

@@ -44,7 +44,7 @@ const SETTINGS = `{
   restore.units = [ { unit = "thing.service"; } ];
 }`;
 const CREDENTIALS =
-  'credentials.signing-key = "/k/s"; jobs.prune = { enable = true; credentials.s3 = "/k/p"; }; jobs.drill = { enable = true; credentials = { drill-identity = "/k/i"; drill-key = "/k/d"; }; };';
+  'credentials.signing-key = "/k/s"; jobs.prune = { enable = true; credentials.s3 = "/k/p"; }; jobs.keeper = { enable = true; credentials.s3 = "/k/l"; }; jobs.drill = { enable = true; credentials = { drill-identity = "/k/i"; drill-key = "/k/d"; }; };';
 
 test("every file is Nix", async () => {
   const files = readdirSync(`${root}nix`).map((name) => `${root}nix/${name}`);
@@ -70,6 +70,7 @@ for (const host of ["local", "ssh"]) {
       credentials: [
         { name: "signing-key", file: "/k/s" },
         { job: "prune", name: "s3", file: "/k/p" },
+        { job: "keeper", name: "s3", file: "/k/l" },
         { job: "drill", name: "drill-identity", file: "/k/i" },
         { job: "drill", name: "drill-key", file: "/k/d" },
       ],
@@ -132,7 +133,7 @@ test("a policy under another name, or given twice or not at all, is refused", as
     `{ settings = ${SETTINGS}; policy = "/a.yaml"; }`,
     `{ settings = ${SETTINGS} // { name = "other"; }; }`,
   ];
-  for (const policy of wrong) assert.deepEqual(await assertionsOf(policy), [false, true, true], policy);
+  for (const policy of wrong) assert.deepEqual(await assertionsOf(policy), [false, true, true, true], policy);
   await assert.rejects(
     configured(`{ small = { settings = ${SETTINGS}; jobs.tidy.enable = true; }; }`),
     /no such option: tidy/,
@@ -143,18 +144,32 @@ test("a drill is off until it is asked for, never runs as root, and has its own 
   const drill = (more: string) => `{ settings = ${SETTINGS}; ${more} }`;
   const keys = 'credentials = { drill-identity = "/k/i"; drill-key = "/k/d"; };';
   const table: readonly [policy: string, held: readonly boolean[]][] = [
-    [drill(""), [true, true, true]],
-    [drill("jobs.drill.enable = true;"), [true, false, false]],
-    [drill('user = "root"; jobs.drill.enable = true;'), [true, false, false]],
-    [drill(`jobs.drill = { enable = true; ${keys} };`), [true, false, true]],
-    [drill(`user = "drops"; jobs.drill = { enable = true; ${keys} };`), [true, true, true]],
+    [drill(""), [true, true, true, true]],
+    [drill("jobs.drill.enable = true;"), [true, true, false, false]],
+    [drill('user = "root"; jobs.drill.enable = true;'), [true, true, false, false]],
+    [drill(`jobs.drill = { enable = true; ${keys} };`), [true, true, false, true]],
+    [drill(`user = "drops"; jobs.drill = { enable = true; ${keys} };`), [true, true, true, true]],
   ];
   for (const [policy, held] of table) assert.deepEqual(await assertionsOf(policy), held, policy);
   const { systemd } = await configured(`{ small = ${drill("")}; }`);
   assert.deepEqual(
-    Object.keys(systemd.timers).filter((name) => /drill|prune/.test(name)),
+    Object.keys(systemd.timers).filter((name) => /drill|prune|keeper/.test(name)),
     [],
   );
+});
+
+test("a keeper is off until it is asked for, and needs something that is locked and a credential of its own", async () => {
+  const locked = `${SETTINGS} // { object_lock.margin = "14d"; }`;
+  const on = "jobs.keeper.enable = true;";
+  const own = 'jobs.keeper = { enable = true; credentials.s3 = "/k/l"; };';
+  const table: readonly [policy: string, held: boolean][] = [
+    [`{ settings = ${locked}; ${own} }`, true],
+    [`{ settings = ${locked}; ${on} }`, false],
+    [`{ settings = ${SETTINGS}; ${own} }`, false],
+    [`{ policy = "/a.yaml"; ${own} }`, true],
+  ];
+  for (const [policy, held] of table)
+    assert.deepEqual(await assertionsOf(policy), [true, held, true, true], policy);
 });
 
 async function assertionsOf(policy: string): Promise<readonly boolean[]> {

@@ -16,6 +16,12 @@ export function expectedCredentials(policy: Policy, job: string): readonly strin
   return there.map((file) => file.slice(CREDENTIALS.length + 1)).sort();
 }
 
+/** What signs the evidence of a job that does without it too, and says so. */
+export function evidenceKey({ verify, prune, keys }: Policy, job: string): string | undefined {
+  if (job !== "verify") return undefined;
+  return verify.signing_key_file ?? prune.signing_key_file ?? keys.signing_key_file;
+}
+
 /** What a job cannot do without. The signer of snapshots is believed by its private key, or by `keys.trusted_signers`. */
 function neededFiles(policy: Policy, job: string): readonly string[] {
   const { keys, host, store } = policy;
@@ -30,7 +36,6 @@ function neededFiles(policy: Policy, job: string): readonly string[] {
       keys.metadata_identity_file,
       keys.signing_key_file,
     ],
-    verify: [keys.metadata_identity_file],
     prune: [policy.prune.signing_key_file ?? keys.signing_key_file],
   };
   const named = JOBS.jobs[job]?.credentials ?? [];

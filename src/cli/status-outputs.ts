@@ -131,9 +131,9 @@ export const StatusReport = z.object({
         })
         .optional(),
       doubted: z
-        .array(Id)
+        .array(z.object({ snapshot: Id, why: z.string() }))
         .readonly()
-        .describe("snapshots that need what the last one found damaged, where the listing does not tell"),
+        .describe("snapshots whose record the last one did not believe"),
       refused: z.array(z.object({ file: z.string(), why: z.string() })).readonly(),
     })
     .describe("what drops verify published"),

@@ -236,6 +236,9 @@ const Verify = z
       .describe(
         "share of the packs that drops verify --routine reads back, others each time; default: 5 where the credential may read packs, else none",
       ),
+    signing_key_file: AbsolutePath.optional().describe(
+      "OpenSSH ed25519 private key that signs what a verify found; default: prune.signing_key_file, else keys.signing_key_file",
+    ),
   })
   .describe("how the stored data is looked after between drills");
 

@@ -155,9 +155,9 @@ function drillConcerns({ drills }: Facts): Concern[] {
 function verifyConcerns({ verifies, restore }: Facts): Concern[] {
   const { last, everySeconds, doubted, refused } = verifies;
   const found: Concern[] = [];
-  if (last && doubted.length > 0) {
-    const needed = ids(doubted.map((id) => ({ id })));
-    const what = `the last verify, ${rough(last.ageSeconds)} ago, found ${plural(last.damaged, "damaged object")}: ${needed} cannot be restored whole`;
+  if (last && doubted[0]) {
+    const named = ids(doubted.map(({ snapshot: id }) => ({ id })));
+    const what = `the last verify, ${rough(last.ageSeconds)} ago, doubts the record of ${named}: ${short(doubted[0].why)}`;
     found.push({ kind: "verify-damaged", what, hint: VERIFY });
   }
   if (everySeconds === undefined) return found;

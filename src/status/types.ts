@@ -177,8 +177,11 @@ export interface VerifiesStatus {
   readonly last?: VerifyLine;
   /** How much of the data was read back by it and those before. */
   readonly coverage?: Coverage;
-  /** Snapshots that need what the last one found damaged, although the listing tells nothing of it. */
-  readonly doubted: readonly string[];
+  /**
+   * Snapshots whose record the last one did not believe, such as one that later snapshots saw as another. What it found of
+   * other objects shows without it: by listing, and by the marks that it put.
+   */
+  readonly doubted: readonly { readonly snapshot: string; readonly why: string }[];
   /** Evidence that is not believed, newest first. */
   readonly refused: readonly { readonly file: string; readonly why: string }[];
 }

@@ -9,13 +9,16 @@ export function verifiesOf({ verifies, limits, snapshots, now }: Seen): Verifies
   const every = limits.verifyEverySeconds;
   const held = { ...(every === undefined ? {} : { everySeconds: every }), refused };
   if (!last) return { ...held, doubted: [] };
-  const found = new Set(last.damage.flatMap((one) => one.snapshots));
-  const doubted = snapshots.filter(({ record, standing }) => standing === "good" && found.has(record.id));
+  const found = new Map(last.damage.map(({ key, problem }) => [key, problem]));
+  const doubted = snapshots.flatMap(({ record, key, standing }) => {
+    const why = standing === "good" ? found.get(key) : undefined;
+    return why === undefined ? [] : [{ snapshot: record.id, why }];
+  });
   return {
     ...held,
     last: lineOf(last, now),
     coverage: coverageOf(last.covered),
-    doubted: doubted.map(({ record }) => record.id),
+    doubted,
   };
 }
 

@@ -291,6 +291,11 @@ test("the command: from a policy whose host is gone, or from the store alone; fi
   assert.match(refused.stderr, /cannot write .*x\.html: ENOENT/);
 
   assert.equal(report.verifies.last, undefined);
+  const alike = ["verify", "--routine", "--store", site.repository, "--trusted-signer", signer, "--json"];
+  const keyless = await drops(alike);
+  const { evidence, notes, damage } = OUTPUTS.verify.parse(JSON.parse(keyless.stdout));
+  assert.deepEqual([keyless.exit, evidence, damage], [0, undefined, []], keyless.stderr);
+  assert.match(notes.join("\n"), /nothing was published: no key is given to sign the evidence with/);
   const verified = await site.drops("verify", "--routine");
   assert.equal(verified.exit, 0, verified.stderr);
   const since = await site.drops("status");

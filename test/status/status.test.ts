@@ -16,11 +16,11 @@ const verify = (change: Parameters<typeof sampleVerifyEvidence>[0] = {}) => {
   return { file: "v.json", evidence: sampleVerifyEvidence(change), sha256: "00".repeat(32) };
 };
 const every = (days: number) => ({ ...greenSeen().limits, verifyEverySeconds: days * 86_400 });
-const finding = (snapshot: string) =>
+const finding = (key: string) =>
   verify({
     verdict: "damaged",
     damaged_objects: 1,
-    damage: [{ key: "ops/packs/ab/abcd", problem: "other bytes", snapshots: [snapshot] }],
+    damage: [{ key, problem: "is not the record that snapshot 5f saw", snapshots: [] }],
   });
 const partial = (...sources: Parameters<typeof seenSnapshot>[1][]) =>
   seenSnapshot(LAST, { state: "partial", ...sources[0] });
@@ -302,21 +302,27 @@ const rows: readonly {
     kinds: [],
   },
   {
-    what: "the last verify found a pack damaged that is listed with its size, and no mark says so",
-    seen: { verifies: [finding(seenSnapshot(LAST).record.id)] },
+    what: "the last verify found another record in the place of one",
+    seen: { verifies: [finding(seenSnapshot(LAST).key)] },
     state: "broken",
     kinds: ["verify-damaged"],
-    says: /^the last verify, 2 d 1 h ago, found 1 damaged object: snapshot [0-9a-f]{16} cannot be restored whole$/,
+    says: /^the last verify, 2 d 1 h ago, doubts the record of snapshot [0-9a-f]{16}: is not the record that snapshot 5f saw$/,
     next: "drops verify --routine",
   },
   {
-    what: "what the last verify found damaged is needed by a withdrawn snapshot alone",
+    what: "a pack that the last verify found damaged: marks and listings tell, and nothing after it was healed",
+    seen: { verifies: [finding("ops/packs/ab/abcd")] },
+    state: "green",
+    kinds: [],
+  },
+  {
+    what: "the last verify doubts a record that was withdrawn since",
     seen: {
       snapshots: [
-        seenSnapshot("2026-11-22T01:30:00.000Z", {}, { standing: "withdrawn", why: "damaged pack" }),
+        seenSnapshot("2026-11-22T01:30:00.000Z", {}, { standing: "withdrawn", why: "doubtful" }),
         seenSnapshot(LAST),
       ],
-      verifies: [finding(seenSnapshot("2026-11-22T01:30:00.000Z").record.id)],
+      verifies: [finding(seenSnapshot("2026-11-22T01:30:00.000Z").key)],
     },
     state: "green",
     kinds: [],

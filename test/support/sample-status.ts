@@ -107,7 +107,7 @@ export function brokenSeen(): Seen {
     ended: "2026-11-10T05:10:00.000Z",
     verdict: "damaged",
     damaged_objects: 1,
-    damage: [{ key: "ops/packs/ab/abcd", problem: "other bytes", snapshots: [partly.record.id] }],
+    damage: [{ key: partly.key, problem: "is not the record that <b>was</b> seen", snapshots: [] }],
   });
   return greenSeen({
     skewSeconds: -3600,

@@ -26,7 +26,7 @@ export function addVerify(program: Command, shell: Shell): void {
     )
     .option(
       "--signing-key <file>",
-      "OpenSSH ed25519 key that signs it; default: the policy's, of prune first",
+      "OpenSSH ed25519 key that signs it; default: the policy's, of verify or prune first",
     )
     .option("--routine", "--objects, the policy's share of the data, and --publish as far as permitted")
     .action(async (snapshot: string | undefined, _flags: object, self: Command) => {
