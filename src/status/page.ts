@@ -111,7 +111,7 @@ function verified({ verifies, zone }: Status): string {
       ? `${Math.floor(coverage.share * 100)} % of the data read back so far`
       : `all data read back since ${time(coverage.since, zone)}`;
   const bar = everySeconds === undefined ? "" : meter(ageSeconds, everySeconds);
-  return `${time(ended, zone)}, ${rough(ageSeconds)}${limit} old: ${found}, by ${how}; ${read}${bar}${doubts}`;
+  return `${time(ended, zone)}, ${rough(ageSeconds)}${limit} old: ${found}, by ${how}; ${read}${doubts}${bar}`;
 }
 
 function sources({ sources: all, zone }: Status): string {

@@ -296,7 +296,14 @@ test("the command: from a policy whose host is gone, or from the store alone; fi
   const { evidence, notes, damage } = OUTPUTS.verify.parse(JSON.parse(keyless.stdout));
   assert.deepEqual([keyless.exit, evidence, damage], [0, undefined, []], keyless.stderr);
   assert.match(notes.join("\n"), /nothing was published: no key is given to sign the evidence with/);
+  const own = join(at.path, "verify-key");
+  await site.policy({ more: `verify: { signing_key_file: ${own} }\n` });
+  const without = await site.drops("verify", "--routine");
+  assert.equal(without.exit, 0, without.stderr);
+  assert.match(without.stdout, /nothing was published: signing key \S+\/verify-key does not exist/);
+  await writeFile(own, newSigningKey("verify").privateKey, { mode: 0o600 });
   const verified = await site.drops("verify", "--routine");
+  assert.doesNotMatch(verified.stdout, /signed with the policy's signing key/);
   assert.equal(verified.exit, 0, verified.stderr);
   const since = await site.drops("status");
   assert.match(
