@@ -24,7 +24,7 @@ import type { Retention } from "./retention-app.ts";
 import type { StatusReport } from "./status-outputs.ts";
 
 /**
- * What the command line needs from the rest of drops. src/app.ts implements it (`AppModule` is what that file exports)
+ * What the command line needs from the rest of drops. src/app/app.ts implements it (`AppModule` is what that file exports)
  * and is imported by the first command that calls it, so that `drops --help` loads no SDK.
  */
 export interface AppModule {
