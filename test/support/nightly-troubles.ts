@@ -200,7 +200,7 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       says: /packs\/\S+: has \d+ bytes and not \d+; needed by/,
       alert: /damaged or missing objects: \d+, snapshots not whole: \d/,
       fix: /hint: drops .*backup/,
-      status: { exit: 21, says: /damaged: objects are missing or have another size/ },
+      status: { exit: 21, says: /damaged: objects are missing or damaged/ },
       heals: healPacks,
     },
     {
