@@ -1,6 +1,6 @@
+import { inBytes } from "../lib/units.ts";
 import type { Policy } from "../policy/schema.ts";
 import type { HostState, Tree } from "./host-state.ts";
-import { inBytes } from "./in-bytes.ts";
 import { type Line, ok, unable, warn } from "./types.ts";
 
 /** What belongs to the system, is made anew by it, and is no service's data. Right below /var/lib. */

@@ -1,4 +1,4 @@
-import { inBytes } from "./in-bytes.ts";
+import { inBytes } from "../lib/units.ts";
 import { type Line, ok, warn } from "./types.ts";
 
 export interface DatabaseThere {

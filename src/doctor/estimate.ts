@@ -1,6 +1,6 @@
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import { inBytes } from "./in-bytes.ts";
+import { inBytes } from "../lib/units.ts";
 import { type Line, ok, unable } from "./types.ts";
 
 /** Long enough to see a link, short enough for a slow one. */

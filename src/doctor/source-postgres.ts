@@ -1,11 +1,11 @@
 import type { Cancel } from "../lib/cancel.ts";
+import { inBytes } from "../lib/units.ts";
 import type { PostgresPolicy } from "../policy/schema.ts";
 import { freezePostgres } from "../source/postgres/capture.ts";
 import { PostgresClient } from "../source/postgres/client.ts";
 import { type PostgresFacts, parsePostgresFacts } from "../source/postgres/facts.ts";
 import { Spool } from "../source/postgres/spool.ts";
 import type { LookedAt } from "./check-sources.ts";
-import { inBytes } from "./in-bytes.ts";
 import { type Line, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";
 

@@ -3,12 +3,11 @@ import * as z from "zod";
 import type { Host } from "../host/host.ts";
 import { ANY_EXIT } from "../host/run-to-end.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import { byteCount } from "../lib/units.ts";
+import { byteCount, inBytes } from "../lib/units.ts";
 import type { RocksdbPolicy } from "../policy/schema.ts";
 import { freezeRocksdb } from "../source/rocksdb/capture.ts";
 import { FreezeChannel } from "../source/rocksdb/channel.ts";
 import type { LookedAt } from "./check-sources.ts";
-import { inBytes } from "./in-bytes.ts";
 import { type Line, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";
 

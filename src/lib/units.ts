@@ -17,3 +17,17 @@ function quantity(text: string, units: Readonly<Record<string, number>>): number
   if (count === undefined || factor === undefined) throw new TypeError(`not a quantity: ${text}`);
   return Number(count) * factor;
 }
+
+const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
+
+/** `1536` as `1.5 KiB`: three digits, binary units. */
+export function inBytes(bytes: number): string {
+  let unit = 0;
+  let amount = bytes;
+  while (amount >= 999.5 && unit < BINARY.length - 1) {
+    amount /= 1024;
+    unit++;
+  }
+  const digits = unit === 0 || amount >= 99.95 ? 0 : 1;
+  return `${amount.toFixed(digits)} ${BINARY[unit] ?? "B"}`;
+}

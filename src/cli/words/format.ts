@@ -1,20 +1,10 @@
 import Table from "cli-table3";
+import { inBytes } from "../../lib/units.ts";
 import { wallTime } from "../../policy/zone.ts";
 import { clean } from "../clean.ts";
 
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
-
-/** `1536` as `1.5 KiB`: three digits, binary units. */
-export function size(bytes: number): string {
-  let unit = 0;
-  let amount = bytes;
-  while (amount >= 999.5 && unit < UNITS.length - 1) {
-    amount /= 1024;
-    unit++;
-  }
-  const digits = unit === 0 || amount >= 99.95 ? 0 : 1;
-  return `${amount.toFixed(digits)} ${UNITS[unit] ?? "B"}`;
-}
+/** Bytes, in tables and lines. */
+export const size = inBytes;
 
 /** `0.42 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`. */
 export function duration(seconds: number): string {
