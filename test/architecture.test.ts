@@ -25,6 +25,7 @@ const SIDEWAYS = new Set([
   "status>drill",
   "status>verify",
   "setup>doctor",
+  "doctor>status",
 ]);
 /** Who may know the process, its environment and the wall clock's machine. */
 const MEETS_PROCESS = ["main.ts", "app", "cli"];

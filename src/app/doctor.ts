@@ -91,6 +91,12 @@ function worldOf(
     recipients: recoveryRecipients(policy),
     trust,
     identity,
+    status: async (within: Cancel) => {
+      const { judgeRepository } = await import("./status.ts");
+      const quiet = { policyName: policy.name, identities: [], now: context.now, say: () => {} };
+      const parts = { ...quiet, store: await store, trust: await trust };
+      return judgeRepository(parts, policy, context, within);
+    },
     now: context.now,
     random: Math.random,
     keyDirectories: keyDirectories(policy),

@@ -24,6 +24,7 @@ import { readVerifies } from "../verify/evidence.ts";
 import { followReferences } from "../verify/references.ts";
 import { policyInside } from "./access.ts";
 import { publicKeysIn, trustOfDrills, trustOfVerifies } from "./evidence.ts";
+import { failingBackup } from "./failing.ts";
 
 /** What counts where no policy can be read: the defaults of the policy's fields. */
 const DEFAULTS = { rpo: "24h", every: "8d", zone: "UTC" };
@@ -39,9 +40,19 @@ export async function statusOfRepository(
   context: AppContext,
   options: StatusOptions & Cancel,
 ): Promise<StatusReport> {
-  const status = statusOf(await look(parts, policy?.policy, context, options));
+  const status = await judgeRepository(parts, policy?.policy, context, options);
   const files = await writeFiles(status, options);
   return { ...status, concerns: [...status.concerns], files };
+}
+
+/** Throws DropsError when it cannot be known. */
+export async function judgeRepository(
+  parts: Omit<ReadParts, "zone">,
+  policy: Policy | undefined,
+  context: AppContext,
+  how: Cancel,
+): Promise<Status> {
+  return statusOf(await look(parts, policy, context, how));
 }
 
 async function look(
@@ -84,6 +95,7 @@ async function look(
     evidence,
     verifies,
     proofs,
+    failing: file ? await failingBackup(file) : undefined,
     stored,
     notes: [...notes, ...remarks(policy, parts.trust)],
   };

@@ -4,7 +4,7 @@ import * as z from "zod";
 const Count = z.int().nonnegative();
 
 const Finding = z.object({
-  group: z.enum(["policy", "keys", "host", "sources", "coverage", "store", "estimate"]),
+  group: z.enum(["policy", "keys", "host", "sources", "coverage", "store", "nights", "estimate"]),
   check: z.string().describe("the name of the check, or of the source; a check may find several things"),
   result: z
     .enum(["ok", "warn", "unable", "fail"])

@@ -24,6 +24,10 @@ const Drill = z.object({
   passed: Count,
   checks: Count,
   on: z.string().optional().describe("the machine that the guided restore was drilled on"),
+  failed: z
+    .object({ check: z.string(), found: z.string(), hint: z.string().optional() })
+    .optional()
+    .describe("the check that the verdict is owed to; absent when it is proven"),
 });
 
 const Verify = z.object({
@@ -85,6 +89,16 @@ export const StatusReport = z.object({
     newest: RestorePoint.optional(),
     oldest: RestorePoint.optional(),
   }),
+  failing: z
+    .object({
+      since: Time,
+      ageSeconds: Seconds,
+      code: z.string(),
+      message: z.string(),
+      hint: z.string().optional(),
+    })
+    .optional()
+    .describe("why this machine has made no restore point since, as its alerts remember"),
   sources: z
     .array(
       z.object({

@@ -4,6 +4,7 @@ import { readProofs } from "../snapshot/finding.ts";
 import { coverageChecks } from "./check-coverage.ts";
 import { hostChecks } from "./check-host.ts";
 import { keyChecks } from "./check-keys.ts";
+import { nightsCheck } from "./check-nights.ts";
 import { policyCheck } from "./check-policy.ts";
 import { tryIdentity } from "./check-recovery.ts";
 import { type Sizes, sourceChecks } from "./check-sources.ts";
@@ -44,6 +45,7 @@ export async function examine(world: World, only: readonly Group[], how: Cancel)
     ...sourceChecks(world, learnt.sizes),
     ...coverageChecks(world),
     ...storeChecks(world, learnt),
+    nightsCheck(world),
   ].filter(({ group }) => wanted(group) || (wantsEstimate && (group === "sources" || group === "store")));
   const ready = { host: world.host, store: world.store };
   const findings = await runChecks(checks, ready, how);

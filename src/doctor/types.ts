@@ -1,7 +1,16 @@
 import type { Cancel } from "../lib/cancel.ts";
 
 /** In the order in which they are told. Names in JSON and of `--only`, so none is ever renamed. */
-export const GROUPS = ["policy", "keys", "host", "sources", "coverage", "store", "estimate"] as const;
+export const GROUPS = [
+  "policy",
+  "keys",
+  "host",
+  "sources",
+  "coverage",
+  "store",
+  "nights",
+  "estimate",
+] as const;
 export type Group = (typeof GROUPS)[number];
 
 /** `unable`: it could not be found out, which is not the same as well. Worst last. */

@@ -1,8 +1,10 @@
 import type { Host } from "../host/host.ts";
+import type { Cancel } from "../lib/cancel.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { Catalog } from "../snapshot/catalog.ts";
 import type { Repository } from "../snapshot/repository.ts";
 import type { Trust } from "../snapshot/trust.ts";
+import type { Status } from "../status/types.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { S3Credentials } from "../store/credentials.ts";
 
@@ -21,6 +23,8 @@ export interface World {
   readonly trust: Promise<Trust>;
   /** File of the recovery identity, when it is shown. */
   readonly identity: string | undefined;
+  /** What `drops status` says, by the same code. */
+  readonly status: (how: Cancel) => Promise<Status>;
   readonly now: () => Date;
   readonly random: () => number;
   /** Directories of this machine where keys of this policy may lie. */

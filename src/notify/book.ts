@@ -63,6 +63,7 @@ export async function writeBook(file: string, book: Book): Promise<void> {
   const partial = `${file}.${randomBytes(4).toString("hex")}.partial`;
   try {
     await using handle = await open(partial, "wx", 0o644);
+    await handle.chmod(0o644); // whatever the umask: drops status may run as another user, and says by it why a night failed
     await handle.writeFile(`${JSON.stringify(book)}\n`);
     await handle.sync();
     await rename(partial, file);

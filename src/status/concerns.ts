@@ -11,7 +11,9 @@ import {
 const DRILL = "drops drill --evidence DIRECTORY --publish";
 const BACKUP = "drops backup";
 const VERIFY = "drops verify --routine";
-const MOST_TEXT = 200;
+const VERIFY_ALL =
+  "drops verify --read-data --publish  marks what is damaged; the next drops backup stores it anew";
+const MOST_TEXT = 300;
 
 /** Which state a concern of a kind makes. */
 const MAKES: Readonly<Record<ConcernKind, State>> = {
@@ -47,16 +49,17 @@ export function stateOf(concerns: readonly Concern[]): State {
   return "green";
 }
 
-function storeConcerns({ snapshots, unreadable, restore, clock, descriptionLost }: Facts): Concern[] {
+function storeConcerns({
+  snapshots,
+  unreadable,
+  restore,
+  clock,
+  descriptionLost,
+  ...facts
+}: Facts): Concern[] {
   const found: Concern[] = [];
   const damaged = snapshots.filter(({ standing }) => standing === "damaged");
-  if (restore.newest === undefined) {
-    found.push({
-      kind: "no-snapshot",
-      what: "nothing can be restored: there is no complete snapshot that is whole and believed",
-      hint: damaged.length > 0 ? "drops verify" : BACKUP,
-    });
-  }
+  if (restore.newest === undefined) found.push(noSnapshot(facts, damaged.length > 0));
   if (damaged.length > 0) {
     const what = `objects are missing or damaged: ${ids(damaged)} cannot be restored whole`;
     found.push({ kind: "damaged", what, hint: "drops verify" });
@@ -88,20 +91,36 @@ function storeConcerns({ snapshots, unreadable, restore, clock, descriptionLost 
   return found;
 }
 
-function coverageConcerns({ restore, sources }: Facts): Concern[] {
+function noSnapshot({ failing }: Pick<Facts, "failing">, isDamaged: boolean): Concern {
+  const what = "nothing can be restored: there is no complete snapshot that is whole and believed";
+  const hint = isDamaged ? "drops verify" : (failing?.hint ?? BACKUP);
+  return { kind: "no-snapshot", what: `${what}${because(failing)}`, hint };
+}
+
+/** In the words of the alert, of a backup that fails on this machine. */
+export function failingInWords({ ageSeconds, message }: NonNullable<Facts["failing"]>): string {
+  return `drops backup has failed on this machine for ${rough(ageSeconds)}: ${short(message)}`;
+}
+
+function because(failing: Facts["failing"]): string {
+  return failing ? `; ${failingInWords(failing)}` : "";
+}
+
+function coverageConcerns({ restore, sources, failing }: Facts): Concern[] {
   const { newest, rpoSeconds } = restore;
   const found: Concern[] = [];
   const allowed = `${rough(rpoSeconds)} are allowed (rpo)`;
   if (newest && newest.ageSeconds > rpoSeconds) {
-    const what = `the newest restore point is ${rough(newest.ageSeconds)} old, ${allowed}`;
-    found.push({ kind: "late", what, hint: BACKUP });
+    const what = `the newest restore point is ${rough(newest.ageSeconds)} old, ${allowed}${because(failing)}`;
+    found.push({ kind: "late", what, hint: failing?.hint ?? BACKUP });
   }
   const wanted = sources.filter(({ inPolicy }) => inPolicy);
   for (const source of wanted) {
     const { name, failed } = source;
     if (failed) {
       const what = `${name} failed in the last backup that tried it: ${short(failed.message)}`;
-      found.push({ kind: "failed", what, hint: `${BACKUP} --source ${name}` });
+      const hint = `drops doctor --only sources  says what to do; then ${BACKUP} --source ${name}`;
+      found.push({ kind: "failed", what, hint });
     }
     if (!source.newest) {
       found.push({ kind: "uncovered", what: `no snapshot holds ${name}`, hint: BACKUP });
@@ -135,8 +154,11 @@ function drillConcerns({ drills }: Facts): Concern[] {
   if (count === 0 || last === undefined) return [];
   const found: Concern[] = [];
   if (last.verdict !== "proven") {
-    const what = `the last drill ended as ${last.verdict}: ${last.passed} of ${last.checks} checks passed`;
-    found.push({ kind: "drill-failed", what, hint: DRILL });
+    const { verdict, passed, checks, failed } = last;
+    const why = failed ? `; ${failed.check}: ${short(failed.found)}` : "";
+    const what = `the last drill ended as ${verdict}: ${passed} of ${checks} checks passed${why}`;
+    const hint = verdict === "damaged" ? VERIFY_ALL : (failed?.hint ?? DRILL);
+    found.push({ kind: "drill-failed", what, hint });
   }
   if (!proven) {
     found.push({

@@ -39,5 +39,17 @@ function lineOf({ id, ended, verdict, whole, snapshot, checks, on }: Evidence, n
     passed: checks.filter(({ outcome }) => outcome === "passed").length,
     checks: checks.length,
     ...(on === null ? {} : { on }),
+    ...failedOf(verdict, checks),
   };
+}
+
+/** Of several the first that made the verdict what it is. */
+function failedOf(verdict: DrillLine["verdict"], checks: Evidence["checks"]): Pick<DrillLine, "failed"> {
+  if (verdict === "proven") return {};
+  const found = checks.find(({ outcome }) =>
+    verdict === "damaged" ? outcome === "damaged" : outcome !== "passed",
+  );
+  if (!found) return {};
+  const hint = found.hint === null ? {} : { hint: found.hint };
+  return { failed: { check: found.id, found: found.found, ...hint } };
 }

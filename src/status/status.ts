@@ -28,6 +28,7 @@ export function statusOf(seen: Seen): Status {
       ...(newest ? { newest: pointOf(newest, seen.now) } : {}),
       ...(oldest ? { oldest: pointOf(oldest, seen.now) } : {}),
     },
+    ...failingOf(seen, newest),
     sources,
     partial: partialAfter(seen, newest),
     drills,
@@ -59,6 +60,12 @@ function pointOf({ record }: SeenSnapshot, now: Date): NonNullable<Status["resto
   );
   const point = [...captured, record.ended].sort()[0] ?? record.ended;
   return { id: record.id, ended: record.ended, point, ageSeconds: ageOf(point, now) };
+}
+
+/** What a machine remembers counts until there is a restore point of later, whoever made that. */
+function failingOf({ failing, now }: Seen, newest: SeenSnapshot | undefined): Pick<Status, "failing"> {
+  if (!failing || (newest && newest.record.ended > failing.since)) return {};
+  return { failing: { ...failing, ageSeconds: ageOf(failing.since, now) } };
 }
 
 function sourcesOf({ snapshots, expected, now }: Seen): SourceStatus[] {

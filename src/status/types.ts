@@ -50,9 +50,20 @@ export interface Seen {
   readonly verifies: readonly FoundEvidence<VerifyEvidence>[];
   /** What doctor found out. */
   readonly proofs: Proofs;
+  /** What this machine remembers of its last backup, when that failed and its alerts know. */
+  readonly failing: FailingBackup | undefined;
   /** Objects that snapshots refer to, each once. */
   readonly stored: { readonly objects: number; readonly bytes: number };
   readonly notes: readonly string[];
+}
+
+/** Why a backup left nothing in the store, in the words of its alert. */
+export interface FailingBackup {
+  /** When it first failed after it last went well. */
+  readonly since: string;
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string | undefined;
 }
 
 export type MeasuredAgainst = "file" | "snapshot" | "defaults";
@@ -129,6 +140,8 @@ export interface DrillLine {
   readonly checks: number;
   /** The machine that the guided restore was drilled on. */
   readonly on?: string;
+  /** The check that the verdict is owed to, unless it proved its snapshot. */
+  readonly failed?: { readonly check: string; readonly found: string; readonly hint?: string };
 }
 
 export interface DrillsStatus {
@@ -199,6 +212,8 @@ export interface Facts {
     readonly newest?: RestorePoint;
     readonly oldest?: RestorePoint;
   };
+  /** What keeps this machine from making a newer one. */
+  readonly failing?: FailingBackup & { readonly ageSeconds: number };
   readonly sources: readonly SourceStatus[];
   /** Newer than the newest restore point. */
   readonly partial: readonly {

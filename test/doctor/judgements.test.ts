@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { judgeNights } from "../../src/doctor/check-nights.ts";
 import { judgeClock } from "../../src/doctor/clocks.ts";
 import { judgeCoverage } from "../../src/doctor/coverage.ts";
 import { judgeDatabases } from "../../src/doctor/databases.ts";
@@ -16,6 +17,10 @@ import { judgeProbe } from "../../src/doctor/try-to-destroy.ts";
 import type { Line } from "../../src/doctor/types.ts";
 import { parsePolicy } from "../../src/policy/load.ts";
 import type { Policy, PostgresPolicy, RocksdbPolicy } from "../../src/policy/schema.ts";
+import { statusOf } from "../../src/status/status.ts";
+import type { Seen } from "../../src/status/types.ts";
+import { sampleEvidence } from "../support/sample-evidence.ts";
+import { failedIn, greenSeen, seenSnapshot } from "../support/sample-status.ts";
 
 const MIB = 1024 * 1024;
 const ROOT = { name: "root", uid: 0 };
@@ -352,6 +357,105 @@ test("destroying: refused is well, hiding is warned about, possible fails, not k
     assert.deepEqual(left, ["k"]);
   }
 });
+
+const FAILING = {
+  since: "2026-11-24T03:30:00.000Z",
+  code: "killed",
+  message: "drops-backup@ops.service ended without telling why: signal, signal KILL",
+  hint: "journalctl -u drops-backup@ops.service",
+};
+const LATE = new Date("2026-11-25T06:00:00.000Z");
+const damagedDrill = { file: "d.json", evidence: sampleEvidence({ verdict: "damaged" }), sha256: "" };
+
+const nights: readonly {
+  readonly what: string;
+  readonly seen: Partial<Seen>;
+  readonly told: readonly RegExp[];
+}[] = [
+  {
+    what: "all is well",
+    seen: {},
+    told: [
+      /^ok: 2 restore points, the newest 4 h 31 min old, 26 h are allowed; a drill proved everything 24 h ago$/,
+    ],
+  },
+  {
+    what: "well, and never drilled",
+    seen: { evidence: [] },
+    told: [/^ok: 2 restore points, .*; no drill has proven one yet: drops drill/],
+  },
+  {
+    what: "before the first backup: nothing has failed",
+    seen: { snapshots: [], evidence: [] },
+    told: [/^warn: no backup has been made yet$/],
+  },
+  {
+    what: "the first backup failed",
+    seen: { snapshots: [], evidence: [], expected: [], failing: FAILING },
+    told: [/^fail: nothing can be restored: .*: drops-backup@ops\.service ended without telling why/],
+  },
+  {
+    what: "a run that was killed, and late",
+    seen: { now: LATE, failing: FAILING },
+    told: [/^fail: the newest restore point is 28 h 31 min old, .*signal KILL$/],
+  },
+  {
+    what: "a run that was killed, and not yet late",
+    seen: { failing: FAILING },
+    told: [/^warn: drops backup has failed on this machine for 2 h 30 min: .*signal KILL$/],
+  },
+  {
+    what: "objects known missing or damaged",
+    seen: {
+      snapshots: [
+        seenSnapshot("2026-11-23T01:30:00.000Z"),
+        seenSnapshot("2026-11-24T01:30:00.000Z", {}, { standing: "damaged" }),
+      ],
+    },
+    told: [
+      /^fail: objects are missing or damaged: snapshot [0-9a-f]{16} cannot be restored whole$/,
+      /^fail: the newest/,
+    ],
+  },
+  {
+    what: "a drill that found damage",
+    seen: { evidence: [damagedDrill, ...greenSeen().evidence] },
+    told: [/^fail: the last drill ended as damaged: .*files\/restore/],
+  },
+  {
+    what: "a drill overdue",
+    seen: { limits: { ...greenSeen().limits, drillEverySeconds: 3600 } },
+    told: [/^fail: the last drill that proved everything is 24 h old, one is due every 60 min$/],
+  },
+  {
+    what: "a source that failed and one that is new: the next backup is tried elsewhere",
+    seen: {
+      expected: ["homeserver-db", "media", "forgejo"],
+      snapshots: [
+        seenSnapshot("2026-11-23T08:30:00.000Z"),
+        seenSnapshot("2026-11-24T01:30:00.000Z", {
+          state: "partial",
+          sources: [failedIn("media", "is gone")],
+        }),
+      ],
+    },
+    told: [/^warn: media failed in the last backup/, /^warn: no snapshot holds forgejo$/],
+  },
+  {
+    what: "the clock, which the store's own check names",
+    seen: { skewSeconds: 3600 },
+    told: [/^ok: 2 restore/],
+  },
+];
+
+for (const { what, seen, told: wanted } of nights) {
+  test(`nights: ${what}`, () => {
+    const lines = judgeNights(statusOf(greenSeen(seen)));
+    const said = told(lines);
+    assert.equal(said.length, wanted.length, said.join("\n"));
+    for (const [at, line] of said.entries()) assert.match(line, wanted[at] ?? /^$/);
+  });
+}
 
 test("estimate: the slower link decides, and what has no size is named", () => {
   const sizes = new Map([

@@ -149,7 +149,7 @@ test("a source that cannot be read makes it late, with the reason", async () => 
   await night("c");
   const report = await status();
   assert.deepEqual(told(report), ["late", "failed"]);
-  assert.equal(report.next, "drops backup --source logs");
+  assert.equal(report.next, "drops doctor --only sources  says what to do; then drops backup --source logs");
   assert.deepEqual(
     report.partial.map(({ failed }) => failed),
     [["logs"]],
@@ -317,5 +317,8 @@ test("the command: from a policy whose host is gone, or from the store alone; fi
   const late = await site.drops("status");
   assert.equal(late.exit, 21);
   assert.match(late.stderr, /^drops: \S+ is late: logs failed in the last backup that tried it: /);
-  assert.match(late.stderr, /\(and 1 more\)\nhint: drops backup --source logs\n$/);
+  assert.match(
+    late.stderr,
+    /\(and 1 more\)\nhint: drops doctor --only sources {2}says what to do; then drops backup --source logs\n$/,
+  );
 });

@@ -22,6 +22,12 @@ const finding = (key: string) =>
     damaged_objects: 1,
     damage: [{ key, problem: "is not the record that snapshot 5f saw", snapshots: [] }],
   });
+const KILLED = {
+  since: "2026-11-24T03:30:00.000Z",
+  code: "killed",
+  message: "drops-backup@ops.service ended without telling why: signal, signal KILL",
+  hint: "journalctl -u drops-backup@ops.service",
+};
 const partial = (...sources: Parameters<typeof seenSnapshot>[1][]) =>
   seenSnapshot(LAST, { state: "partial", ...sources[0] });
 
@@ -80,7 +86,7 @@ const rows: readonly {
     state: "late",
     kinds: ["failed"],
     says: /media failed in the last backup that tried it: is gone/,
-    next: "drops backup --source media",
+    next: "drops doctor --only sources  says what to do; then drops backup --source media",
   },
   {
     what: "a failure that a later backup made good",
@@ -240,7 +246,50 @@ const rows: readonly {
     seen: { evidence: [believed({ verdict: "damaged" }), proof("2026-11-23T06:00:00.000Z")] },
     state: "unproven",
     kinds: ["drill-failed"],
-    says: /the last drill ended as damaged: 2 of 5 checks passed/,
+    says: /the last drill ended as damaged: 2 of 5 checks passed; files\/restore: <img/,
+    next: "drops verify --read-data --publish  marks what is damaged; the next drops backup stores it anew",
+  },
+  {
+    what: "the last drill proved nothing, for a reason that has a remedy",
+    seen: { evidence: [believed({ verdict: "unproven" }), proof("2026-11-23T06:00:00.000Z")] },
+    state: "unproven",
+    kinds: ["drill-failed"],
+    says: /ended as unproven: 2 of 5 checks passed; bridge-db\/rows: table public\.message has 300 rows/,
+    next: "compare with another date: drops drill --date …",
+  },
+  {
+    what: "late, and the machine remembers that its backup was killed",
+    seen: { now: new Date(Date.parse(LAST) + 100_000_000), evidence: [], failing: KILLED },
+    state: "late",
+    kinds: ["late"],
+    says: /26 h are allowed \(rpo\); drops backup has failed on this machine for 25 h 47 min: .* ended without telling why: signal/,
+    next: "journalctl -u drops-backup@ops.service",
+  },
+  {
+    what: "no snapshot at all, and why the first backup made none",
+    seen: { snapshots: [], evidence: [], expected: [], failing: KILLED },
+    state: "broken",
+    kinds: ["no-snapshot"],
+    says: /nothing can be restored: .*; drops backup has failed on this machine for .*: signal/,
+    next: "journalctl -u drops-backup@ops.service",
+  },
+  {
+    what: "a backup that failed when the newest restore point is young",
+    seen: { failing: KILLED },
+    state: "green",
+    kinds: [],
+  },
+  {
+    what: "what the machine remembers is older than the newest restore point",
+    seen: {
+      now: new Date(Date.parse(LAST) + 100_000_000),
+      evidence: [],
+      failing: { ...KILLED, since: "2026-11-24T01:00:00.000Z" },
+    },
+    state: "late",
+    kinds: ["late"],
+    says: /26 h are allowed \(rpo\)$/,
+    next: "drops backup",
   },
   {
     what: "evidence that is not believed, newer than all that is",
@@ -379,7 +428,7 @@ test("a long foreign message is one line of a concern, and whole where it belong
       ],
     }),
   );
-  assert.match(concerns[0]?.what ?? "", /: first second x{186}…$/);
+  assert.match(concerns[0]?.what ?? "", /: first second x{286}…$/);
   assert.equal(sources.find(({ name }) => name === "media")?.failed?.message, message);
 });
 

@@ -85,6 +85,7 @@ export function greenSeen(change: Partial<Seen> = {}): Seen {
     unreadable: [],
     descriptionLost: false,
     proofs: { refused: [] },
+    failing: undefined,
     evidence: [{ file: "1.json", evidence: proven, sha256: "00".repeat(32) }],
     verifies: [],
     stored: { objects: 170, bytes: 2_147_483_648 },
@@ -137,6 +138,12 @@ export function brokenSeen(): Seen {
     ],
     unreadable: [{ key: "ops/snapshots/20261119T013205Z-00ff.json", why: "nobody trusted <i>signed</i> it" }],
     descriptionLost: true,
+    failing: {
+      since: "2026-11-22T01:30:05.000Z",
+      code: "killed",
+      message: "drops-backup@ops.service ended <b>without</b> telling why: signal, signal KILL",
+      hint: "journalctl -u drops-backup@ops.service",
+    },
     proofs: {
       refused: ["ops/doctor/x.json is signed by a key that is not trusted"],
       destroy: { answer: "yes", at: "2026-11-20T06:00:00.000Z", found: ["deleting is <b>possible</b>"] },

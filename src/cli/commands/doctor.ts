@@ -3,7 +3,7 @@ import { DropsError } from "../../lib/errors.ts";
 import type { DoctorReport } from "../doctor-outputs.ts";
 import { collect, explain, type GlobalFlags, openApp, type Shell } from "../shell.ts";
 
-const GROUPS = ["policy", "keys", "host", "sources", "coverage", "store", "estimate"] as const;
+const GROUPS = ["policy", "keys", "host", "sources", "coverage", "store", "nights", "estimate"] as const;
 
 interface Flags extends GlobalFlags {
   readonly identity?: string;

@@ -18,7 +18,10 @@ export function statusInWords(report: StatusReport, paint: Paint): string {
   ];
   return [
     `${paint.bold(policy)} in ${clean(store)}, ${when(at, zone)}: ${word}`,
-    ...concerns.map(({ what, kind }) => `  ${paint.red("✗")} ${kind}: ${clean(what)}`),
+    ...concerns.flatMap(({ what, kind, hint }) => [
+      `  ${paint.red("✗")} ${kind}: ${clean(what)}`,
+      `    fix: ${clean(hint)}`,
+    ]),
     "",
     ...rows.flatMap(([question, ...answer]) => [paint.bold(question), ...answer.map((line) => `  ${line}`)]),
     "",

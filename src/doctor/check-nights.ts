@@ -1,0 +1,58 @@
+import { failingInWords, stateOf } from "../status/concerns.ts";
+import { rough } from "../status/rough.ts";
+import type { Concern, State, Status } from "../status/types.ts";
+import { type Check, fail, type Line, ok, warn } from "./types.ts";
+import type { World } from "./world.ts";
+
+/** It lists everything that snapshots need. */
+const LIMIT_MS = 120_000;
+
+const WHY: Readonly<Record<Exclude<State, "green">, string>> = {
+  broken: "what is not whole, or not believed, is not there on the day that it is needed",
+  late: "what happened after the newest restore point is lost with the server",
+  unproven: "that a backup can be restored is known of those alone that were: the rest is hope",
+};
+
+/** What the nights so far came to, where everything else is about the next one. */
+export function nightsCheck(world: World): Check {
+  return {
+    group: "nights",
+    name: "status",
+    needs: "store",
+    limitMs: LIMIT_MS,
+    why: "a night that went wrong goes wrong again until somebody puts it right",
+    run: async (how) => judgeNights(await world.status(how)),
+  };
+}
+
+/** Pure: the concerns of `drops status`, but for the clock, which the store's own check names. */
+export function judgeNights(status: Status): Line[] {
+  const { concerns, failing, snapshots, unreadable } = status;
+  if (snapshots.length + unreadable.length === 0 && !failing) {
+    return [warn("no backup has been made yet", "drops backup")];
+  }
+  const told = concerns.filter(({ kind }) => kind !== "clock");
+  const lines = told.map(lineOf);
+  const isTold = told.some(({ kind }) => kind === "late" || kind === "no-snapshot");
+  if (failing && !isTold) {
+    lines.push({ ...warn(failingInWords(failing), failing.hint ?? "drops backup"), why: WHY.late });
+  }
+  return lines.length > 0 ? lines : [well(status)];
+}
+
+/** The last attempt at one source says nothing of the next: that is tried, in its own group. */
+function lineOf(concern: Concern): Line {
+  const { kind, what, hint } = concern;
+  const state = stateOf([concern]);
+  const line = kind === "failed" || kind === "uncovered" ? warn(what, hint) : fail(what, hint);
+  return state === "green" ? line : { ...line, why: WHY[state] };
+}
+
+function well({ restore: { newest, points, rpoSeconds }, drills: { proven } }: Status): Line {
+  const count = points === 1 ? "1 restore point" : `${points} restore points`;
+  const age = newest ? `, the newest ${rough(newest.ageSeconds)} old, ${rough(rpoSeconds)} are allowed` : "";
+  const drilled = proven
+    ? `a drill proved everything ${rough(proven.ageSeconds)} ago`
+    : "no drill has proven one yet: drops drill --evidence DIRECTORY --publish";
+  return ok(`${count}${age}; ${drilled}`);
+}
