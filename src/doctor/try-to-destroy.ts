@@ -1,4 +1,5 @@
 import type { Cancel } from "../lib/cancel.ts";
+import { isFailure } from "../lib/errors.ts";
 import type { DestroyProof } from "../snapshot/finding.ts";
 import { probeWriter, type WriterProbe } from "../store/probe-writer.ts";
 import { fail, type Line, ok, unable, warn } from "./types.ts";
@@ -32,8 +33,24 @@ export async function tryToDestroy(world: World, how: Cancel): Promise<TriedToDe
     };
   }
   const credentials = await world.credentials;
+  const unasked = await notReached(world, how);
+  if (unasked) return unasked;
   const probe = await probeWriter(policy.store.s3, policy.name, credentials, world.now(), how);
   return judgeProbe(probe);
+}
+
+const PERMISSIONS = "compare the credential's permissions with those of drops iam writer";
+
+/** Nothing was refused where nothing could be asked: then the cause is that of the store's other checks, and so is the remedy. */
+async function notReached(world: World, how: Cancel): Promise<TriedToDestroy | undefined> {
+  try {
+    await (await world.store).now(how);
+    return undefined;
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    const what = `whether this machine can destroy backups is not proven: ${error.message}`;
+    return { lines: [unable(what, error.hint ?? PERMISSIONS)], left: [] };
+  }
 }
 
 /** Pure. */
@@ -50,7 +67,7 @@ export function judgeProbe({
   if (canDestroy === "unknown") {
     const what = `whether this machine can destroy backups is not proven: ${found[0] ?? said}`;
     return {
-      lines: [unable(what, "compare the credential's permissions with those of drops iam writer")],
+      lines: [unable(what, PERMISSIONS)],
       left,
     };
   }

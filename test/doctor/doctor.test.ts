@@ -131,6 +131,7 @@ test("a service that is set up well: exit 0, every group looked at, nothing left
     about(report, "recovery-identity"),
     /^ok: the identity in \S+ opens the manifest of \S+ in snapshot [0-9a-f]{16}/,
   );
+  assert.match(about(report, "status"), /^ok: 1 restore point, the newest \d+ s old, /);
   assert.match(about(report, "first-backup"), /^ok: .*about \d+ \S+ at .* from the host and .* to the store/);
   assert.deepEqual(rocksdb.staging(), [], "no hard link stays");
   assert.equal(report.destroy?.answer, "no");
@@ -258,6 +259,15 @@ const table: readonly Row[] = [
     check: "reachable",
     what: /127\.0\.0\.1|ECONNREFUSED|no answer/,
     fix: /network/,
+  },
+  {
+    name: "a store that does not answer, and who can destroy what is in it",
+    change: { s3: { endpoint: "http://127.0.0.1:9" } },
+    args: ["--only", "store"],
+    check: "destroy",
+    what: /^whether this machine can destroy backups is not proven: .*(127\.0\.0\.1|ECONNREFUSED|no answer)/,
+    fix: /network/,
+    result: "unable",
   },
   {
     name: "credentials that others can read",
