@@ -13,7 +13,8 @@ export const GENERAL_HINTS: Readonly<Record<Exclude<FailureCode, "interrupted">,
   "store/unavailable": "drops doctor  tries the store; the same command again once it answers",
   "store/refused": "drops iam writer  prints what the credential must be allowed",
   "store/missing": "drops verify says what else is missing",
-  "store/exists": "nothing was overwritten; the same command again makes a new name",
+  "store/exists":
+    "nothing was overwritten: look at that object, and remove it if it is no good; then the same command again",
   "host/unreachable": "drops doctor  tries the host; the same command again once it answers",
   "host/key-mismatch":
     "compare with what the server's console shows, then correct host.ssh.host_key or known_hosts",

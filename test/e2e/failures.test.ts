@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import test from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { EXITS } from "../../src/cli/exits.ts";
-import { FAILURE_CODES } from "../../src/lib/errors.ts";
+import { FAILURE_CODES, type FailureCode } from "../../src/lib/errors.ts";
+import { type Mishap, startFaultProxy } from "../support/fault-proxy.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { openSite, type Site } from "../support/site.ts";
 import { freePort, startSshd } from "../support/sshd.ts";
+import { until } from "../support/until.ts";
 
 /**
  * What a user sees of everything that can go wrong: the exit code, one sentence, a hint with what to do, no stack, and
@@ -19,8 +24,8 @@ interface Row {
   /** `restore` is restored to OUT, which must not exist afterwards. */
   readonly args: (site: Site) => readonly string[];
   readonly exit: number;
-  /** Of the failure, where standard output holds a report instead. */
-  readonly code?: string;
+  /** Of the failure, where the exit code is that of several. */
+  readonly code?: FailureCode;
   readonly says: RegExp;
   /** A failure may leave new objects, never a listed snapshot: default. `true`: a partial one is right. */
   readonly listed?: boolean;
@@ -336,6 +341,78 @@ const rows: readonly Row[] = [
     says: /site is late/,
   },
   {
+    name: "a night that doctor finds bad",
+    prepare: async (site) => rm(await fileIn(site, "packs")),
+    args: () => ["doctor", "--only", "nights"],
+    exit: 21,
+    code: "doctor/not-well",
+    says: /site is not well: 2 failed, .*; first: nothing can be restored/,
+  },
+  {
+    name: "a drill whose own check fails",
+    prepare: async (site) => {
+      await site.policy({
+        sources: `  - { name: config, kind: files, paths: [${site.directory}/policy.yaml] }\n`,
+        more: 'restore: { checks: [{ name: words, source: config, command: ["false"] }] }\n',
+      });
+      assert.equal((await site.drops("backup")).exit, 0);
+    },
+    args: (site) => ["drill", "--identity", site.identity],
+    exit: 21,
+    code: "drill/unproven",
+    says: /the drill did not prove this backup: config\/check\/words/,
+  },
+  {
+    name: "an alert that its channel refuses",
+    prepare: (site) =>
+      site.policy({
+        more: `notify: { state_directory: ${site.directory}, channels: [{ name: pager, kind: command, argv: [/bin/false] }] }\n`,
+      }),
+    args: () => ["notify", "test"],
+    exit: 21,
+    code: "notify/refused",
+    says: /pager could not be told/,
+  },
+  {
+    name: "a clock that a bucket does not accept",
+    prepare: bucketThatAnswers({ answer: 403, code: "RequestTimeTooSkewed" }),
+    args: backup,
+    exit: 22,
+    code: "clock/skewed",
+    says: /the clocks of this machine and of s3:\/\/\S+ are/,
+  },
+  {
+    name: "a credential that was revoked",
+    prepare: bucketThatAnswers({ answer: 403, code: "AccessDenied" }),
+    args: backup,
+    exit: 11,
+    code: "store/refused",
+    says: /access denied/,
+  },
+  {
+    name: "a pin over one that cannot be read",
+    prepare: async (site) => {
+      assert.equal((await site.drops("pin", "latest", "--why", "first")).exit, 0);
+      await writeFile(await fileIn(site, "pins"), "{}");
+    },
+    args: () => ["pin", "latest", "--why", "second"],
+    exit: 22,
+    code: "store/exists",
+    says: /storing site\/pins\/[0-9a-f]{16}\.json in .*: something is there already\nhint: .*remove it/,
+  },
+  {
+    name: "a login shell that prints a greeting",
+    prepare: async (site) => {
+      const sshd = await startSshd({ config: ['ForceCommand echo Welcome; sh -c "$SSH_ORIGINAL_COMMAND"'] });
+      await site.policy({ host: JSON.stringify({ ssh: sshd.policy }) });
+      return sshd;
+    },
+    args: backup,
+    exit: 12,
+    code: "host/command-failed",
+    says: /the login shell of .* prints text of its own/,
+  },
+  {
     name: "a record without a signature",
     prepare: async (site) => rm(`${await fileIn(site, "snapshots")}.sig`),
     args: restore,
@@ -350,21 +427,23 @@ const reached = { exits: new Set<number>(), codes: new Set<string>() };
 for (const { name, prepare, args, exit, code, says, listed = false } of rows) {
   test(`exit ${exit}: ${name}`, async () => {
     await using site = await openSite();
-    const before = await recordsOf(site);
     await using broken = asDisposable(await prepare(site));
+    const before = await recordsOf(site);
     const outcome = await site.drops(...args(site), "--json");
     void broken;
     reached.exits.add(outcome.exit);
-    const { error } = JSON.parse(outcome.stdout);
-    if (error ?? code) reached.codes.add(error?.code ?? code);
+    if (outcome.code) reached.codes.add(outcome.code);
     assert.equal(outcome.exit, exit, outcome.stderr);
+    const { error } = JSON.parse(outcome.stdout); // with --json a report, or the failure
+    if (error) assert.equal(error.code, outcome.code);
+    if (code) assert.equal(outcome.code, code, outcome.stderr);
     assert.match(outcome.stderr, says);
     const complaint = outcome.stderr.slice(outcome.stderr.indexOf("drops: "));
     assert.match(complaint, /^drops: [^\n]*[^.\n]\n/, "one sentence without a full stop");
     assert.match(outcome.stderr, /\nhint: \S/, "what to do next");
     assert.doesNotMatch(outcome.stderr, /^\s+at .*:\d+:\d+/m, "no stack");
     assert.doesNotMatch(outcome.stdout + outcome.stderr, /AGE-SECRET-KEY|PRIVATE KEY/);
-    if (!listed) assert.deepEqual(await recordsOf(site), await stillThere(before), "no new record");
+    if (!listed) assert.deepEqual(await recordsOf(site), before, "no new record");
     assert.ok(
       !(await readdir(site.directory)).includes("OUT") ||
         (await readdir(join(site.directory, "OUT"))).length === 0,
@@ -372,47 +451,77 @@ for (const { name, prepare, args, exit, code, says, listed = false } of rows) {
   });
 }
 
-/** Exit codes and kinds of failure whose place is another test of the command line: the words that it holds. */
-const ELSEWHERE: Readonly<Record<string, readonly [file: string, words: string]>> = {
-  "exit 0": ["e2e/worst-day.test.ts", "drops"],
-  "exit 1": ["cli-commands.test.ts", "exit 1"],
-  "exit 130": ["signals.test.ts", "exit 130"],
-  interrupted: ["signals.test.ts", "exit 130"],
-  "store/missing": ["contracts/store.ts", "store/missing"], // a verb knows what it is that is missing, and says that
-  "store/exists": ["contracts/store.ts", "store/exists"],
-  "host/command-failed": ["contracts/host.ts", "host/command-failed"], // and here which source failed by it
-  "doctor/not-well": ["cli-commands.test.ts", 'line: "doctor"'],
-  "notify/unreachable": ["contracts/channel.ts", "notify/unreachable"],
-  "notify/refused": ["contracts/channel.ts", "notify/refused"],
-  "drill/unproven": ["drill/command-line.test.ts", "exit, 21"],
-  "clock/skewed": ["store-s3-faults.test.ts", "clock/skewed"],
+test("exit 0: nothing is wrong, nothing is complained of", async () => {
+  await using site = await openSite();
+  const { exit, stdout, code } = await site.drops("snapshots", "--json");
+  assert.deepEqual([exit, code, JSON.parse(stdout).snapshots.length], [0, undefined, 1]);
+  reached.exits.add(exit);
+});
+
+test("exit 1: an installation that lost a package, told as a bug, with its stack", async () => {
+  await using site = await openSite();
+  const lost = `import { registerHooks } from "node:module";
+    registerHooks({ resolve: (name, context, next) => next(name === "yaml" ? "yaml-is-gone" : name, context) });`;
+  const child = start(site, ["snapshots"], `data:text/javascript,${encodeURIComponent(lost)}`);
+  const { exit, stdout, stderr } = await child.ended;
+  assert.equal(exit, 1, stderr);
+  assert.match(
+    stderr,
+    /^drops: Error \[ERR_MODULE_NOT_FOUND\]: Cannot find package 'yaml-is-gone'[^\n]*\n\s+at /,
+  );
+  assert.match(stderr, /\nthis is a bug: please report it with the lines above\n$/);
+  assert.equal(JSON.parse(stdout).error.code, "bug");
+  reached.exits.add(exit);
+});
+
+test("exit 130: interrupted in the middle of a source, cleaned up", async () => {
+  await using site = await openSite();
+  const mark = join(site.directory, "begun");
+  const argv = JSON.stringify(["sh", "-c", `echo begun; touch ${mark}; exec sleep 600`]);
+  await site.policy({ sources: `  - { name: slow, kind: command, argv: ${argv} }\n` });
+  const before = await recordsOf(site);
+  const child = start(site, ["backup"]);
+  await until("the source began", async () => (await readdir(site.directory)).includes("begun"));
+  child.kill("SIGINT");
+  const { exit, stdout, stderr } = await child.ended;
+  assert.equal(exit, 130, stderr);
+  assert.match(stderr, /\ndrops: interrupted by SIGINT\n$/, "the person knows what to do");
+  assert.deepEqual(await recordsOf(site), before);
+  reached.exits.add(exit);
+  reached.codes.add(JSON.parse(stdout).error.code);
+});
+
+/** Kinds of failure that no command ends with, and why: whoever catches them knows better. */
+const NEVER_TOLD: Readonly<Partial<Record<FailureCode, string>>> = {
+  "store/missing": "a verb knows what it is that is missing: repository/missing, data/missing",
+  "notify/unreachable":
+    "another try was made already: a channel that was not told is notify/refused in the end",
 };
 
-test("every exit code, and every kind of failure, is reached by a row or in a test that is named", async () => {
-  const all = [...Object.keys(EXITS).map((code) => `exit ${code}`), ...FAILURE_CODES];
-  const here = new Set([...[...reached.exits].map((exit) => `exit ${exit}`), ...reached.codes]);
-  const missing = all.filter((each) => !here.has(each) && !(each in ELSEWHERE));
-  assert.deepEqual(missing, []);
-  for (const [file, words] of Object.values(ELSEWHERE)) {
-    const text = await readFile(new URL(`../${file}`, import.meta.url), "utf8");
-    assert.ok(text.includes(words), `${file} holds ${words}`);
-  }
+test("every exit code is reached by a test above, and every kind of failure that a command can end with", () => {
+  const exits = Object.keys(EXITS).filter((code) => !reached.exits.has(Number(code)));
+  assert.deepEqual(exits, []);
+  const codes = FAILURE_CODES.filter((code) => !reached.codes.has(code));
+  assert.deepEqual(codes, Object.keys(NEVER_TOLD));
 });
+
+/** A process of its own; `first` is a module that is loaded before drops. */
+function start(site: Site, args: readonly string[], first?: string) {
+  const main = new URL("../../src/main.ts", import.meta.url).pathname;
+  const policy = join(site.directory, "policy.yaml");
+  const before = first === undefined ? [] : ["--import", first];
+  const child = spawn(process.execPath, [...before, main, "--policy", policy, ...args, "--json"], {
+    env: { PATH: process.env["PATH"], HOME: site.directory },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]).then(
+    ([stdout, stderr, [exit, signal]]) => ({ exit: exit ?? signal, stdout, stderr }),
+  );
+  return { ended, kill: (name: NodeJS.Signals) => child.kill(name) };
+}
 
 async function recordsOf(site: Site): Promise<string[]> {
   return (await site.objects().catch(() => [])).filter((object) => /snapshots\/.*\.json$/.test(object));
-}
-
-async function stillThere(files: readonly string[]): Promise<string[]> {
-  const found = await Promise.all(
-    files.map((file) =>
-      readFile(file).then(
-        () => [file],
-        () => [],
-      ),
-    ),
-  );
-  return found.flat();
 }
 
 async function fileIn(site: Site, folder: string): Promise<string> {
@@ -476,6 +585,20 @@ function sshSite(how: "wrong pin" | "stranger"): Row["prepare"] {
     const stranger = { ...sshd.policy, key_file: sshd.strangerKeyFile };
     await site.policy({ host: JSON.stringify({ ssh: how === "stranger" ? stranger : pin }) });
     return sshd;
+  };
+}
+
+/** A server that answers every request so. */
+function bucketThatAnswers(mishap: Mishap): Row["prepare"] {
+  return async (site) => {
+    const proxy = await startFaultProxy("http://127.0.0.1:9");
+    proxy.plan({ mishap });
+    const file = join(site.keys, "s3");
+    await writeFile(file, "AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\n", { mode: 0o600 });
+    await site.policy({
+      store: `{ s3: { endpoint: "${proxy.endpoint}", bucket: drops, region: us-east-1, credentials_file: ${file} } }`,
+    });
+    return proxy;
   };
 }
 

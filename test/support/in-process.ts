@@ -3,11 +3,14 @@ import * as app from "../../src/app/app.ts";
 import { fail } from "../../src/cli/fail.ts";
 import { run } from "../../src/cli/program.ts";
 import { Screen } from "../../src/cli/screen.ts";
+import { type FailureCode, isFailure } from "../../src/lib/errors.ts";
 
 export interface Outcome {
   readonly exit: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** The failure's code, also where standard output holds a report. */
+  readonly code?: FailureCode;
 }
 
 /** The whole command line with the real app, in this process: as src/main.ts does it, but for signals. */
@@ -27,11 +30,13 @@ export async function drops(
     reporter: screen,
   };
   let exit = 0;
+  let code: FailureCode | undefined;
   try {
     await run(args, { screen, signal, context, app: async () => app });
   } catch (error) {
+    if (isFailure(error)) code = error.code;
     exit = fail(error, screen, signal);
   }
   const read = (stream: PassThrough) => String(stream.read() ?? "");
-  return { exit, stdout: read(stdout), stderr: read(stderr) };
+  return { exit, stdout: read(stdout), stderr: read(stderr), ...(code && { code }) };
 }
