@@ -84,15 +84,15 @@ describe("what goes wrong is told, with its cause and what to do", () => {
       try {
         await trouble.breaks();
         const run = await (trouble.run ?? (() => nightly.start(of)))();
-        if (trouble.doctor) await diagnosed(trouble.doctor, policy);
         assert.deepEqual([run.result, run.status], trouble.ends, run.log);
         assert.match(run.log, says);
         assert.match(run.log, fix);
         await nightly.alerts.arrives(new RegExp(`^unit ${of.replaceAll(".", "\\.")} failed$`));
-        if (policy === POLICY) await alerted(trouble);
+        await alerted(trouble);
+        await diagnosed(trouble.doctor, policy); // the alert is out: what it remembers is there
         await nightly.passes(MORNING);
         await trouble.morning?.();
-        if (trouble.status) await toldByStatus(trouble.status);
+        await toldByStatus(trouble.status, policy);
       } finally {
         await trouble.heals();
       }
@@ -111,7 +111,7 @@ describe("what goes wrong is told, with its cause and what to do", () => {
   });
 });
 
-async function diagnosed(wanted: NonNullable<Trouble["doctor"]>, policy: string): Promise<void> {
+async function diagnosed(wanted: Trouble["doctor"], policy: string): Promise<void> {
   const by = policy === POLICY ? [] : ["--policy", `/etc/drops/${policy}.yaml`];
   const { exit, stdout, stderr } = await nightly.drops(
     ...by,
@@ -120,16 +120,22 @@ async function diagnosed(wanted: NonNullable<Trouble["doctor"]>, policy: string)
   assert.equal(exit, 21, stdout + stderr);
   const { findings } = JSON.parse(stdout) as DoctorReport;
   const bad = findings.filter(({ result }) => result === "fail" || result === "unable");
-  const found = bad.find(({ what }) => wanted.what.test(what));
+  const found = bad.find(({ what }) => wanted.says.test(what));
   assert.ok(found, JSON.stringify(bad, undefined, 1));
   assert.match(found.fix ?? "", wanted.fix);
 }
 
 /** The policy's own alert: the cause, and what to do. */
-async function alerted({ job = "backup", ends, says, alert = says }: Trouble): Promise<void> {
+async function alerted({
+  job = "backup",
+  policy = POLICY,
+  ends,
+  says,
+  alert = says,
+}: Trouble): Promise<void> {
   const body = JSON.parse(await nightly.alerts.arrives(new RegExp(`^{.*"verb":"${job}"`))) as Alert;
   assert.equal(body.event, ends[0] === "exit-code" && ends[1] === 3 ? "partial" : "failure");
-  assert.deepEqual([body.format, body.policy], ["drops-alert-1", POLICY]);
+  assert.deepEqual([body.format, body.policy], ["drops-alert-1", policy]);
   assert.match(`${body.failure.message}\n${body.log}`, alert, JSON.stringify(body));
   assert.match(body.failure.hint ?? "", /\S/);
 }
@@ -142,11 +148,12 @@ interface Alert {
   readonly log: string;
 }
 
-async function toldByStatus(wanted: NonNullable<Trouble["status"]>): Promise<void> {
-  const run = await nightly.start(unit("status"));
+async function toldByStatus(wanted: Trouble["status"], policy: string): Promise<void> {
+  const run = await nightly.start(unit("status", policy));
   assert.deepEqual([run.result, run.status], ["exit-code", wanted.exit], run.log);
   assert.match(run.log, wanted.says);
-  await nightly.alerts.arrives(/drops-status@/);
+  assert.match(run.log, wanted.fix);
+  await nightly.alerts.arrives(new RegExp(`^unit ${unit("status", policy).replaceAll(".", "\\.")} failed$`));
 }
 
 async function statusNow(): Promise<StatusReport> {

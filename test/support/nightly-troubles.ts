@@ -1,6 +1,13 @@
 import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import type { Group } from "../../src/doctor/types.ts";
 import { allowRole, DAY, type Ended, HOUR, KEYS, type NightlyMachine, POLICY } from "./nightly-machine.ts";
 import { until } from "./until.ts";
+
+/** The cause, and what to do. */
+interface Named {
+  readonly says: RegExp;
+  readonly fix: RegExp;
+}
 
 /** Something of the field that goes wrong on a server that was well, and everything that must tell of it. */
 export interface Trouble {
@@ -20,9 +27,11 @@ export interface Trouble {
   readonly fix: RegExp;
   /** In the alert; default: the same cause. */
   readonly alert?: RegExp;
-  readonly doctor?: { readonly groups: readonly string[]; readonly what: RegExp; readonly fix: RegExp };
+  /** What doctor finds bad, asked of these groups. */
+  readonly doctor: { readonly groups: readonly Group[] } & Named;
   morning?(): Promise<void>;
-  readonly status?: { readonly exit: number; readonly says: RegExp };
+  /** In the morning. */
+  readonly status: { readonly exit: number } & Named;
   heals(): Promise<void>;
 }
 
@@ -31,12 +40,17 @@ const NO_ANSWER = /no answer in time|the connection failed/;
 const APART = /the clocks of this machine and of s3:\/\/\S+ are 60 minutes apart/;
 const STOPPED_FIX = /hint: check that it runs: systemctl status postgresql/;
 const NO_PG_DUMP = /pg_dump is not installed there/;
+const KILLED = /ended without telling why: signal, signal KILL/;
+const KILLED_FIX = /journalctl -u drops-backup@/;
+const DAMAGED_DRILL = /the last drill ended as damaged: \d+ of \d+ checks passed; \S+: .*damaged/;
+const DAMAGED_FIX = /drops verify --read-data --publish/;
+const OVERDUE = /the last drill that proved everything is .* old, one is due every/;
+const DRILL_FIX = /drops drill --evidence/;
+const SOURCE_FIX = /fix: drops doctor --only sources {2}says what to do; then drops backup --source/;
+const KEY_FIX = /ssh-keygen -t ed25519/;
 const HINT = /hint: \S/;
 const WRONG_SECRET = /the secret key does not belong to the access key/;
 const SECRET_FIX = /check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/;
-
-/** How status tells of nights without a snapshot, whatever the reason. */
-const LATE = { exit: 21, says: /late: the newest restore point is .* old, .*\(rpo\)/ };
 
 export function troubles(nightly: NightlyMachine): readonly Trouble[] {
   const { vps, account, bucket, users, proxy, asOwner } = nightly;
@@ -67,9 +81,9 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ...swapped(`${KEYS}/signing-key`, `cp ${KEYS}/metadata-identity.txt ${KEYS}/signing-key`),
       ends: ["exit-code", 13],
       says: /signing-key/,
-      fix: HINT,
-      doctor: { groups: ["keys"], what: /signing-key/, fix: /./ },
-      status: { exit: 13, says: /signing-key/ },
+      fix: KEY_FIX,
+      doctor: { groups: ["keys"], says: /signing-key/, fix: KEY_FIX },
+      status: { exit: 13, says: /signing-key/, fix: KEY_FIX },
     },
     {
       name: "wrong key: the bucket's secret is another one's",
@@ -80,8 +94,8 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ends: ["exit-code", 11],
       says: WRONG_SECRET,
       fix: SECRET_FIX,
-      doctor: { groups: ["store"], what: WRONG_SECRET, fix: SECRET_FIX },
-      status: { exit: 11, says: WRONG_SECRET },
+      doctor: { groups: ["store"], says: WRONG_SECRET, fix: SECRET_FIX },
+      status: { exit: 11, says: WRONG_SECRET, fix: SECRET_FIX },
     },
     {
       name: "full disk",
@@ -92,8 +106,12 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ends: ["exit-code", 3],
       says: /homeserver-db failed: freezing RocksDB: .*free/,
       fix: /hint: free space on the host/,
-      doctor: { groups: ["sources"], what: /free|space/, fix: /free space on the host/ },
-      status: { exit: 21, says: /failed: homeserver-db failed/ },
+      doctor: { groups: ["sources"], says: /free|space/, fix: /free space on the host/ },
+      status: {
+        exit: 21,
+        says: /failed: homeserver-db failed .*: freezing RocksDB: .*free/,
+        fix: SOURCE_FIX,
+      },
       heals: async () => void (await vps.exec("rm /var/lib/huge")),
     },
     {
@@ -105,8 +123,8 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ends: ["exit-code", 11],
       says: /access denied/,
       fix: /hint: compare the role's permissions/,
-      doctor: { groups: ["store"], what: /access denied/, fix: /permissions/ },
-      status: { exit: 11, says: /access denied/ },
+      doctor: { groups: ["store"], says: /access denied/, fix: /permissions/ },
+      status: { exit: 11, says: /access denied/, fix: /compare the role's permissions/ },
       heals: async () => {
         const writer = users.get("writer");
         if (writer) await asOwner(() => allowRole(account, writer, { bucket, role: "writer" }));
@@ -124,7 +142,12 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ends: ["exit-code", 12],
       says: OTHER_KEY,
       fix: /hint: if the machine was rebuilt, check that key on its console/,
-      doctor: { groups: ["host"], what: OTHER_KEY, fix: /check that key on its console/ },
+      doctor: { groups: ["host"], says: OTHER_KEY, fix: /check that key on its console/ },
+      status: {
+        exit: 21,
+        says: /late: the newest restore point is .* old, .*\(rpo\); drops backup has failed on this machine for .*instead of the pinned/,
+        fix: /fix: .*check that key on its console/,
+      },
       heals: async () => void (await vps.exec("systemctl stop pulled-sshd")),
     },
     {
@@ -134,8 +157,8 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ends: ["exit-code", 3],
       says: /bridge-db failed: .*Is the server running/,
       fix: STOPPED_FIX,
-      doctor: { groups: ["sources"], what: /Is the server running/, fix: /systemctl status postgresql/ },
-      status: { exit: 21, says: /failed: bridge-db failed/ },
+      doctor: { groups: ["sources"], says: /Is the server running/, fix: /systemctl status postgresql/ },
+      status: { exit: 21, says: /failed: bridge-db failed .*Is the server running/, fix: SOURCE_FIX },
       heals: async () =>
         void (await vps.exec(
           "systemctl start postgresql.service postgresql@15-main.service mautrix-slack.service",
@@ -147,9 +170,9 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ends: ["exit-code", 22],
       says: APART,
       fix: /hint: set this machine's clock: timedatectl/,
-      doctor: { groups: ["store"], what: APART, fix: /timedatectl/ },
+      doctor: { groups: ["store"], says: APART, fix: /timedatectl/ },
       morning: () => nightly.skew(HOUR),
-      status: { exit: 22, says: APART },
+      status: { exit: 22, says: APART, fix: /timedatectl/ },
       heals: () => nightly.skew(0),
     },
     {
@@ -158,8 +181,12 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ends: ["exit-code", 3],
       says: NO_PG_DUMP,
       fix: /hint: apt-get install postgresql-client/,
-      doctor: { groups: ["sources"], what: NO_PG_DUMP, fix: /apt-get install postgresql-client/ },
-      status: { exit: 21, says: /failed: bridge-db failed/ },
+      doctor: { groups: ["sources"], says: NO_PG_DUMP, fix: /apt-get install postgresql-client/ },
+      status: {
+        exit: 21,
+        says: /failed: bridge-db failed .*pg_dump is not installed there/,
+        fix: SOURCE_FIX,
+      },
       heals: async () => void (await vps.exec("mv /usr/bin/pg_dump.gone /usr/bin/pg_dump")),
     },
     {
@@ -168,8 +195,8 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ends: ["exit-code", 11],
       says: NO_ANSWER,
       fix: /hint: look at the network and the provider's status page/,
-      doctor: { groups: ["store"], what: NO_ANSWER, fix: /look at the network/ },
-      status: { exit: 11, says: NO_ANSWER },
+      doctor: { groups: ["store"], says: NO_ANSWER, fix: /look at the network/ },
+      status: { exit: 11, says: NO_ANSWER, fix: /look at the network/ },
       heals: async () => proxy.reset(),
     },
     {
@@ -188,8 +215,9 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ends: ["signal", 9],
       says: /source .*: shipping/,
       fix: /./,
-      alert: /ended without telling why: signal, signal KILL/,
-      status: LATE,
+      alert: KILLED,
+      doctor: { groups: ["nights"], says: KILLED, fix: KILLED_FIX },
+      status: { exit: 21, says: KILLED, fix: KILLED_FIX },
       heals: async () => proxy.reset(),
     },
     {
@@ -200,7 +228,8 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       says: /packs\/\S+: has \d+ bytes and not \d+; needed by/,
       alert: /damaged or missing objects: \d+, snapshots not whole: \d/,
       fix: /hint: drops .*backup/,
-      status: { exit: 21, says: /damaged: objects are missing or damaged/ },
+      doctor: { groups: ["nights"], says: /objects are missing or damaged/, fix: /drops verify/ },
+      status: { exit: 21, says: /damaged: objects are missing or damaged/, fix: /fix: drops verify/ },
       heals: healPacks,
     },
     {
@@ -216,6 +245,8 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       ends: ["exit-code", 20],
       says: /damaged/,
       fix: HINT,
+      doctor: { groups: ["nights"], says: DAMAGED_DRILL, fix: DAMAGED_FIX },
+      status: { exit: 21, says: DAMAGED_DRILL, fix: DAMAGED_FIX },
       heals: healPacks,
     },
     {
@@ -227,9 +258,11 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
         if (made.result !== "success") throw new Error(made.log);
       },
       ends: ["exit-code", 21],
-      says: /the last drill that proved everything is .* old, one is due every/,
-      fix: /hint: drops drill/,
+      says: OVERDUE,
+      fix: DRILL_FIX,
       alert: /is unproven: the last drill/,
+      doctor: { groups: ["nights"], says: OVERDUE, fix: DRILL_FIX },
+      status: { exit: 21, says: OVERDUE, fix: DRILL_FIX },
       heals: async () => {},
     },
   ];
@@ -241,25 +274,38 @@ const REVOKED = {
 };
 
 /** Another policy: the same machine as its own backup host, over SSH, by a server of its own for the host key to change. */
-async function pulledSetUp({ vps, install }: NightlyMachine): Promise<void> {
+async function pulledSetUp(nightly: NightlyMachine): Promise<void> {
+  const { vps, account, proxy, alerts } = nightly;
+  const { accessKeyId, secretAccessKey } = account.root.credentials;
+  const bucket = await nightly.asOwner(() => account.root.makeBucket());
+  await vps.exec(`umask 077; cat > ${KEYS}/s3-pulled`, {
+    input: `AWS_ACCESS_KEY_ID=${accessKeyId}\nAWS_SECRET_ACCESS_KEY=${secretAccessKey}\n`,
+  });
+  const store = {
+    ...{ endpoint: proxy.endpoint, bucket, prefix: "drops", region: "us-east-1" },
+    credentials_file: `${KEYS}/s3-pulled`,
+  };
   await vps.exec(`set -e
     ssh-keygen -q -t ed25519 -N '' -f /root/host-key
     ssh-keygen -q -t ed25519 -N '' -f ${KEYS}/ssh; cat ${KEYS}/ssh.pub >> /root/.ssh/authorized_keys
     systemd-run --quiet --unit=pulled-sshd -p Restart=no /usr/sbin/sshd -D -f /dev/null -p 2222 -h /root/host-key -o ListenAddress=127.0.0.1
-    mkdir -p /srv/pulled
     cat > /etc/drops/pulled.yaml << YAML
 name: pulled
 zone: Europe/Berlin
+rpo: 4h
 host: { ssh: { address: 127.0.0.1, port: 2222, user: root, key_file: ${KEYS}/ssh, host_key: $(cut -d ' ' -f 1,2 /root/host-key.pub) } }
-store: { directory: /srv/pulled }
+store: { s3: ${JSON.stringify(store)} }
 keys:
   recovery_recipients_file: ${KEYS}/recovery-recipients.txt
   metadata_identity_file: ${KEYS}/metadata-identity.txt
   signing_key_file: ${KEYS}/signing-key
 sources:
   - { name: acme, kind: files, paths: [/var/lib/acme] }
-YAML
-    /opt/drops-tests/node /opt/drops/src/main.ts --policy /etc/drops/pulled.yaml init`);
-  await install("--policy", "/etc/drops/pulled.yaml", "--job", "backup");
-  await vps.exec("systemctl start drops-backup@pulled.service");
+notify: { channels: [{ name: desk, kind: webhook, url: "${alerts.url}" }] }
+YAML`);
+  const made = await nightly.drops("--policy", "/etc/drops/pulled.yaml", "init");
+  if (made.exit !== 0) throw new Error(made.stderr);
+  await nightly.install("--policy", "/etc/drops/pulled.yaml", "--job", "backup", "--job", "status");
+  const { result, log } = await nightly.start("drops-backup@pulled.service");
+  if (result !== "success") throw new Error(log);
 }
