@@ -16,7 +16,7 @@ export function newPackSlot(): SharedArrayBuffer {
 }
 
 /**
- * Get a stored pack into a slot; answers the view of it, not looked at yet.
+ * Get a stored pack into the end of a slot, where it can be unpacked over itself; answers the view of it, not looked at yet.
  *
  * @param key where it lies
  * @throws DropsError data/damaged when it has another size than expected; store failures
@@ -30,7 +30,7 @@ export async function fetchPack(
 ): Promise<Uint8Array> {
   if (size > slot.byteLength)
     throw new DropsError("data/damaged", `${key} would have ${size} bytes, more than any pack has`);
-  const into = new Uint8Array(slot, 0, size);
+  const into = new Uint8Array(slot, slot.byteLength - size);
   const bytes = await store.get(key, { ...how, maxSize: size, into });
   if (bytes.length !== size) {
     throw new DropsError("data/damaged", `${key} has ${bytes.length} bytes and not ${size}`);

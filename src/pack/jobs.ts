@@ -3,22 +3,16 @@
  * (worker.ts) and, where no thread is worth its start, in place.
  */
 import { hash } from "node:crypto";
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { DropsError } from "../lib/errors.ts";
-import { freeMemory } from "../lib/free-memory.ts";
 import { openInto, openKey, type SealKey, sealInto } from "../seal/age-stream.ts";
-import { MAX_PACK_TAR, PACK_BUFFER_SIZE } from "./pack-buffer.ts";
+import { COMPRESSED_AT, MAX_PACK_TAR, TAR_AT } from "./pack-buffer.ts";
 import { proveReadable } from "./prove-readable.ts";
 import { readChunkHeaders, type TarChunk } from "./tar-bytes.ts";
-
-/** One output buffer for nearly every pack, of a size that the allocator keeps for the next one (glibc: below 32 MiB). */
-const OUTPUT = 31 * 1024 * 1024;
-
-const SMALL_PACK = 4 * 1024 * 1024;
+import { compressInto, decompressInto } from "./zstd-in-place.ts";
 
 export interface SealJob {
   readonly kind: "seal";
-  /** Holds the tar in [0, used); the sealed pack comes back in the same memory. */
+  /** Holds the tar in [TAR_AT, TAR_AT + used); the sealed pack comes back in the same memory, from its start. */
   readonly memory: ArrayBuffer;
   readonly used: number;
   readonly key: SealKey;
@@ -36,7 +30,10 @@ export interface SealedPack {
 
 export interface OpenJob {
   readonly kind: "open";
-  readonly sealed: Uint8Array;
+  /** Holds the sealed pack at its end (fetch-pack.ts); the tar comes back in the same memory, from its start. */
+  readonly slot: SharedArrayBuffer;
+  /** Bytes of the sealed pack. */
+  readonly size: number;
   readonly sha256: string;
   readonly identities: readonly string[];
 }
@@ -48,28 +45,29 @@ export interface OpenedPack {
 
 export async function runSeal(job: SealJob): Promise<SealedPack> {
   const memory = new Uint8Array(job.memory);
-  const compressed = zstdCompressSync(memory.subarray(0, job.used), {
-    params: { [constants.ZSTD_c_compressionLevel]: job.level, [constants.ZSTD_c_checksumFlag]: 0 },
-    chunkSize: outputSize(job.used), // one output buffer, not thousands to join
-  });
+  const at = memory.subarray(COMPRESSED_AT);
+  const compressed = at.subarray(
+    0,
+    await compressInto(memory.subarray(TAR_AT, TAR_AT + job.used), at, job.level),
+  );
+  const kept = job.prove ? compressed.slice() : undefined;
   const size = sealInto(job.key, compressed, memory);
   const sealed = memory.subarray(0, size);
-  if (job.prove) await proveReadable(job.key, sealed, compressed);
-  freeMemory(compressed);
+  if (kept) await proveReadable(job.key, sealed, kept);
   return { memory: job.memory, size, sha256: hash("sha256", sealed, "hex") };
 }
 
 /**
  * Check a stored pack's name, open it, and check every chunk against its own name. Throws data/damaged, key/wrong.
- * `sealed` is used up: it is opened where it lies. `tar` owns its memory: it can be transferred.
+ * It is used up: it is opened where it lies, and unpacked over itself.
  */
 export async function runOpen(job: OpenJob): Promise<OpenedPack> {
-  if (hash("sha256", job.sealed, "hex") !== job.sha256) {
+  const sealed = new Uint8Array(job.slot, job.slot.byteLength - job.size);
+  if (hash("sha256", sealed, "hex") !== job.sha256) {
     throw new DropsError("data/damaged", `pack ${job.sha256} does not hold the bytes that its name promises`);
   }
-  const key = await openKey(job.identities, job.sealed);
-  const plain = job.sealed.subarray(0, openInto(key, job.sealed, job.sealed));
-  const tar = inflate(plain, job.sha256);
+  const key = await openKey(job.identities, sealed);
+  const tar = await inflate(sealed.subarray(0, openInto(key, sealed, sealed)), job);
   const chunks = readChunkHeaders(tar);
   for (const chunk of chunks) {
     if (hash("sha256", tar.subarray(chunk.offset, chunk.offset + chunk.size), "hex") !== chunk.id) {
@@ -79,22 +77,15 @@ export async function runOpen(job: OpenJob): Promise<OpenedPack> {
   return { tar, chunks };
 }
 
-function inflate(compressed: Uint8Array, name: string): Buffer {
+async function inflate(compressed: Uint8Array, { slot, sha256 }: OpenJob): Promise<Buffer> {
+  const out = Buffer.from(slot, 0, Math.min(slot.byteLength, MAX_PACK_TAR));
   try {
-    return zstdDecompressSync(compressed, { maxOutputLength: MAX_PACK_TAR, chunkSize: OUTPUT });
+    return out.subarray(0, await decompressInto(compressed, out));
   } catch (cause) {
     throw new DropsError(
       "data/damaged",
-      `pack ${name} does not hold a zstd frame of at most ${MAX_PACK_TAR} bytes`,
+      `pack ${sha256} does not hold a zstd frame of at most ${MAX_PACK_TAR} bytes`,
       { cause },
     );
   }
-}
-
-/**
- * Room for the worst that zstd makes of `size` bytes. A large pack asks for more than the 32 MiB above which glibc maps
- * memory by itself and gives it back when it is freed; below that it would stay with the allocator.
- */
-function outputSize(size: number): number {
-  return size < SMALL_PACK ? size + (size >> 8) + 64 * 1024 : PACK_BUFFER_SIZE;
 }

@@ -5,9 +5,12 @@ import { BLOCK, padded, TAR_TRAILER, writeChunkHeader } from "./tar-bytes.ts";
 export const MAX_CHUNK = 4 * 1024 * 1024;
 /** The tar of a pack never grows past this; a stored pack never past it plus what sealing adds. Bytes. */
 export const MAX_PACK_TAR = 32 * 1024 * 1024;
-/** Room for sealing in place: headers for many recipients, a tag for every 64 KiB, zstd's worst case. Bytes. */
+/** Room for sealing and opening in place: headers for many recipients, a tag for every 64 KiB, zstd's worst case. Bytes. */
 const SEALING_SLACK = 512 * 1024;
 export const PACK_BUFFER_SIZE = MAX_PACK_TAR + SEALING_SLACK;
+/** Where the tar begins in a buffer, and between it and the beginning where it lies compressed on its way to be sealed there. */
+export const TAR_AT = SEALING_SLACK;
+export const COMPRESSED_AT = SEALING_SLACK / 2;
 
 /**
  * A pack being filled. Content is copied straight to where it will lie in the tar; a chunk that turns out to be known
@@ -21,7 +24,7 @@ export class PackBuffer {
 
   constructor(memory: ArrayBuffer) {
     this.memory = memory;
-    this.#bytes = Buffer.from(memory);
+    this.#bytes = Buffer.from(memory, TAR_AT);
   }
 
   /** Bytes of whole chunks, headers included; the trailer is not. */
@@ -72,7 +75,7 @@ export class PackBuffer {
     this.#chunkSize = 0;
   }
 
-  /** Write the trailer; the tar is `[0, returned length)`. */
+  /** Write the trailer; the tar is `[TAR_AT, TAR_AT + returned length)` of the memory. */
   finish(): number {
     this.#bytes.fill(0, this.#used, this.#used + TAR_TRAILER);
     return this.#used + TAR_TRAILER;

@@ -39,14 +39,9 @@ export class PackPool implements AsyncDisposable {
     return this.#run(job, [job.memory], how);
   }
 
-  /**
-   * `sealed` is handed over and unusable afterwards when it owns its memory. When it lies in shared memory (see
-   * fetch-pack.ts), the tar takes its place there, from the beginning.
-   */
+  /** The tar takes the sealed pack's place in its slot. */
   open(job: OpenJob, how: Cancel): Promise<OpenedPack> {
-    const { buffer, byteLength } = job.sealed;
-    const owns = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
-    return this.#run(job, owns ? [buffer] : [], how);
+    return this.#run(job, [], how);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

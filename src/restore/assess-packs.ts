@@ -55,8 +55,8 @@ async function assess(
   how: Cancel,
 ): Promise<AssessedPack> {
   try {
-    const sealed = await fetchPack(store, packKey(policyName, info.sha256), info, slot, how);
-    const { chunks } = await pool.open({ kind: "open", sealed, sha256: info.sha256, identities }, how);
+    await fetchPack(store, packKey(policyName, info.sha256), info, slot, how);
+    const { chunks } = await pool.open({ kind: "open", slot, ...info, identities }, how);
     return { info, problem: undefined, chunks: new Map(chunks.map(({ id, size }) => [id, size])) };
   } catch (error) {
     if (!isFailure(error, "store/missing", "data/damaged")) throw error;

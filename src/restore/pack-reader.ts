@@ -140,9 +140,8 @@ export class PackReader implements AsyncDisposable {
     const { store, policyName, pool, identities } = this.#parts;
     const how = { signal: this.#signal };
     try {
-      const { sha256 } = info;
-      const sealed = await fetchPack(store, packKey(policyName, sha256), info, slot, how);
-      const { tar, chunks } = await pool.open({ kind: "open", sealed, sha256, identities }, how);
+      await fetchPack(store, packKey(policyName, info.sha256), info, slot, how);
+      const { tar, chunks } = await pool.open({ kind: "open", slot, ...info, identities }, how);
       const pack = this.#located({ number, slot, tar }, chunks);
       this.packsRead++;
       this.storedBytes += info.size;

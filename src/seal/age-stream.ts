@@ -71,7 +71,8 @@ export function sealedSize(key: SealKey, plainSize: number): number {
 }
 
 /**
- * Write the whole age file of `plain` to the start of `out`, which must not overlap it.
+ * Write the whole age file of `plain` to the start of `out`. It may lie in the same memory, if behind the start of `out` by
+ * at least what sealing adds (`sealedSize` less its length): every piece is read before its place is written.
  *
  * @returns the bytes written, `sealedSize` of them
  * @throws RangeError when `out` is too small

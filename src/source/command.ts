@@ -1,5 +1,6 @@
 import type { RunningCommand } from "../host/host.ts";
 import { DropsError } from "../lib/errors.ts";
+import { usedUp } from "../lib/used-up.ts";
 import type { CommandPolicy } from "../policy/schema.ts";
 import type { CaptureContext, FrozenSource } from "./source.ts";
 
@@ -40,7 +41,7 @@ export async function freezeCommand(source: CommandPolicy, how: CaptureContext):
 }
 
 async function* untilSuccess(command: RunningCommand, what: string): AsyncGenerator<Uint8Array> {
-  yield* command.stdout as AsyncIterable<Buffer>;
+  yield* usedUp(command.stdout);
   const ended = await command.ended;
   if (ended.exit === 0) return;
   const status =

@@ -118,7 +118,8 @@ async function readOne(
         ...(same ? {} : { problem: "does not hold the bytes that its name promises" }),
       };
     }
-    const opened = await pool.open({ kind: "open", sealed, sha256: pack.sha256, identities }, how);
+    const { size, sha256 } = pack;
+    const opened = await pool.open({ kind: "open", slot, size, sha256, identities }, how);
     chunks.addPack(pack.sha256, opened.chunks);
     return { pack, isLocked: false };
   } catch (error) {

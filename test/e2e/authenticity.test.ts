@@ -22,6 +22,7 @@ import { listKey, manifestKey, packKey } from "../../src/store/keys.ts";
 import { Objects } from "../support/altered-store.ts";
 import { forgeSnapshot } from "../support/forgery.ts";
 import { type Rehearsal, rehearse } from "../support/rehearsal.ts";
+import { slotOf } from "../support/slot-of.ts";
 
 const HOW = { signal: new AbortController().signal };
 const SOURCES = `  - { name: one, kind: command, argv: [cat, "@DIR@/one"] }
@@ -125,7 +126,7 @@ describe("authenticity", () => {
     const sealed = await store.get(packKey(policy, pack.sha256), { ...HOW, maxSize: pack.size });
     const identities = [rehearsal.recovery.identity];
     const opened = await rehearsal.parts.pool.open(
-      { kind: "open", sealed, sha256: pack.sha256, identities },
+      { kind: "open", ...slotOf(sealed), sha256: pack.sha256, identities },
       HOW,
     );
     const at = opened.chunks.find((chunk) => chunk.id === id);

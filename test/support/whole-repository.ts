@@ -8,6 +8,7 @@ import { readRepository } from "../../src/snapshot/repository.ts";
 import { openSourceManifest } from "../../src/snapshot/source-manifest.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { packKey } from "../../src/store/keys.ts";
+import { slotOf } from "./slot-of.ts";
 
 const HOW = { signal: new AbortController().signal };
 
@@ -78,8 +79,8 @@ class ChunkReader {
       maxSize: pack.size,
     });
     assert.equal(sealed.length, pack.size);
-    const job = { kind: "open", sealed, sha256: pack.sha256, identities: [this.#keys.identity] } as const;
-    const { tar, chunks } = await runOpen(job);
+    const job = { kind: "open", ...slotOf(sealed), identities: [this.#keys.identity] } as const;
+    const { tar, chunks } = await runOpen({ ...job, sha256: pack.sha256 });
     return new Map(
       chunks.map(({ id, offset, size }) => [id, Buffer.from(tar.subarray(offset, offset + size))]),
     );

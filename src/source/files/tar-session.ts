@@ -3,6 +3,7 @@ import { commandFailed } from "../../host/expect-success.ts";
 import type { CommandExit, Host, RunningCommand } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure } from "../../lib/errors.ts";
+import { usedUp } from "../../lib/used-up.ts";
 import { PLAIN } from "./gnu-tools.ts";
 import { readTar, type TarEntry } from "./tar-stream.ts";
 import { type Told, toldOf } from "./told.ts";
@@ -56,7 +57,7 @@ export class TarSession implements AsyncDisposable {
   private constructor(command: RunningCommand, what: string) {
     this.#command = command;
     this.#what = what;
-    this.#entries = readTar(command.stdout);
+    this.#entries = readTar(usedUp(command.stdout));
   }
 
   static async start(host: Host, source: string, how: Cancel): Promise<TarSession> {

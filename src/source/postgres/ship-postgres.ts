@@ -1,5 +1,6 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure, messageOf } from "../../lib/errors.ts";
+import { usedUp } from "../../lib/used-up.ts";
 import type { EntryHead } from "../../snapshot/entry.ts";
 import type { SourceSink } from "../source.ts";
 import { checkedArchive } from "./archive.ts";
@@ -72,7 +73,7 @@ async function shipStreamed(into: SourceSink, shipment: PostgresShipment): Promi
 async function* streamDump(shipment: PostgresShipment, warnings: string[]): AsyncGenerator<Uint8Array> {
   const { client } = shipment;
   await using command = await client.start(client.argv("pg_dump", dumpArguments(shipment)), shipment);
-  yield* command.stdout as AsyncIterable<Buffer>;
+  yield* usedUp(command.stdout);
   const ended = await command.ended;
   if (ended.exit !== 0) throw toolFailure("pg_dump", `pg_dump of ${client.label}`, ended);
   warnings.push(...warningsIn(ended.stderr));

@@ -1,0 +1,47 @@
+import { constants, createZstdCompress, createZstdDecompress } from "node:zlib";
+import { freeMemory } from "../lib/free-memory.ts";
+
+/** zstd hands its output over in pieces of this size. Bytes. */
+const PIECE = 1024 * 1024;
+
+/**
+ * Compress `plain` into one zstd frame at the start of `out`, which may begin before `plain` in the same memory: a pack
+ * then needs no second one. zstd has taken what it answers for, and an incompressible block of 128 KiB grows by 3 bytes.
+ *
+ * @returns bytes written
+ * @throws RangeError when `out` is too small, or so close before `plain` that bytes to come would be written over
+ */
+export function compressInto(plain: Uint8Array, out: Uint8Array, level: number): Promise<number> {
+  const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 0 };
+  return run(createZstdCompress({ params, chunkSize: PIECE }), plain, out);
+}
+
+/**
+ * Write what the zstd frame in `compressed` holds to the start of `out`, which may begin before it in the same memory:
+ * where `out` ends 128 KiB or more behind its last byte (zstd.h, "in-place decompression"), every block is read before
+ * its place is written.
+ *
+ * @returns bytes written
+ * @throws RangeError as `compressInto`; zlib's errors when it is not a whole frame
+ */
+export function decompressInto(compressed: Uint8Array, out: Uint8Array): Promise<number> {
+  return run(createZstdDecompress({ chunkSize: PIECE }), compressed, out);
+}
+
+type Zstd = ReturnType<typeof createZstdCompress> | ReturnType<typeof createZstdDecompress>;
+
+async function run(zstd: Zstd, source: Uint8Array, out: Uint8Array): Promise<number> {
+  const isShared = source.buffer === out.buffer;
+  let written = 0;
+  zstd.end(source);
+  for await (const piece of zstd as AsyncIterable<Buffer>) {
+    const end = written + piece.length;
+    if (end > out.length) throw new RangeError(`zstd's output passes the ${out.length} bytes given to it`);
+    if (isShared && out.byteOffset + end > source.byteOffset + zstd.bytesWritten)
+      throw new RangeError("zstd's output would be written over bytes that it has not read");
+    out.set(piece, written);
+    written = end;
+    if (piece.buffer.byteLength === piece.length) freeMemory(piece); // or packs of pieces wait for the collector
+  }
+  return written;
+}
