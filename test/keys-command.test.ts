@@ -3,7 +3,8 @@ import { copyFile, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { KeysReport } from "../src/cli/keys-outputs.ts";
-import type { BackupReport } from "../src/cli/outputs.ts";
+import type { BackupReport, SheetReport } from "../src/cli/outputs.ts";
+import { fingerprint } from "../src/seal/sshsig.ts";
 import { drops } from "./support/in-process.ts";
 import { openSite, type Site } from "./support/site.ts";
 
@@ -164,10 +165,15 @@ test("another signing key, the old one in trusted_signers: both sign what is bel
   );
 });
 
-test("no recovery sheet is made that could not read repository.json", async () => {
+test("the recovery sheet holds both signers, the one that signs now first", async () => {
   const [to, identity] = [join(site.directory, "sheet"), inLater("recovery-identity.txt")];
-  const { exit } = await site.drops("keygen", "--recovery", "--identity", identity, "--to", to);
-  assert.equal(exit, 13);
+  const made = await site.drops("keygen", "--recovery", "--identity", identity, "--to", to, "--json");
+  assert.equal(made.exit, 0, made.stderr);
+  const pairs = await Promise.all([inLater, inKeys].map((of) => line(of("signing-key.pub"))));
+  assert.deepEqual(
+    (JSON.parse(made.stdout) as SheetReport).signers,
+    pairs.map((key) => ({ fingerprint: fingerprint(key) })),
+  );
 });
 
 test("who is not trusted is counted, and said", async () => {

@@ -12,6 +12,7 @@ import { openSource } from "../restore/open-source.ts";
 import { readIdentityFile } from "../seal/recipients.ts";
 import { loadSigner } from "../seal/sshsig.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
+import { parseSigners, type Signers } from "../snapshot/signers-file.ts";
 import { trusting } from "../snapshot/trust.ts";
 import type { BlobReader, BlobStore } from "../store/blob-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
@@ -43,12 +44,14 @@ export async function openAccess(
   const files = await Promise.all(access.identities.map(readIdentityFile));
   const own =
     policy && files.length === 0 ? await readIfThere(policy.policy.keys.metadata_identity_file) : [];
+  const given = await signersGiven(access.trustedSigners);
   const signers = [
-    ...(await Promise.all(access.trustedSigners.map(publicKeyOf))),
+    ...given.signers,
     ...files.flatMap(({ trustedSigners }) => trustedSigners),
     ...(policy ? await signersOf(policy) : []),
   ];
-  const trust = trusting(signers, revokedBy(policy?.policy), access.trustUnsigned);
+  const revoked = [...revokedBy(policy?.policy), ...given.revoked];
+  const trust = trusting(signers, revoked, access.trustUnsigned);
   const place = access.store === undefined ? policy?.policy.store : parseStoreUrl(access.store);
   if (!place) throw new Error("neither a store nor a policy");
   const { store, reading } = await storesOf(place, access, context);
@@ -135,14 +138,22 @@ async function readIfThere(file: string): Promise<readonly string[]> {
   }
 }
 
-/** A public key line, or the first line of a file that holds one. */
-export async function publicKeyOf(keyOrFile: string): Promise<string> {
-  if (keyOrFile.startsWith("ssh-ed25519 ")) return keyOrFile;
-  const text = await readFile(keyOrFile, "utf8").catch((cause: unknown) => {
-    throw new DropsError("key/missing", `cannot read the trusted signer ${keyOrFile}`, {
+/** Of each a line, or a file of them, as `--trusted-signer` takes it. Throws key/missing, key/wrong. */
+export async function signersGiven(linesOrFiles: readonly string[]): Promise<Signers> {
+  const all = await Promise.all(linesOrFiles.map(signersIn));
+  return {
+    signers: all.flatMap(({ signers }) => signers),
+    revoked: all.flatMap(({ revoked }) => revoked),
+  };
+}
+
+async function signersIn(lineOrFile: string): Promise<Signers> {
+  if (/^(ssh-ed25519|revoked) /.test(lineOrFile)) return parseSigners(lineOrFile, "--trusted-signer");
+  const text = await readFile(lineOrFile, "utf8").catch((cause: unknown) => {
+    throw new DropsError("key/missing", `cannot read the trusted signer ${lineOrFile}`, {
       hint: "give a file, or the whole line: ssh-ed25519 AAAA…",
       cause,
     });
   });
-  return text.trim();
+  return parseSigners(text, `the trusted signer ${lineOrFile}`);
 }

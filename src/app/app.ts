@@ -36,6 +36,7 @@ import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
 import { readIdentityFile, recipientsOf } from "../seal/recipients.ts";
 import { loadSigner } from "../seal/sshsig.ts";
+import type { Trust } from "../snapshot/trust.ts";
 import { openHost, trustedBy } from "./host.ts";
 import { recoveryRecipients } from "./keys.ts";
 import { locksOf } from "./locks.ts";
@@ -134,9 +135,9 @@ async function runInit(policy: Policy, context: AppContext, how: Cancel): Promis
   };
 }
 
-async function runbookText(policy: Policy, signer: string): Promise<string> {
+async function runbookText(policy: Policy, trust: Trust): Promise<string> {
   const { runbookText } = await import("./paper.ts");
-  return runbookText(policy, signer);
+  return runbookText(policy, trust);
 }
 
 async function runBackup(
@@ -149,6 +150,7 @@ async function runBackup(
   await using store = await openStore(policy.store, context);
   await using pool = new PackPool(sealingThreads());
   const signer = await loadSigner(policy.keys.signing_key_file);
+  const trust = trustedBy(policy, signer);
   const metadata = await readIdentityFile(policy.keys.metadata_identity_file);
   const { say } = context.reporter;
   const progress = context.reporter.progress("backup");
@@ -156,14 +158,14 @@ async function runBackup(
   const parts: BackupParts = {
     policy,
     policyText: loaded.text,
-    runbook: await runbookText(policy, signer.publicKey),
+    runbook: await runbookText(policy, trust),
     store,
     openHost: () => openHost(policy, context, how),
     pool,
     recoveryRecipients: await recoveryRecipients(policy),
     metadata: { identities: metadata.identities, recipients: await recipientsOf(metadata.identities) },
     signer,
-    trust: trustedBy(policy, signer),
+    trust,
     tool: `drops ${context.version}`,
     now: context.now,
     random: Math.random,

@@ -20,13 +20,19 @@ import { GENERAL, type RunbookFacts, runbookFacts } from "../restore/paper/runbo
 import { recoverySheet } from "../restore/paper/sheet.ts";
 import { writeAllOrNone } from "../seal/new-files.ts";
 import { readIdentityFile, recipientsOf } from "../seal/recipients.ts";
-import { loadSigner } from "../seal/sshsig.ts";
+import { checkPublicKey } from "../seal/ssh-key.ts";
+import { fingerprint, loadSigner } from "../seal/sshsig.ts";
 import { readRepository } from "../snapshot/repository.ts";
+import { distinctSigners, type Signers } from "../snapshot/signers-file.ts";
+import { type Trust, trusting } from "../snapshot/trust.ts";
 import type { BlobWriter } from "../store/blob-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
-import { openAccess, policyOf, publicKeyOf } from "./access.ts";
+import { openAccess, policyOf, signersGiven } from "./access.ts";
+import { revokedBy } from "./host.ts";
 import { recoveryRecipients } from "./keys.ts";
 import { openStore } from "./store.ts";
+
+const NOBODY: Signers = { signers: [], revoked: [] };
 
 /**
  * The recovery sheet of a policy as text and as a page, 0600, into `to`. When the store can be reached its repository's id
@@ -37,11 +43,11 @@ import { openStore } from "./store.ts";
 export async function makeSheet(options: SheetOptions & Cancel, context: AppContext): Promise<SheetReport> {
   const { policy } = await loadNamed(options.policy, context);
   const { identity, recipient, trustedSigners } = await recoveryIdentity(policy, options.identity);
-  const signer = await signerOf(policy, trustedSigners);
+  const believed = await believedBy(policy, trustedSigners);
   const script = await scriptObject();
-  const asked = await askStore(policy, signer, script, context, options);
+  const asked = await askStore(policy, believed, script, context, options);
   const document = recoverySheet({
-    ...{ store: policy.store, policy: policy.name, signer, script: script.sha256 },
+    ...{ store: policy.store, policy: policy.name, ...believed, script: script.sha256 },
     ...{ identity, recipient, repositoryId: asked.repositoryId, authority: await authorityOf(policy) },
     made: context.now(),
     version: context.version,
@@ -56,7 +62,19 @@ export async function makeSheet(options: SheetOptions & Cancel, context: AppCont
     },
   ];
   await writeAllOrNone(directory, files, "print and remove the old sheet first, or give another directory");
-  return { policy: policy.name, files: files.map(({ path }) => path), script: script.sha256, ...asked };
+  return {
+    policy: policy.name,
+    files: files.map(({ path }) => path),
+    signers: [
+      ...believed.signers.map((key) => ({ fingerprint: fingerprint(key) })),
+      ...believed.revoked.map(({ key, before }) => ({
+        fingerprint: fingerprint(key),
+        before: before.toISOString(),
+      })),
+    ],
+    script: script.sha256,
+    ...asked,
+  };
 }
 
 /** The plan for a person, for one policy or in general. */
@@ -85,10 +103,10 @@ export async function makeRunbook(
   return { ...report, file: path };
 }
 
-/** The plan of a policy as every manifest carries it: Markdown. `signer`: the public key line to believe. */
-export async function runbookText(policy: Policy, signer: string): Promise<string> {
+/** The plan of a policy as every manifest carries it: Markdown, with whom the backup itself believes. */
+export async function runbookText(policy: Policy, trust: Trust): Promise<string> {
   const script = (await scriptObject()).sha256;
-  return documentAsMarkdown(runbook(runbookFacts(policy, { signer, script })));
+  return documentAsMarkdown(runbook(runbookFacts(policy, { ...signersOf(trust), script })));
 }
 
 async function loadNamed(wanted: string | undefined, context: AppContext): Promise<LoadedPolicy> {
@@ -118,15 +136,34 @@ async function recoveryIdentity(
   });
 }
 
-/** The key that signs here; on a machine without it the policy's, or the one that the identity file carries. */
-async function signerOf(policy: Policy, carried: readonly string[]): Promise<string> {
+/**
+ * Whom the policy believes: the key that signs here, and those that it names. Where there is neither, as on a machine that only
+ * reads, those that the identity file carries.
+ *
+ * @throws DropsError key/missing when nobody is known, key/wrong when what the policy names is no key
+ */
+async function believedBy(
+  policy: Policy,
+  carried: readonly string[],
+  given: Signers = NOBODY,
+): Promise<Signers> {
+  const revoked = [...revokedBy(policy), ...given.revoked];
+  const named = policy.keys.trusted_signers.map((key) =>
+    checkPublicKey(key, `keys.trusted_signers of policy ${policy.name}`),
+  );
+  const others = [...named, ...given.signers];
   try {
-    return (await loadSigner(policy.keys.signing_key_file)).publicKey;
+    const { publicKey } = await loadSigner(policy.keys.signing_key_file);
+    return signersOf(trusting([publicKey, ...others], revoked));
   } catch (error) {
-    const known = policy.keys.trusted_signers[0] ?? carried[0];
-    if (known !== undefined && isFailure(error, "key/missing")) return known;
-    throw error;
+    const known = others.length > 0 ? others : carried;
+    if (!isFailure(error, "key/missing") || known.length + revoked.length === 0) throw error;
+    return signersOf(trusting(known, revoked));
   }
+}
+
+function signersOf({ signers, revoked = [] }: Trust): Signers {
+  return { signers: distinctSigners(signers), revoked };
 }
 
 async function scriptObject(): Promise<{ key: string; bytes: Buffer; sha256: string }> {
@@ -138,22 +175,31 @@ async function scriptObject(): Promise<{ key: string; bytes: Buffer; sha256: str
 /** The repository's id, and this version's script in the store: a sheet that names one which is not there is worth little. */
 async function askStore(
   policy: Policy,
-  signer: string,
+  believed: Signers,
   script: { readonly key: string; readonly bytes: Buffer },
   context: AppContext,
   how: Cancel,
 ): Promise<Pick<SheetReport, "repositoryId" | "scriptInStore" | "notes">> {
   try {
     await using store = await openStore(policy.store, context);
-    const repository = await readRepository(store, { signers: [signer], allowUnsigned: false }, how);
+    const repository = await readRepository(store, { ...believed, allowUnsigned: false }, how);
     const note = await putScript(store, script, how);
     const notes = note === undefined ? [] : [note];
     return { repositoryId: repository.id, scriptInStore: note === undefined, notes };
   } catch (error) {
-    if (!isFailure(error) || isFailure(error, "interrupted", "signature/untrusted")) throw error;
+    if (!isFailure(error) || isFailure(error, "interrupted")) throw error;
+    if (isFailure(error, "signature/untrusted")) throw unreadableSheet(error);
     const note = `the store was not asked: ${messageOf(error)}; make the sheet again when it answers, so that its repository id is on it and recover.sh is there`;
     return { scriptInStore: false, notes: [note] };
   }
+}
+
+/** Nothing in a repository is believed without its description: such a sheet would open nothing. */
+function unreadableSheet(cause: DropsError): DropsError {
+  return new DropsError("signature/untrusted", `no sheet was made: ${cause.message}`, {
+    hint: "after a change of the signing key name the old public key too, in keys.trusted_signers or keys.revoked_signers",
+    cause,
+  });
 }
 
 /** Answers why it could not be put. */
@@ -190,12 +236,10 @@ async function factsOf(
   const { access } = options;
   const loaded = await policyOf(access, context);
   if (loaded) {
-    const carried = await Promise.all(access.identities.map(readIdentityFile));
-    const signer = await signerOf(loaded.policy, [
-      ...(await Promise.all(access.trustedSigners.map(publicKeyOf))),
-      ...carried.flatMap(({ trustedSigners }) => trustedSigners),
-    ]);
-    return runbookFacts(loaded.policy, { signer, script });
+    const files = await Promise.all(access.identities.map(readIdentityFile));
+    const carried = files.flatMap(({ trustedSigners }) => trustedSigners);
+    const believed = await believedBy(loaded.policy, carried, await signersGiven(access.trustedSigners));
+    return runbookFacts(loaded.policy, { ...believed, script });
   }
   const opened = await openAccess(access, undefined, context);
   await using store = opened.store;
@@ -217,5 +261,8 @@ async function factsOf(
   await entries.return(undefined);
   const { policy } = parsePolicy(head.policy_text, "the policy in the snapshot");
   const place = access.store === undefined ? policy.store : parseStoreUrl(access.store);
-  return { ...runbookFacts(policy, { signer: newest.signer, script }), store: place };
+  const { trust } = opened.parts;
+  // Those that the asker named, the newest first: what a manifest says of keys is not asked.
+  const believed = signersOf(trusting([newest.signer, ...trust.signers], trust.revoked ?? []));
+  return { ...runbookFacts(policy, { ...believed, script }), store: place };
 }

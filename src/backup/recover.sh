@@ -7,8 +7,11 @@
 #   POLICY      the folder in it, such as ops-jrz1
 #   SNAPSHOT    latest, a day such as 2026-11-20 (UTC, the last complete one of that day), or an id
 #   IDENTITY    file with the recovery identity (AGE-SECRET-KEY-1...)
-#   SIGNER      the public key line on the recovery sheet: "ssh-ed25519 AAAA..."
+#   SIGNER      the public key line on the recovery sheet, "ssh-ed25519 AAAA...", or a file of such lines: each is believed.
+#               In it, "revoked 2026-11-20T00:00:00Z ssh-ed25519 AAAA..." is a key that is believed of what landed before then
 #   OUT         a directory that does not exist yet; it needs room for the data twice
+#
+#   --signer SIGNER    one more of them; may be given several times
 #
 # From S3, with curl 7.75 or newer, rclone or aws, and a key that may list and read, in AWS_ACCESS_KEY_ID and
 # AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN). Only what the snapshot needs is fetched, and what is there is not fetched again.
@@ -46,10 +49,10 @@ require() {
 }
 
 endpoint=${AWS_ENDPOINT_URL:-} region=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-1}} authority=${AWS_CA_BUNDLE:-}
-client='' cache='' virtual_host=no load_databases=no postgres_user=''
+client='' cache='' virtual_host=no load_databases=no postgres_user='' signers=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --endpoint | --region | --ca-file | --client | --cache | --postgres-user) [ $# -ge 2 ] || usage ;;
+    --endpoint | --region | --ca-file | --client | --cache | --postgres-user | --signer) [ $# -ge 2 ] || usage ;;
   esac
   case $1 in
     --endpoint) endpoint=$2; shift ;;
@@ -58,6 +61,7 @@ while [ $# -gt 0 ]; do
     --client) client=$2; shift ;;
     --cache) cache=$(absolute "$2"); shift ;;
     --postgres-user) postgres_user=$2; shift ;;
+    --signer) signers+=("$2"); shift ;;
     --virtual-host) virtual_host=yes ;;
     --load-databases) load_databases=yes ;;
     --) shift; break ;;
@@ -70,10 +74,38 @@ done
 require age=age zstd=zstd tar=tar jq=jq ssh-keygen=openssh-client sha256sum=coreutils find=findutils xargs=findutils grep=grep sed=sed
 [ $load_databases = no ] || require psql=postgresql-client pg_restore=postgresql-client
 [ -z "$postgres_user" ] || require runuser=util-linux
-repository=$1 policy=$2 wanted=$3 identity=$(absolute "$4") signer=$5 out=$(absolute "$6")
+repository=$1 policy=$2 wanted=$3 identity=$(absolute "$4") out=$(absolute "$6")
+signers+=("$5")
 shift 6
 [[ $policy =~ ^[a-z][a-z0-9-]*$ ]] || fail "not a policy name: $policy"
-[[ $signer =~ ^ssh-ed25519\ [A-Za-z0-9+/]+=*(\ .*)?$ && $signer != *$'\n'* ]] || fail "SIGNER is a line such as: ssh-ed25519 AAAA..."
+
+# believe LINE: a key is believed; a revoked one of what landed before it was, whoever else names it.
+believed=() revoked=()
+believe() {
+  local key='(ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42})( .*)?' day='([0-9]{4})-([0-9]{2})-([0-9]{2})'
+  [[ $1 != *$'\n'* ]] || return 1
+  if [[ $1 =~ ^$key$ ]]; then believed+=("${BASH_REMATCH[1]}")
+  elif [[ $1 =~ ^revoked\ ${day}T([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]+)?Z\ $key$ ]]; then
+    revoked+=("$(printf %s "${BASH_REMATCH[@]:1:6}") ${BASH_REMATCH[8]}")
+  else return 1; fi
+}
+for each in "${signers[@]}"; do
+  case $each in
+    ssh-ed25519\ * | revoked\ *) believe "$each" || fail "SIGNER is no whole line such as: ssh-ed25519 AAAA..." ;;
+    *)
+      if [ -d "$each" ] || [ ! -r "$each" ]; then fail "SIGNER is a line such as: ssh-ed25519 AAAA..., or a file of them"; fi
+      number=0
+      while read -r line || [ -n "$line" ]; do
+        number=$((number + 1))
+        case ${line%$'\r'} in
+          '' | '#'*) ;;
+          *) believe "${line%$'\r'}" || fail "$each, line $number, is no whole line such as: ssh-ed25519 AAAA..." ;;
+        esac
+      done < "$each"
+      ;;
+  esac
+done
+[ $((${#believed[@]} + ${#revoked[@]})) -gt 0 ] || fail "SIGNER is a file that names nobody"
 [[ $postgres_user =~ ^[a-z0-9_-]*$ && $postgres_user != -* ]] || fail "not a user: $postgres_user"
 [ -r "$identity" ] || fail "cannot read $identity"
 if [ -e "$out" ] || [ -L "$out" ]; then fail "$out exists already; nothing is written over"; fi
@@ -99,7 +131,9 @@ clean() {
   [ $status = 0 ] || note "stopped: only what was said to be recovered is whole"
 }
 trap clean EXIT
-printf 'drops %s\n' "$signer" > "$work/allowed"
+for each in "${believed[@]}"; do
+  [[ " ${revoked[*]} " == *" $each "* ]] || printf 'drops %s\n' "$each"
+done > "$work/allowed"
 
 # --- The store. In a directory everything is there; from S3 it is brought into a cache that looks the same. Keys are plain:
 # letters, digits, . _ - and /. Secrets go to the clients in their environment or in a file that only this user can read, never
@@ -144,7 +178,7 @@ prepare_s3() {
     aws)
       each=path
       [ $virtual_host = no ] || each=virtual
-      printf '[default]\ns3 =\n  addressing_style = %s\n' $each > "$work/aws"
+      printf '[default]\ncli_timestamp_format = iso8601\ns3 =\n  addressing_style = %s\n' $each > "$work/aws"
       export AWS_CONFIG_FILE=$work/aws AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_REGION=$region AWS_DEFAULT_REGION=$region AWS_PAGER=''
       unset AWS_PROFILE AWS_DEFAULT_PROFILE
       [ -z "$authority" ] || export AWS_CA_BUNDLE=$authority
@@ -152,19 +186,21 @@ prepare_s3() {
   esac
 }
 
-# s3 list FOLDER: the names in it. s3 get DIRECTORY: the keys on standard input, as files below it; what could not be had is
+# s3 list START: the names below the folder of START that begin as it does, each with when it landed, by the store's clock, as
+# YYYY-MM-DDThh:mm:ss. s3 get DIRECTORY: the keys on standard input, as files below it; what could not be had is
 # not there afterwards, whatever the exit status says.
 s3() {
   local where=$2 key last='' page
   case $client:$1 in
     curl:list)
       while :; do
-        page="encoding-type=url&list-type=2&prefix=$prefix$where/${last:+&start-after=$last}"
+        page="encoding-type=url&list-type=2&prefix=$prefix$where${last:+&start-after=$last}"
         page=$(curl -q --config "$work/curl" "$address?${page//\//%2F}" | head -c 8000000) || return 1
-        printf '%s' "$page" | grep -oE '<Key>[^<]*</Key>' | sed -e 's/^<Key>//' -e 's/<.*//' > "$work/page" || true
-        sed -n 's/^.*\(\/\|%2F\)//p' "$work/page" # some servers write / as it is
+        { tr -d '\r\n' <<< "$page"; echo; } | sed 's/<Contents>/\n/g' \
+          | sed -nE '/<Key>/{h;s/.*<LastModified>([^<]*)<.*/\1/;x;s/.*<Key>([^<]*)<.*/\1/;G;s/\n/ /;p}' > "$work/page"
+        sed -E 's/^[^ ]*(\/|%2F)//' "$work/page" # some servers write / as it is
         [[ $page == *'<IsTruncated>true'* ]] || return 0
-        key=$(tail -n 1 "$work/page")
+        key=$(tail -n 1 "$work/page" | cut -d' ' -f1)
         [ -n "$key" ] && [ "$key" != "$last" ] || return 1
         last=$key
       done
@@ -173,14 +209,17 @@ s3() {
       while read -r key; do printf 'url = "%s/%s%s"\noutput = "%s/%s"\n' "$address" "$prefix" "$key" "$where" "$key"; done > "$work/urls"
       curl -q --config "$work/curl" --parallel --parallel-max 8 --config "$work/urls"
       ;;
-    rclone:list) rclone lsf --files-only ":s3:$bucket/$prefix$where" ;;
+    rclone:list)
+      TZ=UTC rclone lsf --files-only --use-server-modtime --format tp --separator ' ' --include "/${where##*/}*" \
+        ":s3:$bucket/$prefix${where%"${where##*/}"}" | sed -E 's/^([0-9-]{10}) ([0-9:]{8}) (.*)$/\3 \1T\2/'
+      ;;
     rclone:get)
       cat > "$work/urls"
       rclone copy --no-traverse --transfers 8 --files-from-raw "$work/urls" ":s3:$bucket/$prefix" "$where"
       ;;
     aws:list)
-      aws --endpoint-url "$endpoint" s3api list-objects-v2 --bucket "$bucket" --prefix "$prefix$where/" --query 'Contents[].[Key]' --output text \
-        | sed -n 's|^.*/||p'
+      aws --endpoint-url "$endpoint" s3api list-objects-v2 --bucket "$bucket" --prefix "$prefix$where" --query 'Contents[].[Key,LastModified]' --output text \
+        | sed -E -e 's/^[^\t]*\///' -e 's/\t/ /'
       ;;
     aws:get)
       while read -r key; do
@@ -225,10 +264,18 @@ bring() {
     "$(head -n 3 "$work/said" | tr -cd '[:print:]\n' | cut -c1-300)"
 }
 
-# The names of all records and signatures of the policy.
-record_names() {
-  if [ -n "$bucket" ]; then s3 list "$policy/snapshots" | head -c 64000000
-  else (cd "$repository/$policy/snapshots" && find . -mindepth 1 -maxdepth 1 -printf '%f\n'); fi
+# look START: the names, as of s3 list, are in $work/names, and when each landed is in $landed, to the second as 20261120235959.
+# A name that is listed twice, which a line break in another one could bring about, landed nobody knows when.
+declare -A landed=()
+look() {
+  local name time
+  if [ -n "$bucket" ]; then s3 list "$1" | head -c 64000000
+  else (cd "$repository/${1%"${1##*/}"}" && TZ=UTC find . -mindepth 1 -maxdepth 1 -name "${1##*/}*" -printf '%f %TY-%Tm-%TdT%TH:%TM:%TS\n'); fi \
+    | sed -E 's/ ([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]+)?(Z|\+00:00)?$/ \1\2\3\4\5\6/' > "$work/names" || return 1
+  while read -r name time; do
+    [[ $name =~ ^[A-Za-z0-9._-]+$ ]] || continue
+    if [ -n "${landed[$name]:-}" ]; then landed[$name]=twice; else landed[$name]=${time:-unknown}; fi
+  done < "$work/names"
 }
 
 # hash_is FILE SHA256 WHAT
@@ -238,16 +285,36 @@ hash_is() {
   [ "${found%% *}" = "$2" ] || fail "$3 does not hold the bytes that its name promises"
 }
 
-# signed FILE NAMESPACE: its signature is the trusted signer's.
+# signed FILE NAMESPACE: its signature is that of a believed key, or of a revoked one and both landed before it was. If it is
+# not, $why says what it is.
 signed() {
-  [ -f "$1.sig" ] && ssh-keygen -Y verify -f "$work/allowed" -I drops -n "$2" -s "$1.sig" < "$1" >/dev/null 2>&1
+  local name=${1##*/} each time before
+  why='not signed by a trusted key'
+  [ -f "$1.sig" ] || return 1
+  ! verified "$work/allowed" "$@" || return 0
+  for each in "${revoked[@]}"; do
+    before=${each%% *}
+    printf 'drops %s\n' "${each#* }" > "$work/one"
+    verified "$work/one" "$@" || continue
+    why="signed by a revoked key and not in the store before $before (UTC)"
+    for time in "${landed[$name]:-}" "${landed[$name.sig]:-}"; do
+      [[ $time =~ ^[0-9]{14}$ && $time < $before ]] || return 1
+    done
+    return 0
+  done
+  return 1
+}
+
+# verified ALLOWED FILE NAMESPACE
+verified() {
+  ssh-keygen -Y verify -f "$1" -I drops -n "$3" -s "$2.sig" < "$2" >/dev/null 2>&1
 }
 
 # The file of the newest record that is wanted.
 pick() {
   local file name time id newest='' key
-  record_names > "$work/names" || fail "the snapshots of $policy cannot be listed"
-  while read -r name; do
+  look "$policy/snapshots/" || fail "the snapshots of $policy cannot be listed"
+  while read -r name _; do
     [[ $name =~ ^([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{8,32})\.json$ ]] || continue
     time=${BASH_REMATCH[1]} id=${BASH_REMATCH[2]} key=$policy/snapshots/$name file=$repository/$policy/snapshots/$name
     [ -z "$newest" ] || [ "$time" = "$newest" ] || break # of one second, all: the sequence decides
@@ -256,8 +323,8 @@ pick() {
       ????-??-??) [ "${time:0:8}" = "${wanted//-/}" ] || continue ;;
       *) [ "$id" = "$wanted" ] || continue ;;
     esac
-    if grep -qxF "$name.sig" "$work/names"; then bring 8 <<< "$key.sig"$'\n'"$key"; fi
-    signed "$file" drops-snapshot-v1 || { note "ignored, not signed by the trusted key: $name"; continue; }
+    if [ -n "${landed[$name.sig]:-}" ]; then bring 8 <<< "$key.sig"$'\n'"$key"; fi
+    signed "$file" drops-snapshot-v1 || { note "ignored, $why: $name"; continue; }
     jq -e --arg repository "$id_of_repository" --arg policy "$policy" --arg id "$id" --arg time "$time" '
       .drops == "snapshot" and .format == 1 and .repository == $repository and .policy == $policy and .id == $id
       and (.ended[0:19] | split("-") | join("") | split(":") | join("")) + "Z" == $time' "$file" >/dev/null 2>&1 \
@@ -266,7 +333,7 @@ pick() {
     newest=$time
     jq -r --arg file "$name" '"\(.ended) \(.sequence) \($file)"' "$file" >> "$work/found"
   done < <(sort -r "$work/names")
-  [ -n "$newest" ] || fail "no snapshot for $wanted that the trusted key signed"
+  [ -n "$newest" ] || fail "no snapshot for $wanted that a trusted key signed"
   found=$(sort -k1,1 -k2,2n "$work/found" | tail -n 1)
   printf '%s\n' "$repository/$policy/snapshots/${found##* }"
 }
@@ -508,7 +575,8 @@ if [ -n "$bucket" ]; then
   mkdir -p -- "$repository"
   bring 1 <<< $'repository.json\nrepository.json.sig'
 fi
-signed "$repository/repository.json" drops-repository-v1 || fail "repository.json is not signed by the trusted key"
+[ ${#revoked[@]} = 0 ] || look repository.json || fail "repository.json cannot be listed"
+signed "$repository/repository.json" drops-repository-v1 || fail "repository.json is $why"
 [ "$(jq -r '"\(.drops) \(.format)"' "$repository/repository.json")" = "repository 1" ] || fail "this script reads format 1 only"
 id_of_repository=$(jq -r .id "$repository/repository.json")
 record=$(pick)

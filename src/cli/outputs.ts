@@ -60,6 +60,14 @@ export const KeygenReport = z.object({
 export const SheetReport = z.object({
   policy: z.string(),
   files: z.array(z.string()).describe("absolute; each holds the recovery identity"),
+  signers: z
+    .array(
+      z.object({
+        fingerprint: z.string(),
+        before: Time.optional().describe("of a revoked signer: what landed by then is believed"),
+      }),
+    )
+    .describe("whom the sheet believes"),
   script: Sha256.describe("of recover.sh"),
   repositoryId: z.string().optional().describe("absent when the store could not be asked"),
   scriptInStore: z.boolean(),

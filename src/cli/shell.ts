@@ -63,7 +63,11 @@ export function addReadOptions(command: Command): Command {
   return command
     .option("--store <url>", "s3://bucket/prefix?endpoint=https://… or a directory; needs no policy file")
     .option("--identity <file>", "age identity that opens it; may be repeated", collect)
-    .option("--trusted-signer <key>", "public key line or file that is believed; may be repeated", collect)
+    .option(
+      "--trusted-signer <key>",
+      "public key line, or file of such lines, believed; may be repeated",
+      collect,
+    )
     .option("--trust-unsigned", "go on when no known key signed: nothing proves who wrote it")
     .option("--hidden", "in a bucket with versions: read below what was put over or removed")
     .option("--expect-head <id>", "refuse a store that knows nothing of this snapshot: it was rolled back");

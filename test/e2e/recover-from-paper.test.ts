@@ -96,8 +96,8 @@ sources:
     await say("backup");
     const { stdout } = await say("keygen", "--recovery", "--to", join(scratch, "sheet"), "--json");
     assert.deepEqual(
-      { ...JSON.parse(stdout), files: [], repositoryId: "", script: "" },
-      { policy: "ops", files: [], repositoryId: "", script: "", scriptInStore: true, notes: [] },
+      { ...JSON.parse(stdout), files: [], signers: [], repositoryId: "", script: "" },
+      { policy: "ops", files: [], signers: [], repositoryId: "", script: "", scriptInStore: true, notes: [] },
     );
     sheet = await readFile(join(scratch, "sheet/recovery-sheet.txt"), "utf8");
     ({ stdout: runbook } = await say("runbook", "--markdown"));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,10 +10,13 @@ import { documentAsPage } from "../../src/restore/paper/as-page.ts";
 import { documentAsText } from "../../src/restore/paper/as-text.ts";
 import { recoverySheet, type SheetFacts } from "../../src/restore/paper/sheet.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
+import { checkPublicKey } from "../../src/seal/ssh-key.ts";
 import { fingerprint } from "../../src/seal/sshsig.ts";
 import { openSite, type Site } from "../support/site.ts";
 
 const run = promisify(execFile);
+
+const newKey = () => checkPublicKey(newSigningKey("drops-2026-11-24").publicKey, "a new key");
 
 /** With everything as long as it gets. */
 async function longest(identity: string): Promise<SheetFacts> {
@@ -29,7 +32,8 @@ async function longest(identity: string): Promise<SheetFacts> {
       },
     },
     policy: "a-policy-with-quite-a-name",
-    signer: newSigningKey("drops-2026-11-24").publicKey,
+    signers: [newKey()],
+    revoked: [],
     script: "5f".repeat(32),
     identity,
     recipient: await identityToRecipient(identity),
@@ -52,8 +56,8 @@ test("the text holds every fact that a recovery needs, on lines of their own", a
     ["bucket", bucket],
     ["prefix", prefix],
     ["repository id", about.repositoryId],
-    ["signer", about.signer],
-    ["fingerprint", fingerprint(about.signer)],
+    ["signer", about.signers[0]],
+    ["fingerprint", fingerprint(about.signers[0] ?? "")],
     ["recover.sh, SHA-256", about.script],
     ["its public half", about.recipient],
     ["read credential", "at the S3 provider"],
@@ -65,6 +69,21 @@ test("the text holds every fact that a recovery needs, on lines of their own", a
     assert.match(text, new RegExp(`^${name} {2,}${value?.replaceAll(/[.+]/g, "\\$&")}`, "m"), name);
   assert.match(text, new RegExp(`^ {4}${about.identity}$`, "m"));
   assert.match(text, /SECRET/);
+});
+
+test("of several signers each has its fingerprint, and its key in the file that is typed", async () => {
+  const [first, second, lost] = [newKey(), newKey(), newKey()];
+  const about = {
+    ...(await longest(await generateX25519Identity())),
+    ...{ signers: [first, second], revoked: [{ key: lost, before: new Date("2026-11-20T00:00:00Z") }] },
+  };
+  const text = documentAsText(recoverySheet(about));
+  for (const key of [first, second])
+    assert.match(text, new RegExp(`^signer {2,}${fingerprint(key).replaceAll("+", "\\+")}$`, "m"));
+  assert.ok(text.includes(`${fingerprint(lost)}, believed before 2026-11-20T00:00:00Z\n`));
+  const [, typed = ""] = /^( {4}printf [\s\S]*?) {4}SIGNER=signers\.txt$/m.exec(text) ?? [];
+  const lines = execFileSync("bash", ["-c", typed.replace("> signers.txt", "")], { encoding: "utf8" });
+  assert.equal(lines, `${first}\n${second}\nrevoked 2026-11-20T00:00:00Z ${lost}\n`);
 });
 
 test("a post-quantum identity needs a newer age", async () => {
@@ -79,12 +98,21 @@ describe("on paper", () => {
   });
   after(() => rm(directory, { recursive: true, force: true }));
 
-  for (const [name, generate] of [
-    ["an X25519", generateX25519Identity],
-    ["a post-quantum", generateHybridIdentity],
+  const gone = { key: newKey(), before: new Date("2026-11-20T12:34:56.789Z") };
+  for (const [name, generate, more] of [
+    ["an X25519 identity", generateX25519Identity, { signers: [newKey()] }],
+    ["a post-quantum identity", generateHybridIdentity, { signers: [newKey()] }],
+    [
+      "a post-quantum identity, two signers and one that is revoked",
+      generateHybridIdentity,
+      { signers: [newKey(), newKey()], revoked: [gone] },
+    ],
   ] as const)
-    test(`${name} identity: one A4 page, and a scanner reads the identity from it`, async () => {
-      const about = await longest(await generate());
+    test(`${name}: one A4 page, and a scanner reads the identity from it`, async () => {
+      const about = { ...(await longest(await generate())), ...more };
+      const keys = [...about.signers, ...about.revoked.map(({ key }) => key)].map(
+        (key) => key.split(" ")[1] ?? "",
+      );
       const page = join(directory, "sheet.html");
       const pdf = join(directory, "sheet.pdf");
       await writeFile(page, documentAsPage(recoverySheet(about), { dense: true }));
@@ -100,7 +128,7 @@ describe("on paper", () => {
       const { stdout } = await run("zbarimg", ["-q", "--raw", join(directory, "sheet.png")]);
       assert.equal(stdout, `${about.identity}\n`);
       const { stdout: words } = await run("pdftotext", ["-layout", pdf, "-"]);
-      for (const wanted of [about.script, about.signer.split(" ")[1] ?? "", about.repositoryId ?? ""])
+      for (const wanted of [about.script, ...keys, about.repositoryId ?? ""])
         assert.ok(words.replaceAll(/\s/g, "").includes(wanted), wanted);
     });
 });

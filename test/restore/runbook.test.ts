@@ -19,7 +19,8 @@ import { parseStoreUrl } from "../../src/store/store-url.ts";
 import { fakeApp } from "../support/fake-app.ts";
 
 const place = {
-  signer: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO1jpCfUjQboiO7uM5f08DYmHiqJ7gwBcH2nFqt8uwyR",
+  signers: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO1jpCfUjQboiO7uM5f08DYmHiqJ7gwBcH2nFqt8uwyR"],
+  revoked: [],
   script: "5f".repeat(32),
 };
 const policies = ["ops-jrz1", "demo"];

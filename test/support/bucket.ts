@@ -11,7 +11,8 @@ export interface Bucket extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
   /** Put every file of a directory below a new prefix; answers its address, `s3://BUCKET/PREFIX`. */
   upload(directory: string): Promise<string>;
-  put(key: string, bytes: Uint8Array): Promise<void>;
+  /** `metadata`: what whoever puts it claims of it. */
+  put(key: string, bytes: Uint8Array, metadata?: Readonly<Record<string, string>>): Promise<void>;
   remove(key: string): Promise<void>;
 }
 
@@ -20,8 +21,8 @@ export async function openBucket(s3: TestS3): Promise<Bucket> {
   const { endpoint, credentials } = s3;
   const client = new S3Client({ endpoint, credentials, region: "us-east-1", forcePathStyle: true });
   let prefixes = 0;
-  const put = async (key: string, bytes: Uint8Array): Promise<void> => {
-    await client.send(new PutObjectCommand({ Bucket: name, Key: key, Body: bytes }));
+  const put: Bucket["put"] = async (key, bytes, metadata = {}) => {
+    await client.send(new PutObjectCommand({ Bucket: name, Key: key, Body: bytes, Metadata: metadata }));
   };
   return {
     name,

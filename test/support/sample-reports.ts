@@ -386,6 +386,10 @@ export const drill: Out.DrillReport = {
 export const sheet: Out.SheetReport = {
   policy: "ops",
   files: ["/dev/shm/sheet/recovery-sheet.txt", "/dev/shm/sheet/recovery-sheet.html"],
+  signers: [
+    { fingerprint: "SHA256:abc" },
+    { fingerprint: "SHA256:lost", before: "2026-11-01T00:00:00.000Z" },
+  ],
   script: "5f".repeat(32),
   repositoryId: "0123456789abcdef0123456789abcdef",
   scriptInStore: true,

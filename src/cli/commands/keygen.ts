@@ -55,4 +55,6 @@ two copies (a safe, a password manager), and leave its public half, recovery-rec
 
 The recovery sheet holds that identity, as text and as a code to scan, and all else that a recovery needs:
 make it where nobody else reads along, best in memory (/dev/shm), print it twice, and delete it.
+It names every signer that the policy believes, and since when one is revoked: make a new sheet after any of
+these changed. It is refused (13) when none of them signed the repository's description.
 `;

@@ -30,6 +30,10 @@ export function sheetInWords(report: SheetReport, paint: Paint): string {
     "",
     `recover.sh  SHA-256 ${report.script}${report.scriptInStore ? ", in the store" : ""}`,
     `repository  ${report.repositoryId ?? "not known"}`,
+    ...report.signers.map(
+      ({ fingerprint, before }) =>
+        `signer      ${fingerprint}${before === undefined ? "" : `, revoked: believed before ${before}`}`,
+    ),
     ...notes(report.notes),
   ].join("\n");
 }

@@ -87,10 +87,10 @@ section { display: flow-root; }
 `;
 
 const DENSE = `
-@page { margin: 8mm 12mm; }
+@page { margin: 6mm 12mm; }
 body { font-size: 8pt; line-height: 1.22; max-width: none; }
 h1 { font-size: 14pt; }
-h2 { font-size: 9pt; margin: 1.5mm 0 0.6mm; }
+h2 { font-size: 9pt; margin: 1.2mm 0 0.4mm; }
 p, ul, table, pre { margin: 0.5mm 0; }
 .warning { padding: 0.8mm 2mm; }
 pre { font-size: 6.8pt; line-height: 1.25; padding: 0.6mm 1.5mm; }

@@ -1,7 +1,7 @@
 import { quote } from "../../host/quote.ts";
 import { commands, facts, type Section, text } from "./document.ts";
 import type { RunbookFacts } from "./runbook-facts.ts";
-import { withoutDrops } from "./store-commands.ts";
+import { needsSignersFile, withoutDrops } from "./store-commands.ts";
 
 /** The way that needs no drops: recover.sh for the data, hands for the rest. */
 export function withoutDropsSection(about: RunbookFacts): Section {
@@ -36,7 +36,8 @@ export function withoutDropsSection(about: RunbookFacts): Section {
 }
 
 /** Putting it in place, and reading a repository without even the script. */
-export function bareHands({ databases, rocksdb, units, gate }: RunbookFacts): Section {
+export function bareHands(about: RunbookFacts): Section {
+  const { databases, rocksdb, units, gate } = about;
   const stop = units.toReversed().map(quote).join(" ");
   const start = units.map(quote).join(" ");
   return {
@@ -67,7 +68,9 @@ export function bareHands({ databases, rocksdb, units, gate }: RunbookFacts): Se
         "Without even the script, in a directory that holds what is below the prefix, beside the policy's folder:",
       ),
       commands(
-        `printf 'drops %s\\n' "$SIGNER" > allowed`,
+        needsSignersFile(about)
+          ? `sed -n 's/^ssh-/drops &/p' "$SIGNER" > allowed`
+          : `printf 'drops %s\\n' "$SIGNER" > allowed    # where it is a file: sed -n 's/^ssh-/drops &/p' "$SIGNER" > allowed`,
         "cd POLICY",
         "ssh-keygen -Y verify -f ../allowed -I drops -n drops-snapshot-v1 -s snapshots/TIME-ID.json.sig < snapshots/TIME-ID.json",
         "jq '.sources[] | {name, outcome, list, manifest}' snapshots/TIME-ID.json",
@@ -77,7 +80,7 @@ export function bareHands({ databases, rocksdb, units, gate }: RunbookFacts): Se
         "cat chunks/FIRST chunks/SECOND > file    # in the manifest's order",
       ),
       text(
-        "Believe a record only when ssh-keygen says Good “drops-snapshot-v1” signature. Every detail is in docs/format.md.",
+        "Believe a record only when ssh-keygen says Good “drops-snapshot-v1” signature; one by a revoked key, which is not among the allowed, only when record and signature were in the store before its time. Every detail is in docs/format.md.",
       ),
     ],
   };

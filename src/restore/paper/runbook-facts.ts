@@ -1,5 +1,6 @@
 import { DEFAULT_GATE } from "../../policy/restore-schema.ts";
 import type { Policy } from "../../policy/schema.ts";
+import type { Signers } from "../../snapshot/signers-file.ts";
 import type { RecoveryPlace } from "./store-commands.ts";
 
 /** What a runbook is about. */
@@ -37,7 +38,8 @@ export const GENERAL: RunbookFacts = {
     },
   },
   policy: "POLICY",
-  signer: "ssh-ed25519 AAAA…",
+  signers: ["ssh-ed25519 AAAA…"],
+  revoked: [],
   script: "HASH",
   date: "2026-11-20",
   oldHost: "OLD-ADDRESS",
@@ -55,10 +57,7 @@ export const GENERAL: RunbookFacts = {
 };
 
 /** Of one policy. */
-export function runbookFacts(
-  policy: Policy,
-  place: { readonly signer: string; readonly script: string },
-): RunbookFacts {
+export function runbookFacts(policy: Policy, place: Signers & { readonly script: string }): RunbookFacts {
   const { restore, sources } = policy;
   const explained = restore.units.filter(({ exits }) => Object.keys(exits).length > 0);
   return {

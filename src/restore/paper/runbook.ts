@@ -2,6 +2,7 @@ import { bareHands, withoutDropsSection } from "./bare-hands.ts";
 import { runbookSections } from "./blocks.ts";
 import { commands, type Document, facts, list, type Section, text } from "./document.ts";
 import type { RunbookFacts } from "./runbook-facts.ts";
+import { signerRows } from "./signer-rows.ts";
 import { READING, settingUp, typedStoreUrl } from "./store-commands.ts";
 import { variants } from "./variants.ts";
 
@@ -46,7 +47,7 @@ function pageOne(about: RunbookFacts): Section[] {
         facts(
           ["recovery sheet", "on paper: holds all of the following"],
           ["recovery identity", "a file recovery-identity.txt with a line AGE-SECRET-KEY-…"],
-          ["signer", about.signer],
+          ...signerRows(about),
           ["store", typedStoreUrl(about.store)],
           ["read credential", "an access key that may list and read the bucket, or the login to make one"],
           ["accounts", "provider of the server, DNS, registrar"],
@@ -70,7 +71,7 @@ function pageOne(about: RunbookFacts): Section[] {
       title: "Set up",
       pieces: [
         text(
-          "On any machine with drops, in bash, beside recovery-identity.txt. No policy file is needed: it lies in every snapshot, and so does the runbook of its policy.",
+          "On any machine with drops, in bash, beside recovery-identity.txt. No policy file is needed: it lies in every snapshot, and so does the runbook of its policy. Where the sheet names several signers, its block 5 makes the file signers.txt of them, and SIGNER is the name of that file.",
         ),
         commands(...settingUp(about), `drops snapshots ${READING}`),
         facts(

@@ -1,6 +1,6 @@
 import { encodeQR } from "qr";
-import { fingerprint } from "../../seal/sshsig.ts";
 import { commands, type Document, facts, list, text } from "./document.ts";
+import { signerPieces } from "./signer-rows.ts";
 import { READING, type RecoveryPlace, settingUp, withoutDrops } from "./store-commands.ts";
 
 export interface SheetFacts extends RecoveryPlace {
@@ -30,7 +30,7 @@ export function recoverySheet(about: SheetFacts): Document {
       { title: "2. The store", pieces: [facts(...storeRows(about))] },
       {
         title: "3. Whom to believe",
-        pieces: [facts(["signer", about.signer], ["fingerprint", fingerprint(about.signer)])],
+        pieces: signerPieces(about),
       },
       {
         title: "4. Accounts, by hand",

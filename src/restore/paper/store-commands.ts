@@ -1,14 +1,13 @@
 import { quote } from "../../host/quote.ts";
 import type { StorePolicy } from "../../policy/schema.ts";
+import { type Signers, signerLines } from "../../snapshot/signers-file.ts";
 import { recoveryPrefix } from "../../store/keys.ts";
 
 /** Where a policy's snapshots lie, and whom to believe: what every command of a recovery needs. */
-export interface RecoveryPlace {
+export interface RecoveryPlace extends Signers {
   readonly store: StorePolicy;
   /** Its name. */
   readonly policy: string;
-  /** OpenSSH public key line. */
-  readonly signer: string;
   /** SHA-256 of recover.sh, which is its name in the store. */
   readonly script: string;
 }
@@ -33,13 +32,32 @@ export function typedStoreUrl(store: StorePolicy): string {
 }
 
 /** What is typed first, once: the shell keeps it for all that follows. */
-export function settingUp({ store, signer }: RecoveryPlace): string[] {
+export function settingUp(place: RecoveryPlace): string[] {
+  const { store } = place;
   return [
     `STORE=${quoted(typedStoreUrl(store))}`,
-    `SIGNER=${quoted(signer)}`,
+    ...namingSigners(place),
     ...("directory" in store ? [] : CREDENTIALS),
   ];
 }
+
+/** Whether there is more to say of whom to believe than one key: then `$SIGNER` is a file. */
+export function needsSignersFile({ signers, revoked }: Signers): boolean {
+  return signers.length !== 1 || revoked.length > 0;
+}
+
+/** One key is given as it is. Of several a file is made, which drops and recover.sh read alike. */
+function namingSigners(believed: Signers): string[] {
+  const lines = signerLines(believed).map(quoted);
+  if (!needsSignersFile(believed)) return [`SIGNER=${lines.join("")}`];
+  return [
+    `printf '%s\\n' > ${SIGNERS_FILE} \\`,
+    ...lines.map((line, index) => `  ${line}${index < lines.length - 1 ? " \\" : ""}`),
+    `SIGNER=${SIGNERS_FILE}`,
+  ];
+}
+
+const SIGNERS_FILE = "signers.txt";
 
 /** Asked, so that they are neither in the shell's history nor in the list of processes. */
 const CREDENTIALS = [
