@@ -6,7 +6,7 @@ import { recoveryObjects } from "../backup/recovery-objects.ts";
 import type { AppContext, RunbookOptions, SheetOptions } from "../cli/app.ts";
 import type { RunbookReport, SheetReport } from "../cli/outputs.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy, parsePolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
@@ -22,15 +22,13 @@ import { writeAllOrNone } from "../seal/new-files.ts";
 import { readIdentityFile, recipientsOf } from "../seal/recipients.ts";
 import { checkPublicKey } from "../seal/ssh-key.ts";
 import { fingerprint, loadSigner } from "../seal/sshsig.ts";
-import { readRepository } from "../snapshot/repository.ts";
 import { distinctSigners, type Signers } from "../snapshot/signers-file.ts";
 import { type Trust, trusting } from "../snapshot/trust.ts";
-import type { BlobWriter } from "../store/blob-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import { openAccess, policyOf, signersGiven } from "./access.ts";
 import { revokedBy } from "./host.ts";
 import { recoveryRecipients } from "./keys.ts";
-import { openStore } from "./store.ts";
+import { askStore, type Script } from "./sheet-store.ts";
 
 const NOBODY: Signers = { signers: [], revoked: [] };
 
@@ -166,56 +164,10 @@ function signersOf({ signers, revoked = [] }: Trust): Signers {
   return { signers: distinctSigners(signers), revoked };
 }
 
-async function scriptObject(): Promise<{ key: string; bytes: Buffer; sha256: string }> {
+async function scriptObject(): Promise<Script & { readonly sha256: string }> {
   const script = (await recoveryObjects()).find(({ key }) => key.endsWith(".sh"));
   if (!script) throw new Error("recover.sh is not among the recovery objects");
   return { ...script, sha256: hash("sha256", script.bytes, "hex") };
-}
-
-/** The repository's id, and this version's script in the store: a sheet that names one which is not there is worth little. */
-async function askStore(
-  policy: Policy,
-  believed: Signers,
-  script: { readonly key: string; readonly bytes: Buffer },
-  context: AppContext,
-  how: Cancel,
-): Promise<Pick<SheetReport, "repositoryId" | "scriptInStore" | "notes">> {
-  try {
-    await using store = await openStore(policy.store, context);
-    const repository = await readRepository(store, { ...believed, allowUnsigned: false }, how);
-    const note = await putScript(store, script, how);
-    const notes = note === undefined ? [] : [note];
-    return { repositoryId: repository.id, scriptInStore: note === undefined, notes };
-  } catch (error) {
-    if (!isFailure(error) || isFailure(error, "interrupted")) throw error;
-    if (isFailure(error, "signature/untrusted")) throw unreadableSheet(error);
-    const note = `the store was not asked: ${messageOf(error)}; make the sheet again when it answers, so that its repository id is on it and recover.sh is there`;
-    return { scriptInStore: false, notes: [note] };
-  }
-}
-
-/** Nothing in a repository is believed without its description: such a sheet would open nothing. */
-function unreadableSheet(cause: DropsError): DropsError {
-  return new DropsError("signature/untrusted", `no sheet was made: ${cause.message}`, {
-    hint: "after a change of the signing key name the old public key too, in keys.trusted_signers or keys.revoked_signers",
-    cause,
-  });
-}
-
-/** Answers why it could not be put. */
-async function putScript(
-  store: BlobWriter,
-  { key, bytes }: { readonly key: string; readonly bytes: Buffer },
-  how: Cancel,
-): Promise<string | undefined> {
-  try {
-    await store.put(key, bytes, how);
-    return undefined;
-  } catch (error) {
-    if (isFailure(error, "store/exists")) return undefined;
-    if (!isFailure(error, "store/refused", "store/unavailable")) throw error;
-    return `this version's recover.sh is not in the store: ${messageOf(error)}`;
-  }
 }
 
 async function authorityOf(policy: Policy): Promise<string | undefined> {

@@ -176,7 +176,7 @@ const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) 
     put(
       options,
       [pins, evidence, damaged],
-      "a restore pins what it reads; a drill publishes what it proved, verify what it found",
+      "drops pin keeps what is to be restored; a drill publishes what it proved, verify what it found",
     ),
   ],
 };

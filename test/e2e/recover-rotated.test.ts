@@ -3,7 +3,7 @@
  * store before it was. Then the same from the sheet itself, as it is typed, with nothing else left.
  */
 import assert from "node:assert/strict";
-import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -260,6 +260,7 @@ describe("the sheet of a policy whose signing key was changed", () => {
   let site: Site;
   let tools: StandardTools;
   const sheets = new Map<string, string>();
+  const said = new Map<string, string>();
   const ids: string[] = [];
   let identity = "";
 
@@ -279,6 +280,10 @@ describe("the sheet of a policy whose signing key was changed", () => {
     await naming(`trusted_signers: [${JSON.stringify(old)}]`);
     assert.equal((await site.drops("backup")).exit, 0);
     await sheet("both", 0);
+    await naming(`trusted_signers: [${JSON.stringify(old)}]`);
+    await rename(join(site.keys, "signing-key"), join(site.directory, "elsewhere"));
+    await sheet("of a reader that knows the old key alone", 0);
+    await rename(join(site.directory, "elsewhere"), join(site.keys, "signing-key"));
     await naming(`revoked_signers: [{ key: ${JSON.stringify(old)}, before: 2999-01-01T00:00:00Z }]`);
     await sheet("revoked", 0);
     await naming(`revoked_signers: [{ key: ${JSON.stringify(old)}, before: 2001-01-01T00:00:00Z }]`);
@@ -295,6 +300,7 @@ describe("the sheet of a policy whose signing key was changed", () => {
     const to = join(site.directory, `sheet-${name}`);
     const made = await site.drops("keygen", "--recovery", "--to", to);
     assert.equal(made.exit, exit, made.stderr);
+    said.set(name, made.stdout);
     sheets.set(name, exit === 0 ? await readFile(join(to, "recovery-sheet.txt"), "utf8") : made.stderr);
     await rm(to, { recursive: true, force: true });
   }
@@ -347,6 +353,13 @@ describe("the sheet of a policy whose signing key was changed", () => {
     const runbook = await readFile(join(desk, "restored/RUNBOOK.md"), "utf8");
     for (const line of (await readFile(join(desk, "signers.txt"), "utf8")).trim().split("\n"))
       assert.ok(runbook.includes(`  '${line}'`), line);
+  });
+
+  test("a sheet that would not recover the newest snapshot says so", () => {
+    const newest =
+      /^ +note: this sheet does not recover the newest: snapshot record \S+ is signed by a key that is not trusted/m;
+    assert.match(said.get("of a reader that knows the old key alone") ?? "", newest);
+    for (const name of ["both", "revoked"]) assert.doesNotMatch(said.get(name) ?? "", /note:/);
   });
 
   for (const [name, says] of [
