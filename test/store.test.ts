@@ -3,7 +3,9 @@ import { createHash, Hash, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { constants, PerformanceObserver } from "node:perf_hooks";
 import { after, mock, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { DeleteObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { isFailure } from "../src/lib/errors.ts";
 import { openDirectoryStore } from "../src/store/directory.ts";
@@ -65,6 +67,34 @@ test("s3 over https trusts the policy's authority, and nobody else's certificate
     assert.match(error.hint ?? "", /ca_file/);
     return true;
   });
+});
+
+test("packs that are read over https into memory that waits for them leave next to nothing to the collector", async () => {
+  const policy = s3.policy(await s3.makeBucket(), { endpoint: s3.tlsEndpoint, ca_file: s3.caFile });
+  await using store = await openS3Store(policy, s3.credentials);
+  const signal = AbortSignal.timeout(60_000);
+  const bytes = randomBytes(32 * 1024 * 1024);
+  await store.put("p/packs/00/large", bytes, { signal });
+  const into = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  let [collections, left] = [0, 0];
+  const observer = new PerformanceObserver((seen) => {
+    for (const { detail } of seen.getEntries() as unknown as { detail: { kind: number } }[])
+      if (detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) collections++;
+  });
+  observer.observe({ entryTypes: ["gc"] });
+  for (let time = 0; time < 12; time++) {
+    const before = process.memoryUsage().arrayBuffers;
+    assert.equal(
+      (await store.get("p/packs/00/large", { signal, maxSize: bytes.length, into })).buffer,
+      into.buffer,
+    );
+    left = Math.max(left, process.memoryUsage().arrayBuffers - before);
+  }
+  await turn();
+  observer.disconnect();
+  assert.ok(bytes.equals(into));
+  assert.ok(left < 16 * 1024 * 1024, `${left} bytes were left behind by one of them`);
+  assert.ok(collections < 3, `the whole heap was collected ${collections} times`);
 });
 
 test("a pack whose hash is known is not hashed again on its way, and the server still holds it to its hash", async () => {

@@ -1,4 +1,5 @@
 import { constants, createZstdCompress, createZstdDecompress } from "node:zlib";
+import { copyBytes } from "../lib/copy-bytes.ts";
 import { freeMemory } from "../lib/free-memory.ts";
 
 /** zstd hands its output over in pieces of this size. Bytes. */
@@ -32,6 +33,7 @@ type Zstd = ReturnType<typeof createZstdCompress> | ReturnType<typeof createZstd
 
 async function run(zstd: Zstd, source: Uint8Array, out: Uint8Array): Promise<number> {
   const isShared = source.buffer === out.buffer;
+  const target = Buffer.from(out.buffer, out.byteOffset, out.length);
   let written = 0;
   zstd.end(source);
   for await (const piece of zstd as AsyncIterable<Buffer>) {
@@ -39,7 +41,7 @@ async function run(zstd: Zstd, source: Uint8Array, out: Uint8Array): Promise<num
     if (end > out.length) throw new RangeError(`zstd's output passes the ${out.length} bytes given to it`);
     if (isShared && out.byteOffset + end > source.byteOffset + zstd.bytesWritten)
       throw new RangeError("zstd's output would be written over bytes that it has not read");
-    out.set(piece, written);
+    copyBytes(piece, target, written);
     written = end;
     if (piece.buffer.byteLength === piece.length) freeMemory(piece); // or packs of pieces wait for the collector
   }

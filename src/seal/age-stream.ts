@@ -11,6 +11,7 @@ import {
   type KeyObject,
   randomFillSync,
 } from "node:crypto";
+import { copyBytes } from "../lib/copy-bytes.ts";
 import { DropsError } from "../lib/errors.ts";
 import { freeMemory } from "../lib/free-memory.ts";
 
@@ -171,6 +172,7 @@ export function openInto(key: OpenKey, sealed: Uint8Array, out: Uint8Array): num
   const payload = sealed.subarray(key.payloadOffset);
   const payloadKey = derive(key.fileKey, payload.subarray(0, PAYLOAD_NONCE));
   const pieces = pieceCount(size);
+  const target = Buffer.from(out.buffer, out.byteOffset, out.length);
   for (let index = 0; index < pieces; index += 1) {
     const start = PAYLOAD_NONCE + index * (PIECE + TAG);
     const end = Math.min(start + PIECE + TAG, payload.length) - TAG;
@@ -182,7 +184,7 @@ export function openInto(key: OpenKey, sealed: Uint8Array, out: Uint8Array): num
     } catch (cause) {
       throw damaged(`piece ${index + 1} of ${pieces} of an age file fails its authentication`, cause);
     }
-    out.set(plain, index * PIECE);
+    copyBytes(plain, target, index * PIECE);
     freeMemory(plain);
   }
   return size;

@@ -5,6 +5,7 @@ import type {
   HeadObjectCommandOutput,
   ListObjectsV2CommandOutput,
 } from "@aws-sdk/client-s3";
+import { copyBytes } from "../lib/copy-bytes.ts";
 import { DropsError } from "../lib/errors.ts";
 import { freeMemory } from "../lib/free-memory.ts";
 import { NOT_S3 } from "./s3-failure.ts";
@@ -49,7 +50,9 @@ async function fill(bytes: Uint8Array, body: Readable): Promise<number> {
   let filled = 0;
   // Events, as an iterator costs as much for each of these small pieces as copying it.
   body.on("data", (chunk: Buffer) => {
-    filled += chunk.copy(into, filled);
+    if (filled + chunk.length > into.length) return void body.destroy(); // more than was announced
+    copyBytes(chunk, into, filled);
+    filled += chunk.length;
     if (chunk.byteLength === chunk.buffer.byteLength) freeMemory(chunk); // its own: a pack would else lie here twice
   });
   await finished(body, { writable: false });

@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { DropsError, messageOf } from "../lib/errors.ts";
 import type { S3Policy } from "../policy/schema.ts";
 import type { S3Credentials } from "./credentials.ts";
+import { FrugalAgent } from "./frugal-agent.ts";
 
 export interface S3Timeouts {
   /** Until a connection stands, in ms. */
@@ -58,7 +58,7 @@ export async function makeS3Client(
       connectionTimeout: timeouts.connectMs,
       socketTimeout: timeouts.idleMs,
       httpAgent: new HttpAgent(agent),
-      httpsAgent: new HttpsAgent({ ...agent, ...(ca === undefined ? {} : { ca }) }),
+      httpsAgent: new FrugalAgent({ ...agent, ...(ca === undefined ? {} : { ca }) }),
       logger: silent,
     },
   });
