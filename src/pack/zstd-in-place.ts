@@ -34,6 +34,7 @@ type Zstd = ReturnType<typeof createZstdCompress> | ReturnType<typeof createZstd
 async function run(zstd: Zstd, source: Uint8Array, out: Uint8Array): Promise<number> {
   const isShared = source.buffer === out.buffer;
   const target = Buffer.from(out.buffer, out.byteOffset, out.length);
+  let last: Buffer | undefined;
   let written = 0;
   zstd.end(source);
   for await (const piece of zstd as AsyncIterable<Buffer>) {
@@ -43,7 +44,14 @@ async function run(zstd: Zstd, source: Uint8Array, out: Uint8Array): Promise<num
       throw new RangeError("zstd's output would be written over bytes that it has not read");
     copyBytes(piece, target, written);
     written = end;
-    if (piece.buffer.byteLength === piece.length) freeMemory(piece); // or packs of pieces wait for the collector
+    if (last?.buffer !== piece.buffer) free(last); // pieces may share one
+    last = piece;
   }
+  free(last);
   return written;
+}
+
+/** Nobody else has it any more; left to the collector, which does not come by for large things alone, packs of pieces gather. */
+function free(piece: Buffer | undefined): void {
+  if (piece !== undefined) freeMemory(piece);
 }
