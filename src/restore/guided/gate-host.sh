@@ -34,14 +34,17 @@ drop_in() ( # BASE UNIT
 )
 
 close_gate() {
-  make_directory "$(dirname -- "$file")" && : >>"$file" && sync -- "$file" "$(dirname -- "$file")" || exit 3
+  # The file last: it closes the gate of all units in one moment, and never stands there for one that would start.
   for unit; do
     if drop_in "$etc" "$unit"; then echo "etc $unit"
     elif drop_in "$run" "$unit"; then echo "run $unit"
     else echo "none $unit"
     fi
   done
-  systemctl daemon-reload || exit 4
+  systemctl daemon-reload
+  reloaded=$?
+  make_directory "$(dirname -- "$file")" && : >>"$file" && sync -- "$file" "$(dirname -- "$file")" || exit 3
+  [ "$reloaded" -eq 0 ] || exit 4
 }
 
 open_gate() {

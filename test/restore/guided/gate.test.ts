@@ -205,6 +205,12 @@ describe("gate", { timeout: 600_000 }, () => {
     await vps.exec("rm /var/lib/drops");
   });
 
+  /** After a power cut, every unit starts that has no drop-in on the disk. */
+  const noUnitSeesTheFile = async (gate: Gate, when: string) => {
+    const there = await vps.exec(`test ! -e ${FILE} || echo there`);
+    assert.equal(there === "there", await gate.isClosed(how), `${when}: the file is there, so it is closed`);
+  };
+
   for (const verb of ["close", "open"] as const) {
     test(`killed anywhere in ${verb}, it is finished by calling again`, async (t) => {
       const what = { file: FILE, units: ["plain.service", "other.service"] };
@@ -214,6 +220,7 @@ describe("gate", { timeout: 600_000 }, () => {
       for (; isKilled; command += STRIDE) {
         if (verb === "open") await gate.close(how);
         isKilled = await fails(new Gate(killingBefore(command, host), what)[verb](how));
+        await noUnitSeesTheFile(gate, `killed before command ${command}`);
         if (verb === "close") {
           assert.equal((await gate.close(how)).durable, true);
           assert.equal(await gate.isClosed(how), true, `killed before command ${command}`);
