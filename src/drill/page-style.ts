@@ -58,6 +58,7 @@ a { color: var(--bar); }
 .line .time { text-align: right; color: var(--soft); font-variant-numeric: tabular-nums; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
+th, td.word { overflow-wrap: normal; }
 th { color: var(--soft); font-weight: 500; border-top: 0; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 @media (max-width: 40rem) {

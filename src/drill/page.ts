@@ -196,7 +196,7 @@ function historyRow(
   const when =
     page === undefined ? time(started, zone) : `<a href="${escaped(page)}">${time(started, zone)}</a>`;
   const took = restore === null ? "" : duration(restore + (load ?? 0));
-  return `<tr><td>${when}</td><td>${verdict}</td><td class="wide">${time(snapshot.ended, zone)}</td><td class="number">${passed}/${checks.length}</td><td class="number wide">${age === null ? "" : duration(age)}</td><td class="number">${took}</td></tr>`;
+  return `<tr><td>${when}</td><td class="word">${verdict}</td><td class="wide">${time(snapshot.ended, zone)}</td><td class="number">${passed}/${checks.length}</td><td class="number wide">${age === null ? "" : duration(age)}</td><td class="number">${took}</td></tr>`;
 }
 
 /** How many name a drill before them that is not here, the oldest one left out: before it, evidence may have been cleared. */
