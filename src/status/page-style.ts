@@ -2,6 +2,8 @@
 export const STATUS_STYLE = `
 .wrong { color: var(--bad); }
 .concerns { margin: .6rem 0; padding-left: 1.2rem; }
+.concerns li { margin-bottom: .35rem; }
+.fix { font-size: .875em; color: var(--soft); }
 .sources td:first-child { min-width: 6.5rem; }
 .sizes td:nth-child(2) { min-width: 5.75rem; }
 td.number { white-space: nowrap; }

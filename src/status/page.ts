@@ -51,7 +51,9 @@ const TONES: Readonly<Record<State, string>> = {
 };
 
 function head({ state, policy, store, at, zone, concerns, next }: Status): string {
-  const items = concerns.map(({ what }) => `<li>${escaped(what)}</li>`);
+  const items = concerns.map(
+    ({ what, hint }) => `<li>${escaped(what)}<br><span class="fix">fix: ${escaped(hint)}</span></li>`,
+  );
   const list = items.length === 0 ? "" : `<ul class="concerns">\n${items.join("\n")}\n</ul>\n`;
   return `<header class="${TONES[state]}">
 <h1>${HEADLINES[state]}</h1>

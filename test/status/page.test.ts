@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { escaped } from "../../src/drill/escape.ts";
 import { calendarOf } from "../../src/status/calendar.ts";
 import { pageOf } from "../../src/status/page.ts";
 import { statusOf } from "../../src/status/status.ts";
@@ -44,6 +45,13 @@ test("the state is said first, then why, then the next command", () => {
     pageOf(statusOf(greenSeen())),
     /<header class="proven">\n<h1>✓ Backups are there, young and whole<\/h1>/,
   );
+});
+
+test("every concern stands there with its remedy", () => {
+  const status = statusOf(brokenSeen());
+  const text = pageOf(status);
+  assert.equal(text.split('<span class="fix">fix: ').length - 1, status.concerns.length);
+  for (const { hint } of status.concerns) assert.ok(text.includes(`fix: ${escaped(hint)}<`), hint);
 });
 
 test("the last verify and what was read back so far, against the time that is allowed", () => {
