@@ -15,7 +15,7 @@ after(() => stack.disposeAsync());
 const vps = stack.use(await startVps());
 await vps.exec(`set -e
 unit() { # NAME SETTINGS
-  printf '[Service]\\nExecStart=/bin/sleep infinity\\nStateDirectory=%s\\n%s\\n' "$1" "$2" >"/etc/systemd/system/$1.service"
+  printf '[Service]\\nType=exec\\nExecStart=/bin/sleep infinity\\nStateDirectory=%s\\n%s\\n' "$1" "$2" >"/etc/systemd/system/$1.service"
 }
 unit named; unit dynamic DynamicUser=yes; unit idle; unit named-privately DynamicUser=yes
 systemctl daemon-reload && systemctl start named dynamic named-privately
