@@ -153,10 +153,20 @@ async function untilDictionary(directory: string): Promise<void> {
   assert.fail("no table has a dictionary");
 }
 
+/** A closed database gets a table with a dictionary. Closing breaks a compaction off and takes away the table that it was about to finish. */
+async function compacted(directory: string): Promise<void> {
+  for (let opening = 0; opening < 20 && !tablesIn(directory).some(hasDictionary); opening++) {
+    const db = await open(directory);
+    await untilDictionary(directory);
+    await db.close();
+  }
+  assert.ok(tablesIn(directory).some(hasDictionary));
+}
+
 test("levels of many tables, zstd with dictionaries, hash tables in blocks, values overwritten many times", async () => {
   for (const family of ["family-10", "family-8"]) {
     const directory = newDirectory();
-    let db = await open(directory);
+    const db = await open(directory);
     const expected = new Map<string, string>();
     for (let count = 0; count < 6000; count++) {
       const column = db.columns[family];
@@ -171,10 +181,7 @@ test("levels of many tables, zstd with dictionaries, hash tables in blocks, valu
       batch._closeSync();
     }
     await db.close();
-    db = await open(directory);
-    await untilDictionary(directory);
-    await db.close();
-    assert.ok(tablesIn(directory).some(hasDictionary));
+    await compacted(directory);
     const found = await ours(directory, family);
     assert.equal(found.size, expected.size);
     for (const [name, value] of expected) assert.equal(found.get(name), value, name);
