@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 import fc from "fast-check";
+import { Parser } from "tar";
 import { isFailure } from "../../src/lib/errors.ts";
 import { MAX_PACK_TAR, PACK_BUFFER_SIZE, PackBuffer, TAR_AT } from "../../src/pack/pack-buffer.ts";
 import { readChunkHeaders } from "../../src/pack/tar-bytes.ts";
@@ -55,6 +56,29 @@ test("GNU tar extracts a pack's tar", () => {
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+test("the tar package, which has nothing of ours, reads the same chunks from a pack's tar", async () => {
+  const chunks = [1, 511, 512, 513, 70_000].map((size) => fixedBytes("package", size));
+  const { tar, ids } = filled(chunks);
+  const found: { path: string; content: Buffer }[] = [];
+  const parser = new Parser({
+    strict: true, // what it would warn of is an error
+    onReadEntry: (entry) => {
+      const pieces: Buffer[] = [];
+      entry.on("data", (piece: Buffer) => pieces.push(piece));
+      entry.on("end", () => found.push({ path: entry.path, content: Buffer.concat(pieces) }));
+    },
+  });
+  await new Promise<void>((resolve, reject) => {
+    parser.on("end", () => resolve());
+    parser.on("error", reject);
+    parser.end(tar);
+  });
+  assert.deepEqual(
+    found,
+    ids.map((path, at) => ({ path, content: Buffer.from(chunks[at] ?? []) })),
+  );
 });
 
 test("a dropped chunk leaves no trace", () => {
