@@ -18,9 +18,9 @@ export function compressInto(plain: Uint8Array, out: Uint8Array, level: number):
 }
 
 /**
- * Write what the zstd frame in `compressed` holds to the start of `out`, which may begin before it in the same memory:
- * where `out` ends 128 KiB or more behind its last byte (zstd.h, "in-place decompression"), every block is read before
- * its place is written.
+ * Write what the zstd frame in `compressed` holds to the start of `out`, which may begin before it in the same memory.
+ * When that content, and a block of 128 KiB and a few bytes for each block more, ends before `compressed` does, every block
+ * is read before its place is written (zstd.h, "in-place decompression").
  *
  * @returns bytes written
  * @throws RangeError as `compressInto`; zlib's errors when it is not a whole frame
@@ -32,7 +32,7 @@ export function decompressInto(compressed: Uint8Array, out: Uint8Array): Promise
 type Zstd = ReturnType<typeof createZstdCompress> | ReturnType<typeof createZstdDecompress>;
 
 async function run(zstd: Zstd, source: Uint8Array, out: Uint8Array): Promise<number> {
-  const isShared = source.buffer === out.buffer;
+  const isOneMemory = source.buffer === out.buffer;
   const target = Buffer.from(out.buffer, out.byteOffset, out.length);
   let last: Buffer | undefined;
   let written = 0;
@@ -40,7 +40,7 @@ async function run(zstd: Zstd, source: Uint8Array, out: Uint8Array): Promise<num
   for await (const piece of zstd as AsyncIterable<Buffer>) {
     const end = written + piece.length;
     if (end > out.length) throw new RangeError(`zstd's output passes the ${out.length} bytes given to it`);
-    if (isShared && out.byteOffset + end > source.byteOffset + zstd.bytesWritten)
+    if (isOneMemory && out.byteOffset + end > source.byteOffset + zstd.bytesWritten)
       throw new RangeError("zstd's output would be written over bytes that it has not read");
     copyBytes(piece, target, written);
     written = end;

@@ -43,7 +43,10 @@ close_gate() {
   done
   systemctl daemon-reload
   reloaded=$?
-  make_directory "$(dirname -- "$file")" && : >>"$file" && sync -- "$file" "$(dirname -- "$file")" || exit 3
+  if ! { make_directory "$(dirname -- "$file")" && : >>"$file" && sync -- "$file" "$(dirname -- "$file")"; }; then
+    [ -e "$file" ] || (open_gate "$@") # no gate: its drop-ins are not left either
+    exit 3
+  fi
   [ "$reloaded" -eq 0 ] || exit 4
 }
 

@@ -199,9 +199,11 @@ describe("gate", { timeout: 600_000 }, () => {
     assert.equal(await starts("plain"), true);
   });
 
-  test("a gate file that cannot be made is a failure with the reason", async () => {
+  test("a gate file that cannot be made is a failure with the reason, and leaves no drop-in", async () => {
+    const files = await unitFiles();
     await vps.exec("mkdir -p /var/lib && echo file >/var/lib/drops");
     await assert.rejects(gateOf("plain.service").close(how), /making \/var\/lib\/drops\/restore-in-progress/);
+    assert.equal(await unitFiles(), files);
     await vps.exec("rm /var/lib/drops");
   });
 
