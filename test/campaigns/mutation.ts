@@ -1,0 +1,136 @@
+/**
+ * Mutation score: each small fault that is put into a room's code, one at a time, should make one of the room's own tests fail.
+ * What survives is printed with its place; it is a missing test or a fault that changes nothing.
+ *
+ *   sh scripts/node test/campaigns/mutation.ts --room retention
+ *   sh scripts/node test/campaigns/mutation.ts --room rocksdb --share 0.25 --seed 7
+ */
+import { spawn } from "node:child_process";
+import { globSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { availableParallelism, loadavg } from "node:os";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { type Mutant, mutantsOf } from "../support/mutants.ts";
+import { seededRandom } from "../support/seeded-random.ts";
+
+interface Room {
+  readonly code: readonly string[];
+  /** Quick and without servers: each mutant runs them all, until one fails. */
+  readonly tests: readonly string[];
+}
+interface Tried {
+  readonly file: string;
+  readonly mutant: Mutant;
+}
+
+const ROCKSDB = "src/source/rocksdb";
+const ROOMS: Readonly<Record<string, Room>> = {
+  retention: {
+    code: [
+      "decide",
+      "forecast",
+      "future",
+      "guards",
+      "keep",
+      "lock-times",
+      "periods",
+      "standing",
+      "sweep",
+    ].map((name) => `src/retention/${name}.ts`),
+    tests: ["sweep", "decide", "keep", "lock-times"].map((name) => `test/retention/${name}.test.ts`),
+  },
+  trust: { code: ["src/trust/*.ts"], tests: ["test/trust/*.test.ts"] },
+  rocksdb: {
+    code: [
+      "accept",
+      "live-set",
+      "log-file",
+      "version-edit",
+      "wal",
+      "write-batch",
+      "table-footer",
+      "table-block",
+      "table-reader",
+      "sst",
+    ].map((name) => `${ROCKSDB}/${name}.ts`),
+    tests: ["live-set", "write-batch", "checksums", "log-file", "sst", "accept"].map(
+      (name) => `test/source/rocksdb-${name}.test.ts`,
+    ),
+  },
+};
+/** Of a healthy run; a mutant that takes longer hangs, and so is found. */
+const HANGS_AFTER = 10;
+
+const { values } = parseArgs({
+  options: {
+    room: { type: "string", default: "retention" },
+    share: { type: "string", default: "1" },
+    seed: { type: "string", default: "1" },
+  },
+});
+const room = ROOMS[values.room];
+if (room === undefined) throw new Error(`--room is one of ${Object.keys(ROOMS).join(", ")}`);
+const files = room.code.flatMap((pattern) => globSync(pattern)).sort();
+const tests = room.tests.flatMap((pattern) => globSync(pattern)); // in the order given: quick ones first
+if (files.length === 0 || tests.length === 0) throw new Error(`${values.room} has no code or no tests`);
+const began = performance.now();
+if ((await outcome(undefined, 600_000)) !== "survived") throw new Error("the tests fail without any fault");
+const limit = Math.max(30_000, Math.round((performance.now() - began) * HANGS_AFTER));
+
+const random = seededRandom(Number(values.seed));
+const tried: Tried[] = [];
+for (const file of files) {
+  for (const mutant of mutantsOf(await readFile(file, "utf8"))) {
+    if (random() < Number(values.share)) tried.push({ file, mutant });
+  }
+}
+const counts = { failed: 0, hung: 0, survived: 0 };
+const waiting = tried.values();
+await Promise.all(Array.from({ length: availableParallelism() }, work));
+const found = counts.failed + counts.hung;
+console.log(
+  `${values.room}: ${tried.length} faults in ${files.length} files, ${found} found (${counts.hung} of them by a hang), ` +
+    `${counts.survived} survived: ${((100 * found) / tried.length).toFixed(1)} %; ` +
+    `${((performance.now() - began) / 60_000).toFixed(1)} min, load ${loadavg()[0]?.toFixed(1)}`,
+);
+
+async function work(): Promise<void> {
+  for (const one of waiting) {
+    const end = await outcome(one, limit);
+    counts[end]++;
+    if (end === "survived") console.log(await describe(one));
+  }
+}
+
+function outcome(one: Tried | undefined, limitMs: number): Promise<keyof typeof counts> {
+  const fault = one === undefined ? {} : { url: pathToFileURL(one.file).href, mutant: one.mutant };
+  const child = spawn(
+    process.execPath,
+    [
+      "--import=./test/support/mutated-module.ts",
+      "--test",
+      "--test-isolation=none",
+      "--test-reporter=./test/support/stop-at-failure.mjs",
+      ...tests,
+    ],
+    {
+      stdio: "ignore",
+      env: { ...process.env, DROPS_MUTANT: JSON.stringify(fault) },
+      timeout: limitMs,
+      killSignal: "SIGKILL",
+    },
+  );
+  return new Promise((resolve) =>
+    child.on("close", (code, signal) =>
+      resolve(signal !== null ? "hung" : code === 0 ? "survived" : "failed"),
+    ),
+  );
+}
+
+async function describe({ file, mutant }: Tried): Promise<string> {
+  const source = await readFile(file, "utf8");
+  const line = source.slice(0, mutant.start).split("\n").length;
+  const was = source.slice(mutant.start, mutant.end).replace(/\s+/g, " ").slice(0, 60);
+  return `survived: ${file}:${line} ${mutant.kind}: ${was}`;
+}
