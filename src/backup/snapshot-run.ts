@@ -193,7 +193,7 @@ export class SnapshotRun {
       packs: this.#packs,
       recipients: [...recoveryRecipients, ...metadata.recipients],
       unfinished: unfinished ? sink.unfinished() : undefined,
-      unusable: this.#known.unusable,
+      unusable: new Set([...this.#known.unusable, ...sink.unusable]),
       // A list is the same bytes again where the source's end added no pack, and is then not put again.
       locks: { list: locks?.snapshot, manifest: unfinished ? locks?.passing : locks?.snapshot },
     };

@@ -24,7 +24,9 @@ export interface BaseParts {
 
 /**
  * What the store already holds of one source: the newest success and a newer checkpoint. Only packs that are listed with
- * the right size, are not condemned and are sealed to today's recipients count.
+ * the right size, are not condemned and are sealed to today's recipients count. A manifest that cannot be read counts as
+ * none from there on, with a note: it is there to save work, and the backup is to make a good one. What it means for its own
+ * snapshot is a verify's to say.
  */
 export class SourceBase {
   readonly #parts: BaseParts;
@@ -33,19 +35,22 @@ export class SourceBase {
   #index: Promise<ChunkIndex> | undefined;
   /** The record of the newest success, when its manifest could be opened. */
   readonly success: { readonly record: SourceRecord; readonly manifest: LoadedManifest } | undefined;
-  /** Why an earlier snapshot could not be used. */
-  readonly notes: readonly string[];
+  /** Names of manifests and lists that are not what they should be: nothing new may refer to them. */
+  readonly unusable: ReadonlySet<string>;
+  readonly #notes: Set<string>;
+  #digest: string | undefined;
 
   private constructor(
     parts: BaseParts,
     success: SourceBase["success"],
     manifests: readonly LoadedManifest[],
-    notes: readonly string[],
+    useless: { readonly notes: Set<string>; readonly names: ReadonlySet<string> },
   ) {
     this.#parts = parts;
     this.#manifests = manifests;
     this.success = success;
-    this.notes = notes;
+    this.unusable = useless.names;
+    this.#notes = useless.notes;
     for (const manifest of manifests) {
       for (const number of manifest.numbers) if (this.#isListed(number)) this.#good.add(number);
     }
@@ -58,14 +63,15 @@ export class SourceBase {
     source: string,
     how: Cancel,
   ): Promise<SourceBase> {
-    const notes: string[] = [];
+    const notes = new Set<string>();
+    const names = new Set<string>();
     const open = async (record: SourceRecord | undefined): Promise<LoadedManifest | undefined> => {
       if (!record || record.recipients !== parts.recipients) return undefined;
       try {
         return await loadSourceManifest(parts.store, parts.policyName, record, parts, how);
       } catch (error) {
-        if (!isFailure(error, "store/missing", "data/missing", "data/damaged", "key/wrong")) throw error;
-        notes.push(`an earlier manifest is of no use, so everything is read again: ${error.message}`);
+        noteUseless(error, notes);
+        for (const object of [record.manifest, record.list]) if (object) names.add(object.sha256);
         return undefined;
       }
     };
@@ -73,20 +79,32 @@ export class SourceBase {
     const whole = await open(success);
     const begun = await open(checkpoint);
     const manifests = [begun, whole].filter((manifest) => manifest !== undefined);
-    return new SourceBase(parts, success && whole && { record: success, manifest: whole }, manifests, notes);
+    return new SourceBase(parts, success && whole && { record: success, manifest: whole }, manifests, {
+      notes,
+      names,
+    });
   }
 
-  /**
-   * The entries of the newest success, overlaid by those of a newer checkpoint. `digest` gives the success's line digest
-   * once they were read to the end; never with a checkpoint on top.
-   */
-  async previous(
-    how: Cancel,
-  ): Promise<{ entries: AsyncGenerator<ManifestEntry>; digest: () => string | undefined }> {
-    const [first, second] = await Promise.all(this.#manifests.map((manifest) => manifest.entries(how)));
-    if (!first) return { entries: noEntries(), digest: () => undefined };
-    if (second) return { entries: mergeEntries(first.entries, second.entries), digest: () => undefined };
-    return { entries: first.entries, digest: () => (this.success ? first.digest() : undefined) };
+  /** Why an earlier snapshot could not be used, as far as is known: its entries are read last. */
+  get notes(): readonly string[] {
+    return [...this.#notes];
+  }
+
+  /** The line digest of the newest success, once `previous` was read to its end; never with a checkpoint on top. */
+  get digest(): string | undefined {
+    return this.#digest;
+  }
+
+  /** The entries of the newest success, overlaid by those of a newer checkpoint; as far as they can be read. */
+  async *previous(how: Cancel): AsyncGenerator<ManifestEntry> {
+    try {
+      const [first, second] = await Promise.all(this.#manifests.map((manifest) => manifest.entries(how)));
+      if (first && second) yield* mergeEntries(first.entries, second.entries);
+      else if (first) yield* first.entries;
+      if (this.success && !second) this.#digest = first?.digest();
+    } catch (error) {
+      noteUseless(error, this.#notes);
+    }
   }
 
   /** The head of the newest success. */
@@ -132,7 +150,11 @@ export class SourceBase {
 
   async *#chunks(how: Cancel): AsyncGenerator<ChunkRef> {
     for (const manifest of this.#manifests) {
-      for await (const entry of (await manifest.entries(how)).entries) yield* entry.chunks;
+      try {
+        for await (const entry of (await manifest.entries(how)).entries) yield* entry.chunks;
+      } catch (error) {
+        noteUseless(error, this.#notes);
+      }
     }
   }
 
@@ -142,7 +164,11 @@ export class SourceBase {
   }
 }
 
-async function* noEntries(): AsyncGenerator<ManifestEntry> {}
+/** Throws what does not mean that the manifest is damaged, or not ours to open. */
+function noteUseless(error: unknown, notes: Set<string>): void {
+  if (!isFailure(error, "store/missing", "data/missing", "data/damaged", "key/wrong")) throw error;
+  notes.add(`an earlier manifest is of no use, so what it knew is read again: ${error.message}`);
+}
 
 /** The newest success of a source, and the newest checkpoint that came after it. */
 function newestOf(snapshots: readonly ListedSnapshot[], source: string) {

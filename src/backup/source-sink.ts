@@ -20,7 +20,6 @@ export class ManifestSink implements SourceSink {
   readonly #onChunk: (size: number) => Promise<void>;
   readonly #notes: string[] = [];
   #droppedNotes = 0;
-  #baseDigest: (() => string | undefined) | undefined;
   #unfinished: { readonly head: EntryHead; readonly chunks: ChunkRef[]; size: number } | undefined;
   /** Bytes read from the host for this source. */
   readBytes = 0;
@@ -34,13 +33,10 @@ export class ManifestSink implements SourceSink {
     this.#base = parts.base;
     this.#onChunk = parts.onChunk;
     this.#how = how;
-    for (const note of parts.base.notes) this.note(note);
   }
 
-  async *previous(): AsyncGenerator<ManifestEntry> {
-    const { entries, digest } = await this.#base.previous(this.#how);
-    this.#baseDigest = digest;
-    yield* entries;
+  previous(): AsyncGenerator<ManifestEntry> {
+    return this.#base.previous(this.#how);
   }
 
   keep(entry: ManifestEntry): boolean {
@@ -76,13 +72,19 @@ export class ManifestSink implements SourceSink {
     return file;
   }
 
+  /** Names of earlier manifests and lists that turned out to be damaged. */
+  get unusable(): ReadonlySet<string> {
+    return this.#base.unusable;
+  }
+
   note(text: string): void {
     if (this.#notes.length < MAX_NOTES) this.#notes.push(text.slice(0, MAX_NOTE));
     else this.#droppedNotes++;
   }
 
   notes(): string[] {
-    return this.#droppedNotes === 0 ? this.#notes : [...this.#notes, `and ${this.#droppedNotes} more notes`];
+    const dropped = this.#droppedNotes === 0 ? [] : [`and ${this.#droppedNotes} more notes`];
+    return [...this.#base.notes, ...this.#notes, ...dropped];
   }
 
   /** The file that is being read, as far as it is stored: for a checkpoint. It is never taken for unchanged later. */
@@ -94,6 +96,6 @@ export class ManifestSink implements SourceSink {
 
   /** Whether the entries are exactly those of the newest success. */
   isUnchanged(): boolean {
-    return this.#baseDigest?.() !== undefined && this.#baseDigest() === this.writer.digest();
+    return this.#base.digest !== undefined && this.#base.digest === this.writer.digest();
   }
 }

@@ -2,6 +2,7 @@ import { commandFailed } from "../host/expect-success.ts";
 import { ANY_EXIT } from "../host/run-to-end.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
+import { someOf } from "../lib/some-of.ts";
 import { inBytes } from "../lib/units.ts";
 import type { CommandPolicy, FilesPolicy, SourcePolicy } from "../policy/schema.ts";
 import { findArguments, findFiles } from "../source/files/find.ts";
@@ -69,7 +70,7 @@ function look(world: World, source: SourcePolicy, how: Cancel): Promise<LookedAt
 
 async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promise<LookedAt> {
   const host = await world.host;
-  const { listing, unreadable, notes } = await findFiles(host, source, how);
+  const { listing, unreadable, mounts, notes } = await findFiles(host, source, how);
   let bytes = 0;
   for (let at = 0; at < listing.length; at++) if (listing.kind(at) === "f") bytes += listing.size(at);
   const denied = [...unreadable, ...(host.user.uid === 0 ? [] : await unreadableFiles(world, source, how))];
@@ -77,10 +78,17 @@ async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promi
   const lines: Line[] = notes.map((note) =>
     warn(`${source.name}: ${note}`, "correct the path in the policy"),
   );
+  if (mounts.length > 0) {
+    const some = someOf(mounts.map(({ path, kind }) => `${path} (${kind})`));
+    lines.push(
+      warn(
+        `${source.name}: other file systems are mounted inside, and are not backed up: ${some}`,
+        "name them in `paths`, or under `exclude` what need not be backed up; `one_file_system: false` takes all",
+      ),
+    );
+  }
   if (denied.length > 0) {
-    const some = denied.slice(0, 3).join("; ");
-    const more = denied.length > 3 ? `; and ${denied.length - 3} more` : "";
-    const what = `${source.name}: ${host.user.name} may not read ${some}${more}`;
+    const what = `${source.name}: ${host.user.name} may not read ${someOf(denied, 3, "; ")}`;
     lines.push(fail(what, "log in as a user who may read them, or name them under `exclude`"));
   } else if (listing.length === 0 || bytes === 0) {
     lines.push(warn(`${source.name}: there is nothing in it (${size})`, "correct its paths in the policy"));
@@ -91,8 +99,8 @@ async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promi
 /** find lists what its directories let it see, whether or not the files can be read. At most 1000 are named. */
 async function unreadableFiles(world: World, source: FilesPolicy, how: Cancel): Promise<string[]> {
   const host = await world.host;
-  const listed = findArguments(source.paths, source).slice(0, -2);
-  const argv = ["find", ...listed, "-type", "f", "!", "-readable", "-printf", "%p\\0"];
+  const then = ["-type", "f", "!", "-readable", "-printf", "%p\\0"];
+  const argv = ["find", ...findArguments(source.paths, source, then)];
   const script = 'LC_ALL=C "$@" 2>/dev/null | head -z -n 1000';
   const { stdout } = await host.run(["sh", "-c", script, "drops-doctor", ...argv], how);
   return stdout

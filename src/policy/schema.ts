@@ -146,7 +146,10 @@ const Files = z.strictObject({
     .default([])
     .describe("absolute paths or globs (* and ?), matched against the whole path"),
   optional: z.boolean().default(false).describe("a missing path is a note instead of a failure"),
-  one_file_system: z.boolean().default(true),
+  one_file_system: z
+    .boolean()
+    .default(true)
+    .describe("leave out what is mounted below the paths (a backup notes each mount, doctor warns)"),
 });
 
 const Command = z.strictObject({

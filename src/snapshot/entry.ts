@@ -35,11 +35,12 @@ export interface ManifestEntry {
 /** An entry before its content was read. */
 export type EntryHead = Omit<ManifestEntry, "chunks" | "size">;
 
+/** Bytes of a path. */
+export const MAX_PATH = 4096;
+const BAD_SEGMENT = /(?:^|\/)\.{0,2}(?:\/|$)/;
+
 /** Relative, no empty, `.` or `..` segment, no NUL: joined to a directory it stays inside. */
 export function isSafePath(path: Buffer): boolean {
-  if (path.length === 0 || path.length > 4096 || path.includes(0)) return false;
-  return path
-    .toString("latin1")
-    .split("/")
-    .every((part) => part !== "" && part !== "." && part !== "..");
+  if (path.length === 0 || path.length > MAX_PATH || path.includes(0)) return false;
+  return !BAD_SEGMENT.test(path.toString("latin1"));
 }

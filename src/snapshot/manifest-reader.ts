@@ -5,12 +5,11 @@ import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import { checkShape, parseCanonical } from "./canonical-json.ts";
 import type { ManifestEntry } from "./entry.ts";
-import { decodeEntry } from "./entry-line.ts";
+import { decodeEntry, MAX_LINE } from "./entry-line.ts";
 import { ManifestHead } from "./manifest-head.ts";
 
-/** A stored manifest is never larger than this, nor one of its lines. Bytes. */
+/** A stored manifest is never larger than this. Bytes. */
 export const MAX_MANIFEST = 1024 * 1024 * 1024;
-const MAX_LINE = 128 * 1024 * 1024;
 /** zstd windows larger than 128 MiB are refused, as the zstd program does. */
 const WINDOW_LOG_MAX = 27;
 

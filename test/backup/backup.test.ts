@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import test from "node:test";
+import { describe, test } from "node:test";
 import { openLocalHost } from "../../src/host/local.ts";
 import { isFailure } from "../../src/lib/errors.ts";
+import type { SnapshotRecord } from "../../src/snapshot/record.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
+import { listKey, manifestKey } from "../../src/store/keys.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
 import { alteredHost } from "../support/altered-host.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
+import { type Forgery, forgeSnapshot } from "../support/forgery.ts";
 import { type Rehearsal, rehearse } from "../support/rehearsal.ts";
 import { readWhole } from "../support/whole-repository.ts";
 
@@ -212,3 +215,90 @@ test("another recovery key opens the next snapshot whole", async () => {
   const run = await rehearsal.night({ recoveryRecipients: [other.recovery.recipient] });
   assert.equal(run.sources[0]?.newBytes, 20 * MiB);
 });
+
+describe("an earlier manifest that cannot be read counts as none, and the night heals the source", () => {
+  const SOURCES = `  - { name: words, kind: files, paths: ["@DIR@/words"] }
+  - { name: said, kind: command, argv: [cat, "@DIR@/said"] }
+`;
+  const good = { path: "a", type: "dir", mode: "0755", uid: 0, gid: 0, mtime: "1", size: "0" };
+  const table: readonly {
+    name: string;
+    hurt: (rehearsal: Rehearsal, last: SnapshotRecord) => Promise<unknown>;
+  }[] = [
+    {
+      name: "its first entry is malformed",
+      hurt: (by, last) => forgeBoth(by, last, { entries: [{ ...good, mtime: "x" }] }),
+    },
+    {
+      name: "a later entry is malformed",
+      hurt: (by, last) => forgeBoth(by, last, { entries: [good, { ...good, path: "b", mode: "9" }] }),
+    },
+    {
+      name: "its entries are out of order",
+      hurt: (by, last) => forgeBoth(by, last, { entries: [good, good] }),
+    },
+    {
+      name: "its end is missing",
+      hurt: (by, last) => forgeBoth(by, last, { entries: [good], end: { entries: 2 } }),
+    },
+    {
+      name: "its head is malformed",
+      hurt: (by, last) => forgeBoth(by, last, { entries: [], head: { kind: "none" } }),
+    },
+    {
+      name: "its list is malformed",
+      hurt: (by, last) => forgeBoth(by, last, { entries: [], list: () => "x" }),
+    },
+    { name: "the manifest holds other bytes", hurt: (by, last) => damageAll(by, last, "manifest") },
+    { name: "the list holds other bytes", hurt: (by, last) => damageAll(by, last, "list") },
+  ];
+  for (const row of table) {
+    test(row.name, async () => {
+      await using rehearsal = await rehearse({ sources: SOURCES });
+      await mkdir(join(rehearsal.directory, "words"));
+      for (const name of ["x", "y"]) await writeFile(join(rehearsal.directory, "words", name), name);
+      await writeFile(join(rehearsal.directory, "said"), "said");
+      const first = await rehearsal.night();
+      await row.hurt(rehearsal, first.record);
+      const healed = await rehearsal.night();
+      assert.equal(healed.record.state, "complete");
+      for (const { notes, outcome } of healed.record.sources) {
+        assert.equal(outcome, "stored");
+        assert.match(notes.join("\n"), /^an earlier manifest is of no use, so what it knew is read again: /);
+      }
+      const next = await rehearsal.night();
+      assert.deepEqual(
+        next.record.sources.map(({ notes }) => notes),
+        [[], []],
+      );
+      assert.equal(next.record.sources[0]?.outcome, "unchanged");
+    });
+  }
+});
+
+/** A snapshot like the last one in which the manifests of all sources are so. */
+async function forgeBoth(
+  by: Rehearsal,
+  last: SnapshotRecord,
+  forgery: Omit<Forgery, "source">,
+): Promise<void> {
+  let record = last;
+  for (const { name } of last.sources)
+    ({ record } = await forgeSnapshot(by, record, { ...forgery, source: name }));
+}
+
+async function damageAll(
+  { store }: Rehearsal,
+  last: SnapshotRecord,
+  what: "manifest" | "list",
+): Promise<void> {
+  const how = { signal: new AbortController().signal };
+  for (const source of last.sources) {
+    const name = source[what]?.sha256 ?? "";
+    const key = what === "list" ? listKey("rehearsal", name) : manifestKey("rehearsal", name);
+    const bytes = await store.get(key, { ...how, maxSize: 2 ** 20 });
+    bytes.fill(0, -2);
+    await store.remove(key, how);
+    await store.put(key, bytes, how);
+  }
+}

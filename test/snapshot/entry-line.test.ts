@@ -57,6 +57,87 @@ test("an entry of any bytes survives its line", () => {
   );
 });
 
+const anyEntry = fc.record({
+  path: fc.oneof(
+    path,
+    fc.uint8Array({ maxLength: 12 }).map((bytes) => Buffer.from(bytes)),
+    fc
+      .constantFrom("", "/", ".", "a/..", "../b", "a//b", "a/", "a\0b", "x".repeat(4096), "x".repeat(4097))
+      .map(Buffer.from),
+  ),
+  type: fc.constantFrom("file", "dir", "symlink", "hardlink", "fifo"),
+  mode: fc.oneof(fc.integer({ min: -8, max: 0o20000 }), fc.double()),
+  uid: fc.oneof(fc.integer(), fc.maxSafeInteger(), fc.double()),
+  gid: fc.oneof(fc.integer(), fc.maxSafeInteger(), fc.double()),
+  user: fc.option(fc.string({ unit: "binary" }), { nil: undefined }),
+  group: fc.option(fc.string({ unit: "binary" }), { nil: undefined }),
+  mtime: fc.bigInt({ min: -(10n ** 29n), max: 10n ** 29n }),
+  size: fc.oneof(fc.nat(), fc.maxSafeInteger(), fc.double()),
+  same: fc.option(fc.string({ maxLength: 300, size: "max" }), { nil: undefined }),
+  sparse: fc.constantFrom(undefined, true),
+  target: fc.option(
+    fc.uint8Array({ maxLength: 12 }).map((bytes) => Buffer.from(bytes)),
+    { nil: undefined },
+  ),
+  xattrs: fc.option(
+    fc.dictionary(
+      fc.oneof(fc.string(), fc.constantFrom("__proto__", "constructor", "7", "")),
+      fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+    ),
+    { nil: undefined },
+  ),
+  chunks: fc.array(chunk, { maxLength: 3 }),
+}) as fc.Arbitrary<ManifestEntry>;
+
+test("whatever an entry holds, it is refused before it is written or comes back as it was", () => {
+  let written = 0;
+  fc.assert(
+    fc.property(anyEntry, fc.boolean(), (wild, isTrue) => {
+      const total = wild.chunks.reduce((sum, { size }) => sum + size, 0);
+      const before = isTrue
+        ? {
+            ...wild,
+            size: total,
+            mode: 0o644,
+            uid: 1,
+            gid: 2 ** 32 - 1,
+            path: Buffer.from("a/b"),
+            mtime: wild.mtime / 10n,
+          }
+        : wild;
+      let line: string;
+      try {
+        line = encodeEntry(before, (pack) => pack);
+      } catch (error) {
+        assert.ok(isFailure(error, "source/failed"));
+        return;
+      }
+      written++;
+      const after = decodeEntry(line.slice(0, -1), (index) => index, "line");
+      const chunks = before.type === "file" ? before.chunks : [];
+      assert.deepEqual(structuredClone(after), structuredClone({ ...before, chunks }));
+    }),
+    { numRuns: 2000 },
+  );
+  assert.ok(written > 50, `${written}`);
+});
+
+const times: readonly { name: string; mtime: bigint }[] = [
+  { name: "the year 5138", mtime: 10n ** 20n },
+  { name: "the year 287000", mtime: 9_000_000_000_000n * 10n ** 9n },
+  { name: "the last second of 64 bits", mtime: (2n ** 63n - 1n) * 10n ** 9n + 999_999_999n },
+  { name: "the first second of 64 bits", mtime: -(2n ** 63n) * 10n ** 9n },
+];
+for (const { name, mtime } of times) {
+  test(`a time is read back: ${name}`, () => {
+    const line = encodeEntry(
+      { path: Buffer.from("a"), type: "dir", mode: 0o755, uid: 0, gid: 0, mtime, size: 0, chunks: [] },
+      () => 0,
+    );
+    assert.equal(decodeEntry(line.trimEnd(), () => 0, "line").mtime, mtime);
+  });
+}
+
 const good = encodeEntry(
   {
     path: Buffer.from("a/b"),

@@ -25,6 +25,7 @@ import { isFailure } from "../../src/lib/errors.ts";
 import type { FilesPolicy } from "../../src/policy/schema.ts";
 import type { ManifestEntry } from "../../src/snapshot/entry.ts";
 import { freezeFiles } from "../../src/source/files/capture.ts";
+import { FIND_FORMAT } from "../../src/source/files/find-output.ts";
 import type { CaptureContext, SourceSink } from "../../src/source/source.ts";
 import { alteredHost } from "../support/altered-host.ts";
 import { type CollectedEntry, type CollectingSink, collectingSink } from "../support/collecting-sink.ts";
@@ -62,15 +63,16 @@ describe("files", () => {
       for (const entry of stored.entries) await compareWithDisk(entry);
       const kinds = new Map<string, number>();
       for (const { type } of stored.entries) kinds.set(type, (kinds.get(type) ?? 0) + 1);
-      assert.deepEqual(Object.fromEntries(kinds), { dir: 6, file: 10, hardlink: 2, symlink: 2, fifo: 1 });
+      assert.deepEqual(Object.fromEntries(kinds), { dir: 6, file: 10, hardlink: 3, symlink: 2, fifo: 1 });
       assert.equal(stored.entry(`${root}/links/b`).target?.toString(), `${root}/links/a`);
+      assert.equal(stored.entry(`${root}/to file, too`).target?.toString(), `${root}/to file`);
       assert.deepEqual(stored.entry(`${root}/with attributes`).xattrs, { "user.a=b": Buffer.from([0, 255]) });
       assert.deepEqual(stored.entry(`${root}/dir`).xattrs, { "user.d": Buffer.from("dir") });
       assert.equal(stored.entry(`${root}/sparse`).sparse, true);
       assert.equal(stored.bytes(`${root}/sparse`).length, 8 * MIB);
       assert.deepEqual(stored.notes, [`sockets and devices are not backed up: ${scratch.path}/socket`]);
       assert.equal(stored.commands.filter(isTar).length, 1);
-      assert.equal(stored.facts["entries"], 22);
+      assert.equal(stored.facts["entries"], 23);
       assert.match(String(stored.facts["tar"]), /^\d+\.\d+/);
     });
 
@@ -311,11 +313,8 @@ describe("files", () => {
       };
       const stored = await night({ paths: [scratch.path] }, { between });
       assert.deepEqual(pathsBelow(stored, scratch.path), ["a", "z"]);
-      const gone = ["b", "d", "d/x", "d/y"];
-      assert.deepEqual(
-        stored.notes,
-        gone.map((name) => `vanished before it was read: ${scratch.path}/${name}`),
-      );
+      const gone = ["b", "d", "d/x", "d/y"].map((name) => `${scratch.path}/${name}`);
+      assert.deepEqual(stored.notes, [`vanished before it was read: ${gone.join(", ")}`]);
     });
 
     test("hundreds that vanish hide nothing of what tar says", async () => {
@@ -328,7 +327,8 @@ describe("files", () => {
         await Promise.all(names.map((name) => rm(name)));
       };
       const stored = await night({ paths: [scratch.path] }, { between });
-      assert.deepEqual([pathsBelow(stored, scratch.path), stored.notes.length], [["kept"], 400]);
+      assert.deepEqual(pathsBelow(stored, scratch.path), ["kept"]);
+      assert.match(stored.notes.join("\n"), /^vanished before it was read: (\S+, ){19}\S+ and 380 more$/);
       await Promise.all(names.map((name) => writeFile(name, "")));
       await chmod(join(scratch.path, "kept"), 0o600);
       const asOther = night({ paths: [scratch.path] }, { between, host: asNobody(host) });
@@ -336,6 +336,33 @@ describe("files", () => {
         asOther,
         /^DropsError: 1 file of source media could not be read: .*kept: Cannot open/,
       );
+    });
+
+    test("more that vanish than tar is asked for at once do not make it wait for ever", async () => {
+      await using scratch = await scratchDirectory();
+      await mkdir(join(scratch.path, "objects"));
+      const script = 'cd "$1" && seq 1 9000 | xargs touch';
+      await runTool("sh", "-c", script, "sh", join(scratch.path, "objects"));
+      await writeFile(join(scratch.path, "zz"), "after");
+      const between = () => rm(join(scratch.path, "objects"), { recursive: true });
+      const stored = await night({ paths: [scratch.path] }, { between });
+      assert.deepEqual(pathsBelow(stored, scratch.path), ["zz"]);
+      assert.match(stored.notes.join("\n"), /^vanished before it was read: .* and 8981 more$/);
+    });
+
+    test("a directory that is emptied under find is a note", async () => {
+      await using scratch = await scratchDirectory();
+      await writeFile(join(scratch.path, "zz"), "after");
+      const script = `"$@"; for i in $(seq 5000); do echo "find: '/o/$i': No such file or directory"; done >&2; exit 1`;
+      const noisy = alteredHost(host, (argv) =>
+        argv.flatMap((word) =>
+          word === "find" && argv.includes(FIND_FORMAT) ? ["sh", "-c", script, "sh", "find"] : [word],
+        ),
+      );
+      const stored = await night({ paths: [scratch.path] }, { host: noisy });
+      assert.equal(stored.bytes(`${scratch.path.slice(1)}/zz`).toString(), "after");
+      assert.equal(stored.notes[9], "while listing: '/o/10': No such file or directory");
+      assert.deepEqual(stored.notes.slice(10), ["while listing: others vanished as well"]);
     });
 
     test("what became something else is stored as what it is", async () => {
@@ -446,6 +473,28 @@ describe("files", () => {
         return true;
       });
       assert.deepEqual(pathsBelow(sink, scratch.path), ["a", "c"]);
+    });
+
+    test("a path longer than a system call takes is a note, and so are other names outside", async () => {
+      await using scratch = await scratchDirectory();
+      const deep =
+        'cd "$1"; for i in $(seq 20); do mkdir $2; cd -P $2; done; echo leaf >leaf; echo b >../../b';
+      await runTool("sh", "-c", deep, "sh", scratch.path, "d".repeat(240));
+      await mkdir(join(scratch.path, "in"));
+      await writeFile(join(scratch.path, "in/a"), "shared");
+      await link(join(scratch.path, "in/a"), join(scratch.path, "other"));
+      const all = await night({ paths: [scratch.path] });
+      assert.equal(all.notes.length, 1);
+      assert.match(
+        all.notes[0] ?? "",
+        /^not backed up, since the path has 4096 bytes or more: .*…, and whatever is below$/,
+      );
+      assert.ok(all.entries.length > 17);
+      const some = await night({ paths: [join(scratch.path, "in")] });
+      assert.deepEqual(some.notes, [
+        `hard links to files outside of this source are not kept: ${scratch.path}/in/a`,
+      ]);
+      await runTool("sh", "-c", 'rm -r "$1"/d*', "sh", scratch.path); // node cannot
     });
 
     const tools: readonly {
@@ -618,6 +667,7 @@ async function buildTree(root: string): Promise<void> {
   await link(at("links/a"), at("links/b"));
   await link(at("links/a"), at("zlink"));
   await symlink("dir/empty", at("to file"));
+  await link(at("to file"), at("to file, too"));
   await symlink(`nowhere/${"n".repeat(200)}`, at("to nowhere"));
   await runTool("mkfifo", at("pipe"));
   await chmod(at("large"), 0o4711);

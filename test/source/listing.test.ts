@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { openLocalHost } from "../../src/host/local.ts";
-import { DropsError, isFailure } from "../../src/lib/errors.ts";
+import { isFailure } from "../../src/lib/errors.ts";
 import type { FilesPolicy } from "../../src/policy/schema.ts";
 import type { ManifestEntry } from "../../src/snapshot/entry.ts";
 import { findFiles } from "../../src/source/files/find.ts";
@@ -13,7 +14,9 @@ import { readFindOutput } from "../../src/source/files/find-output.ts";
 import { Listing } from "../../src/source/files/listing.ts";
 import { type Decision, identityOf, planFiles } from "../../src/source/files/plan.ts";
 import { shownPath } from "../../src/source/files/shown-path.ts";
-import { toldOf } from "../../src/source/files/told.ts";
+import { judged, judgedExit, toldOf } from "../../src/source/files/told.ts";
+import { alteredHost } from "../support/altered-host.ts";
+import { scratchDirectory } from "../support/scratch.ts";
 
 const MIB = 1024 * 1024;
 const SECOND = 1_000_000_000n;
@@ -28,7 +31,7 @@ describe("what find prints", () => {
     uid: fc.nat(2 ** 32 - 1),
     gid: fc.nat(2 ** 32 - 1),
     size: fc.nat(Number.MAX_SAFE_INTEGER),
-    mtime: fc.bigInt(0n, 9_000_000_000_000_000_000n),
+    mtime: fc.bigInt(0n, 2n ** 63n * SECOND),
     ctime: fc.bigInt(0n, 9_000_000_000_000_000_000n),
     inode: fc.bigInt(0n, 2n ** 64n - 1n),
     device: fc.nat(100_000).map(String),
@@ -73,7 +76,42 @@ describe("what find prints", () => {
     { name: "a field less", output: "f 644 0 0 1 1.5 1.5 9 1 /a\0\0" },
     { name: "a path that is not absolute", output: "f 644 0 0 1 1.5 1.5 9 1 1 a\0\0" },
     { name: "a record without an end", output: "f".repeat(100_000) },
+    { name: "a path without an end", output: `f 644 0 0 1 1.5 1.5 9 1 1 /${"a/".repeat(50_000)}` },
   ];
+  test("what no system call or manifest takes is left out and counted; the rest is listed", async () => {
+    const listing = new Listing();
+    const lines = [
+      `f 644 0 0 1 1.5 1.5 9 1 1 /${"a/".repeat(2047)}b`,
+      `f 644 0 0 1 1.5 1.5 9 1 1 /${"a/".repeat(2048)}`,
+      `d 755 0 0 1 1.5 1.5 9 1 1 /${"long/".repeat(900)}`,
+      `f 644 0 0 9223372036854775807 1.5 1.5 9 1 1 /8EiB`,
+      `l 777 0 0 1 1.5 1.5 9 1 1 /l\0${"t".repeat(5000)}`,
+      "f 644 0 0 1 1.5 1.5 9 1 1 /z",
+    ].map((line) => (line.includes("\0") ? `${line}\0` : `${line}\0\0`));
+    const leftOut = await readFindOutput([Buffer.from(lines.join(""))] as never, listing);
+    listing.sort();
+    const found = Array.from({ length: listing.length }, (_, at) => listing.path(at).length);
+    assert.deepEqual([found, leftOut.long.count, leftOut.large.count], [[4095, 1], 3, 1]);
+    assert.match(String(leftOut.long), /^\/(a\/){99}a…, .*, \/l$/);
+  });
+
+  const bounds = [
+    { name: "files", bounds: { files: 10, bytes: 1e9 } },
+    { name: "bytes of paths", bounds: { files: 1e9, bytes: 500 } },
+  ];
+  for (const row of bounds) {
+    test(`more ${row.name} than there is memory for end the listing`, async () => {
+      let pulled = 0;
+      const endless = (async function* () {
+        for (; ; pulled++) yield Buffer.from(`f 644 0 0 1 1.5 1.5 9 1 1 /some/file-${pulled}\0\0`);
+      })();
+      await assert.rejects(readFindOutput(endless, new Listing(), row.bounds), (error) =>
+        isFailure(error, "source/failed"),
+      );
+      assert.ok(pulled < 100);
+    });
+  }
+
   for (const row of table) {
     test(`${row.name} is refused`, async () => {
       await assert.rejects(listed(Buffer.from(row.output), 1000), (error) =>
@@ -88,6 +126,28 @@ describe("one file system", () => {
     ...{ name: "dev", kind: "files", paths: ["/dev"], exclude: ["/dev/shm/*"], optional: false },
     one_file_system: true,
   };
+
+  test("what is left out is told, but for the kernel's own", async () => {
+    await using scratch = await scratchDirectory();
+    const inside = join(scratch.path, "repos");
+    await mkdir(join(scratch.path, "plain"));
+    await mkdir(inside);
+    // a name space of its own: the mount ends with it
+    const script = 'mount -t tmpfs none "$1/repos" && mount -t proc none "$1/plain" && shift && exec "$@"';
+    await using host = await openLocalHost();
+    const mounted = alteredHost(host, (argv) => [
+      ...["unshare", "--mount", "--map-root-user", "--pid", "--fork"],
+      ...["sh", "-c", script, "sh", scratch.path, ...argv],
+    ]);
+    const { signal } = new AbortController();
+    const look = (more: Partial<FilesPolicy>) =>
+      findFiles(mounted, { ...source, paths: [scratch.path], exclude: [], ...more }, { signal });
+    assert.deepEqual((await look({})).mounts, [{ path: inside, kind: "tmpfs" }]);
+    assert.deepEqual((await look({ one_file_system: false, exclude: ["*/plain"] })).mounts, []);
+    assert.deepEqual((await look({ paths: [scratch.path, inside] })).mounts, []);
+    assert.deepEqual((await look({ exclude: [inside] })).mounts, []);
+  });
+
   for (const stays of [true, false]) {
     test(stays ? "is not left" : "is left when the policy says so", async () => {
       await using host = await openLocalHost();
@@ -253,15 +313,29 @@ describe("what a command told", () => {
   ];
   for (const { line, kind } of table) {
     test(`${kind}: ${line}`, () => {
-      const told = toldOf(line, "reading");
+      const told = toldOf(line);
       const counts = { gone: told.gone.length, changed: told.changed.length, bad: told.bad.length };
       assert.deepEqual(counts, { gone: 0, changed: 0, bad: 0, ...(kind === "nothing" ? {} : { [kind]: 1 }) });
     });
   }
 
-  test("more than was kept is a failure, since anything may be missing", () => {
+  test("more than was kept is bad, since anything may be missing", () => {
     const lines = "tar: a: Cannot stat: No such file or directory\n".repeat(200).slice(-8100);
-    assert.throws(() => toldOf(lines, "reading"), DropsError);
+    const { bad, gone } = toldOf(lines);
+    assert.deepEqual([bad, gone.length], [["there was more to complain about than could be kept"], 172]);
+  });
+
+  test("of thousands of lines the first few of each kind are passed on, and all that are bad", async () => {
+    const script = `for i in $(seq 1 3000); do
+      echo "tar: a$i: Cannot stat: No such file or directory"
+      echo "tar: b$i: file changed as we read it"
+    done >&2; echo "tar: c: Cannot open: Permission denied" >&2; exit 2`;
+    await using host = await openLocalHost();
+    const how = { signal: new AbortController().signal, okExits: [0] };
+    const ended = judgedExit(await host.run(judged(["sh", "-c", script]), how));
+    const { gone, changed, bad } = toldOf(ended.stderr);
+    assert.deepEqual([ended.exit, gone.length, changed.length], [2, 10, 10]);
+    assert.deepEqual(bad, ["c: Cannot open: Permission denied"]);
   });
 });
 

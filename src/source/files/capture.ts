@@ -1,4 +1,5 @@
 import { DropsError } from "../../lib/errors.ts";
+import { someOf } from "../../lib/some-of.ts";
 import type { FilesPolicy } from "../../policy/schema.ts";
 import type { CaptureContext, FrozenSource } from "../source.ts";
 import { findFiles } from "./find.ts";
@@ -16,7 +17,7 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
   const versions = await requireGnuTools(host, { signal });
   const capturedAt = context.now();
   const listedAt = await hostTime(host, { signal });
-  const { listing, unreadable, notes } = await findFiles(host, source, { signal });
+  const { listing, unreadable, mounts, notes } = await findFiles(host, source, { signal });
   const { uids, gids } = listing.owners();
   const [users, groups] = await Promise.all([
     ownerNames(host, "passwd", uids, { signal }),
@@ -28,6 +29,8 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
     facts: { paths: source.paths, exclude: source.exclude, entries: listing.length, ...versions },
     ship: async (into, how) => {
       for (const note of notes) into.note(note);
+      for (const { path, kind } of mounts)
+        into.note(`${path} is another file system (${kind}) and not backed up: see one_file_system`);
       const bad = await shipFiles(
         { source: source.name, context, listing, listedAt, names: { users, groups } },
         into,
@@ -43,12 +46,10 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
 function throwIfUnreadable(source: FilesPolicy, bad: readonly string[]): void {
   const complaints = [...new Map(bad.map((words) => [pathIn(words), words])).values()];
   if (complaints.length === 0) return;
-  const first = complaints.slice(0, 5).join("; ");
-  const more = complaints.length > 5 ? `; and ${complaints.length - 5} more` : "";
   const files = complaints.length === 1 ? "1 file" : `${complaints.length} files`;
   throw new DropsError(
     "source/failed",
-    `${files} of source ${source.name} could not be read: ${first}${more}`,
+    `${files} of source ${source.name} could not be read: ${someOf(complaints, 5, "; ")}`,
     { hint: "log in to the host as a user who may read them, or name them under `exclude`" },
   );
 }

@@ -1,41 +1,73 @@
 /** What `find -printf` is asked to say of each file, and reading it back. */
 import { DropsError } from "../../lib/errors.ts";
+import { MAX_PATH } from "../../snapshot/entry.ts";
+import { Few } from "./few.ts";
 import type { FileKind, ListedFile, Listing } from "./listing.ts";
 
 /** Kind, mode, user, group, size, mtime, ctime, inode, device, links; then path and link target, each ended by NUL. */
 export const FIND_FORMAT = "%y %m %U %G %s %T@ %C@ %i %D %n %p\\0%l\\0";
 
 const MAX_RECORD = 64 * 1024;
+/** Without the NUL that a system call takes them with. Bytes. */
+const LONGEST_PATH = MAX_PATH - 1;
+/** Files that are not listed. */
+export interface LeftOut {
+  /** Paths, or targets of symlinks, that no system call takes. */
+  readonly long: Few;
+  /** Sizes that no manifest holds: 8 PiB and more. */
+  readonly large: Few;
+}
+
 const SPACE = 0x20;
 const DOT = 0x2e;
 const MINUS = 0x2d;
 const ZERO = 0x30;
 
-/** Add every file that the stream names to `into`, paths relative to `/`. Throws host/command-failed on anything else. */
-export async function readFindOutput(stream: AsyncIterable<Uint8Array>, into: Listing): Promise<void> {
+/** What a listing is held in memory for at most: files, and bytes of their paths. */
+export interface ListingBounds {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+const BOUNDS: ListingBounds = { files: 20_000_000, bytes: 2 ** 32 };
+
+/**
+ * Add every file that the stream names to `into`, paths relative to `/`. What cannot be asked for by its path, or is too
+ * large for a manifest, is left out, and answered.
+ *
+ * @throws DropsError host/command-failed on anything else; source/failed when it is more than `bounds`
+ */
+export async function readFindOutput(
+  stream: AsyncIterable<Uint8Array>,
+  into: Listing,
+  bounds = BOUNDS,
+): Promise<LeftOut> {
+  const leftOut: LeftOut = { long: new Few(), large: new Few() };
   let rest: Buffer = Buffer.alloc(0);
   for await (const { buffer, byteOffset, byteLength } of stream) {
     const piece = Buffer.from(buffer, byteOffset, byteLength);
     const whole = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
-    rest = Buffer.from(whole.subarray(addRecords(whole, into)));
+    rest = Buffer.from(whole.subarray(addRecords(whole, into, leftOut)));
     if (rest.length > MAX_RECORD) throw malformed();
+    if (into.length > bounds.files || into.pathBytes > bounds.bytes) throw tooMany(bounds);
   }
   if (rest.length > 0) throw malformed();
+  return leftOut;
 }
 
 /** Where the first record begins that is not whole. */
-function addRecords(bytes: Buffer, into: Listing): number {
+function addRecords(bytes: Buffer, into: Listing, leftOut: LeftOut): number {
   const fields = new Fields(bytes);
   for (let start = 0; ; ) {
     const pathEnd = bytes.indexOf(0, start);
     const end = pathEnd < 0 ? -1 : bytes.indexOf(0, pathEnd + 1);
     if (end < 0) return start;
-    addRecord(fields.from(start), pathEnd, end, into);
+    addRecord(fields.from(start), pathEnd, end, into, leftOut);
     start = end + 1;
   }
 }
 
-function addRecord(fields: Fields, pathEnd: number, end: number, into: Listing): void {
+function addRecord(fields: Fields, pathEnd: number, end: number, into: Listing, leftOut: LeftOut): void {
   const kind = fields.letter();
   const file: ListedFile = {
     kind,
@@ -50,7 +82,9 @@ function addRecord(fields: Fields, pathEnd: number, end: number, into: Listing):
     links: fields.number(),
   };
   const path = fields.rootless(pathEnd);
-  if (path.length > 0) into.add(path, fields.bytes.subarray(pathEnd + 1, end), file);
+  if (path.length > LONGEST_PATH || end - pathEnd > MAX_PATH) leftOut.long.add(path);
+  else if (kind === "f" && file.size > Number.MAX_SAFE_INTEGER) leftOut.large.add(path);
+  else if (path.length > 0) into.add(path, fields.bytes.subarray(pathEnd + 1, end), file);
 }
 
 /** A cursor over one record's fields; as few allocations as there are values. */
@@ -101,7 +135,11 @@ class Fields {
   time(): bigint {
     const negative = this.bytes[this.#at] === MINUS;
     if (negative) this.#at++;
+    const start = this.#at;
     const seconds = this.#digits(10, DOT);
+    const whole = Number.isSafeInteger(seconds)
+      ? BigInt(seconds)
+      : BigInt(this.bytes.toString("latin1", start, this.#at - 1));
     let nanoseconds = 0;
     let scale = 100_000_000;
     for (; this.bytes[this.#at] !== SPACE; this.#at++) {
@@ -109,7 +147,7 @@ class Fields {
       scale /= 10;
     }
     this.#at++;
-    return BigInt(negative ? -seconds : seconds) * 1_000_000_000n + BigInt(nanoseconds);
+    return (negative ? -whole : whole) * 1_000_000_000n + BigInt(nanoseconds);
   }
 
   /** The path up to `end`, without the slash it begins with. */
@@ -130,6 +168,14 @@ class Fields {
     if (digit < 0 || digit >= base) throw malformed();
     return digit;
   }
+}
+
+function tooMany({ files, bytes }: ListingBounds): DropsError {
+  return new DropsError(
+    "source/failed",
+    `find listed more than ${files} files, or more than ${bytes} bytes of paths`,
+    { hint: "split the source into several, or exclude what need not be backed up" },
+  );
 }
 
 function malformed(): DropsError {

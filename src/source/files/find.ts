@@ -2,18 +2,22 @@ import { commandFailed } from "../../host/expect-success.ts";
 import type { CommandExit, Host } from "../../host/host.ts";
 import { ANY_EXIT } from "../../host/run-to-end.ts";
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError, isFailure } from "../../lib/errors.ts";
 import type { FilesPolicy } from "../../policy/schema.ts";
-import { FIND_FORMAT, readFindOutput } from "./find-output.ts";
+import { MAX_PATH } from "../../snapshot/entry.ts";
+import { FIND_FORMAT, type LeftOut, readFindOutput } from "./find-output.ts";
 import { PLAIN } from "./gnu-tools.ts";
 import { Listing } from "./listing.ts";
+import { type MountInside, mountsInside } from "./mounts-inside.ts";
 import { shownPath } from "./shown-path.ts";
-import { toldOf } from "./told.ts";
+import { judged, judgedExit, PASSED_ON, toldOf } from "./told.ts";
 
 export interface FoundFiles {
   readonly listing: Listing;
   /** What could not be looked into: the source is not whole. */
   readonly unreadable: readonly string[];
+  /** Directories on which another file system is mounted, which `one_file_system` leaves out; and its kind. */
+  readonly mounts: readonly MountInside[];
   readonly notes: readonly string[];
 }
 
@@ -25,31 +29,63 @@ export interface FoundFiles {
 export async function findFiles(host: Host, source: FilesPolicy, how: Cancel): Promise<FoundFiles> {
   const { paths, notes } = await startingPaths(host, source, how);
   const listing = new Listing();
-  if (paths.length === 0) return { listing, unreadable: [], notes };
-  await using find = await host.start(["find", ...findArguments(paths, source)], { ...how, env: PLAIN });
+  if (paths.length === 0) return { listing, unreadable: [], mounts: [], notes };
+  const argv = judged(["find", ...findArguments(paths, source, ["-printf", FIND_FORMAT])]);
+  await using find = await host.start(argv, { ...how, env: PLAIN });
   find.stdin.end();
+  let leftOut: LeftOut | undefined;
   let damage: unknown;
   try {
-    await readFindOutput(find.stdout, listing);
+    leftOut = await readFindOutput(find.stdout, listing);
   } catch (error) {
+    if (isFailure(error, "source/failed")) throw error; // find goes on: nothing is waited for
     damage = error;
   }
-  const ended = await find.ended;
+  const ended = judgedExit(await find.ended);
   how.signal.throwIfAborted();
   const { gone, bad } = judge(ended, `listing the files of ${source.name} on ${host.label}`);
-  if (damage !== undefined) throw damage;
+  if (leftOut === undefined) throw damage;
   listing.sort();
-  return { listing, unreadable: bad, notes: [...notes, ...gone.map((line) => `while listing: ${line}`)] };
+  return {
+    listing,
+    unreadable:
+      leftOut.large.count === 0
+        ? bad
+        : [...bad, `too large to be backed up, 8 PiB or more: ${leftOut.large}`],
+    mounts: source.one_file_system ? await mountsInside(host, listing, paths, how) : [],
+    notes: [...notes, ...vanished(gone), ...longPaths(leftOut)],
+  };
+}
+
+/** The first of them were passed on, see `judged`. */
+function vanished(gone: readonly string[]): string[] {
+  const more = gone.length < PASSED_ON ? [] : ["while listing: others vanished as well"];
+  return [...gone.map((line) => `while listing: ${line}`), ...more];
+}
+
+function longPaths({ long }: LeftOut): string[] {
+  if (long.count === 0) return [];
+  return [`not backed up, since the path has ${MAX_PATH} bytes or more: ${long}, and whatever is below`];
 }
 
 /** Of drops itself, beside what it restores or freezes; never captured. */
 const OWN = ["-type", "d", "(", "-name", ".drops-restore-*", "-o", "-name", ".drops-staging-*", ")"];
 
-/** Arguments of find for these absolute paths: excluded directories are not even entered. */
-export function findArguments(paths: readonly string[], source: FilesPolicy): string[] {
+/** A directory below which no path can be asked for. */
+const TOO_DEEP = ["-type", "d", "-path", `${"?".repeat(MAX_PATH)}*`, "-prune"];
+
+/**
+ * Arguments of find for these absolute paths: excluded directories are not even entered. `then` is done with each file;
+ * when it is true of a directory whose path is too long, that is not entered either.
+ */
+export function findArguments(
+  paths: readonly string[],
+  source: FilesPolicy,
+  then: readonly string[],
+): string[] {
   const tests = source.exclude.flatMap((pattern) => ["-o", "-path", findPattern(pattern)]);
   const prune = ["(", ...OWN, ...tests, ")", "-prune", "-o"];
-  return ["-P", ...paths, ...(source.one_file_system ? ["-xdev"] : []), ...prune, "-printf", FIND_FORMAT];
+  return ["-P", ...paths, ...(source.one_file_system ? ["-xdev"] : []), ...prune, ...then, ...TOO_DEEP];
 }
 
 /** `*` and `?` are find's own; what else means something to find is taken as it stands. */
@@ -119,5 +155,5 @@ function missingPath(missing: readonly string[], source: FilesPolicy, host: Host
 function judge(ended: CommandExit, what: string) {
   if (ended.exit === 0) return { gone: [], bad: [] };
   if (ended.exit !== 1) throw commandFailed(what, ended);
-  return toldOf(ended.stderr, what);
+  return toldOf(ended.stderr);
 }

@@ -31,10 +31,22 @@ export class Listing {
   #bytes = Buffer.allocUnsafe(FIRST_BYTES);
   #used = 0;
   readonly #devices: string[] = [];
+  /** Times that 64 bits of nanoseconds do not hold, which end in 2262. */
+  readonly #farMtimes = new Map<number, bigint>();
   #order = new Uint32Array(0);
 
   get length(): number {
     return this.#length;
+  }
+
+  /** Of all paths and targets. */
+  get pathBytes(): number {
+    return this.#used;
+  }
+
+  /** Whether everything lies on one file system. */
+  get isOfOneDevice(): boolean {
+    return this.#devices.length < 2;
   }
 
   /** `path` and `target` (of a symlink, else empty) are copied. */
@@ -51,6 +63,7 @@ export class Listing {
     all.gid[at] = file.gid;
     all.size[at] = file.size;
     all.mtime[at] = file.mtime;
+    if (all.mtime[at] !== file.mtime) this.#farMtimes.set(at, file.mtime);
     all.ctime[at] = file.ctime;
     all.inode[at] = file.inode;
     all.device[at] = this.#deviceNumber(file.device);
@@ -79,7 +92,8 @@ export class Listing {
   }
 
   mtime(position: number): bigint {
-    return this.#columns.mtime[this.#at(position)] as bigint;
+    const at = this.#at(position);
+    return this.#farMtimes.get(at) ?? (this.#columns.mtime[at] as bigint);
   }
 
   ctime(position: number): bigint {
@@ -107,6 +121,10 @@ export class Listing {
   inode(position: number): string {
     const at = this.#at(position);
     return `${this.#devices[this.#columns.device[at] as number]}:${this.#columns.inode[at]}`;
+  }
+
+  device(position: number): string {
+    return this.#devices[this.#columns.device[this.#at(position)] as number] as string;
   }
 
   /** Relative to `/`; a view. */

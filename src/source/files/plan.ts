@@ -62,13 +62,13 @@ function decide(
 ): Decision {
   const type = entryType(listing, position);
   if (type === undefined) return { position, act: "skip" };
-  if (type === "fifo") return { position, act: "record" };
-  if (type === "file" && listing.links(position) > 1) {
+  if (type !== "dir" && listing.links(position) > 1) {
     const inode = listing.inode(position);
     const first = how.links.get(inode);
     if (first !== undefined) return { position, act: "link", first };
     how.links.set(inode, position);
   }
+  if (type === "fifo") return { position, act: "record" };
   const { old } = how;
   if (!old || old.type !== type || !isUnchanged(listing, position, old, how.listedAt))
     return { position, act: "read" };

@@ -1,14 +1,21 @@
 import type { Cancel } from "../../lib/cancel.ts";
+import { isFailure } from "../../lib/errors.ts";
 import type { ChunkRef, EntryHead, ManifestEntry } from "../../snapshot/entry.ts";
+import { whyUnrecordable } from "../../snapshot/entry-line.ts";
 import { RegistrationWatch } from "../appservice/registration.ts";
 import type { CaptureContext, SourceSink } from "../source.ts";
 import { keptEntry, listedHead, type OwnerNames, readHead } from "./entry-heads.ts";
+import { Few } from "./few.ts";
 import type { Listing } from "./listing.ts";
 import { Lookahead, type Step } from "./lookahead.ts";
 import { type Decision, identityOf, planFiles } from "./plan.ts";
 import { shownPath } from "./shown-path.ts";
 import type { TarSession } from "./tar-session.ts";
 import type { TarEntry } from "./tar-stream.ts";
+import { PASSED_ON } from "./told.ts";
+
+/** Of the files that vanished so many are named. */
+const NAMED = 20;
 
 export interface ListedSource {
   readonly source: string;
@@ -51,7 +58,10 @@ class Shipping {
   readonly #missing = new Map<number, TarSession>();
   /** Which name of an inode holds its content when the first one went away. */
   readonly #standIns = new Map<number, number>();
-  readonly #skipped: string[] = [];
+  readonly #skipped = new Few();
+  readonly #unrecordable: string[] = [];
+  /** How many names of an inode are in the source, by the first one's position. */
+  readonly #names = new Map<number, number>();
 
   constructor(listed: ListedSource, ahead: Lookahead, into: SourceSink, how: Cancel) {
     this.#listing = listed.listing;
@@ -65,8 +75,9 @@ class Shipping {
   async take(step: Step): Promise<void> {
     const { decision } = step;
     const { position } = decision;
-    if (decision.act === "skip") this.#skipped.push(this.#listing.shown(position));
-    else if (decision.act === "record") this.#into.add(this.#fromListing(position, "fifo"));
+    this.#countName(decision);
+    if (decision.act === "skip") this.#skipped.add(this.#listing.path(position));
+    else if (decision.act === "record") this.#add(this.#fromListing(position, "fifo"));
     else if (decision.act === "link") await this.#link(position, decision.first);
     else if (step.session) await this.#read(position, step.session, expected(decision));
     else if (decision.act === "keep" && !this.#keep(decision.previous))
@@ -75,31 +86,60 @@ class Shipping {
 
   /** Wait for every tar to end, note what it said, and return what could not be read. */
   async finish(): Promise<readonly string[]> {
-    const bad: string[] = [];
+    const bad: string[] = [...this.#unrecordable];
+    const vanished = new Few(NAMED);
     for (const session of this.#ahead.sessions) {
       const told = await session.finish();
-      for (const line of told.gone) this.#into.note(`vanished before it was read: ${line}`);
-      for (const line of told.changed) this.#into.note(`changed while it was read: ${line}`);
-      const missing = this.#missingOf(session);
-      if (told.isSmooth) bad.push(...missing.map((path) => `'${path}': passed over by tar`));
-      else this.#noteVanished(missing, told.bad);
+      this.#noteChanged(told.changed);
+      const missing = this.#missingOf(session, told.bad);
+      if (told.isSmooth) bad.push(...missing.map((path) => `'${shownPath(path)}': passed over by tar`));
+      else for (const path of missing) vanished.add(path);
       bad.push(...told.bad);
     }
-    if (this.#skipped.length > 0) this.#into.note(skippedInWords(this.#skipped));
+    if (vanished.count > 0) this.#into.note(`vanished before it was read: ${vanished}`);
+    if (this.#skipped.count > 0) this.#into.note(`sockets and devices are not backed up: ${this.#skipped}`);
+    this.#noteLinksOutside();
     return bad;
   }
 
-  #missingOf(session: TarSession): string[] {
-    const asked = [...this.#missing].filter(([, of]) => of === session);
-    return asked.map(([position]) => this.#listing.shown(position));
+  #noteChanged(changed: readonly string[]): void {
+    for (const line of changed) this.#into.note(`changed while it was read: ${line}`);
+    if (changed.length >= PASSED_ON) this.#into.note("changed while they were read: others as well");
   }
 
-  /** What tar passed over and has nothing against. */
-  #noteVanished(missing: readonly string[], bad: readonly string[]): void {
-    for (const path of missing) {
-      if (!bad.some((words) => words.startsWith(`${path.slice(1)}: `)))
-        this.#into.note(`vanished before it was read: ${path}`);
-    }
+  /** What a tar passed over and has nothing against. */
+  #missingOf(session: TarSession, bad: readonly string[]): Buffer[] {
+    return [...this.#missing]
+      .filter(([, of]) => of === session)
+      .map(([position]) => this.#listing.path(position))
+      .filter((path) => !bad.some((words) => words.startsWith(`${shownPath(path).slice(1)}: `)));
+  }
+
+  /** A restore makes one file of the names that are here, and knows nothing of the others. */
+  #noteLinksOutside(): void {
+    const outside = new Few();
+    for (const [first, names] of this.#names)
+      if (names < this.#listing.links(first)) outside.add(this.#listing.path(first));
+    if (outside.count > 0)
+      this.#into.note(`hard links to files outside of this source are not kept: ${outside}`);
+  }
+
+  #countName(decision: Decision): void {
+    const { position } = decision;
+    if (decision.act === "skip" || this.#listing.links(position) < 2 || this.#listing.kind(position) === "d")
+      return;
+    const first = decision.act === "link" ? decision.first : position;
+    this.#names.set(first, (this.#names.get(first) ?? 0) + 1);
+  }
+
+  #add(head: EntryHead): void {
+    if (this.#isRecordable(head)) this.#into.add(head);
+  }
+
+  #isRecordable(head: EntryHead): boolean {
+    const why = whyUnrecordable(head);
+    if (why !== undefined) this.#unrecordable.push(`'${shownPath(head.path)}': ${why}`);
+    return why === undefined;
   }
 
   #keep(previous: ManifestEntry): boolean {
@@ -113,7 +153,7 @@ class Shipping {
     const holder = this.#missing.has(first) ? this.#standIns.get(first) : first;
     if (holder !== undefined) {
       const target = this.#listing.path(holder);
-      this.#into.add({ ...this.#fromListing(position, "hardlink"), target });
+      this.#add({ ...this.#fromListing(position, "hardlink"), target });
       return;
     }
     if (await this.#read(position, await this.#ahead.askAlone(position))) this.#standIns.set(first, position);
@@ -128,10 +168,13 @@ class Shipping {
       return false;
     }
     const same = identityOf(this.#listing, position, this.#listed.listedAt);
-    if (entry.type === "device" || entry.type === "hardlink")
-      this.#skipped.push(this.#listing.shown(position));
-    else if (entry.type !== "file") this.#into.add(readHead(entry, path, entry.type, same));
-    else await this.#readContent(entry, readHead(entry, path, "file", same), { session, previous });
+    if (entry.type === "device" || entry.type === "hardlink") {
+      this.#skipped.add(path);
+      return true;
+    }
+    const head = readHead(entry, path, entry.type, same);
+    if (entry.type !== "file") this.#add(head);
+    else if (this.#isRecordable(head)) await this.#readContent(entry, head, { session, previous });
     return true;
   }
 
@@ -147,7 +190,8 @@ class Shipping {
         this.#into.note(`content changed without trace: ${shownPath(head.path)}`);
     } catch (error) {
       await from.session.explain(error);
-      throw error;
+      if (!isFailure(error, "source/failed")) throw error;
+      this.#unrecordable.push(`'${shownPath(head.path)}': ${error.message}`);
     }
   }
 
@@ -172,10 +216,4 @@ function isOtherContent(previous: ManifestEntry, entry: TarEntry, chunks: readon
 
 function withoutContent({ chunks: _chunks, size: _size, ...head }: ManifestEntry): EntryHead {
   return head;
-}
-
-function skippedInWords(skipped: readonly string[]): string {
-  const shown = skipped.slice(0, 5).join(", ");
-  const more = skipped.length > 5 ? ` and ${skipped.length - 5} more` : "";
-  return `sockets and devices are not backed up: ${shown}${more}`;
 }

@@ -69,7 +69,7 @@ export function paxNumber(
 export function paxTime(records: PaxRecords, key: string): bigint | undefined {
   const value = records.get(key)?.toString("latin1");
   if (value === undefined) return undefined;
-  const found = /^(-?)(\d{1,18})(?:\.(\d*))?$/.exec(value);
+  const found = /^(-?)(\d{1,19})(?:\.(\d*))?$/.exec(value);
   if (!found) throw damagedTar(`has a pax header whose ${key} is malformed`);
   const [, sign, seconds = "0", fraction = ""] = found;
   const nanoseconds = BigInt(seconds) * 1_000_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, "0"));

@@ -6,24 +6,13 @@ import { DropsError, isFailure } from "../../lib/errors.ts";
 import { usedUp } from "../../lib/used-up.ts";
 import { PLAIN } from "./gnu-tools.ts";
 import { readTar, type TarEntry } from "./tar-stream.ts";
-import { type Told, toldOf } from "./told.ts";
+import { judged, judgedExit, type Told, toldOf } from "./told.ts";
 
-/**
- * Only the end of stderr is kept, and hundreds of files may vanish while the first backup runs. Which ones did is known
- * without tar's word, so those lines go, and its exit status takes the last line.
- */
-const SCRIPT =
-  'exec 3>&1; { "$@" 2>&1 >&3 3>&-; echo "exit $?"; } | ' +
-  'sed "/: Cannot stat: No such file or directory$/d" >&2 3>&-';
 /**
  * Names come from standard input as they are asked for. `--hard-dereference`: the listing knows what is linked, and
  * asks for one name of each inode alone.
  */
 const TAR = [
-  "sh",
-  "-c",
-  SCRIPT,
-  "sh",
   "tar",
   "--create",
   "--file=-",
@@ -40,7 +29,7 @@ const TAR = [
   "--files-from=-",
 ];
 /** A record is 20 blocks, and no entry is shorter than one: so many entries push out whatever stood before them. */
-const PUSHERS = Buffer.from(".\0".repeat(20));
+const PUSHERS = 20;
 /** How long a tar whose output ended may take to say why. */
 const PATIENCE_MS = 2000;
 const SLASH = 0x2f;
@@ -52,6 +41,13 @@ export class TarSession implements AsyncDisposable {
   readonly #what: string;
   #asked: Buffer[] = [];
   #waiting: TarEntry | undefined;
+  /** How many files were asked for, opened, and came out or were passed over for certain. */
+  #sent = 0;
+  #opened = 0;
+  #answered = 0;
+  /** For each push that tar has not come to: how many files were asked for before it. */
+  readonly #pushes: number[] = [];
+  #pushers = 0;
   #over = false;
 
   private constructor(command: RunningCommand, what: string) {
@@ -61,7 +57,7 @@ export class TarSession implements AsyncDisposable {
   }
 
   static async start(host: Host, source: string, how: Cancel): Promise<TarSession> {
-    const command = await host.start(TAR, { ...how, env: PLAIN });
+    const command = await host.start(judged(TAR), { ...how, env: PLAIN });
     return new TarSession(command, `reading the files of ${source} on ${host.label}`);
   }
 
@@ -75,7 +71,8 @@ export class TarSession implements AsyncDisposable {
   push(): void {
     if (this.#asked.length === 0) return;
     this.#send();
-    this.#command.stdin.write(PUSHERS);
+    this.#pushes.push(this.#sent);
+    this.#command.stdin.write(".\0".repeat(PUSHERS));
   }
 
   /** Nothing more will be asked for. */
@@ -84,9 +81,14 @@ export class TarSession implements AsyncDisposable {
     this.#command.stdin.end();
   }
 
-  /** The file, which was asked for, or undefined when tar passed it over. Its content must be read before the next call. */
+  /**
+   * The file, or undefined when tar passed it over: files are opened in the order in which they were asked for, each once.
+   * Its content must be read before the next call.
+   */
   async open(path: Buffer): Promise<TarEntry | undefined> {
-    this.#waiting ??= await this.#next();
+    const number = this.#opened++;
+    // tar names what it passes over on stderr alone: when it came to a push, nothing that was asked for before is to come
+    while (this.#waiting === undefined && this.#answered <= number && !this.#over) await this.#next();
     const entry = this.#waiting;
     if (entry === undefined || !isPath(entry.path, path)) return undefined;
     this.#waiting = undefined;
@@ -102,7 +104,7 @@ export class TarSession implements AsyncDisposable {
     while (!this.#over) await this.#next();
     const ended = await this.#ended();
     if (ended.exit === undefined || ended.exit > 2) throw commandFailed(this.#what, ended);
-    return { ...toldOf(ended.stderr, this.#what), isSmooth: ended.exit === 0 };
+    return { ...toldOf(ended.stderr), isSmooth: ended.exit === 0 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -111,17 +113,17 @@ export class TarSession implements AsyncDisposable {
 
   #send(): void {
     const names = this.#asked.flatMap((path) => [path, Buffer.alloc(1)]);
+    this.#sent += this.#asked.length;
     this.#asked = [];
     if (names.length > 0) this.#command.stdin.write(Buffer.concat(names));
   }
 
-  async #next(): Promise<TarEntry | undefined> {
-    while (!this.#over) {
-      const next = await this.#pull();
-      if (next.done) this.#over = true;
-      else if (!isPusher(next.value)) return next.value;
-    }
-    return undefined;
+  /** Take the next entry in: a file that waits to be opened, or one of those that push. */
+  async #next(): Promise<void> {
+    const next = await this.#pull();
+    if (next.done) this.#over = true;
+    else if (!isPusher(next.value)) this.#waiting = next.value;
+    else if (this.#pushers++ % PUSHERS === 0) this.#answered = this.#pushes.shift() ?? this.#answered;
   }
 
   /** A tar that broke off says why on stderr, which is worth more than where its output ended. */
@@ -149,10 +151,7 @@ export class TarSession implements AsyncDisposable {
   }
 
   async #ended(): Promise<CommandExit> {
-    const ended = await this.#command.ended;
-    const found = /(?:^|\n)exit (\d+)$/.exec(ended.stderr);
-    if (!found) return ended.exit === 0 ? { ...ended, exit: undefined } : ended;
-    return { ...ended, exit: Number(found[1]), stderr: ended.stderr.slice(0, found.index) };
+    return judgedExit(await this.#command.ended);
   }
 }
 

@@ -1,4 +1,4 @@
-import { DropsError } from "../../lib/errors.ts";
+import type { CommandExit } from "../../host/host.ts";
 
 /** From here on a command may have said more than was kept of its stderr. */
 const KEPT = 8000;
@@ -20,16 +20,39 @@ export interface Told {
   readonly bad: readonly string[];
 }
 
-/** Throws source/failed when so much was said that some of it was lost, since a file may then be missing unsaid. */
-export function toldOf(stderr: string, what: string): Told {
-  if (Buffer.byteLength(stderr) >= KEPT) {
-    throw new DropsError("source/failed", `${what} had more to complain about than could be kept`, {
-      hint: "exclude what changes all the time, or what cannot be read",
-      cause: new Error(stderr.slice(-600)),
-    });
-  }
+/** So many lines of one kind are passed on. */
+export const PASSED_ON = 10;
+
+/**
+ * Only the end of stderr is kept, and thousands of files may vanish or change while a backup runs. So the first few lines of
+ * either kind are passed on, of the others those that are neither, and the last line says the exit status. sed counts
+ * in its hold space, a letter a line.
+ */
+const SCRIPT = `exec 3>&1; { "$@" 2>&1 >&3 3>&-; echo "exit $?"; } | sed -e '
+/: No such file or directory$/{x;/g\\{${PASSED_ON}\\}/{x;d;};s/^/g/;x;}
+/: file changed as we read it$/{G;/\\n.*c\\{${PASSED_ON}\\}/d;s/\\n.*//;x;s/$/c/;x;}' >&2 3>&-`;
+
+/** The command with its stderr bounded; its end is read by `judgedExit`. */
+export function judged(argv: readonly string[]): readonly string[] {
+  return ["sh", "-c", SCRIPT, "sh", ...argv];
+}
+
+/** How a command that was started as `judged` ended; its exit status is undefined when even that was not said. */
+export function judgedExit(ended: CommandExit): CommandExit {
+  const found = /(?:^|\n)exit (\d+)$/.exec(ended.stderr);
+  if (!found) return ended.exit === 0 ? { ...ended, exit: undefined } : ended;
+  return { ...ended, exit: Number(found[1]), stderr: ended.stderr.slice(0, found.index) };
+}
+
+/** When so much was said that some of it was lost, that is one of the bad: a file may be missing unsaid. */
+export function toldOf(stderr: string): Told {
   const told = { gone: [] as string[], changed: [] as string[], bad: [] as string[] };
-  for (const line of stderr.split("\n")) {
+  const lines = stderr.split("\n");
+  if (Buffer.byteLength(stderr) >= KEPT) {
+    lines.shift(); // its beginning was lost
+    told.bad.push("there was more to complain about than could be kept");
+  }
+  for (const line of lines) {
     if (EMPTY.test(line)) continue;
     const words = line.replace(/^(\S*\/)?(find|tar): /, "");
     if (GONE.test(line)) told.gone.push(words);
