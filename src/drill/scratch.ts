@@ -8,6 +8,8 @@ import { DropsError } from "../lib/errors.ts";
 const PREFIX = "drops-drill-";
 /** A socket's path has room for 107 bytes, of which `/.s.PGSQL.5432` takes 14. */
 const LONGEST_SOCKET_DIRECTORY = 90;
+/** That mkdtemp puts at the end of a name. */
+const MKDTEMP_CHARACTERS = 6;
 
 /**
  * The directory that a drill works in: nobody else may list or read it; the sandbox's group may pass through it (0710)
@@ -68,11 +70,12 @@ export class Scratch implements AsyncDisposable {
     return path;
   }
 
-  /** A directory of the sandbox for sockets: elsewhere when the path here is too long for one. */
+  /** A new directory of the sandbox for the sockets of one server: elsewhere when the path here is too long for one. */
   async makeForSockets(): Promise<string> {
-    if (join(this.path, "sockets").length <= LONGEST_SOCKET_DIRECTORY) return this.makeFor("sockets");
-    const path = await mkdtemp(join("/tmp", PREFIX));
-    this.#elsewhere.push(path);
+    const here = join(this.path, "sockets-");
+    const isShort = here.length + MKDTEMP_CHARACTERS <= LONGEST_SOCKET_DIRECTORY;
+    const path = await mkdtemp(isShort ? here : join("/tmp", PREFIX));
+    if (!isShort) this.#elsewhere.push(path);
     await this.#give(path);
     return path;
   }

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, readdir, readFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { rolesMissingIn, withoutExtensions } from "../../src/drill/load-dump.ts";
 import { findPrograms, packageOf } from "../../src/drill/postgres-programs.ts";
+import { Scratch } from "../../src/drill/scratch.ts";
 import { openLocalHost } from "../../src/host/local.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { scratchDirectory } from "../support/scratch.ts";
@@ -35,6 +36,21 @@ test("the scratch server is gone, and its cluster with it, when the drill is kil
   const [left = ""] = await readdir(work.path);
   const cluster = await readdir(join(work.path, left, "cluster"));
   assert.equal(cluster.includes("data"), false);
+});
+
+test("every server of a drill has sockets of its own, wherever the drill works", async () => {
+  await using host = await openLocalHost();
+  await using work = await scratchDirectory();
+  await chmod(work.path, 0o755);
+  const deep = join(work.path, "d".repeat(80));
+  await mkdir(deep);
+  const { uid } = host.user;
+  for (const at of [work.path, deep]) {
+    await using scratch = await Scratch.make(host, { uid, gid: 0 }, { work: at, keep: false, say: () => {} });
+    const made = [await scratch.makeForSockets(), await scratch.makeForSockets()];
+    assert.equal(new Set(made).size, 2);
+    for (const path of made) assert.ok(`${path}/.s.PGSQL.5432`.length <= 107, path);
+  }
 });
 
 test("the oldest server that is new enough is taken, and those that are not are told of", async () => {
