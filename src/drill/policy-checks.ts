@@ -1,6 +1,7 @@
 import { ANY_EXIT } from "../host/run-to-end.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { CheckPolicy } from "../policy/restore-schema.ts";
+import { checkWords, wrongAnswer } from "../source/postgres/sql-check.ts";
 import type { LoadedDatabase } from "./check-postgres.ts";
 import { couldNotRun, type Finding, failed } from "./checks.ts";
 import type { DrillContext, DrilledSource } from "./drill-context.ts";
@@ -10,10 +11,7 @@ import { scratchName } from "./load-dump.ts";
 export const CHECK_LIMIT_MS = 15 * 60_000;
 const MOST_OUTPUT = 1024 * 1024;
 
-/**
- * A policy's SQL check: the statement must answer one true value. It runs as the database's owner, may not write, and
- * reaches psql as a value, where no backslash of it is a command.
- */
+/** A policy's SQL check, as the database's owner. */
 export function sqlFinding(
   database: LoadedDatabase | undefined,
   sql: string,
@@ -23,11 +21,10 @@ export function sqlFinding(
     if (!database) return couldNotRun("its database could not be rebuilt");
     const { server, facts } = database;
     const client = server.client(scratchName(facts), facts.owner);
-    const args = ["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-v", `check=${sql}`, "-f", "-"];
-    const stdin = "SET default_transaction_read_only = on;\nSELECT :'check' \\gexec\n";
+    const { args, stdin } = checkWords(sql, { limitMs: how.limitMs ?? CHECK_LIMIT_MS });
     const answered = await client.run("psql", args, { what: "the statement", signal, stdin });
-    const answer = answered.stdout.toString().trimEnd();
-    return answer === "t" ? "true" : failed(`it answered ${shown(answer)} instead of true`);
+    const wrong = wrongAnswer(answered.stdout);
+    return wrong === undefined ? "true" : failed(wrong);
   });
 }
 

@@ -3,7 +3,9 @@ import { ANY_EXIT } from "../../host/run-to-end.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { isFailure } from "../../lib/errors.ts";
 import type { CheckPolicy, PostgresPolicy, SourcePolicy } from "../../policy/schema.ts";
-import { PostgresClient } from "../../source/postgres/client.ts";
+import { toolFailure } from "../../source/postgres/failure.ts";
+import { withOwnerLogin } from "../../source/postgres/restore/owner-login.ts";
+import { checkWords, wrongAnswer } from "../../source/postgres/sql-check.ts";
 import type { Check } from "./check.ts";
 import { pathsOf } from "./groups.ts";
 
@@ -43,34 +45,39 @@ async function one(
   const signal = AbortSignal.any([how.signal, clock]);
   try {
     if (check.sql !== undefined && source.kind === "postgres")
-      return await sqlCheck(host, check, check.sql, source, { signal });
+      return await sqlCheck(host, check, check.sql, source, { signal, limitMs: limit });
     if (check.command !== undefined)
       return await commandCheck(host, check, check.command, source, { signal });
     return failed(check, `source ${source.name} is of kind ${source.kind}`);
   } catch (error) {
     how.signal.throwIfAborted();
     if (clock.aborted) return failed(check, `it took longer than ${limit / 1000} s and was ended`);
-    if (isFailure(error, "source/failed", "host/command-failed")) return failed(check, error.message);
+    if (isFailure(error, "source/failed", "host/command-failed"))
+      return failed(check, error.message, error.hint);
     throw error;
   }
 }
 
-/** The statement must answer one true value. It may not write, and no backslash of it is a command of psql. */
+/** As the database's owner, in a session that is no superuser's: what the statement touches was restored, and may be code. */
 async function sqlCheck(
   host: Host,
   check: CheckPolicy,
   sql: string,
   source: PostgresPolicy,
-  how: Cancel,
+  how: Cancel & { readonly limitMs: number },
 ): Promise<Check> {
-  const args = ["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-v", `check=${sql}`, "-f", "-"];
-  const stdin = "SET default_transaction_read_only = on;\nSELECT :'check' \\gexec\n";
-  const client = new PostgresClient(host, source);
-  const { stdout } = await client.run("psql", args, { ...how, what: `check ${check.name}`, stdin });
-  const answer = stdout.toString().trim().slice(0, 100);
-  return answer === "t"
-    ? passed(check, "true")
-    : failed(check, `it answered ${JSON.stringify(answer)}, not true`);
+  return await withOwnerLogin(
+    host,
+    source,
+    async ({ login, role }) => {
+      const { args, stdin } = checkWords(sql, { limitMs: how.limitMs, role });
+      const ended = await login.run("psql", args, source.database, { signal: how.signal, stdin });
+      if (ended.exit !== 0) return failed(check, toolFailure("psql", "the statement", ended).message);
+      const wrong = wrongAnswer(ended.stdout);
+      return wrong === undefined ? passed(check, "true") : failed(check, wrong);
+    },
+    how,
+  );
 }
 
 async function commandCheck(
@@ -100,6 +107,6 @@ function passed({ name }: CheckPolicy, found: string): Check {
   return { name, ok: true, found };
 }
 
-function failed({ name }: CheckPolicy, found: string): Check {
-  return { name, ok: false, found, hint: HINT };
+function failed({ name }: CheckPolicy, found: string, hint = HINT): Check {
+  return { name, ok: false, found, hint };
 }

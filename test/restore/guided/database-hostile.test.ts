@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { isFailure } from "../../../src/lib/errors.ts";
+import { checkService } from "../../../src/restore/guided/service-checks.ts";
 import { type Bench, databasesOf, openBench, storeDatabase } from "../../support/database-restoring.ts";
 import { type Postgres, startPostgres } from "../../support/postgres.ts";
 import { scratchDirectory } from "../../support/scratch.ts";
@@ -120,6 +121,77 @@ describe("a dump that tries to become a superuser", () => {
     assert.equal(existsSync(mark), false, "a function of the database was run by a superuser");
     await replacement.unswap(how);
     await replacement.discard(how);
+  });
+});
+
+describe("a policy's check of a restored database", () => {
+  const mark = () => join(pg.socketDir, "mark-of-check");
+  const CHECKS: readonly { readonly name: string; readonly sql: string; readonly says: RegExp }[] = [
+    { name: "sees the rows that the owner sees", sql: "SELECT count(*) = 3 FROM t", says: /^true$/ },
+    {
+      name: "is no superuser's, nor can it become one's",
+      sql: "SELECT NOT seized('SELECT 1') AND NOT seized('RESET ROLE') AND NOT seized('SET ROLE postgres') AND NOT seized('RESET SESSION AUTHORIZATION') AND NOT seized('SET SESSION AUTHORIZATION postgres')",
+      says: /^true$/,
+    },
+    { name: "writes nothing", sql: "SELECT written() = 1", says: /read-only transaction/ },
+    {
+      name: "cannot make its transaction one that writes",
+      sql: "SELECT set_config('transaction_read_only', 'off', false) IS NOT NULL AND written() = 1",
+      says: /read-write mode must be set before any query|read-only transaction/,
+    },
+    { name: "must answer true", sql: "SELECT false", says: /^it answered "f" instead of true$/ },
+    {
+      name: "may answer what it likes, none of it is held in memory",
+      sql: "SELECT repeat('x', 1000) FROM generate_series(1, 100000)",
+      says: /more than \d+ bytes/,
+    },
+    { name: "has its time", sql: "SELECT pg_sleep(3600) IS NOT NULL", says: /took longer|statement timeout/ },
+  ];
+
+  before(async () => {
+    await pg.psql("postgres", "CREATE DATABASE checked OWNER app");
+    await pg.psql(
+      "checked",
+      `CREATE TABLE t AS SELECT generate_series(1, 3) AS n; ALTER TABLE t OWNER TO app; SET ROLE app; CREATE SCHEMA s; RESET ROLE;
+       CREATE FUNCTION seized(first text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+         BEGIN EXECUTE first; EXCEPTION WHEN OTHERS THEN NULL; END;
+         BEGIN EXECUTE 'COPY (SELECT 1) TO PROGRAM ' || quote_literal('touch ${mark()}'); EXCEPTION WHEN insufficient_privilege THEN NULL; END;
+         RETURN (SELECT rolsuper FROM pg_roles WHERE rolname = current_user);
+       END $$;
+       CREATE FUNCTION written() RETURNS int LANGUAGE sql AS $$ INSERT INTO t VALUES (4) RETURNING 1 $$;`,
+    );
+  });
+  for (const { name, sql, says } of CHECKS) {
+    test(name, async () => {
+      const check = { name, source: "checked-db", sql };
+      const limitMs = name === "has its time" ? 3000 : 60_000;
+      const [found] = await checkService(
+        bench.host,
+        [check],
+        [pg.policyFor("checked", { name: "checked-db" })],
+        { ...how, limitMs },
+      );
+      assert.match(found?.found ?? "", says);
+      assert.equal(found?.ok, says.test("true"));
+      assert.equal(existsSync(mark()), false);
+      assert.equal(await pg.psql("checked", "SELECT count(*) FROM t"), "3");
+      assert.equal(
+        await pg.psql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'drops%'"),
+        "0",
+      );
+    });
+  }
+
+  test("of a superuser's database reads all of it as nobody in particular", async () => {
+    await pg.psql("postgres", "CREATE DATABASE checked_super");
+    await pg.psql("checked_super", "CREATE SCHEMA s; CREATE TABLE s.t AS SELECT 1 AS n");
+    const sql =
+      "SELECT count(*) = 1 AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) FROM s.t";
+    const checks = [{ name: "all of it", source: "checked-db", sql }];
+    const sources = [pg.policyFor("checked_super", { name: "checked-db" })];
+    assert.deepEqual(await checkService(bench.host, checks, sources, how), [
+      { name: "all of it", ok: true, found: "true" },
+    ]);
   });
 });
 
@@ -270,6 +342,10 @@ describe("ways in for who loads the dump", () => {
       if (notes > 0) assert.match(staged.notes[0] ?? "", /loaded by a superuser in the role of the owner/);
       assert.deepEqual(await replacement.check(how), []);
       await replacement.swap(how);
+      const asked = { name: "rows", source: database, sql: "SELECT count(*) = 9 FROM s.t" };
+      const [checked] = await checkService(bench.host, [asked], [policy], how);
+      if (notes === 0) assert.deepEqual(checked, { name: "rows", ok: true, found: "true" });
+      else assert.match(checked?.hint ?? "", /^add "host all all 127\.0\.0\.1\/32 scram-sha-256" to pg_hba\.conf/);
       assert.equal(
         await pg.psql(
           database,

@@ -18,7 +18,7 @@ export interface Login {
     program: PostgresProgram,
     args: readonly string[],
     database: string,
-    how: Cancel,
+    how: Cancel & { readonly stdin?: string },
   ): Promise<CommandResult>;
   /** What the operator should know. */
   readonly notes: readonly string[];
@@ -113,13 +113,13 @@ function loginAt(
     role: how.role,
     isWall: how.setRole !== true,
     notes: how.notes ?? [],
-    run: (program, args, at, { signal }) => {
+    run: (program, args, at, { signal, stdin = "" }) => {
       const role = how.setRole && program === "pg_restore" ? [`--role=${how.role}`] : [];
       const words = client.argv(program, ["-w", "-d", connectionTo(at), ...role, ...args]);
       const settings = how.settings ?? [];
       return client.runAny(settings.length === 0 ? words : ["env", ...settings, ...words], {
         signal,
-        stdin: "",
+        stdin,
         psql: program === "psql",
       });
     },

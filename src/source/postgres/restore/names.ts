@@ -29,6 +29,11 @@ export function replacementNames(database: string, run: string): ReplacementName
   };
 }
 
+/** The passing role that checks of a database are asked as. */
+export function checkerName(database: string): string {
+  return `drops_check_${digits(database)}`;
+}
+
 function shortened(database: string): string {
   const room = MAX_NAME - LONGEST.length;
   if (Buffer.byteLength(database) <= room) return database;
