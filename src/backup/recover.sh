@@ -519,18 +519,27 @@ make_roles() {
 }
 
 # compare_database DATABASE HEAD: rows and digests of every table, sequences and large objects, with what was captured. A line
-# for each difference. The digest is v1 of drops: sums over the SHA-256 of the rows' text, with all settings pinned.
+# for each difference. The digest is v2 of drops: sums over the SHA-256 of the rows' text, columns by their names, with all
+# settings pinned; or v1, columns in the table's order, which says nothing of a table that inherits.
 compare_database() {
   jq -r '
     def literal: "\u0027" + gsub("\u0027"; "\u0027\u0027") + "\u0027";
     def name: "\"" + gsub("\""; "\"\"") + "\"";
     def both: "\u0027schema\u0027, \(.schema | literal), \u0027name\u0027, \(.name | literal), \u0027rows\u0027, count(*)::text";
-    (.facts.digest_version == "v1") as $digests | .facts
+    .facts.digest_version as $version | .facts
     | (.tables[] | "FROM ONLY \(.schema | name).\(.name | name) AS t" as $from
-      | if $digests then "SELECT json_build_object(\(both), \u0027digest\u0027, \u0027v1:\u0027 || left(encode(sha256(convert_to(concat_ws(\u0027:\u0027, count(*),
-          sum((\u0027x\u0027 || substr(h, 1, 16))::bit(64)::bigint), sum((\u0027x\u0027 || substr(h, 17, 16))::bit(64)::bigint)), \u0027UTF8\u0027)), \u0027hex\u0027), 32))
-          FROM (SELECT encode(sha256(convert_to(textin(record_out(t.*)), getdatabaseencoding())), \u0027hex\u0027) AS h \($from) OFFSET 0) AS hashed;"
-        else "SELECT json_build_object(\(both)) \($from);" end),
+      | ("\(.schema | name).\(.name | name)" | "to_regclass(\(literal))") as $table
+      | if $version == "v1" then "CASE WHEN EXISTS (SELECT FROM pg_inherits JOIN pg_class ON oid = inhrelid
+            WHERE oid = \($table) AND NOT relispartition) THEN NULL ELSE \u0027t.*\u0027 END"
+        else "(SELECT \u0027ROW(\u0027 || coalesce(string_agg(format(\u0027t.%I\u0027, attname), \u0027, \u0027 ORDER BY attname COLLATE \"C\"), \u0027\u0027) || \u0027)\u0027
+            FROM pg_attribute WHERE attrelid = \($table) AND attnum > 0 AND NOT attisdropped)" end as $row
+      | "SELECT json_build_object(\(both)) \($from)" as $count
+      | if $version == "v1" or $version == "v2" then
+          "SELECT coalesce(\("SELECT json_build_object(\(both), \u0027digest\u0027, \u0027\($version):\u0027 || left(encode(sha256(convert_to(concat_ws(\u0027:\u0027, count(*),
+            sum((\u0027x\u0027 || substr(h, 1, 16))::bit(64)::bigint), sum((\u0027x\u0027 || substr(h, 17, 16))::bit(64)::bigint)), \u0027UTF8\u0027)), \u0027hex\u0027), 32))
+            FROM (SELECT encode(sha256(convert_to(textin(record_out(" | literal) || \($row) || \(")), getdatabaseencoding())), \u0027hex\u0027) AS h \($from) OFFSET 0) AS hashed" | literal),
+            \($count | literal)) \\gexec"
+        else "\($count);" end),
       (.sequences[] | select(.last_value != null and (.last_value | startswith("-") | not))
       | "SELECT json_build_object(\u0027behind\u0027, \("\(.schema).\(.name)" | literal)) WHERE coalesce((SELECT last_value FROM pg_sequences
           WHERE schemaname = \(.schema | literal) AND sequencename = \(.name | literal)), 0) < \(.last_value);"),

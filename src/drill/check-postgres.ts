@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chown, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cancel } from "../lib/cancel.ts";
+import { digestOf } from "../source/postgres/digest.ts";
 import { type PostgresFacts, parsePostgresFacts } from "../source/postgres/facts.ts";
 import { differences, measureNow } from "../source/postgres/measure.ts";
 import { PsqlSession } from "../source/postgres/session.ts";
@@ -187,9 +188,9 @@ async function checkRows(
   facts: PostgresFacts,
   how: Cancel,
 ): Promise<Finding | string> {
-  const digests = facts.digest_version !== undefined;
+  const digest = digestOf(facts);
   await using session = await PsqlSession.open(server.client(scratchName(facts)), how);
-  const restored = await measureNow(session, { digests });
+  const restored = await measureNow(session, { digest });
   const found = differences(facts, restored);
   if (found.length > 0) {
     const more = found.length > SHOWN_DIFFERENCES ? `; and ${found.length - SHOWN_DIFFERENCES} more` : "";
@@ -199,7 +200,6 @@ async function checkRows(
     );
   }
   const rows = restored.tables.reduce((sum, table) => sum + BigInt(table.rows), 0n);
-  const compared =
-    digests && facts.digest_version === restored.digest_version ? "counts and digests" : "counts alone";
+  const compared = digest === undefined ? "counts alone" : "counts and digests";
   return `${compared} of ${restored.tables.length} tables, ${rows} rows, ${restored.sequences.length} sequences`;
 }

@@ -9,6 +9,7 @@ import type { PostgresPolicy } from "../../src/policy/schema.ts";
 import { freezePostgres } from "../../src/source/postgres/capture.ts";
 import { PostgresClient } from "../../src/source/postgres/client.ts";
 import { databaseSql } from "../../src/source/postgres/database-sql.ts";
+import { DIGEST_VERSION, type DigestVersion } from "../../src/source/postgres/digest.ts";
 import { type Measure, type PostgresFacts, parsePostgresFacts } from "../../src/source/postgres/facts.ts";
 import { measureNow } from "../../src/source/postgres/measure.ts";
 import { PsqlSession } from "../../src/source/postgres/session.ts";
@@ -67,9 +68,13 @@ export async function restoreCapture(pg: Postgres, { facts, sink }: Capture, nam
 }
 
 /** Count and digest a database as it is now. */
-export async function measured(pg: Postgres, database: string): Promise<Measure> {
+export async function measured(
+  pg: Postgres,
+  database: string,
+  digest: DigestVersion = DIGEST_VERSION,
+): Promise<Measure> {
   await using host = await openLocalHost();
-  const how = { signal: AbortSignal.timeout(60_000), digests: true };
+  const how = { signal: AbortSignal.timeout(60_000), digest };
   await using session = await PsqlSession.open(new PostgresClient(host, pg.policyFor(database)), how);
   return await measureNow(session, how);
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { openLocalHost } from "../../src/host/local.ts";
 import { PostgresClient } from "../../src/source/postgres/client.ts";
+import { DIGEST_VERSION } from "../../src/source/postgres/digest.ts";
 import { parsePostgresFacts } from "../../src/source/postgres/facts.ts";
 import { differences, measureNow } from "../../src/source/postgres/measure.ts";
 import { PsqlSession } from "../../src/source/postgres/session.ts";
@@ -51,7 +52,7 @@ export async function restoredBridge(
     await using host = await openLocalHost();
     const client = new PostgresClient(host, postgres.policyFor(scratch));
     await using session = await PsqlSession.open(client, { signal });
-    const restored = await measureNow(session, { digests: true });
+    const restored = await measureNow(session, { digest: DIGEST_VERSION });
     assert.deepEqual(differences(captured, restored), []);
     const rows = restored.tables.reduce((sum, table) => sum + Number(table.rows), 0);
     assert.ok(rows > 0);

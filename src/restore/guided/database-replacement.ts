@@ -6,6 +6,7 @@ import type { PackPool } from "../../pack/pool.ts";
 import type { PostgresPolicy } from "../../policy/schema.ts";
 import type { SnapshotRecord, SourceRecord } from "../../snapshot/record.ts";
 import { PostgresClient } from "../../source/postgres/client.ts";
+import { digestOf } from "../../source/postgres/digest.ts";
 import { differences, measureNow } from "../../source/postgres/measure.ts";
 import {
   closeSql,
@@ -109,8 +110,7 @@ class DatabaseReplacement implements Replacement {
     const { host, policy } = this.#options;
     const client = new PostgresClient(host, { ...policy, database: look.fresh.name });
     await using session = await PsqlSession.open(client, how);
-    const digests = facts.digest_version !== undefined;
-    return differences(facts, await measureNow(session, { digests }));
+    return differences(facts, await measureNow(session, { digest: digestOf(facts) }));
   }
 
   async swap(how: Cancel): Promise<void> {

@@ -2,6 +2,7 @@ import type { PostgresPolicy } from "../../policy/schema.ts";
 import type { CaptureContext, FrozenSource } from "../source.ts";
 import { PostgresClient } from "./client.ts";
 import { databaseSql } from "./database-sql.ts";
+import { DIGEST_VERSION } from "./digest.ts";
 import type { Measure, PostgresFacts } from "./facts.ts";
 import { lockRelations, measureDatabase } from "./measure.ts";
 import { type ReadFacts, readFacts } from "./read-facts.ts";
@@ -39,7 +40,10 @@ export async function freezePostgres(source: PostgresPolicy, how: CaptureContext
     },
     // The snapshot is held anyway, so counting waits for it: the other sources' recovery points do not wait for counting.
     ship: async (into, { signal }) => {
-      measure = await measureDatabase(session, { digests: source.digests, relations });
+      measure = await measureDatabase(session, {
+        digest: source.digests ? DIGEST_VERSION : undefined,
+        relations,
+      });
       how.say(
         `${source.name}: ${measure.tables.length} tables counted${source.digests ? " and digested" : ""}`,
       );
@@ -49,6 +53,7 @@ export async function freezePostgres(source: PostgresPolicy, how: CaptureContext
         client,
         session,
         snapshot,
+        encoding: database.encoding,
         capturedAt,
         spool: source.spool,
         estimate: BigInt(facts.size_bytes),

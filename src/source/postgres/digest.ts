@@ -1,17 +1,27 @@
-import { quoteLiteral, quoteName } from "./quote.ts";
+import { quoteIdentifier, quoteLiteral, quoteName } from "./quote.ts";
 
 /**
  * The digest of a table's rows, as SQL that gives the same answer wherever the same rows lie: in the snapshot of a
  * capture, in a restored database, in a drill.
  *
- * `v1`: the text of every row (`record_out`: all columns in their order) is hashed with SHA-256; the first and the
- * second 8 bytes, as signed 64-bit numbers, are summed over all rows; the digest is the first 128 bits of the SHA-256
- * of `rows:sum:sum`. A sum does not care for order, counts duplicates (XOR would cancel pairs), and needs neither a
- * sort nor memory. It finds what goes wrong by accident; what is done on purpose is held off by the signature over
+ * `v2`: the text of every row (`record_out` of all columns, ordered by their names) is hashed with SHA-256; the first
+ * and the second 8 bytes, as signed 64-bit numbers, are summed over all rows; the digest is the first 128 bits of the
+ * SHA-256 of `rows:sum:sum`. A sum does not care for order, counts duplicates (XOR would cancel pairs), and needs neither
+ * a sort nor memory. It finds what goes wrong by accident; what is done on purpose is held off by the signature over
  * the dump. The text of a row depends on settings of the session: they are pinned (`PINNED_SETTINGS`). It is taken by
  * `record_out` and not by a cast: an owner may make a cast of its rows that runs a function, as the superuser who measures.
+ *
+ * `v1`, of older snapshots, took the columns in the table's own order. A dump makes the columns of a child table in another
+ * order when its parent got one later than the child (ALTER TABLE … ADD COLUMN), so its digest says nothing of such a table.
  */
-export const DIGEST_VERSION = "v1";
+export const DIGEST_VERSION = "v2";
+export type DigestVersion = "v1" | "v2";
+
+/** The version that facts were digested with; undefined when they have no digests, or those of a newer program. */
+export function digestOf(facts: { readonly digest_version?: string | undefined }): DigestVersion | undefined {
+  const { digest_version: version } = facts;
+  return version === "v1" || version === "v2" ? version : undefined;
+}
 
 /** What the text of a value depends on, and what could hide rows or stop a session that is held open for long. */
 const PINNED_SETTINGS: Readonly<Record<string, string>> = {
@@ -50,27 +60,43 @@ export function pinSettingsSql(): readonly string[] {
   return [`SELECT ${always.join(", ")}`, ...newer];
 }
 
-/** One row of one JSON object for a table: `rows`, and `digest` when asked for, both strings. */
+/** A table to measure, with what its digest depends on. */
+export interface DigestedTable {
+  readonly schema: string;
+  readonly name: string;
+  /** Of its own and inherited, in the order of their names. */
+  readonly columns: readonly string[];
+  /** Whether it is a child of another table, and no partition. */
+  readonly inherits: boolean;
+}
+
+/** One row of one JSON object for a table: `rows`, and `digest` when a version is asked for, both strings. */
 export function measureTableSql(
-  table: { readonly schema: string; readonly name: string },
-  how: { readonly digests: boolean },
+  table: DigestedTable,
+  how: { readonly digest: DigestVersion | undefined },
 ): string {
   // ONLY: the rows of partitions and of tables that inherit are counted where they lie
   const from = `FROM ONLY ${quoteName(table)} AS t`;
-  if (!how.digests) return `SELECT json_build_object('rows', count(*)::text) ${from}`;
+  const row = how.digest === undefined ? undefined : rowSql(table, how.digest);
+  if (row === undefined) return `SELECT json_build_object('rows', count(*)::text) ${from}`;
   return `SELECT json_build_object(
   'rows', count(*)::text,
-  'digest', '${DIGEST_VERSION}:' || left(encode(sha256(convert_to(concat_ws(':', count(*),
+  'digest', '${how.digest}:' || left(encode(sha256(convert_to(concat_ws(':', count(*),
     sum(('x' || substr(h, 1, 16))::bit(64)::bigint),
     sum(('x' || substr(h, 17, 16))::bit(64)::bigint)), 'UTF8')), 'hex'), 32))
 FROM (
-  SELECT encode(sha256(convert_to(textin(record_out(t.*)), getdatabaseencoding())), 'hex') AS h
+  SELECT encode(sha256(convert_to(textin(record_out(${row})), getdatabaseencoding())), 'hex') AS h
   ${from} OFFSET 0
 ) AS hashed`;
 }
 
+function rowSql({ columns, inherits }: DigestedTable, version: DigestVersion): string | undefined {
+  if (version === "v1") return inherits ? undefined : "t.*";
+  return `ROW(${columns.map((column) => `t.${quoteIdentifier(column)}`).join(", ")})`;
+}
+
 /**
- * The relations that hold rows, one JSON object each: `schema`, `name`, `kind`. Only kind `table` is measured; the
+ * The relations that hold rows, one JSON object each: `schema`, `name`, `kind`, `columns`, `inherits`. Only kind `table` is measured; the
  * others hold nothing of their own (partitioned), are computed again (materialized view), lie elsewhere (foreign
  * table), belong to an extension, or cannot be read on a standby (unlogged). Views hold no rows.
  */
@@ -83,7 +109,10 @@ export const RELATIONS_SQL = `SELECT json_build_object('schema', n.nspname, 'nam
     WHEN c.relkind = 'f' THEN 'foreign'
     WHEN c.relpersistence = 'u' AND pg_is_in_recovery() THEN 'unlogged'
     ELSE 'table'
-  END)
+  END,
+  'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attname COLLATE "C"), '[]') FROM pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+  'inherits', NOT c.relispartition AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm', 'f') AND c.relpersistence <> 't'
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

@@ -9,6 +9,7 @@ export async function dumpRoles(
   const args = [
     "--roles-only",
     "-w",
+    "--encoding=UTF8",
     `--database=${client.place.database}`,
     ...(how.passwords ? [] : ["--no-role-passwords"]),
   ];

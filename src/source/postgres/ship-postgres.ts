@@ -14,6 +14,8 @@ export interface PostgresShipment extends Cancel {
   /** Holds `snapshot`; released as soon as pg_dump has ended. */
   readonly session: PsqlSession;
   readonly snapshot: string;
+  /** Of the database. */
+  readonly encoding: string;
   readonly capturedAt: Date;
   readonly spool: boolean;
   /** About how many bytes the dump will have. */
@@ -96,9 +98,12 @@ async function releaseSnapshot({ session, client, signal }: PostgresShipment): P
   await session[Symbol.asyncDispose]();
 }
 
-/** Uncompressed, so that what did not change is cut into the same chunks. */
-function dumpArguments({ snapshot }: PostgresShipment): readonly string[] {
-  return ["-Fc", "-Z0", "-w", "--lock-wait-timeout=60s", `--snapshot=${snapshot}`];
+/**
+ * Uncompressed, so that what did not change is cut into the same chunks; in the encoding of the database, whatever
+ * client_encoding its settings or its roles' would have it converted to.
+ */
+function dumpArguments({ snapshot, encoding }: PostgresShipment): readonly string[] {
+  return ["-Fc", "-Z0", "-w", "--lock-wait-timeout=60s", `--encoding=${encoding}`, `--snapshot=${snapshot}`];
 }
 
 function head(path: string, { capturedAt }: PostgresShipment): EntryHead {
