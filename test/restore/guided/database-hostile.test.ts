@@ -345,7 +345,11 @@ describe("ways in for who loads the dump", () => {
       const asked = { name: "rows", source: database, sql: "SELECT count(*) = 9 FROM s.t" };
       const [checked] = await checkService(bench.host, [asked], [policy], how);
       if (notes === 0) assert.deepEqual(checked, { name: "rows", ok: true, found: "true" });
-      else assert.match(checked?.hint ?? "", /^add "host all all 127\.0\.0\.1\/32 scram-sha-256" to pg_hba\.conf/);
+      else
+        assert.match(
+          checked?.hint ?? "",
+          /^add "host all all 127\.0\.0\.1\/32 scram-sha-256" to pg_hba\.conf/,
+        );
       assert.equal(
         await pg.psql(
           database,
