@@ -23,6 +23,10 @@ const screen = new Screen({
   logFormat: format instanceof DropsError ? "text" : format,
   now: () => new Date(),
 });
+// Node's own writer of warnings prints them as they are, and they may quote what was read.
+process
+  .removeAllListeners("warning")
+  .on("warning", ({ name, message }) => screen.warn(`${name}: ${message}`));
 const signal = interruption();
 try {
   if (format instanceof DropsError) throw format;

@@ -29,6 +29,8 @@ const SIDEWAYS = new Set([
 ]);
 /** Who may know the process, its environment and the wall clock's machine. */
 const MEETS_PROCESS = ["main.ts", "app", "cli"];
+/** The one place that starts processes: it hands on a part of our environment, and all that is not here. */
+const STARTS_PROCESSES = "host/start-process.ts";
 /** Programs of their own, started by drops as other processes: their process is theirs to meet. */
 const PROGRAMS = ["drill/rocksdb-library.ts"];
 
@@ -112,7 +114,8 @@ test("no import cycles", () => {
 
 test("only main, app and cli meet the process", () => {
   const wrong = sources
-    .filter(({ path }) => !MEETS_PROCESS.includes(folderOf(path)) && !PROGRAMS.includes(path))
+    .filter(({ path }) => !MEETS_PROCESS.includes(folderOf(path)))
+    .filter(({ path }) => ![...PROGRAMS, STARTS_PROCESSES].includes(path))
     .filter(({ text }) =>
       /\bprocess\.(env|argv|exit|exitCode|stdout|stderr|on)\b/.test(withoutComments(text)),
     );
@@ -130,6 +133,16 @@ test("only the screen writes to standard output and standard error", () => {
     wrong.map(({ path }) => path),
     [],
   );
+});
+
+test("one file starts processes, and one reads YAML: each leaves out what nobody else shall see", () => {
+  const users = (form: RegExp) => sources.filter(({ text }) => form.test(text)).map(({ path }) => path);
+  assert.deepEqual(users(/^(?!import type ).*["'](?:node:)?(?:child_process|cluster)["']/m), [
+    STARTS_PROCESSES,
+  ]);
+  assert.deepEqual(users(/\b(?:parse|parseDocument|parseAllDocuments)\b[^;]*\} from "yaml"/), [
+    "lib/yaml.ts",
+  ]);
 });
 
 test("no default exports, barrels, enums or any", () => {

@@ -52,6 +52,23 @@ test("the help of every command is what it was", async () => {
   golden("help.txt", helps.join("\n"));
 });
 
+test("what libraries and Node warn of quotes no file, and drives no terminal", async () => {
+  const policy = join(scratch, "odd.yaml");
+  writeFileSync(policy, "? { as_token: b0a7f00d }\n: x\n? [b0a7f00d, \u202e]\n: y\n");
+  const { stderr } = await drops(["policy", "check", "--policy", policy]);
+  assert.match(stderr, /is not a valid policy/);
+  assert.doesNotMatch(stderr.replaceAll(/^ {2}.*$/gm, ""), /Warning|b0a7f00d|\u202e/);
+  assert.doesNotMatch(stderr, /\u202e|Keys with collection/);
+
+  const warner = join(scratch, "warner.mjs");
+  writeFileSync(
+    warner,
+    `process.once("beforeExit", () => process.emitWarning("a \u202e\u001b[31m b", "OddWarning"));`,
+  );
+  const warned = await drops(["--version"], { node: ["--import", warner] });
+  assert.equal(warned.stderr, "OddWarning: a \\u202e\\x1b[31m b\n");
+});
+
 test("help loads nothing but the command line itself", async () => {
   const tracer = join(scratch, "tracer.mjs");
   writeFileSync(

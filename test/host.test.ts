@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { copyFile, readFile, writeFile } from "node:fs/promises";
+import { chmod, copyFile, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -140,8 +140,14 @@ describe("over SSH", () => {
       /cannot log in as .*not accepted/,
       /^ssh -p/,
     );
-    await fails({ key_file: join(sshd.directory, "none") }, "host/login-refused", /cannot read the SSH key/);
-    await fails({ key_file: sshd.knownHostsFile }, "host/login-refused", /is not an SSH private key/);
+    await fails(
+      { key_file: join(sshd.directory, "none") },
+      "host/login-refused",
+      /SSH key .*none does not exist/,
+    );
+    const noKey = join(sshd.directory, "no-key");
+    await writeFile(noKey, "nothing", { mode: 0o600 });
+    await fails({ key_file: noKey }, "host/login-refused", /is not an SSH private key/);
     await fails(
       { key_file: undefined as never },
       "host/login-refused",
@@ -151,6 +157,19 @@ describe("over SSH", () => {
     const locked = join(sshd.directory, "locked");
     await makeKey(locked, { passphrase: "open sesame" });
     await fails({ key_file: locked }, "host/login-refused", /has a passphrase/, /ssh-add/);
+  });
+
+  test("a key that others can read is refused before the host is asked, as ssh does it", async () => {
+    const key_file = join(sshd.directory, "open-key");
+    await copyFile(sshd.clientKeyFile, key_file);
+    for (const mode of [0o640, 0o604, 0o620, 0o644]) {
+      await chmod(key_file, mode);
+      const hint = new RegExp(`^chmod 600 ${key_file}$`);
+      await fails({ key_file, port: 9 }, "host/login-refused", /SSH key .* is open to other users/, hint);
+    }
+    await chmod(key_file, 0o400);
+    await using host = await open({ key_file });
+    await host.run(["true"], { signal });
   });
 
   test("the agent's key opens", async () => {

@@ -13,7 +13,7 @@ import type { Channel } from "../notify/channel.ts";
 import { composeTest } from "../notify/compose.ts";
 import { deliverAll } from "../notify/deliver.ts";
 import { type Death, tellOfDeath, unitOf } from "../notify/failed-unit.ts";
-import { openChannels, programEnvironment } from "../notify/open-channels.ts";
+import { openChannels } from "../notify/open-channels.ts";
 import type { TellParts } from "../notify/tell.ts";
 import { tellerOf } from "../notify/teller.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
@@ -29,7 +29,7 @@ export async function openAlerts(access: AlertsAccess, context: AppContext): Pro
   const policy = await alertPolicy(access, context);
   const notify = policy.notify ?? NO_CHANNELS;
   const machine = hostname();
-  const channels = openChannels(notify.channels, { machine, env: programEnvironment(context.env) });
+  const channels = openChannels(notify.channels, { machine });
   const limitMs = milliseconds(notify.time_limit);
   const parts = (verb: AlertVerb, invocation: string | undefined): TellParts => ({
     run: { policy: policy.name, zone: policy.zone, verb, machine, started: context.now() },

@@ -1,7 +1,7 @@
-import { parseDocument } from "yaml";
 import * as z from "zod";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import { parseYaml } from "../lib/yaml.ts";
 import { type Line, ok, warn } from "./types.ts";
 
 /** A `.sops.yaml` that was found, as text. */
@@ -53,7 +53,7 @@ export function judgeSops(files: readonly SopsFile[]): Line[] {
 }
 
 function judgeOne(file: string, text: string): Line[] {
-  const document = parseDocument(text, { merge: true });
+  const document = parseYaml(text, { merge: true });
   const read = document.errors.length > 0 ? undefined : Rules.safeParse(toPlain(document)).data;
   if (!read) return [warn(`${file} on the host cannot be read as sops rules`, `look at ${file}`)];
   return (read.creation_rules ?? []).flatMap((rule) => {
@@ -70,7 +70,7 @@ function judgeOne(file: string, text: string): Line[] {
   });
 }
 
-function toPlain(document: ReturnType<typeof parseDocument>): unknown {
+function toPlain(document: ReturnType<typeof parseYaml>): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 });
   } catch {

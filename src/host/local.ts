@@ -1,4 +1,4 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import { userInfo } from "node:os";
 import { Readable, Writable } from "node:stream";
@@ -8,6 +8,7 @@ import { CommandLines } from "./command-line.ts";
 import { end } from "./ending.ts";
 import type { CommandExit, Host, RunningCommand, RunOptions } from "./host.ts";
 import { ANY_EXIT, runToEnd } from "./run-to-end.ts";
+import { startProcess } from "./start-process.ts";
 import { StderrTail } from "./stderr-tail.ts";
 
 const LABEL = "this machine";
@@ -44,12 +45,11 @@ export async function openLocalHost(): Promise<Host> {
 
 async function startHere(argv: readonly string[], signal: AbortSignal): Promise<RunningCommand> {
   signal.throwIfAborted();
-  const [program = "", ...rest] = argv;
-  const child = spawn(program, rest, { cwd: "/", detached: true, stdio: ["pipe", "pipe", "pipe"] });
+  const child = startProcess(argv);
   try {
     await once(child, "spawn");
   } catch (error) {
-    return neverStarted(program, error);
+    return neverStarted(argv[0] ?? "", error);
   }
   return new LocalCommand(child, signal);
 }

@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { connect as connectTcp, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "ssh2";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, messageOf } from "../lib/errors.ts";
+import { readSecretFile } from "../lib/secret-file.ts";
 import type { SshPolicy } from "../policy/schema.ts";
 import { type HostKeyCheck, hostKeyCheck } from "./host-key.ts";
 import { isQuick, quicken } from "./ssh-quick.ts";
@@ -163,14 +163,7 @@ type Login = { readonly privateKey: string } | { readonly agent: string };
 
 async function loginOf(ssh: SshPolicy, agentSocket: string | undefined): Promise<Login> {
   if (ssh.key_file !== undefined) {
-    try {
-      return { privateKey: await readFile(ssh.key_file, "utf8") };
-    } catch (error) {
-      throw new DropsError(
-        "host/login-refused",
-        `cannot read the SSH key ${ssh.key_file}: ${messageOf(error)}`,
-      );
-    }
+    return { privateKey: await readSecretFile(ssh.key_file, "SSH key", "host/login-refused") };
   }
   if (agentSocket !== undefined && agentSocket !== "") return { agent: agentSocket };
   throw new DropsError(

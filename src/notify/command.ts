@@ -5,16 +5,13 @@ import { jsonOf } from "./json-body.ts";
 import { runProgram } from "./run-program.ts";
 
 /** A program of the administrator's: the webhook's body on its input, the main facts in its environment. */
-export function commandChannel(
-  policy: CommandChannelPolicy,
-  from: { readonly env: Readonly<Record<string, string>> },
-): Channel {
+export function commandChannel(policy: CommandChannelPolicy): Channel {
   const { name, kind, on, verbs, argv } = policy;
   return {
     ...{ name, kind, on, verbs },
     deliver: async (alert, how) => {
-      const env = { ...from.env, ...variables(alert) };
-      await runProgram({ what: argv[0] ?? "", argv, input: `${jsonOf(alert)}\n`, env }, how);
+      const input = `${jsonOf(alert)}\n`;
+      await runProgram({ what: argv[0] ?? "", argv, input, env: variables(alert) }, how);
       return "exit status 0";
     },
   };

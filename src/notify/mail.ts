@@ -7,10 +7,7 @@ import { runProgram } from "./run-program.ts";
 const EX_TEMPFAIL = 75;
 
 /** By the machine's own mail program, which queues, knows the relay and holds its password. */
-export function mailChannel(
-  policy: MailPolicy,
-  from: { readonly machine: string; readonly env: Readonly<Record<string, string>> },
-): Channel {
+export function mailChannel(policy: MailPolicy, from: { readonly machine: string }): Channel {
   const { name, kind, on, verbs, to, sendmail } = policy;
   const sender = policy.from ?? `drops@${/^[A-Za-z0-9.-]+$/.test(from.machine) ? from.machine : "localhost"}`;
   return {
@@ -20,7 +17,7 @@ export function mailChannel(
       // -i: a line with a single dot does not end it; --: an address is never an option
       const argv = [...sendmail, "-i", ...envelope, "--", ...to];
       const input = mailMessage(alert, { from: sender, to });
-      await runProgram({ what: "sendmail", argv, input, env: from.env, later: [EX_TEMPFAIL] }, how);
+      await runProgram({ what: "sendmail", argv, input, env: {}, later: [EX_TEMPFAIL] }, how);
       return `${sendmail[0] ?? ""} took it`;
     },
   };

@@ -8,8 +8,6 @@ import { webhookChannel } from "./webhook.ts";
 export interface ChannelWorld {
   /** This machine's name. */
   readonly machine: string;
-  /** What programs get; see `programEnvironment`. */
-  readonly env: Readonly<Record<string, string>>;
 }
 
 /** Nothing is read or opened before the first alert: a secret that is missing is that channel's trouble alone. */
@@ -26,16 +24,6 @@ function openChannel(policy: ChannelPolicy, world: ChannelWorld): Channel {
     case "mail":
       return mailChannel(policy, world);
     case "command":
-      return commandChannel(policy, world);
+      return commandChannel(policy);
   }
-}
-
-const HANDED_ON = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ"];
-
-/** Of our own environment what a program needs and what is no credential. */
-export function programEnvironment(
-  env: Readonly<Record<string, string | undefined>>,
-): Readonly<Record<string, string>> {
-  const pairs = HANDED_ON.map((name) => [name, env[name]] as const);
-  return Object.fromEntries(pairs.filter((pair): pair is readonly [string, string] => pair[1] !== undefined));
 }

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { startProcess } from "../host/start-process.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 
@@ -7,7 +7,7 @@ export interface Program {
   readonly what: string;
   readonly argv: readonly string[];
   readonly input: string;
-  /** All that it gets: nothing of our own environment, which may hold credentials. */
+  /** What it gets beside the environment of every process that drops starts. */
   readonly env: Readonly<Record<string, string>>;
   /** Exit statuses that mean "later". */
   readonly later?: readonly number[];
@@ -19,13 +19,8 @@ export interface Program {
  */
 export async function runProgram(program: Program, { signal }: Cancel): Promise<void> {
   signal.throwIfAborted();
-  const [file = "", ...rest] = program.argv;
-  const child = spawn(file, rest, {
-    cwd: "/",
-    detached: true,
-    stdio: ["pipe", "ignore", "ignore"],
-    env: program.env,
-  });
+  const [file = ""] = program.argv;
+  const child = startProcess(program.argv, { output: "ignore", env: program.env });
   const stop = () => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");

@@ -1,7 +1,5 @@
-import { open } from "node:fs/promises";
-import { DropsError, isFailure } from "../lib/errors.ts";
-
-const MOST_BYTES = 16 * 1024;
+import { DropsError } from "../lib/errors.ts";
+import { readSecretFile } from "../lib/secret-file.ts";
 
 /** An address from the policy or from a file, and what it carries of a login. Its path is a secret too. */
 export interface Target {
@@ -15,7 +13,8 @@ export async function readTarget(from: {
   readonly url_file?: string | undefined;
 }): Promise<Target> {
   const file = from.url_file;
-  const text = file === undefined ? from.url : firstLine(await readSecret(file));
+  const text =
+    file === undefined ? from.url : firstLine(await readSecretFile(file, "address file", "notify/refused"));
   const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !/^https?:$/.test(url.protocol)) {
     throw new DropsError("notify/refused", `${file ?? "url"} holds no http or https address`, {
@@ -31,7 +30,9 @@ export async function readTarget(from: {
 /** `Name: value` lines. Throws notify/refused, naming lines by number and never by what they hold. */
 export async function readHeaders(file: string): Promise<Readonly<Record<string, string>>> {
   const headers: Record<string, string> = {};
-  for (const [index, raw] of (await readSecret(file)).split(/\r?\n/).entries()) {
+  for (const [index, raw] of (await readSecretFile(file, "headers file", "notify/refused"))
+    .split(/\r?\n/)
+    .entries()) {
     const line = raw.trim();
     if (line === "" || line.startsWith("#")) continue;
     const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):\s*([\x20-\x7e]+)$/.exec(line) ?? [];
@@ -50,25 +51,4 @@ function firstLine(text: string): string | undefined {
     .split(/\r?\n/)
     .map((line) => line.trim())
     .find((line) => line !== "" && !line.startsWith("#"));
-}
-
-/** Opened once, so that the file that is read is the file whose mode was looked at. */
-async function readSecret(file: string): Promise<string> {
-  try {
-    await using handle = await open(file, "r");
-    const { mode, size } = await handle.stat();
-    if ((mode & 0o007) !== 0) {
-      throw new DropsError("notify/refused", `every user of this machine can read ${file}`, {
-        hint: `chmod 600 ${file}`,
-      });
-    }
-    if (size > MOST_BYTES) throw new DropsError("notify/refused", `${file} is too large`);
-    return await handle.readFile("utf8");
-  } catch (error) {
-    if (isFailure(error)) throw error;
-    const why = error instanceof Error && "code" in error ? String(error.code) : "failed";
-    throw new DropsError("notify/refused", `cannot read ${file}: ${why}`, {
-      hint: "check notify in the policy, and that this user may read the file",
-    });
-  }
 }

@@ -79,7 +79,11 @@ export class PackPool implements AsyncDisposable {
     const file = import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js";
     const worker = new Worker(new URL(file, import.meta.url), {
       resourceLimits: { maxYoungGenerationSizeMb: 8 },
+      stdout: true, // else Node hands on what a thread writes, past the screen
+      stderr: true,
     });
+    worker.stdout.resume();
+    worker.stderr.resume();
     worker.on("message", (result: SealedPack | OpenedPack | WorkerFailure) => this.#finished(worker, result));
     worker.on("error", (error) => this.#broke(worker, error));
     worker.unref();

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
-import { LineCounter, parseDocument } from "yaml";
+import { LineCounter } from "yaml";
 import { DropsError, messageOf } from "../lib/errors.ts";
+import { readAtMost } from "../lib/read-at-most.ts";
+import { parseYaml } from "../lib/yaml.ts";
 import { locate, type Problem, problemsOf } from "./problems.ts";
 import { Policy } from "./schema.ts";
 
@@ -36,7 +37,7 @@ export async function loadPolicy(file: string): Promise<LoadedPolicy> {
 export function parsePolicy(text: string, origin: string): LoadedPolicy {
   if (Buffer.byteLength(text) > MAX_BYTES) throw tooLarge(origin);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: true });
+  const document = parseYaml(text, { lineCounter: lines, strict: true, uniqueKeys: true });
   const syntax = [...document.errors, ...document.warnings].map(
     (error): Problem => ({ ...at(lines, error.pos[0]), path: "", what: firstLine(error.message) }),
   );
@@ -61,16 +62,9 @@ export function parsePolicy(text: string, origin: string): LoadedPolicy {
 
 async function readBounded(file: string): Promise<Buffer> {
   try {
-    await using handle = await open(file, "r");
-    const buffer = Buffer.alloc(MAX_BYTES + 1);
-    let length = 0;
-    for (;;) {
-      const { bytesRead } = await handle.read(buffer, length, buffer.length - length);
-      if (bytesRead === 0) break;
-      length += bytesRead;
-      if (length > MAX_BYTES) throw tooLarge(file);
-    }
-    return buffer.subarray(0, length);
+    const bytes = await readAtMost(file, MAX_BYTES);
+    if (bytes === undefined) throw tooLarge(file);
+    return bytes;
   } catch (error) {
     if (error instanceof DropsError) throw error;
     const why = error instanceof Error && "code" in error ? String(error.code) : messageOf(error);

@@ -155,7 +155,12 @@ const Files = z.strictObject({
 const Command = z.strictObject({
   name: Name,
   kind: z.literal("command"),
-  argv: z.array(z.string().min(1)).min(1).describe("the command and its arguments; no shell"),
+  argv: z
+    .array(z.string().min(1))
+    .min(1)
+    .describe(
+      "the command and its arguments; no shell, and no variable of drops' own environment but PATH, HOME and the language",
+    ),
   run_as: UserName.optional(),
   restore_hint: z.string().optional(),
 });

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { Decrypter, Encrypter, identityToRecipient } from "age-encryption";
 import { DropsError } from "../lib/errors.ts";
-import { NOT_FOR_OTHERS, readKeyFile } from "./key-file.ts";
+import { readSecretFile } from "../lib/secret-file.ts";
 import { checkPublicKey } from "./ssh-key.ts";
 
 export interface IdentityFile {
@@ -46,7 +46,7 @@ export function checkRecipients(recipients: readonly string[], origin: string): 
  */
 export async function readIdentityFile(path: string): Promise<IdentityFile> {
   const what = "identity file";
-  return parseIdentityFile(await readKeyFile(path, what, NOT_FOR_OTHERS), `${what} ${path}`);
+  return parseIdentityFile(await readSecretFile(path, what), `${what} ${path}`);
 }
 
 /** @throws DropsError key/wrong, naming `origin` and the line, never what is in it */

@@ -1,7 +1,7 @@
 /** SSH signatures (OpenSSH's PROTOCOL.sshsig) with Ed25519 and SHA-512: `ssh-keygen -Y sign` and `-Y verify`. */
 import { hash, sign, verify } from "node:crypto";
 import { DropsError } from "../lib/errors.ts";
-import { NOT_FOR_GROUP_AND_OTHERS, readKeyFile } from "./key-file.ts";
+import { readSecretFile } from "../lib/secret-file.ts";
 import {
   parsePrivateKey,
   parsePublicKey,
@@ -40,7 +40,7 @@ const MAX_ARMORED = 4096;
 /** @throws DropsError key/missing, key/wrong (other users may read it, a passphrase, another type) */
 export async function loadSigner(path: string): Promise<Signer> {
   const what = "signing key";
-  return signerFromText(await readKeyFile(path, what, NOT_FOR_GROUP_AND_OTHERS), `${what} ${path}`);
+  return signerFromText(await readSecretFile(path, what), `${what} ${path}`);
 }
 
 /** A signer from the text of an OpenSSH private key file. Throws key/wrong, naming `origin`. */

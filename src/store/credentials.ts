@@ -1,5 +1,5 @@
-import { open } from "node:fs/promises";
-import { DropsError, messageOf } from "../lib/errors.ts";
+import { DropsError } from "../lib/errors.ts";
+import { readSecretFile } from "../lib/secret-file.ts";
 
 /** Who asks an S3 server. Never printed, and in no error. */
 export interface S3Credentials {
@@ -10,7 +10,6 @@ export interface S3Credentials {
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-const MAX_SIZE = 64 * 1024;
 const LINE = /^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/;
 
 /**
@@ -18,7 +17,7 @@ const LINE = /^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/;
  * expire, AWS_SESSION_TOKEN. The file holds `NAME=value` lines as systemd's EnvironmentFile and a shell read them:
  * `export ` before and quotes around are allowed, `#` begins a comment line.
  *
- * Throws key/missing when there is none, key/wrong when other users of the machine can read the file.
+ * Throws key/missing when there is none, key/wrong when other users can read the file: see `readSecretFile`.
  */
 export async function readCredentials(from: {
   readonly file?: string | undefined;
@@ -26,7 +25,9 @@ export async function readCredentials(from: {
 }): Promise<S3Credentials> {
   const origin = from.file ?? "the environment";
   const variables =
-    from.file === undefined ? from.env : parseVariables(await readSecret(from.file), from.file);
+    from.file === undefined
+      ? from.env
+      : parseVariables(await readSecretFile(from.file, "credentials file"), from.file);
   return {
     accessKeyId: wanted("AWS_ACCESS_KEY_ID", variables, origin),
     secretAccessKey: wanted("AWS_SECRET_ACCESS_KEY", variables, origin),
@@ -46,27 +47,6 @@ function wanted(name: string, variables: Variables, origin: string): string {
   throw new DropsError("key/missing", `${name} is not in ${origin}`, {
     hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a credentials_file in the policy",
   });
-}
-
-/** Opened once, so that the file that is read is the file whose mode was looked at. */
-async function readSecret(path: string): Promise<string> {
-  try {
-    await using file = await open(path, "r");
-    const { mode, size } = await file.stat();
-    if ((mode & 0o007) !== 0) {
-      throw new DropsError("key/wrong", `every user of this machine can read the credentials in ${path}`, {
-        hint: `chmod 600 ${path}`,
-      });
-    }
-    if (size > MAX_SIZE) throw new DropsError("key/wrong", `${path} is too large to be a credentials file`);
-    return await file.readFile("utf8");
-  } catch (error) {
-    if (error instanceof DropsError) throw error;
-    throw new DropsError("key/missing", `reading the credentials in ${path}: ${messageOf(error)}`, {
-      hint: "check credentials_file in the policy, and that this user may read it",
-      cause: error,
-    });
-  }
 }
 
 /** Exported for its tests. Names lines by number, never by what they hold. */

@@ -11,7 +11,7 @@ const never = new AbortController().signal;
 
 function pingTo(url: string): Channel {
   const { channels } = Notify.parse({ channels: [{ name: "it", kind: "ping", url }] });
-  const [channel] = openChannels(channels, { machine: "m", env: {} });
+  const [channel] = openChannels(channels, { machine: "m" });
   assert.ok(channel);
   return channel;
 }

@@ -126,7 +126,7 @@ test("an identity file must be there and closed to other users", async () => {
   for (const [mode, taken] of [
     [0o600, true],
     [0o400, true],
-    [0o640, true],
+    [0o640, false],
     [0o644, false],
     [0o602, false],
   ] as const) {

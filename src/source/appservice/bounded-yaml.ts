@@ -1,4 +1,5 @@
-import { LineCounter, parseDocument } from "yaml";
+import { LineCounter } from "yaml";
+import { parseYaml } from "../../lib/yaml.ts";
 
 /** Aliases may multiply; no configuration has many. */
 const MAX_ALIASES = 10;
@@ -14,7 +15,7 @@ export function parseBoundedYaml(content: Uint8Array, maxSize: number): BoundedY
     return { problem: `has ${content.length} bytes, more than the ${maxSize} that are read` };
   const lineCounter = new LineCounter();
   try {
-    const document = parseDocument(Buffer.from(content).toString(), { prettyErrors: false, lineCounter });
+    const document = parseYaml(Buffer.from(content).toString(), { prettyErrors: false, lineCounter });
     const [broken] = document.errors;
     if (broken) {
       return { problem: `is no YAML: ${broken.code} in line ${lineCounter.linePos(broken.pos[0]).line}` };

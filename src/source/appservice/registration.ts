@@ -1,5 +1,6 @@
-import { type Document, isMap, LineCounter, parseDocument } from "yaml";
+import { type Document, isMap, LineCounter } from "yaml";
 import * as z from "zod";
+import { parseYaml } from "../../lib/yaml.ts";
 import { shownPath } from "../files/shown-path.ts";
 
 /** Registrations are small; a larger file is not looked into. */
@@ -33,7 +34,7 @@ const Registration = z.object({
 export function registrationProblem(path: Uint8Array, content: Uint8Array): string | undefined {
   const placed = PLACE.test(Buffer.from(path).toString("latin1"));
   const lineCounter = new LineCounter();
-  const document = parseDocument(Buffer.from(content).toString(), { prettyErrors: false, lineCounter });
+  const document = parseYaml(Buffer.from(content).toString(), { prettyErrors: false, lineCounter });
   const [broken] = document.errors;
   if (broken) {
     const { line } = lineCounter.linePos(broken.pos[0]);
