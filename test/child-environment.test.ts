@@ -45,11 +45,7 @@ const fakeClient = async (run_as?: string): Promise<PostgresClient> => {
   const psql = join(scratch, "psql");
   await writeFile(psql, "#!/bin/sh\nexec env\n");
   await chmod(psql, 0o755);
-  return new PostgresClient(host, {
-    database: "d",
-    bin: scratch,
-    ...(run_as === undefined ? {} : { run_as }),
-  });
+  return new PostgresClient(host, { database: "d", bin: scratch, run_as: run_as ?? host.user.name });
 };
 const commandSource = async (run_as?: string): Promise<string> => {
   const sink = collectingSink();

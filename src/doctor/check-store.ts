@@ -3,7 +3,7 @@ import type { DestroyProof } from "../snapshot/finding.ts";
 import { requireUnderstood } from "../snapshot/repository.ts";
 import { allowedSkew } from "./check-host.ts";
 import { judgeClock } from "./clocks.ts";
-import { tryLock } from "./try-lock.ts";
+import { shortLock, tryLock } from "./try-lock.ts";
 import { trySemantics } from "./try-store.ts";
 import { tryToDestroy } from "./try-to-destroy.ts";
 import { type Check, type Line, ok, warn } from "./types.ts";
@@ -50,7 +50,9 @@ export function storeChecks(world: World, learnt: StoreLearnt): Check[] {
       limitMs: LIMIT_MS,
       why: "a snapshot is only as safe as the store's word that an object is there, whole, and only once",
       run: async (how) => {
-        const tried = await trySemantics(await world.store, world.loaded.policy.name, how);
+        const store = await world.store;
+        const { policy } = world.loaded;
+        const tried = await trySemantics(store, policy.name, await shortLock(store, policy, how), how);
         learnt.left.push(...tried.left);
         if (tried.rate !== undefined) learnt.rate = tried.rate;
         return tried.lines;
@@ -75,8 +77,8 @@ export function storeChecks(world: World, learnt: StoreLearnt): Check[] {
 
 /** Where the policy wants objects locked. */
 function lockChecks(world: World, learnt: StoreLearnt): Check[] {
-  const { name, object_lock: lock } = world.loaded.policy;
-  if (!lock) return [];
+  const { name, object_lock } = world.loaded.policy;
+  if (!object_lock) return [];
   return [
     {
       group: "store",
@@ -84,7 +86,7 @@ function lockChecks(world: World, learnt: StoreLearnt): Check[] {
       needs: "store",
       why: "what is not locked can be deleted, and a backup that cannot lock what it puts fails",
       run: async (how) => {
-        const { lines, left } = await tryLock(await world.store, name, lock, how);
+        const { lines, left } = await tryLock(await world.store, { name, object_lock }, how);
         learnt.left.push(...left);
         return lines;
       },

@@ -1,8 +1,9 @@
 import { hash, randomBytes } from "node:crypto";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { BlobReader, BlobStore, BlobWriter, Lock } from "../store/blob-store.ts";
 import { listKey, listsPrefix } from "../store/keys.ts";
+import { locking } from "../store/locking.ts";
 import { fail, type Line, ok, warn } from "./types.ts";
 
 export interface TriedStore {
@@ -25,25 +26,31 @@ interface Scratch {
 
 /**
  * What a repository relies on, tried for real on objects of random bytes among the lists, where the writer may both put and
- * read. Nothing refers to them: what this credential cannot remove, a prune does.
+ * read, and locked with `lock` where a backup locks: a bucket may take nothing else. Nothing refers to them: what this credential
+ * cannot remove, a prune does.
  */
-export async function trySemantics(store: BlobStore, policy: string, how: Cancel): Promise<TriedStore> {
+export async function trySemantics(
+  store: BlobStore,
+  policy: string,
+  lock: Lock | undefined,
+  how: Cancel,
+): Promise<TriedStore> {
   const put: string[] = [];
   const lines: Line[] = [];
   let rate: number | undefined;
   try {
-    rate = await untilRefused(lines, () => tryAll(store, policy, { lines, put }, how));
+    rate = await untilRefused(lines, () => tryAll(locking(store, lock), policy, { lines, put }, how));
   } finally {
     await removeAll(store, put); // also after an interruption
   }
   how.signal.throwIfAborted(); // what was refused meanwhile was not the store's doing
   const left = [...put];
-  return { lines: summed(lines, left), left, ...(rate === undefined ? {} : { rate }) };
+  return { lines: summed(lines, left, lock), left, ...(rate === undefined ? {} : { rate }) };
 }
 
 /** Answers the rate of the large put, in bytes a second. */
 async function tryAll(
-  store: BlobStore,
+  store: BlobReader & BlobWriter,
   policy: string,
   { lines, put }: { readonly lines: Line[]; readonly put: string[] },
   how: Cancel,
@@ -85,7 +92,7 @@ async function untilRefused<T>(lines: Line[], work: () => Promise<T>): Promise<T
   }
 }
 
-async function readBack(store: BlobStore, scratch: readonly Scratch[], how: Cancel): Promise<Line[]> {
+async function readBack(store: BlobReader, scratch: readonly Scratch[], how: Cancel): Promise<Line[]> {
   const lines: Line[] = [];
   for (const { key, bytes } of scratch) {
     await untilRefused(lines, async () => {
@@ -99,7 +106,7 @@ async function readBack(store: BlobStore, scratch: readonly Scratch[], how: Canc
 
 /** That the store sorts is checked while it is read; what was put has to be there at once. */
 async function listed(
-  store: BlobStore,
+  store: BlobReader,
   policy: string,
   scratch: readonly Scratch[],
   how: Cancel,
@@ -125,7 +132,7 @@ async function listed(
 }
 
 /** The same bytes once more: a store that creates only says that something is there. */
-async function createOnly(store: BlobStore, { key, bytes, sha256 }: Scratch, how: Cancel): Promise<Line[]> {
+async function createOnly(store: BlobWriter, { key, bytes, sha256 }: Scratch, how: Cancel): Promise<Line[]> {
   try {
     await store.put(key, bytes, { ...how, sha256 });
     return [
@@ -142,7 +149,7 @@ async function createOnly(store: BlobStore, { key, bytes, sha256 }: Scratch, how
 }
 
 /** Bytes that do not have the announced hash must not land. */
-async function checksum(store: BlobStore, wrong: Scratch, put: string[], how: Cancel): Promise<Line[]> {
+async function checksum(store: BlobWriter, wrong: Scratch, put: string[], how: Cancel): Promise<Line[]> {
   try {
     await store.put(wrong.key, wrong.bytes, { ...how, sha256: wrong.sha256 });
     put.push(wrong.key);
@@ -167,10 +174,13 @@ async function removeAll(store: BlobStore, keys: string[]): Promise<void> {
   }
 }
 
-function summed(lines: readonly Line[], left: readonly string[]): Line[] {
+function summed(lines: readonly Line[], left: readonly string[], lock: Lock | undefined): Line[] {
+  const gone = lock
+    ? `what was put to try it is hidden, and locked until ${lock.until.toISOString()}`
+    : "what was put to try it is gone again";
   const rest =
     left.length === 0
-      ? "what was put to try it is gone again"
+      ? gone
       : `${left.length} objects stay, as this credential may not delete; a prune removes them`;
   const well = ok(`read after write, listing, create-only and checksums hold; ${rest}`);
   return lines.length === 0 ? [well] : [...lines];

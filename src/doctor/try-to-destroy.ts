@@ -1,7 +1,9 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import type { DestroyProof } from "../snapshot/finding.ts";
-import { probeWriter, type WriterProbe } from "../store/probe-writer.ts";
+import type { Lock } from "../store/blob-store.ts";
+import { probeWriter, type WriterProbe } from "../store/probe/probe-writer.ts";
+import { shortLock } from "./try-lock.ts";
 import { fail, type Line, ok, unable, warn } from "./types.ts";
 import type { World } from "./world.ts";
 
@@ -33,51 +35,45 @@ export async function tryToDestroy(world: World, how: Cancel): Promise<TriedToDe
     };
   }
   const credentials = await world.credentials;
-  const unasked = await notReached(world, how);
-  if (unasked) return unasked;
-  const probe = await probeWriter(policy.store.s3, policy.name, credentials, world.now(), how);
-  return judgeProbe(probe);
+  const reached = await reachedAt(world, how);
+  if ("unproven" in reached) return reached.unproven;
+  const lock = await shortLock(await world.store, policy, how);
+  const { s3 } = policy.store;
+  const probe = await probeWriter({ s3, policy: policy.name, credentials, lock, now: reached.now }, how);
+  return judgeProbe(probe, lock);
 }
 
 const PERMISSIONS = "compare the credential's permissions with those of drops iam writer";
 
 /** Nothing was refused where nothing could be asked: then the cause is that of the store's other checks, and so is the remedy. */
-async function notReached(world: World, how: Cancel): Promise<TriedToDestroy | undefined> {
+async function reachedAt(
+  world: World,
+  how: Cancel,
+): Promise<{ readonly now: Date } | { readonly unproven: TriedToDestroy }> {
   try {
-    await (await world.store).now(how);
-    return undefined;
+    return { now: await (await world.store).now(how) };
   } catch (error) {
     if (!isFailure(error)) throw error;
     const what = `whether this machine can destroy backups is not proven: ${error.message}`;
-    return { lines: [unable(what, error.hint ?? PERMISSIONS)], left: [] };
+    return { unproven: { lines: [unable(what, error.hint ?? PERMISSIONS)], left: [] } };
   }
 }
 
-/** Pure. */
-export function judgeProbe({
-  canDestroy,
-  overwrite,
-  delete: remove,
-  deleteVersion,
-  ...more
-}: WriterProbe): TriedToDestroy {
-  const { found, left } = more;
-  const versions = deleteVersion === "none" ? "" : `, removing versions is ${deleteVersion}`;
-  const said = `overwriting is ${overwrite}, deleting is ${remove}${versions}`;
+/** Pure. `lock`: how what was tried was locked. */
+export function judgeProbe(probe: WriterProbe, lock: Lock | undefined): TriedToDestroy {
+  const { canDestroy, found, left } = probe;
+  const said = triedInWords(probe, lock);
   if (canDestroy === "unknown") {
-    const what = `whether this machine can destroy backups is not proven: ${found[0] ?? said}`;
-    return {
-      lines: [unable(what, PERMISSIONS)],
-      left,
-    };
+    const unknown = found.find((sentence) => /cannot put|not proven/.test(sentence)) ?? said;
+    const what = `whether this machine can destroy backups is not proven: ${unknown}`;
+    return { lines: [unable(what, PERMISSIONS)], left };
   }
   const proof: DestroyProof = { answer: canDestroy, found: [said] };
   if (canDestroy === "yes") {
     return { lines: [fail(`this machine CAN DESTROY every backup: ${said}`, ROLES)], proof, left };
   }
-  const hides = overwrite === "possible" || remove === "possible";
-  const lines = [ok(`this machine cannot destroy backups: ${said}`)];
-  if (hides) {
+  const lines = [ok(`this machine cannot destroy ${lock ? "what a backup locks" : "backups"}: ${said}`)];
+  if (probe.overwrite === "possible" || probe.delete === "possible") {
     const what =
       "it can hide objects behind newer versions, until the bucket's lifecycle rule removes the older ones";
     lines.push(
@@ -88,6 +84,19 @@ export function judgeProbe({
     );
   }
   return { lines, proof, left };
+}
+
+/** Just what was tried: the rest is not known. */
+function triedInWords(probe: WriterProbe, lock: Lock | undefined): string {
+  const tried: readonly (readonly [string, string])[] = [
+    ["overwriting", probe.overwrite],
+    ["deleting", probe.delete],
+    ["removing versions", probe.deleteVersion],
+    ["removing them past a governance lock", probe.bypass],
+    ["removing them after ending the lock sooner", probe.shorten],
+  ];
+  const words = tried.flatMap(([what, outcome]) => (outcome === "none" ? [] : [`${what} is ${outcome}`]));
+  return `${lock ? `of objects locked in ${lock.mode} mode, ` : ""}${words.join(", ")}`;
 }
 
 async function labelOf(world: World): Promise<string> {

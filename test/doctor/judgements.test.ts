@@ -338,6 +338,8 @@ test("destroying: refused is well, hiding is warned about, possible fails, not k
     overwrite: "refused",
     delete: "refused",
     deleteVersion: "none",
+    bypass: "none",
+    shorten: "none",
     canDestroy: "no",
     found: ["a: this credential cannot put an object there (access denied)"],
     left: ["k"],
@@ -350,12 +352,30 @@ test("destroying: refused is well, hiding is warned about, possible fails, not k
       [{ overwrite: "unknown", canDestroy: "unknown" }, "unable", ""],
     ];
   for (const [change, results, answer] of rows) {
-    const { lines, proof, left } = judgeProbe({ ...probe, ...change });
+    const { lines, proof, left } = judgeProbe({ ...probe, ...change }, undefined);
     told(lines);
     assert.equal(lines.map(({ result }) => result).join(" "), results);
     assert.equal(proof?.answer ?? "", answer);
     assert.deepEqual(left, ["k"]);
   }
+});
+
+test("destroying: just what was tried is said, and how it was locked", () => {
+  const tried = { overwrite: "possible", delete: "refused", deleteVersion: "refused" } as const;
+  const past = { bypass: "refused", shorten: "refused" } as const;
+  const probe = { ...tried, ...past, canDestroy: "no", found: [], left: [] } as const;
+  const lock = { mode: "governance", until: new Date() } as const;
+  const locked = judgeProbe(probe, lock);
+  const said =
+    "of objects locked in governance mode, overwriting is possible, deleting is refused, removing versions is refused, " +
+    "removing them past a governance lock is refused, removing them after ending the lock sooner is refused";
+  assert.equal(told(locked.lines)[0], `ok: this machine cannot destroy what a backup locks: ${said}`);
+  assert.deepEqual(locked.proof?.found, [said]);
+  const bypassed = judgeProbe({ ...probe, bypass: "possible", shorten: "none", canDestroy: "yes" }, lock);
+  assert.match(
+    told(bypassed.lines)[0] ?? "",
+    /CAN DESTROY .*removing them past a governance lock is possible$/,
+  );
 });
 
 const FAILING = {

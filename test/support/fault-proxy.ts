@@ -5,7 +5,12 @@ import type { AddressInfo, Socket } from "node:net";
 /** What happens to a request instead of being passed on. */
 export type Mishap =
   /** An answer of our own, in S3's form. */
-  | { readonly answer: number; readonly code?: string; readonly headers?: Readonly<Record<string, string>> }
+  | {
+      readonly answer: number;
+      readonly code?: string;
+      readonly message?: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   /** An answer that no S3 server gives. */
   | { readonly page: string; readonly status?: number }
   /** Passed on, but late. */
@@ -174,7 +179,7 @@ function answerOurselves(
     return;
   }
   const code = mishap.code ?? "Unknown";
-  const xml = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>as planned</Message></Error>`;
+  const xml = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>${mishap.message ?? "as planned"}</Message></Error>`;
   answer.writeHead(mishap.answer, { "content-type": "application/xml", ...mishap.headers });
   answer.end(incoming.method === "HEAD" ? undefined : xml);
 }
