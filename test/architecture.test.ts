@@ -11,7 +11,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["cli"],
   ["backup", "restore", "verify", "drill", "retention", "status", "doctor", "notify", "setup"],
   ["source"],
-  ["snapshot"],
+  ["snapshot", "trust"],
   ["pack", "chunk", "seal"],
   ["host", "store"],
   ["policy"],
@@ -19,6 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ];
 const SIDEWAYS = new Set([
   "pack>chunk",
+  "snapshot>trust",
   "pack>seal",
   "verify>restore",
   "drill>restore",

@@ -10,14 +10,13 @@ import type { ReadParts } from "../restore/choose.ts";
 import { openCatalog } from "../restore/choose.ts";
 import { openSource } from "../restore/open-source.ts";
 import { readIdentityFile } from "../seal/recipients.ts";
-import { loadSigner } from "../seal/sshsig.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
-import { parseSigners, type Signers } from "../snapshot/signers-file.ts";
-import { trusting } from "../snapshot/trust.ts";
 import type { BlobReader, BlobStore } from "../store/blob-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import { belowWhatHides } from "../store/version-index.ts";
-import { revokedBy } from "./host.ts";
+import { ownKeys } from "../trust/own-keys.ts";
+import { parseSigners, type Signers } from "../trust/signers-file.ts";
+import { trustOf } from "../trust/trust.ts";
 import { openStore, openVersionedStore } from "./store.ts";
 
 export interface Access {
@@ -45,13 +44,12 @@ export async function openAccess(
   const own =
     policy && files.length === 0 ? await readIfThere(policy.policy.keys.metadata_identity_file) : [];
   const given = await signersGiven(access.trustedSigners);
-  const signers = [
-    ...given.signers,
-    ...files.flatMap(({ trustedSigners }) => trustedSigners),
-    ...(policy ? await signersOf(policy) : []),
-  ];
-  const revoked = [...revokedBy(policy?.policy), ...given.revoked];
-  const trust = trusting(signers, revoked, access.trustUnsigned);
+  const trust = trustOf(policy?.policy, {
+    signers: [...given.signers, ...files.flatMap(({ trustedSigners }) => trustedSigners)],
+    revoked: given.revoked,
+    allowUnsigned: access.trustUnsigned,
+    ...(policy ? { own: await ownKeys(policy.policy) } : {}),
+  });
   const place = access.store === undefined ? policy?.policy.store : parseStoreUrl(access.store);
   if (!place) throw new Error("neither a store nor a policy");
   const { store, reading } = await storesOf(place, access, context);
@@ -116,15 +114,6 @@ export async function policyInside(
   } catch (error) {
     if (isFailure(error, "key/wrong", "data/damaged", "data/missing", "store/missing", "policy/invalid"))
       return undefined;
-    throw error;
-  }
-}
-
-async function signersOf({ policy }: LoadedPolicy): Promise<string[]> {
-  try {
-    return [...policy.keys.trusted_signers, (await loadSigner(policy.keys.signing_key_file)).publicKey];
-  } catch (error) {
-    if (isFailure(error, "key/missing")) return policy.keys.trusted_signers; // on a machine that only reads
     throw error;
   }
 }

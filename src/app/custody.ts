@@ -7,10 +7,10 @@ import { openCatalog, type ReadParts } from "../restore/choose.ts";
 import { readIdentityFile, recipientSetHash, recipientsOf } from "../seal/recipients.ts";
 import { fingerprint, loadSigner, samePublicKey } from "../seal/sshsig.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
+import { revokedBy } from "../trust/trust.ts";
 import { DamageBook } from "../verify/damage-book.ts";
 import { type SealedTo, sealedTo, signedBy } from "../verify/key-use.ts";
 import { followReferences } from "../verify/references.ts";
-import { revokedBy } from "./host.ts";
 import { recoveryRecipients } from "./keys.ts";
 
 /**

@@ -13,10 +13,11 @@ import { loadSigner } from "../seal/sshsig.ts";
 import { readCatalog } from "../snapshot/catalog.ts";
 import { putFound, readProofs } from "../snapshot/finding.ts";
 import { readRepository } from "../snapshot/repository.ts";
-import type { Trust } from "../snapshot/trust.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { s3Label } from "../store/store-url.ts";
-import { openHost, trustedBy } from "./host.ts";
+import { trustHere } from "../trust/own-keys.ts";
+import type { Trust } from "../trust/trust.ts";
+import { openHost } from "./host.ts";
 import { recoveryRecipients } from "./keys.ts";
 import { openStore } from "./store.ts";
 
@@ -81,7 +82,7 @@ function worldOf(
   const asksHost = groups.length === 0 || groups.some((group) => OF_HOST.includes(group));
   const host = asksHost ? openHost(policy, context, how) : notAsked();
   const store = openStore(policy.store, context, { patience: PATIENCE });
-  const trust = trustOf(policy);
+  const trust = trustHere(policy).then((here) => here.trust);
   const world = {
     loaded,
     host,
@@ -116,11 +117,6 @@ function worldOf(
 
 async function notAsked(): Promise<never> {
   throw new DropsError("host/unreachable", "the host was not asked");
-}
-
-async function trustOf(policy: Policy): Promise<Trust> {
-  const signer = await loadSigner(policy.keys.signing_key_file);
-  return trustedBy(policy, signer);
 }
 
 async function recordsOf(

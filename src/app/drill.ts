@@ -14,8 +14,10 @@ import { PackPool } from "../pack/pool.ts";
 import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
 import type { Policy, SshPolicy } from "../policy/schema.ts";
 import type { ReadParts } from "../restore/choose.ts";
-import { loadSigner, type Signer } from "../seal/sshsig.ts";
+import type { Signer } from "../seal/sshsig.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import { loadBelieved } from "../trust/own-keys.ts";
+import { trusting } from "../trust/trust.ts";
 
 /** Where distributions keep PostgreSQL's servers, which are not on PATH as a rule. */
 const SERVER_ROOTS = ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt/postgresql"];
@@ -41,7 +43,7 @@ export async function drillRepository(
     });
   }
   const signer =
-    options.evidence === undefined ? undefined : await evidenceSigner(access.policy, options.signingKey);
+    options.evidence === undefined ? undefined : await evidenceSigner(access, options.signingKey);
   const policy = options.checksFrom === undefined ? access.policy : await loadPolicy(options.checksFrom);
   const result =
     options.on === undefined
@@ -136,7 +138,7 @@ async function writeDown(
   const { writeEvidence } = await import("../drill/evidence-directory.ts");
   const { merged, newestOf, readEvidence, readPublished } = await import("../drill/earlier-evidence.ts");
   const { repository, policy } = result.chosen.snapshot.record;
-  const trust = { signers: [signer.publicKey], allowUnsigned: false };
+  const trust = trusting(parts.trust, "drill", [signer.publicKey]);
   const place = { repository, policy };
   const published = publish ? await readPublished(store, place, trust, options) : [];
   const earlier = merged(await readEvidence(directory, place, trust), published);
@@ -172,9 +174,9 @@ function reportOf(parts: ReadParts, result: DrillResult, options: DrillOptions):
   };
 }
 
-async function evidenceSigner(policy: LoadedPolicy | undefined, file: string | undefined): Promise<Signer> {
+async function evidenceSigner({ policy, parts }: DrillAccess, file: string | undefined): Promise<Signer> {
   const path = file ?? policy?.policy.keys.signing_key_file;
-  if (path !== undefined) return loadSigner(path);
+  if (path !== undefined) return loadBelieved(path, parts.trust);
   throw new DropsError("key/missing", "no key is given to sign the evidence with", {
     hint: "ssh-keygen -t ed25519 -N '' -f drill-key, then --signing-key drill-key",
   });

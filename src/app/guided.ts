@@ -19,6 +19,7 @@ import { rollbackRun } from "../restore/guided/rollback.ts";
 import { type RunCommands, runGuided } from "../restore/guided/run.ts";
 import { metaOf, type RunOf, runOf } from "../restore/guided/run-meta.ts";
 import { createRun, openRun } from "../restore/guided/runs.ts";
+import { trustOf } from "../trust/trust.ts";
 import { factsOf, freshest, guidedRun, plannedAgain, planRun, policiesOf } from "./guided-plan.ts";
 import { GuidedSession, type OpenedRepository } from "./guided-session.ts";
 import { doneView, type PlannedRun, plannedView } from "./guided-views.ts";
@@ -165,7 +166,7 @@ class GuidedRestores implements Guided {
     const read: SnapshotParts = {
       store: closedStore(),
       policyName: of.policy,
-      trust: { signers: [], allowUnsigned: false },
+      trust: trustOf(undefined),
       identities: [],
       zone: "UTC",
       now: this.#session.context.now,

@@ -6,7 +6,7 @@ import { recoveryObjects } from "../backup/recovery-objects.ts";
 import type { AppContext, RunbookOptions, SheetOptions } from "../cli/app.ts";
 import type { RunbookReport, SheetReport } from "../cli/outputs.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import { DropsError, isFailure } from "../lib/errors.ts";
+import { DropsError } from "../lib/errors.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy, parsePolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
@@ -22,11 +22,11 @@ import { writeAllOrNone } from "../seal/new-files.ts";
 import { readIdentityFile, recipientsOf } from "../seal/recipients.ts";
 import { checkPublicKey } from "../seal/ssh-key.ts";
 import { fingerprint, loadSigner } from "../seal/sshsig.ts";
-import { distinctSigners, type Signers } from "../snapshot/signers-file.ts";
-import { type Trust, trusting } from "../snapshot/trust.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
+import { ownKeys } from "../trust/own-keys.ts";
+import { distinctSigners, type Signers } from "../trust/signers-file.ts";
+import { type Trust, trustOf } from "../trust/trust.ts";
 import { openAccess, policyOf, signersGiven } from "./access.ts";
-import { revokedBy } from "./host.ts";
 import { recoveryRecipients } from "./keys.ts";
 import { askStore, type Script } from "./sheet-store.ts";
 
@@ -145,23 +145,19 @@ async function believedBy(
   carried: readonly string[],
   given: Signers = NOBODY,
 ): Promise<Signers> {
-  const revoked = [...revokedBy(policy), ...given.revoked];
-  const named = policy.keys.trusted_signers.map((key) =>
-    checkPublicKey(key, `keys.trusted_signers of policy ${policy.name}`),
-  );
-  const others = [...named, ...given.signers];
-  try {
-    const { publicKey } = await loadSigner(policy.keys.signing_key_file);
-    return signersOf(trusting([publicKey, ...others], revoked));
-  } catch (error) {
-    const known = others.length > 0 ? others : carried;
-    if (!isFailure(error, "key/missing") || known.length + revoked.length === 0) throw error;
-    return signersOf(trusting(known, revoked));
-  }
+  for (const key of policy.keys.trusted_signers)
+    checkPublicKey(key, `keys.trusted_signers of policy ${policy.name}`);
+  const own = await ownKeys(policy);
+  const isKnown = own.signing !== undefined || policy.keys.trusted_signers.length + given.signers.length > 0;
+  const { revoked } = given;
+  const trust = trustOf(policy, { signers: isKnown ? given.signers : carried, revoked, own });
+  const isNobody = !isKnown && carried.length + trust.revoked.length === 0;
+  if (isNobody) await loadSigner(policy.keys.signing_key_file); // says that it is not there
+  return signersOf(trust);
 }
 
-function signersOf({ signers, revoked = [] }: Trust): Signers {
-  return { signers: distinctSigners(signers), revoked };
+function signersOf({ signers: { snapshot }, revoked }: Trust): Signers {
+  return { signers: distinctSigners(snapshot), revoked };
 }
 
 async function scriptObject(): Promise<Script & { readonly sha256: string }> {
@@ -215,6 +211,7 @@ async function factsOf(
   const place = access.store === undefined ? policy.store : parseStoreUrl(access.store);
   const { trust } = opened.parts;
   // Those that the asker named, the newest first: what a manifest says of keys is not asked.
-  const believed = signersOf(trusting([newest.signer, ...trust.signers], trust.revoked ?? []));
+  const signers = [newest.signer, ...trust.signers.snapshot];
+  const believed = signersOf(trustOf(undefined, { signers, revoked: trust.revoked }));
   return { ...runbookFacts(policy, { ...believed, script }), store: place };
 }

@@ -19,11 +19,9 @@ import { Calendar } from "../retention/periods.ts";
 import { contextOf, type PlanHow, planPrune } from "../retention/plan.ts";
 import { prune } from "../retention/prune.ts";
 import { type SurveyParts, survey } from "../retention/survey.ts";
-import { loadSigner } from "../seal/sshsig.ts";
-import { trusting } from "../snapshot/trust.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import { publicKeysIn } from "./evidence.ts";
-import { revokedBy } from "./host.ts";
+import { loadBelieved, ownKeys } from "../trust/own-keys.ts";
+import { trustOf } from "../trust/trust.ts";
 import { lockRulesOf } from "./locks.ts";
 import { noteView, type PlanView, planView, pruneView, refusedView } from "./retention-views.ts";
 import { openStore, openVersionedStore } from "./store.ts";
@@ -60,8 +58,8 @@ class PolicyRetention implements Retention {
 
   async prune(options: PruneOptions & Cancel): Promise<PruneReport> {
     const began = this.#context.now().getTime();
-    const signer = await loadSigner(this.#signingKey());
     const parts = await this.#parts();
+    const signer = await loadBelieved(this.#signingKey(), parts.trust);
     const surveyed = await survey(parts, options);
     const how = this.#how({}, options.accept);
     const plan = planPrune(surveyed, { ...how, foresee: false });
@@ -158,27 +156,22 @@ class PolicyRetention implements Retention {
   }
 
   async #noteParts() {
-    const signer = await loadSigner(this.#signingKey());
-    return { ...(await this.#parts()), store: this.#store, zone: this.#policy.zone, signer };
+    const parts = await this.#parts();
+    const signer = await loadBelieved(this.#signingKey(), parts.trust);
+    return { ...parts, store: this.#store, zone: this.#policy.zone, signer };
   }
 
   async #parts(): Promise<SurveyParts> {
-    const { keys, prune: limits, name } = this.#policy;
-    const writers = [...keys.trusted_signers, ...(await publicKeysIn(keys.signing_key_file))];
-    const own = limits.signing_key_file === undefined ? writers : await publicKeysIn(limits.signing_key_file);
-    const operators = [...own, ...limits.trusted_signers];
-    const drills = limits.drill_signers.length > 0 ? limits.drill_signers : writers;
-    const believing = (signers: readonly string[]) => trusting(signers, revokedBy(this.#policy));
+    const trust = trustOf(this.#policy, { own: await ownKeys(this.#policy) });
     const { now } = this.#context;
     return {
       store: this.#store,
-      policyName: name,
-      trust: believing(writers),
-      operators: believing(operators),
+      policyName: this.#policy.name,
+      trust,
       now,
       proven: async (place, how) => {
         const { readPublished } = await import("../drill/earlier-evidence.ts");
-        const found = await readPublished(this.#store, place, believing(drills), how);
+        const found = await readPublished(this.#store, place, trust, how);
         const proofs = found.flatMap((one) => (one.refused === undefined ? [one.evidence] : []));
         const whole = proofs.filter(({ verdict, whole }) => verdict === "proven" && whole);
         return new Set(whole.map(({ snapshot }) => snapshot.id));

@@ -6,9 +6,10 @@ import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
 import type { Policy } from "../policy/schema.ts";
 import { readCatalog } from "../snapshot/catalog.ts";
 import { type Repository, readRepository } from "../snapshot/repository.ts";
-import type { Signers } from "../snapshot/signers-file.ts";
 import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { parseRecordKey, snapshotsPrefix } from "../store/keys.ts";
+import type { Signers } from "../trust/signers-file.ts";
+import { trustOf } from "../trust/trust.ts";
 import { openStore } from "./store.ts";
 
 /** recover.sh as it lies in the store. */
@@ -30,7 +31,7 @@ export async function askStore(
 ): Promise<Pick<SheetReport, "repositoryId" | "scriptInStore" | "notes">> {
   try {
     await using store = await openStore(policy.store, context);
-    const repository = await readRepository(store, { ...believed, allowUnsigned: false }, how);
+    const repository = await readRepository(store, trustOf(undefined, believed), how);
     const missing = await putScript(store, script, how);
     const stranger = await strangersNewest(store, repository, policy.name, believed, how);
     const notes = [missing, stranger].filter((note) => note !== undefined);
@@ -64,13 +65,10 @@ async function strangersNewest(
   for await (const { key } of store.list(snapshotsPrefix(policy), how))
     if (timeOf(key) > newest) newest = timeOf(key);
   const isWanted = (key: string) => timeOf(key) === newest; // of one second, all
-  const { unreadable } = await readCatalog(
-    store,
-    repository,
-    policy,
-    { ...believed, allowUnsigned: false },
-    { ...how, isWanted },
-  );
+  const { unreadable } = await readCatalog(store, repository, policy, trustOf(undefined, believed), {
+    ...how,
+    isWanted,
+  });
   const why = unreadable.find(({ why }) => isFailure(why, "signature/untrusted"))?.why;
   return why && `this sheet does not recover the newest: ${why.message}; ${NAME_IT}`;
 }

@@ -16,14 +16,14 @@ import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import { type Proofs, readProofs } from "../snapshot/finding.ts";
 import { readNotes } from "../snapshot/pin.ts";
 import { UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
-import type { Trust } from "../snapshot/trust.ts";
 import { statusOf } from "../status/status.ts";
 import type { Seen, SeenSnapshot, Status } from "../status/types.ts";
+import type { BlobReader } from "../store/blob-store.ts";
+import { type Trust, trustInside } from "../trust/trust.ts";
 import { DamageBook } from "../verify/damage-book.ts";
 import { readVerifies } from "../verify/evidence.ts";
 import { followReferences } from "../verify/references.ts";
 import { policyInside } from "./access.ts";
-import { publicKeysIn, trustOfDrills, trustOfVerifies } from "./evidence.ts";
 import { failingBackup } from "./failing.ts";
 
 /** What counts where no policy can be read: the defaults of the policy's fields. */
@@ -68,13 +68,14 @@ async function look(
   const catalog = await openCatalog({ ...parts, withoutDescription: true }, how);
   const inside = file ? undefined : await policyInside(parts, catalog.snapshots, how);
   const policy = file ?? inside;
+  const trust = inside ? trustInside(parts.trust, inside) : parts.trust;
   const { constants } = catalog.repository;
   const every = policy?.verify.every;
   const place = { repository: catalog.repository.id, policy: catalog.policyName };
-  const evidence = await readPublished(store, place, trustOfDrills(parts.trust, policy), how);
-  const verifies = await readVerifies(store, place, await trustOfVerifies(parts.trust, policy), how);
-  const proofs = await proofsOf(parts, place, policy, how);
-  const { snapshots, stored, notes } = await judged(parts, catalog, policy, now, how);
+  const evidence = await readPublished(store, place, trust, how);
+  const verifies = await readVerifies(store, place, trust, how);
+  const proofs = await proofsOf(store, place, trust, how);
+  const { snapshots, stored, notes } = await judged({ store, trust }, catalog, now, how);
   return {
     policy: catalog.policyName,
     store: store.label,
@@ -97,29 +98,22 @@ async function look(
     proofs,
     failing: file ? await failingBackup(file) : undefined,
     stored,
-    notes: [...notes, ...remarks(policy, parts.trust)],
+    notes: [...notes, ...remarks(policy, trust)],
   };
 }
 
 /** Every snapshot, and whether it can be counted on: by listing, by when it landed, by what operators say of it. */
 async function judged(
-  parts: Omit<ReadParts, "zone">,
+  { store, trust }: Pick<ReadParts, "store" | "trust">,
   { snapshots, repository, policyName }: OpenCatalog,
-  policy: Policy | undefined,
   now: Date,
   how: Cancel,
 ): Promise<Pick<Seen, "snapshots" | "stored" | "notes">> {
   const damage = new DamageBook();
-  const { objects, objectBytes } = await followReferences(parts.store, policyName, snapshots, damage, how);
+  const { objects, objectBytes } = await followReferences(store, policyName, snapshots, damage, how);
   const hurt = damage.hurtSnapshots();
   const place = { repository: repository.id, policy: policyName };
-  const withdrawn = await readNotes(
-    parts.store,
-    place,
-    "withdrawn",
-    await operators(parts.trust, policy),
-    how,
-  );
+  const withdrawn = await readNotes(store, place, "withdrawn", trust, how);
   const reasons = new Map(
     withdrawn.notes.filter(({ trusted }) => trusted).map(({ note }) => [note.snapshot, note.why]),
   );
@@ -127,7 +121,7 @@ async function judged(
   const context = { now, maxSkew, commitWithin, withdrawn: (id: string) => reasons.has(id) };
   const seen = snapshots.map((listed): SeenSnapshot => {
     const { record, key } = listed;
-    const standing = standingOf(candidate(listed, hurt, parts.trust), context);
+    const standing = standingOf(candidate(listed, hurt, trust), context);
     const isQuarantined = !standing.fills && standing.quarantined && !hurt.has(record.id);
     if (isQuarantined) return { record, key, standing: "quarantined", why: standing.why };
     const withdrawal = reasons.get(record.id);
@@ -161,26 +155,18 @@ function candidate({ record, key, landed, signer }: ListedSnapshot, hurt: Readon
 
 /** What doctor found out where backups are made or keys are kept: signed by any key of those who look after this policy. */
 async function proofsOf(
-  { store, trust }: Pick<ReadParts, "store" | "trust">,
+  store: BlobReader,
   place: { readonly repository: string; readonly policy: string },
-  policy: Policy | undefined,
+  trust: Trust,
   how: Cancel,
 ): Promise<Proofs> {
-  const signers = [...trust.signers, ...(policy?.prune.drill_signers ?? [])];
   try {
-    return await readProofs(store, place, { signers }, how);
+    return await readProofs(store, place, trust, how);
   } catch (error) {
     // a role that was made before doctors wrote anything may not read it
     if (isFailure(error, "store/refused")) return { refused: [error.message] };
     throw error;
   }
-}
-
-/** Who may withdraw a snapshot. */
-async function operators({ signers }: Trust, policy: Policy | undefined): Promise<Trust> {
-  const { signing_key_file: file, trusted_signers: more = [] } = policy?.prune ?? {};
-  const own = file === undefined ? signers : await publicKeysIn(file);
-  return { signers: [...own, ...more], allowUnsigned: false };
 }
 
 function remarks(policy: Policy | undefined, trust: Trust): string[] {

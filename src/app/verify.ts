@@ -11,6 +11,7 @@ import type { Policy } from "../policy/schema.ts";
 import { openCatalog, type ReadParts } from "../restore/choose.ts";
 import type { Signer } from "../seal/sshsig.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import { trusting } from "../trust/trust.ts";
 import {
   coveredBy,
   newestVerify,
@@ -21,7 +22,7 @@ import {
 import { markDamaged } from "../verify/mark-damaged.ts";
 import { coverageOf, oldestPlace, RING } from "../verify/rotation.ts";
 import { type ReadData, type VerifyResult, verifyRepository } from "../verify/verify.ts";
-import { ownKeyOfVerify, signerOfVerify, trustOfVerifies } from "./evidence.ts";
+import { ownKeyOfVerify, signerOfVerify } from "./evidence.ts";
 import { verifyView } from "./views.ts";
 
 /** What the routine reads where the policy says nothing, and how often it is then taken to run. */
@@ -45,7 +46,7 @@ export async function verifyWithEvidence(
   const { parts, policy } = access;
   const how = { signal: options.signal };
   const notes: string[] = [];
-  const signer = await signerFor(policy, options, notes);
+  const signer = await signerFor(access, options, notes);
   const previous = await previousOf(access, options, signer, notes, how);
   const began = context.now();
   await using pool = new PackPool(threads());
@@ -73,13 +74,13 @@ export async function verifyWithEvidence(
 
 /** The key is looked for first: a verify of hours that nobody learns of helps nobody. */
 async function signerFor(
-  policy: Policy | undefined,
+  { policy, parts }: VerifyAccess,
   { publish, routine, signingKey }: VerifyOptions,
   notes: string[],
 ): Promise<Signer | undefined> {
   if (!publish && !routine) return undefined;
   try {
-    const signer = await signerOfVerify(policy, signingKey);
+    const signer = await signerOfVerify(policy, signingKey, parts.trust);
     if (signingKey === undefined && ownKeyOfVerify(policy) === undefined)
       notes.push("the evidence is signed with the policy's signing key: a backup host could write it too");
     return signer;
@@ -92,19 +93,18 @@ async function signerFor(
 
 /** The newest verify that is believed; what it read before this one says where to go on. */
 async function previousOf(
-  { parts, policy }: VerifyAccess,
+  { parts }: VerifyAccess,
   options: VerifyOptions,
   signer: Signer | undefined,
   notes: string[],
   how: Cancel,
 ): Promise<Previous> {
   if (options.choice) return undefined;
-  const trust = await trustOfVerifies(parts.trust, policy);
-  const own = signer ? [signer.publicKey] : [];
+  const { verify } = parts.trust.signers;
+  const believed = trusting(parts.trust, "verify", signer ? [...verify, signer.publicKey] : verify);
   try {
     const { repository, policyName } = await openCatalog(parts, how);
     const place = { repository: repository.id, policy: policyName };
-    const believed = { ...trust, signers: [...trust.signers, ...own] };
     const found = await readVerifies(parts.store, place, believed, how);
     notes.push(
       ...found.flatMap(({ refused }) => (refused === undefined ? [] : [`not believed: ${refused}`])),

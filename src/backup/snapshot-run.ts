@@ -288,7 +288,7 @@ export class SnapshotRun {
       kind: source.kind,
       captured_at: view.capturedAt.toISOString(),
       policy_text: this.#parts.policyText,
-      trusted_signers: [...this.#parts.trust.signers],
+      trusted_signers: [...this.#parts.trust.signers.snapshot],
       ...(this.#parts.runbook === undefined ? {} : { runbook: this.#parts.runbook }),
       facts: view.facts,
     };

@@ -3,10 +3,10 @@ import type { Cancel } from "../lib/cancel.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { Catalog } from "../snapshot/catalog.ts";
 import type { Repository } from "../snapshot/repository.ts";
-import type { Trust } from "../snapshot/trust.ts";
 import type { Status } from "../status/types.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { S3Credentials } from "../store/credentials.ts";
+import type { Trust } from "../trust/trust.ts";
 
 /** What doctor looks at. What takes a connection is under way, and may be rejected. */
 export interface World {

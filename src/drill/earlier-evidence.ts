@@ -10,15 +10,15 @@ import {
   readNamed,
   readStored,
 } from "../snapshot/evidence-store.ts";
-import type { Trust } from "../snapshot/trust.ts";
 import type { BlobReader } from "../store/blob-store.ts";
+import type { Trust } from "../trust/trust.ts";
 import { Evidence } from "./evidence.ts";
 
 /** So many of the newest are looked at: two years of weekly drills. */
 const MOST = 104;
 
 const DRILLS: EvidenceKind<Evidence> = {
-  word: "drill",
+  claim: "drill",
   name: /^(\d{8}T\d{6}Z)-([0-9a-f]{16})\.json$/,
   schema: Evidence,
 };

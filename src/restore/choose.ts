@@ -12,9 +12,9 @@ import {
 import { type ListedNote, readNotes } from "../snapshot/pin.ts";
 import { type Repository, readRepository } from "../snapshot/repository.ts";
 import { NO_DESCRIPTION, repositoryOfRecords, UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
-import type { Trust } from "../snapshot/trust.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import { keyTime, parseRecordKey, signatureKey } from "../store/keys.ts";
+import type { Trust } from "../trust/trust.ts";
 import { expectHead } from "./expect-head.ts";
 
 /** Where to read from, and whom to believe. It is handed no writer. */

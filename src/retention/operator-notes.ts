@@ -66,7 +66,7 @@ export async function unpin(
   const { store, policyName } = parts;
   const record = await find(parts, snapshot, how);
   const place = { repository: record.repository, policy: policyName };
-  const { notes } = await readNotes(store, place, "pin", parts.operators, how);
+  const { notes } = await readNotes(store, place, "pin", parts.trust, how);
   const found = notes.find(({ note }) => note.snapshot === record.id);
   if (!found) {
     throw new DropsError("snapshot/missing", `snapshot ${record.id} is not pinned`, { hint: "drops plan" });
@@ -90,8 +90,8 @@ async function find(
 }
 
 /** A pin that has run out, or what a killed one left, makes way; a note that counts does not. */
-async function makeRoom({ store, operators, now }: NoteParts, note: Note, how: Cancel): Promise<void> {
-  const { notes } = await readNotes(store, note, note.drops, operators, how);
+async function makeRoom({ store, trust, now }: NoteParts, note: Note, how: Cancel): Promise<void> {
+  const { notes } = await readNotes(store, note, note.drops, trust, how);
   const there = notes.find(({ key }) => key === noteKey(note))?.note;
   if (there && isInForce(there, now())) {
     const until = there.until === undefined ? "" : ` until ${there.until}`;

@@ -86,7 +86,7 @@ export async function prune(
 /** A restore or a drill may have pinned its snapshot while the operator thought about the plan. */
 async function pinnedNow(parts: PruneParts, survey: Survey, how: Cancel): Promise<ReadonlySet<string>> {
   const place = { repository: survey.repository.id, policy: survey.policyName };
-  const { notes } = await readNotes(parts.store, place, "pin", parts.operators, how);
+  const { notes } = await readNotes(parts.store, place, "pin", parts.trust, how);
   return new Set(notes.filter(({ note }) => isInForce(note, survey.now)).map(({ note }) => note.snapshot));
 }
 

@@ -4,8 +4,8 @@ import { type Marks, readMarks } from "../snapshot/condemned.ts";
 import { damagedNames } from "../snapshot/damaged.ts";
 import { type ListedNote, readNotes } from "../snapshot/pin.ts";
 import { type Repository, readRepository } from "../snapshot/repository.ts";
-import type { Trust } from "../snapshot/trust.ts";
 import type { BlobReader } from "../store/blob-store.ts";
+import type { Trust } from "../trust/trust.ts";
 import { type Listing, listObjects } from "./listing.ts";
 import { References } from "./references.ts";
 import { type Candidate, candidateOf } from "./standing.ts";
@@ -14,10 +14,7 @@ import { type Candidate, candidateOf } from "./standing.ts";
 export interface SurveyParts {
   readonly store: BlobReader;
   readonly policyName: string;
-  /** Whose snapshots are believed. */
   readonly trust: Trust;
-  /** Whose marks, pins and withdrawals are. */
-  readonly operators: Trust;
   /** This machine's clock. */
   readonly now: () => Date;
   /** Ids of snapshots that believed evidence proves. */
@@ -68,7 +65,7 @@ export interface Survey extends SnapshotSurvey {
 export async function survey(parts: SurveyParts, how: Cancel): Promise<Survey> {
   const surveyed = await surveySnapshots(parts, how);
   const place = { repository: surveyed.repository.id, policy: parts.policyName };
-  const marks = await readMarks(parts.store, place, parts.operators, how);
+  const marks = await readMarks(parts.store, place, parts.trust, how);
   return { ...surveyed, marks, notes: [...surveyed.notes, ...notesOn(marks)] };
 }
 
@@ -78,16 +75,16 @@ export async function survey(parts: SurveyParts, how: Cancel): Promise<Survey> {
  * @throws DropsError repository/missing, format/unsupported, signature/untrusted of repository.json; failures of the store
  */
 export async function surveySnapshots(parts: SurveyParts, how: Cancel): Promise<SnapshotSurvey> {
-  const { store, policyName, operators } = parts;
-  const repository = await readRepository(store, parts.trust, how);
+  const { store, policyName, trust } = parts;
+  const repository = await readRepository(store, trust, how);
   const place = { repository: repository.id, policy: policyName };
   const { now, skewSeconds } = await clocks(parts, how);
-  const everybody = { ...parts.trust, allowUnsigned: true }; // who is not believed still refers to objects
+  const everybody = { ...trust, allowUnsigned: true }; // who is not believed still refers to objects
   const listing = await listObjects(store, policyName, how);
   const [catalog, pins, withdrawn, damaged, proven] = await Promise.all([
     readCatalog(store, repository, policyName, everybody, how),
-    readNotes(store, place, "pin", operators, how),
-    readNotes(store, place, "withdrawn", operators, how),
+    readNotes(store, place, "pin", trust, how),
+    readNotes(store, place, "withdrawn", trust, how),
     damagedNames(store, policyName, how),
     parts.proven(place, how),
   ]);

@@ -1,13 +1,13 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { mapLimit } from "../lib/map-limit.ts";
-import { SNAPSHOT_NAMESPACE } from "../seal/sshsig.ts";
 import type { BlobInfo, BlobReader } from "../store/blob-store.ts";
 import { keyTime, parseRecordKey, signatureKey, snapshotsPrefix } from "../store/keys.ts";
+import type { Trust } from "../trust/trust.ts";
+import { trustedSigner } from "../trust/trusted-signer.ts";
 import { decodeRecord, MAX_RECORD, recordDigest, type SnapshotRecord } from "./record.ts";
 import type { Repository } from "./repository.ts";
 import { signatureOf } from "./signature.ts";
-import { type Trust, trustedSigner } from "./trust.ts";
 
 export interface ListedSnapshot {
   readonly record: SnapshotRecord;
@@ -106,8 +106,8 @@ async function readOne(
   try {
     const bytes = await store.get(blob.key, { ...how, maxSize: MAX_RECORD });
     const signature = await signatureOf(store, blob.key, how);
-    const what = `snapshot record ${blob.key}`;
-    const signer = trustedSigner(what, SNAPSHOT_NAMESPACE, bytes, signature, trust, bothLanded(blob));
+    const signed = { what: `snapshot record ${blob.key}`, bytes, signature, landed: bothLanded(blob) };
+    const signer = trustedSigner("snapshot", signed, trust);
     const record = decodeRecord(bytes, blob.key);
     checkPlace(record, repository, policy, blob.key);
     return { record, key: blob.key, sha256: recordDigest(bytes), landed: blob.modified, signer };

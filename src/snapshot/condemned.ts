@@ -4,10 +4,11 @@ import { type DropsError, isFailure } from "../lib/errors.ts";
 import { PRUNE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobInfo, BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { condemnedPrefix, keyTime, markKey, signatureKey } from "../store/keys.ts";
+import type { Trust } from "../trust/trust.ts";
+import { isTrusted } from "../trust/trusted-signer.ts";
 import { decodeDocument, encodeDocument } from "./canonical-json.ts";
 import { FORMAT } from "./repository.ts";
 import { signatureOf } from "./signature.ts";
-import { type Trust, trustedSigner } from "./trust.ts";
 
 const MAX_SIZE = 64 * 1024 * 1024;
 /** What one mark may name, so that it stays far below its largest size. */
@@ -80,8 +81,8 @@ export async function readMarks(
       const bytes = await store.get(key, { ...how, maxSize: MAX_SIZE });
       const mark = decodeDocument(bytes, Condemned, key);
       const isHere = mark.repository === place.repository && mark.policy === place.policy;
-      const signature = await signatureOf(store, key, how);
-      const trusted = isHere && isTrustedMark(key, bytes, signature, trust);
+      const signed = { what: `mark ${key}`, bytes, signature: await signatureOf(store, key, how) };
+      const trusted = isHere && isTrusted("note", signed, trust);
       found.marks.push({ key, landed, objects: mark.objects, trusted });
     } catch (error) {
       if (isFailure(error, "store/missing")) continue; // a prune removed it since it was listed
@@ -104,19 +105,4 @@ export async function putMark(
   await store.put(signatureKey(key), how.signer.sign(PRUNE_NAMESPACE, bytes), how);
   await store.put(key, bytes, how);
   return key;
-}
-
-function isTrustedMark(
-  key: string,
-  bytes: Uint8Array,
-  signature: Uint8Array | undefined,
-  trust: Trust,
-): boolean {
-  try {
-    trustedSigner(`mark ${key}`, PRUNE_NAMESPACE, bytes, signature, { ...trust, allowUnsigned: false });
-    return true;
-  } catch (error) {
-    if (isFailure(error, "signature/untrusted")) return false;
-    throw error;
-  }
 }

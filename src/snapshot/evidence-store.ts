@@ -5,8 +5,9 @@ import { isFailure } from "../lib/errors.ts";
 import { EVIDENCE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { evidencePrefix, keyTime, signatureKey } from "../store/keys.ts";
+import type { Trust } from "../trust/trust.ts";
+import { trustedSigner } from "../trust/trusted-signer.ts";
 import { decodeDocument } from "./canonical-json.ts";
-import { type Trust, trustedSigner } from "./trust.ts";
 
 const LARGEST_EVIDENCE = 8 * 1024 * 1024;
 const LARGEST_SIGNATURE = 4096;
@@ -21,8 +22,8 @@ export interface AnyEvidence {
 
 /** One kind of evidence. */
 export interface EvidenceKind<Evidence extends AnyEvidence> {
-  /** In a sentence: `drill`. */
-  readonly word: string;
+  /** What it is believed for, and called in a sentence. */
+  readonly claim: "drill" | "verify";
   /** Of its names, with time and id as groups. */
   readonly name: RegExp;
   readonly schema: z.ZodType<Evidence>;
@@ -125,11 +126,11 @@ async function readOne<Evidence extends AnyEvidence>(
   try {
     const bytes = await read(name, LARGEST_EVIDENCE);
     const signature = await read(signatureKey(name), LARGEST_SIGNATURE).catch(absentIsNothing);
-    trustedSigner(name, EVIDENCE_NAMESPACE, bytes, signature, trust);
+    trustedSigner(kind.claim, { what: name, bytes, signature }, trust);
     const evidence = decodeDocument(bytes, kind.schema, name);
     const [, time, id] = kind.name.exec(name) ?? [];
     if (evidence.id !== id || keyTime(new Date(evidence.ended)) !== time) {
-      return { file: name, refused: `${name} is evidence of another ${kind.word}` };
+      return { file: name, refused: `${name} is evidence of another ${kind.claim}` };
     }
     return { file: name, evidence, sha256: hash("sha256", bytes, "hex") };
   } catch (error) {

@@ -5,10 +5,11 @@ import { isFailure } from "../lib/errors.ts";
 import { FINDING_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { findingKey, findingsPrefix, keyTime, signatureKey } from "../store/keys.ts";
+import type { Trust } from "../trust/trust.ts";
+import { trustedSigner } from "../trust/trusted-signer.ts";
 import { decodeDocument, encodeDocument } from "./canonical-json.ts";
 import { FORMAT } from "./repository.ts";
 import { signatureOf } from "./signature.ts";
-import { type Trust, trustedSigner } from "./trust.ts";
 
 const MAX_SIZE = 64 * 1024;
 const NAME = /\/\d{8}T\d{6}Z-[0-9a-f]{16}\.json$/;
@@ -67,11 +68,11 @@ export async function putFound(
   return key;
 }
 
-/** What doctors have proven of a policy. Only what a trusted key signed, whatever the operator accepts of snapshots. */
+/** What doctors have proven of a policy. Only what a trusted key signed. */
 export async function readProofs(
   store: BlobReader,
   place: { readonly repository: string; readonly policy: string },
-  trust: Pick<Trust, "signers">,
+  trust: Trust,
   how: Cancel,
 ): Promise<Proofs> {
   const keys: string[] = [];
@@ -101,13 +102,13 @@ async function readOne(
   store: BlobReader,
   key: string,
   place: { readonly repository: string; readonly policy: string },
-  { signers }: Pick<Trust, "signers">,
+  trust: Trust,
   how: Cancel,
 ): Promise<FoundByDoctor | string> {
   try {
     const bytes = await store.get(key, { ...how, maxSize: MAX_SIZE });
     const signature = await signatureOf(store, key, how);
-    trustedSigner(key, FINDING_NAMESPACE, bytes, signature, { signers, allowUnsigned: false });
+    trustedSigner("finding", { what: key, bytes, signature }, trust);
     const found = decodeDocument(bytes, FoundByDoctor, key);
     const own = findingKey(found.policy, keyTime(new Date(found.at)), found.id);
     const isHere = found.repository === place.repository && found.policy === place.policy && own === key;

@@ -4,10 +4,11 @@ import { DropsError, isFailure } from "../lib/errors.ts";
 import { PRUNE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobReader, BlobRemover, BlobWriter } from "../store/blob-store.ts";
 import { pinKey, pinsPrefix, signatureKey, withdrawnKey, withdrawnPrefix } from "../store/keys.ts";
+import type { Trust } from "../trust/trust.ts";
+import { isTrusted } from "../trust/trusted-signer.ts";
 import { decodeDocument, encodeDocument } from "./canonical-json.ts";
 import { FORMAT } from "./repository.ts";
 import { signatureOf } from "./signature.ts";
-import { type Trust, trustedSigner } from "./trust.ts";
 
 const MAX_SIZE = 64 * 1024;
 
@@ -66,7 +67,8 @@ export async function readNotes(
       const bytes = await store.get(key, { ...how, maxSize: MAX_SIZE });
       const note = decodeDocument(bytes, Note, key);
       checkPlace(note, place, kind, key);
-      notes.push({ key, note, trusted: await isSigned(store, key, bytes, trust, how) });
+      const signed = { what: `note ${key}`, bytes, signature: await signatureOf(store, key, how) };
+      notes.push({ key, note, trusted: isTrusted("note", signed, trust) });
     } catch (error) {
       if (isFailure(error, "store/missing")) continue; // taken away since it was listed
       if (!isFailure(error, "data/damaged")) throw error;
@@ -114,21 +116,4 @@ export async function removeNote(
 /** Where a note lies. */
 export function noteKey({ drops, policy, snapshot }: Pick<Note, "drops" | "policy" | "snapshot">): string {
   return drops === "pin" ? pinKey(policy, snapshot) : withdrawnKey(policy, snapshot);
-}
-
-async function isSigned(
-  store: BlobReader,
-  key: string,
-  bytes: Uint8Array,
-  trust: Trust,
-  how: Cancel,
-): Promise<boolean> {
-  try {
-    const signature = await signatureOf(store, key, how);
-    trustedSigner(`note ${key}`, PRUNE_NAMESPACE, bytes, signature, { ...trust, allowUnsigned: false });
-    return true;
-  } catch (error) {
-    if (isFailure(error, "signature/untrusted")) return false;
-    throw error;
-  }
 }

@@ -1,11 +1,11 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { type DropsError, isFailure } from "../lib/errors.ts";
-import { SNAPSHOT_NAMESPACE } from "../seal/sshsig.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import { parseRecordKey, signatureKey, snapshotsPrefix } from "../store/keys.ts";
+import type { Trust } from "../trust/trust.ts";
+import { trustedSigner } from "../trust/trusted-signer.ts";
 import { decodeRecord, MAX_RECORD } from "./record.ts";
 import { newRepository, type Repository } from "./repository.ts";
-import { type Trust, trustedSigner } from "./trust.ts";
 
 const MAX_SIGNATURE = 64 * 1024;
 
@@ -48,7 +48,7 @@ async function signedId(
   try {
     const bytes = await store.get(key, { ...how, maxSize: MAX_RECORD });
     const signature = await store.get(signatureKey(key), { ...how, maxSize: MAX_SIGNATURE });
-    trustedSigner(`snapshot record ${key}`, SNAPSHOT_NAMESPACE, bytes, signature, trust);
+    trustedSigner("snapshot", { what: `snapshot record ${key}`, bytes, signature }, trust);
     const record = decodeRecord(bytes, key);
     return record.policy === policy ? record.repository : undefined;
   } catch (error) {

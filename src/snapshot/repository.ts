@@ -5,8 +5,9 @@ import { DropsError, isFailure } from "../lib/errors.ts";
 import { REPOSITORY_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { REPOSITORY_KEY, REPOSITORY_SIGNATURE_KEY } from "../store/keys.ts";
+import type { Trust } from "../trust/trust.ts";
+import { trustedSigner } from "../trust/trusted-signer.ts";
 import { decodeDocument, encodeDocument } from "./canonical-json.ts";
-import { type Trust, trustedSigner } from "./trust.ts";
 
 /** The format that this program writes, and the newest that it reads. */
 export const FORMAT = 1;
@@ -138,8 +139,9 @@ async function checkSignature(
       if (isFailure(error, "store/missing")) return undefined;
       throw error;
     });
-  const landed = trust.revoked?.length ? await landedWhole(store, how) : undefined;
-  trustedSigner(`${REPOSITORY_KEY} in ${store.label}`, REPOSITORY_NAMESPACE, bytes, signature, trust, landed);
+  const landed = trust.revoked.length > 0 ? await landedWhole(store, how) : undefined;
+  const what = `${REPOSITORY_KEY} in ${store.label}`;
+  trustedSigner("repository", { what, bytes, signature, landed }, trust);
 }
 
 /** When the description and its signature both were there, by the store's clock. */

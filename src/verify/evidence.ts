@@ -10,9 +10,9 @@ import {
   putEvidence,
   readStored,
 } from "../snapshot/evidence-store.ts";
-import type { Trust } from "../snapshot/trust.ts";
 import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { keyTime, verifyEvidenceKey } from "../store/keys.ts";
+import type { Trust } from "../trust/trust.ts";
 import type { Damage } from "./damage-book.ts";
 import { type Arc, type CoveredArc, cover, RING, WHOLE } from "./rotation.ts";
 import type { VerifyResult } from "./verify.ts";
@@ -64,7 +64,7 @@ export const VerifyEvidence = z.object({
 export type VerifyEvidence = z.infer<typeof VerifyEvidence>;
 
 const VERIFIES: EvidenceKind<VerifyEvidence> = {
-  word: "verify",
+  claim: "verify",
   name: /^(\d{8}T\d{6}Z)-([0-9a-f]{16})\.verify\.json$/,
   schema: VerifyEvidence,
 };

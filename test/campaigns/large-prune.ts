@@ -4,6 +4,7 @@
  *
  *   sh scripts/node test/campaigns/large-prune.ts --packs 10000 --snapshots 30
  */
+
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
@@ -23,6 +24,7 @@ import { newRepository, writeRepository } from "../../src/snapshot/repository.ts
 import type { BlobInfo } from "../../src/store/blob-store.ts";
 import { openDirectoryStore } from "../../src/store/directory.ts";
 import { keyTime, listKey, manifestKey, packKey, recordKey, signatureKey } from "../../src/store/keys.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 import { faultyStore } from "../support/faulty-store.ts";
 
 const { values } = parseArgs({
@@ -50,7 +52,7 @@ try {
   for (let daysAgo = SNAPSHOTS - 1; daysAgo >= 0; daysAgo--) await snapshot(daysAgo);
 
   const counted = faultyStore(store, []);
-  const trust = { signers: [signer.publicKey], allowUnsigned: false };
+  const trust = trustOf(undefined, { signers: [signer.publicKey] });
   const how = {
     rules: { rules: "sequential", last: 0, daily: 7, weekly: 4, monthly: 12, yearly: 0 } as const,
     calendar: new Calendar("Europe/Berlin"),
@@ -74,7 +76,6 @@ try {
     store: { ...counted, now: async () => now(), list: listCounted },
     policyName: "large",
     trust,
-    operators: trust,
     now,
     proven: async () => new Set<string>(),
     signer,

@@ -6,6 +6,7 @@ import type { DrillResult } from "../../src/drill/drill.ts";
 import { isFailure } from "../../src/lib/errors.ts";
 import { parsePolicy } from "../../src/policy/load.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 import { Objects } from "../support/altered-store.ts";
 import { type Drillable, type DrillChange, drillable, REGISTRATION } from "../support/drillable.ts";
 import { forgeSnapshot, manifestLines } from "../support/forgery.ts";
@@ -295,7 +296,7 @@ const rows: readonly Row[] = [
   },
   {
     name: "a record that nobody signed",
-    change: async () => ({ only: ["bundle"], trust: { signers: [], allowUnsigned: true } }),
+    change: async () => ({ only: ["bundle"], trust: trustOf(undefined, { allowUnsigned: true }) }),
     check: "signature",
     outcome: "failed",
     says: /^nobody who is trusted signed it/,

@@ -11,11 +11,12 @@ import { publishEvidence } from "../../src/drill/publish.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
 import { signerFromText } from "../../src/seal/sshsig.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 import { sampleEvidence } from "../support/sample-evidence.ts";
 import { runTool, scratchDirectory } from "../support/scratch.ts";
 
 const signer = signerFromText(newSigningKey("drill").privateKey, "the test's drill key");
-const trust = { signers: [signer.publicKey], allowUnsigned: false };
+const trust = trustOf(undefined, { signers: [signer.publicKey] });
 const zone = "Europe/Berlin";
 const PLACE = { repository: sampleEvidence().repository, policy: sampleEvidence().policy };
 

@@ -1,4 +1,5 @@
 /** drops believes a signature and what follows from it, and nothing else: what a bucket, or whoever writes to it, may try. */
+
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -19,6 +20,7 @@ import type { SnapshotRecord } from "../../src/snapshot/record.ts";
 import { readRepository } from "../../src/snapshot/repository.ts";
 import type { BlobReader } from "../../src/store/blob-store.ts";
 import { listKey, manifestKey, packKey } from "../../src/store/keys.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 import { Objects } from "../support/altered-store.ts";
 import { forgeSnapshot } from "../support/forgery.ts";
 import { type Rehearsal, rehearse } from "../support/rehearsal.ts";
@@ -101,7 +103,7 @@ describe("authenticity", () => {
 
   /** Read one snapshot to the last byte with the product's readers; its words, and who signed it. */
   const read = async (store: BlobReader, key: string, allowUnsigned: boolean) => {
-    const trust = { signers: [rehearsal.signer.publicKey], allowUnsigned };
+    const trust = trustOf(undefined, { signers: [rehearsal.signer.publicKey], allowUnsigned });
     const repository = await readRepository(store, trust, HOW);
     const policy = key.slice(0, key.indexOf("/"));
     const { snapshots, unreadable } = await readCatalog(store, repository, policy, trust, HOW);

@@ -2,6 +2,7 @@
  * The signing key was changed: recover.sh believes the keys of the sheet and no other, and a revoked one only of what was in the
  * store before it was. Then the same from the sheet itself, as it is typed, with nothing else left.
  */
+
 import assert from "node:assert/strict";
 import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
@@ -9,6 +10,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { newSigningKey } from "../../src/seal/keygen.ts";
 import { type Signer, signerFromText } from "../../src/seal/sshsig.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 import { type Bucket, openBucket } from "../support/bucket.ts";
 import { drops } from "../support/in-process.ts";
 import { type Recoverable, type Recovery, recoverable } from "../support/recoverable.ts";
@@ -152,7 +154,7 @@ for (const client of [undefined, "curl", "rclone", "aws"] as const)
 
     async function night(name: Night, signer: Signer): Promise<void> {
       await writeFile(join(of.rehearsal.directory, "output"), name);
-      const trust = { signers: [of.rehearsal.signer.publicKey, signer.publicKey], allowUnsigned: false };
+      const trust = trustOf(undefined, { signers: [of.rehearsal.signer.publicKey, signer.publicKey] });
       ids.set(name, (await of.rehearsal.night({ signer, trust })).record.id);
     }
 

@@ -8,6 +8,7 @@ import type { RestoredSource, RestoreResult } from "../../src/restore/restore.ts
 import type { ChunkRef } from "../../src/snapshot/entry.ts";
 import type { SnapshotRecord, SourceRecord } from "../../src/snapshot/record.ts";
 import { listKey, manifestKey, packKey } from "../../src/store/keys.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { restoring } from "../support/restoring.ts";
 import { scratchDirectory } from "../support/scratch.ts";
@@ -420,7 +421,7 @@ test("repository.json gone and records of two repositories, or of nobody who is 
   await tiny.store.remove("repository.json", HOW);
   const stranger = await TinyRepository.create();
   await using to = await scratchDirectory();
-  const trust = { signers: [stranger.signer.publicKey], allowUnsigned: false };
+  const trust = trustOf(undefined, { signers: [stranger.signer.publicKey] });
   const refused = (error: unknown) => isFailure(error, "repository/missing");
   await assert.rejects(restoring(tiny, to.path, { onDamage: "best-effort", trust }), refused);
   await tiny.commit([data], { ...EARLIER, repository: stranger.id, ended: "2026-11-19T04:00:00.000Z" });

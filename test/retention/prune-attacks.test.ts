@@ -11,6 +11,7 @@ import { putNote } from "../../src/snapshot/pin.ts";
 import type { SnapshotRecord } from "../../src/snapshot/record.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { keyTime, listKey, pinKey, recordKey, signatureKey } from "../../src/store/keys.ts";
+import { trusting } from "../../src/trust/trust.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { copyOf, DAY, HOUR, keysOf, nights } from "../support/nights.ts";
 
@@ -28,7 +29,7 @@ const site = await nights({
 after(() => site[Symbol.asyncDispose]());
 const asJanitor: Partial<PruneParts> = {
   signer: janitor,
-  operators: { signers: [janitor.publicKey], allowUnsigned: false },
+  trust: trusting(site.rehearsal.parts.trust, "note", [janitor.publicKey]),
 };
 const forgotten: { key: string; bytes: Uint8Array; signature: Uint8Array }[] = [];
 for (let day = 0; day < 5; day++) {

@@ -4,6 +4,7 @@ import { newSigningKey } from "../../src/seal/keygen.ts";
 import { PRUNE_NAMESPACE, type Signer, signerFromText } from "../../src/seal/sshsig.ts";
 import { type FoundByDoctor, putFound, readProofs } from "../../src/snapshot/finding.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 
 const HOW = { signal: new AbortController().signal };
 const PLACE = { repository: "a".repeat(32), policy: "ops" };
@@ -11,7 +12,7 @@ const [own, stranger] = ["own", "stranger"].map((name) =>
   signerFromText(newSigningKey(name).privateKey, name),
 );
 assert.ok(own && stranger);
-const TRUST = { signers: [own.publicKey] };
+const TRUST = trustOf(undefined, { signers: [own.publicKey] });
 
 type What = Pick<FoundByDoctor, "destroy" | "recovery">;
 const no: What = { destroy: { answer: "no", found: ["deleting is refused"] } };

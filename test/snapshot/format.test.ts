@@ -1,4 +1,5 @@
 /** Format 1 is frozen: what it once wrote is read for ever, and what is written today has the same bytes. */
+
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { lstat, readFile, readlink, writeFile } from "node:fs/promises";
@@ -20,6 +21,7 @@ import { readRepository, requireUnderstood } from "../../src/snapshot/repository
 import { openSourceManifest } from "../../src/snapshot/source-manifest.ts";
 import { openDirectoryStore } from "../../src/store/directory.ts";
 import { listKey, manifestKey, packKey } from "../../src/store/keys.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 import {
   CHUNKS,
   DIRECTORY,
@@ -41,7 +43,7 @@ import { slotOf } from "../support/slot-of.ts";
 import { StandardTools } from "../support/standard-tools.ts";
 
 const HOW = { signal: new AbortController().signal };
-const TRUST = { signers: [SIGNER], allowUnsigned: false };
+const TRUST = trustOf(undefined, { signers: [SIGNER] });
 const golden = (key: string) => readFile(join(DIRECTORY, key));
 
 test("reading: description, record, manifest and packs are what they were", async () => {

@@ -10,6 +10,7 @@ import { signerFromText } from "../../src/seal/sshsig.ts";
 import { newRepository, writeRepository } from "../../src/snapshot/repository.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 import { modelBackup, modelRestore, POLICY } from "./model.ts";
 import { ModelLedger } from "./model-ledger.ts";
 import { ModelWorld } from "./model-world.ts";
@@ -18,7 +19,7 @@ import { seededRandom } from "./seeded-random.ts";
 const HOW = { signal: new AbortController().signal };
 const DAY = 86_400_000;
 export const MODEL_SIGNER = signerFromText(newSigningKey("model").privateKey, "the model's key");
-const trust = { signers: [MODEL_SIGNER.publicKey], allowUnsigned: false };
+const trust = trustOf(undefined, { signers: [MODEL_SIGNER.publicKey] });
 export const MODEL_REPOSITORY = newRepository("cd".repeat(16), new Date("2026-01-01T00:00:00Z"));
 /** Nothing waits: what is unreferenced is condemned at once, and removed by the next prune. */
 const HASTY = {
@@ -56,7 +57,6 @@ export async function pruneModel(
     store,
     policyName: POLICY,
     trust,
-    operators: trust,
     now: () => clock.now,
     proven: async () => new Set<string>(),
     signer: MODEL_SIGNER,

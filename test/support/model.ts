@@ -9,6 +9,7 @@ import type { SnapshotRecord } from "../../src/snapshot/record.ts";
 import type { Repository } from "../../src/snapshot/repository.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { listKey, manifestKey, packKey } from "../../src/store/keys.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 
 export const POLICY = "model";
 const HOW = { signal: new AbortController().signal };
@@ -34,7 +35,7 @@ export interface ModelParts {
  */
 export async function modelBackup(parts: ModelParts): Promise<string> {
   const { store, repository, signer, now, random } = parts;
-  const trust = { signers: [signer.publicKey], allowUnsigned: false };
+  const trust = trustOf(undefined, { signers: [signer.publicKey] });
   const { snapshots } = await readCatalog(store, repository, POLICY, trust, HOW);
   const listed = await listPacks(store, POLICY, HOW);
   const marks = async () => (parts.heeds === false ? new Set<string>() : readCondemned(store, POLICY, HOW));
@@ -96,7 +97,7 @@ export async function modelRestore({
   repository,
   signer,
 }: ModelParts): Promise<{ readonly id: string; readonly missing: readonly string[] }> {
-  const trust = { signers: [signer.publicKey], allowUnsigned: false };
+  const trust = trustOf(undefined, { signers: [signer.publicKey] });
   const { snapshots } = await readCatalog(store, repository, POLICY, trust, HOW);
   const newest = snapshots.at(-1)?.record;
   return newest ? { id: newest.id, missing: await missingOf(store, newest) } : { id: "", missing: [] };

@@ -66,7 +66,6 @@ export async function nights(options: {
     store,
     policyName: "rehearsal",
     trust: rehearsal.parts.trust,
-    operators: rehearsal.parts.trust,
     now: () => clock.now,
     proven: async () => new Set(),
     signer: rehearsal.signer,

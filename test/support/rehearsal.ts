@@ -12,6 +12,7 @@ import { newSigningKey } from "../../src/seal/keygen.ts";
 import { type Signer, signerFromText } from "../../src/seal/sshsig.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 
 export interface Rehearsal extends AsyncDisposable {
   /** A scratch directory for what is backed up. */
@@ -60,7 +61,7 @@ ${options.sources.replaceAll("@DIR@", directory)}`;
     recoveryRecipients: [recovery.recipient],
     metadata: { identities: [metadata.identity], recipients: [metadata.recipient] },
     signer,
-    trust: { signers: [signer.publicKey], allowUnsigned: false },
+    trust: trustOf(undefined, { signers: [signer.publicKey] }),
     tool: "drops test",
     now: () => new Date(),
     random: Math.random,

@@ -13,6 +13,7 @@ import {
   packsPrefix,
   signatureKey,
 } from "../../src/store/keys.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 import { keysOf } from "./nights.ts";
 import type { Contents } from "./rounds-data.ts";
 import { readWhole } from "./whole-repository.ts";
@@ -88,7 +89,7 @@ export class RoundsLook {
   }
 
   async records(): Promise<readonly SnapshotRecord[]> {
-    const trust = { signers: [this.#keys.signer], allowUnsigned: false };
+    const trust = trustOf(undefined, { signers: [this.#keys.signer] });
     const { snapshots, unreadable } = await readCatalog(
       this.#store,
       this.#repository,

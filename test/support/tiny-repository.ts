@@ -14,6 +14,7 @@ import { newRepository, writeRepository } from "../../src/snapshot/repository.ts
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { packKey } from "../../src/store/keys.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 
 const HOW = { signal: new AbortController().signal };
 export const POLICY = "tiny";
@@ -57,7 +58,7 @@ export class TinyRepository {
   }
 
   get trust() {
-    return { signers: [this.signer.publicKey], allowUnsigned: false };
+    return trustOf(undefined, { signers: [this.signer.publicKey] });
   }
 
   /** Put a pack of these chunks; answers references to them. */

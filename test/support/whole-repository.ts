@@ -8,6 +8,7 @@ import { readRepository } from "../../src/snapshot/repository.ts";
 import { openSourceManifest } from "../../src/snapshot/source-manifest.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { packKey } from "../../src/store/keys.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 import { slotOf } from "./slot-of.ts";
 
 const HOW = { signal: new AbortController().signal };
@@ -23,7 +24,7 @@ export async function readWhole(
   store: BlobStore,
   keys: { identity: string; signer: string; policy: string; read?: (id: string) => boolean },
 ): Promise<{ record: SnapshotRecord; sources: Map<string, Map<string, Buffer>> }[]> {
-  const trust = { signers: [keys.signer], allowUnsigned: false };
+  const trust = trustOf(undefined, { signers: [keys.signer] });
   const repository = await readRepository(store, trust, HOW);
   const { snapshots, unreadable } = await readCatalog(store, repository, keys.policy, trust, HOW);
   assert.deepEqual(unreadable, []);

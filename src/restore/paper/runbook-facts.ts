@@ -1,6 +1,6 @@
 import { DEFAULT_GATE } from "../../policy/restore-schema.ts";
 import type { Policy } from "../../policy/schema.ts";
-import type { Signers } from "../../snapshot/signers-file.ts";
+import type { Signers } from "../../trust/signers-file.ts";
 import type { RecoveryPlace } from "./store-commands.ts";
 
 /** What a runbook is about. */

@@ -1,5 +1,5 @@
 import { fingerprint } from "../../seal/sshsig.ts";
-import { type Signers, shortTime } from "../../snapshot/signers-file.ts";
+import { type Signers, shortTime } from "../../trust/signers-file.ts";
 import { facts, type Piece } from "./document.ts";
 
 type Row = readonly [name: string, value: string];

@@ -1,7 +1,7 @@
 import { quote } from "../../host/quote.ts";
 import type { StorePolicy } from "../../policy/schema.ts";
-import { type Signers, signerLines } from "../../snapshot/signers-file.ts";
 import { recoveryPrefix } from "../../store/keys.ts";
+import { type Signers, signerLines } from "../../trust/signers-file.ts";
 
 /** Where a policy's snapshots lie, and whom to believe: what every command of a recovery needs. */
 export interface RecoveryPlace extends Signers {

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { isFailure } from "../../src/lib/errors.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
-import { PRUNE_NAMESPACE, signerFromText } from "../../src/seal/sshsig.ts";
+import { SNAPSHOT_NAMESPACE, signerFromText } from "../../src/seal/sshsig.ts";
 import { readCatalog } from "../../src/snapshot/catalog.ts";
 import { readRepository } from "../../src/snapshot/repository.ts";
-import { type Trust, trustedSigner, trusting } from "../../src/snapshot/trust.ts";
 import { REPOSITORY_KEY, REPOSITORY_SIGNATURE_KEY, signatureKey } from "../../src/store/keys.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
+import { type Trust, trustOf } from "../../src/trust/trust.ts";
+import { trustedSigner } from "../../src/trust/trusted-signer.ts";
 import { POLICY, TinyRepository } from "../support/tiny-repository.ts";
 
 // A key was stolen at some time. What it signed is believed when it landed before, by the store's clock alone.
@@ -23,7 +24,10 @@ before(async () => {
 });
 
 const revoking = (more: Partial<Trust> = {}): Trust => ({
-  ...trusting([tiny.signer.publicKey, successor.publicKey], [{ key: tiny.signer.publicKey, before: STOLEN }]),
+  ...trustOf(undefined, {
+    signers: [tiny.signer.publicKey, successor.publicKey],
+    revoked: [{ key: tiny.signer.publicKey, before: STOLEN }],
+  }),
   ...more,
 });
 
@@ -87,7 +91,7 @@ test("the repository's description is held to the same", async () => {
   assert.equal((await readRepository(tiny.store, revoking(), HOW)).id, tiny.id);
   for (const key of [REPOSITORY_KEY, REPOSITORY_SIGNATURE_KEY]) {
     const fresh = await TinyRepository.create(openMemoryStore(() => now));
-    const trust = trusting([], [{ key: fresh.signer.publicKey, before: STOLEN }]);
+    const trust = trustOf(undefined, { revoked: [{ key: fresh.signer.publicKey, before: STOLEN }] });
     now = new Date(BAD);
     await fresh.replace(key, await fresh.get(key));
     await assert.rejects(readRepository(fresh.store, trust, HOW), (error) =>
@@ -98,15 +102,9 @@ test("the repository's description is held to the same", async () => {
 });
 
 test("where nobody knows when a thing landed, a revoked key is not believed", () => {
-  const bytes = Buffer.from("a mark, a pin, a drill");
-  const signature = tiny.signer.sign(PRUNE_NAMESPACE, bytes);
-  const ask = (trust: Trust) => trustedSigner("it", PRUNE_NAMESPACE, bytes, signature, trust);
+  const bytes = Buffer.from("a record");
+  const signature = tiny.signer.sign(SNAPSHOT_NAMESPACE, bytes);
+  const ask = (trust: Trust) => trustedSigner("snapshot", { what: "it", bytes, signature }, trust);
   assert.equal(ask(tiny.trust), tiny.signer.publicKey);
   assert.throws(() => ask(revoking()), /revoked/);
-});
-
-test("a revoked key is among no signers, whatever comment it bears there", () => {
-  const revoked = [{ key: tiny.signer.publicKey, before: STOLEN }];
-  const named = [`${tiny.signer.publicKey} a comment`, successor.publicKey];
-  assert.deepEqual(trusting(named, revoked).signers, [successor.publicKey]);
 });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { isFailure } from "../../src/lib/errors.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
 import { checkPublicKey } from "../../src/seal/ssh-key.ts";
-import { distinctSigners, parseSigners, signerLines } from "../../src/snapshot/signers-file.ts";
+import { distinctSigners, parseSigners, signerLines } from "../../src/trust/signers-file.ts";
 
 const newKey = (): string => checkPublicKey(newSigningKey("x").publicKey, "a new key");
 const [first, second, lost] = [newKey(), newKey(), newKey()];

@@ -2,10 +2,14 @@
 import { DropsError } from "../lib/errors.ts";
 import { checkPublicKey, readPublicKey } from "../seal/ssh-key.ts";
 import { samePublicKey } from "../seal/sshsig.ts";
-import type { RevokedSigner, Trust } from "./trust.ts";
+import type { RevokedSigner } from "./trust.ts";
 
 /** Keys that are believed, and keys that are no longer. */
-export type Signers = Required<Pick<Trust, "signers" | "revoked">>;
+export interface Signers {
+  /** OpenSSH public key lines. */
+  readonly signers: readonly string[];
+  readonly revoked: readonly RevokedSigner[];
+}
 
 const REVOKED = /^revoked (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) (.*)$/;
 
