@@ -12,6 +12,7 @@ import { parsePolicy } from "../../src/policy/load.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
 import { signerFromText } from "../../src/seal/sshsig.ts";
 import { putNote } from "../../src/snapshot/pin.ts";
+import { trustOf } from "../../src/trust/trust.ts";
 import { publishVerify } from "../../src/verify/evidence.ts";
 import { faultyStore } from "../support/faulty-store.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
@@ -41,10 +42,12 @@ async function status({ policyText, skew = 0, ...change }: Asked = {}): Promise<
   const { parts } = site.rehearsal;
   const now = () => new Date(site.clock.now.getTime() + skew * 1000);
   const text = policyText ?? `${parts.policyText}prune: { drill_signers: ["${drill.publicKey}"] }\n`;
+  const policy = text === "" ? undefined : parsePolicy(text, "p.yaml");
+  const { publicKey } = site.rehearsal.signer;
   const reading = {
     store: site.store,
     policyName: "rehearsal",
-    trust: parts.trust,
+    trust: policy ? trustOf(policy.policy, { own: { signing: publicKey } }) : parts.trust,
     identities: [],
     now,
     say: () => {},
@@ -52,15 +55,7 @@ async function status({ policyText, skew = 0, ...change }: Asked = {}): Promise<
   const reporter = { say: () => {}, progress: () => ({ update: () => {}, done: () => {} }) };
   const context = { env: {}, now, version: "test", reporter };
   const files = { prometheus: undefined, html: undefined };
-  return statusOfRepository(
-    { ...reading, ...change },
-    text === "" ? undefined : parsePolicy(text, "p.yaml"),
-    context,
-    {
-      ...files,
-      ...HOW,
-    },
-  );
+  return statusOfRepository({ ...reading, ...change }, policy, context, { ...files, ...HOW });
 }
 
 async function night(content: string): Promise<string> {
