@@ -31,7 +31,7 @@ interface DrillAccess {
   readonly access: ReadAccess;
 }
 
-/** Drill, and write down what it proved. The key is looked for first: a drill of an hour without evidence helps nobody. */
+/** Drill, and write down what it proved. Key and place are looked for first: a drill of an hour without evidence helps nobody. */
 export async function drillRepository(
   access: DrillAccess,
   context: AppContext,
@@ -44,6 +44,7 @@ export async function drillRepository(
   }
   const signer =
     options.evidence === undefined ? undefined : await evidenceSigner(access, options.signingKey);
+  const directory = options.evidence && (await evidencePlace(options.evidence));
   const policy = options.checksFrom === undefined ? access.policy : await loadPolicy(options.checksFrom);
   const result =
     options.on === undefined
@@ -53,7 +54,8 @@ export async function drillRepository(
   const sharesKey = signer && options.signingKey === undefined;
   if (sharesKey)
     notes.push("the evidence is signed with the policy's signing key: a backup host could write it too");
-  const evidence = signer && (await writeDown(access, context, options, { result, signer }));
+  const evidence =
+    signer && directory && (await writeDown(access, context, options, { result, signer, directory }));
   if (!evidence) notes.push("no evidence was written: --evidence DIRECTORY");
   return { ...reportOf(access.parts, result, options), ...(evidence ? { evidence } : {}), notes };
 }
@@ -131,9 +133,10 @@ async function writeDown(
   { parts, store }: DrillAccess,
   context: AppContext,
   options: DrillOptions & Cancel,
-  { result, signer }: { readonly result: DrillResult; readonly signer: Signer },
+  what: { readonly result: DrillResult; readonly signer: Signer; readonly directory: string },
 ): Promise<NonNullable<DrillReport["evidence"]>> {
-  const { evidence: directory = "", publish } = options;
+  const { publish } = options;
+  const { result, signer, directory } = what;
   const { encodeEvidence, evidenceOf } = await import("../drill/evidence.ts");
   const { writeEvidence } = await import("../drill/evidence-directory.ts");
   const { merged, newestOf, readEvidence, readPublished } = await import("../drill/earlier-evidence.ts");
@@ -172,6 +175,11 @@ function reportOf(parts: ReadParts, result: DrillResult, options: DrillOptions):
     seconds: (result.ended.getTime() - result.began.getTime()) / 1000,
     ...(options.keep ? { work: result.work } : {}),
   };
+}
+
+async function evidencePlace(wanted: string): Promise<string> {
+  const { openEvidenceDirectory } = await import("../drill/evidence-directory.ts");
+  return await openEvidenceDirectory(wanted);
 }
 
 async function evidenceSigner({ policy, parts }: DrillAccess, file: string | undefined): Promise<Signer> {

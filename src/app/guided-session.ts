@@ -8,6 +8,7 @@ import type { GuidedAccess } from "../cli/guided-app.ts";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
+import { ownDirectory } from "../lib/own-directory.ts";
 import { PackPool } from "../pack/pool.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { SshPolicy } from "../policy/schema.ts";
@@ -64,7 +65,8 @@ export class GuidedSession implements AsyncDisposable {
 
   /** A directory of this machine. */
   async scratch(): Promise<string> {
-    const directory = await mkdtemp(join(tmpdir(), ".drops-restore-"));
+    const place = await ownDirectory(tmpdir(), { instead: "TMPDIR=/var/tmp" });
+    const directory = await mkdtemp(join(place, ".drops-restore-"));
     this.#opened.defer(() => rm(directory, { recursive: true, force: true }));
     return directory;
   }

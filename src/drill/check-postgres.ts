@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chown, readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cancel } from "../lib/cancel.ts";
 import { digestOf } from "../source/postgres/digest.ts";
@@ -167,17 +167,12 @@ async function checkDatabase(server: ScratchPostgres, facts: PostgresFacts, how:
 }
 
 async function checkLoad(
-  { book, host, sandbox, scratch }: DrillContext,
+  { book, scratch }: DrillContext,
   { name, directory }: DrilledSource,
   { server, facts }: { readonly server: ScratchPostgres; readonly facts: PostgresFacts },
   how: Cancel,
 ): Promise<string> {
-  const write = async (text: string) => {
-    const path = join(await scratch.makeFor(`${name}.list-${randomBytes(4).toString("hex")}`), "list");
-    await writeFile(path, text, { mode: 0o600, flag: "wx" });
-    if (host.user.uid === 0) await chown(path, sandbox.user.uid, sandbox.user.gid);
-    return path;
-  };
+  const write = (text: string) => scratch.makeFileFor(`${name}.list-${randomBytes(4).toString("hex")}`, text);
   const warnings = await loadDump(server, facts, join(directory, "database.dump"), { write }, how);
   book.note(...warnings.map((warning) => `${name}: ${warning}`));
   return `as ${facts.owner}`;

@@ -1,7 +1,8 @@
 import { hash, randomBytes } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { open, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { DropsError } from "../lib/errors.ts";
+import { ownDirectory } from "../lib/own-directory.ts";
 import { EVIDENCE_NAMESPACE, fingerprint, type Signer } from "../seal/sshsig.ts";
 import { keyTime } from "../store/keys.ts";
 import type { EarlierEvidence } from "./earlier-evidence.ts";
@@ -17,6 +18,15 @@ export interface WrittenEvidence {
 }
 
 /**
+ * The real path of a directory for evidence, made where it is missing. Throws as `ownDirectory`.
+ */
+export function openEvidenceDirectory(wanted: string): Promise<string> {
+  return ownDirectory(wanted, { make: 0o755, instead: INSTEAD });
+}
+
+const INSTEAD = "--evidence DIRECTORY, one that this user may write";
+
+/**
  * Sign evidence and write it with its JUnit and its page: each file appears whole, the signature before what it signs.
  * `index.html` and `junit.xml` are the newest page and report under a name that stays.
  *
@@ -27,7 +37,7 @@ export async function writeEvidence(
   evidence: Evidence,
   how: { readonly signer: Signer; readonly earlier: readonly EarlierEvidence[]; readonly zone: string },
 ): Promise<WrittenEvidence> {
-  const at = resolve(directory);
+  const at = await openEvidenceDirectory(directory);
   const bytes = encodeEvidence(evidence);
   const base = join(at, `${keyTime(new Date(evidence.ended))}-${evidence.id}`);
   const page = Buffer.from(
@@ -46,7 +56,6 @@ export async function writeEvidence(
     page: `${base}.html`,
   };
   try {
-    await mkdir(at, { recursive: true });
     await put(written.signature, how.signer.sign(EVIDENCE_NAMESPACE, bytes));
     await put(written.json, bytes);
     await put(written.junit, junit);
@@ -56,7 +65,7 @@ export async function writeEvidence(
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause)) throw cause;
     throw new DropsError("usage/invalid", `cannot write evidence into ${at}: ${String(cause.code)}`, {
-      hint: "--evidence DIRECTORY, one that this user may write",
+      hint: INSTEAD,
       cause,
     });
   }

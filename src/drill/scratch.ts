@@ -1,9 +1,10 @@
-import { chmod, chown, mkdir, mkdtemp, readdir, rm, statfs } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, open, readdir, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
+import { ownDirectory } from "../lib/own-directory.ts";
 
 const PREFIX = "drops-drill-";
 /** A socket's path has room for 107 bytes, of which `/.s.PGSQL.5432` takes 14. */
@@ -32,19 +33,18 @@ export class Scratch implements AsyncDisposable {
   /**
    * @param owner of the sandbox
    * @param work where the directory is made; default: the system's place for temporary files
+   * @throws DropsError usage/invalid when nothing can be made there; safety/refused when another user could swap it
    */
   static async make(
     host: Host,
     owner: { readonly uid: number; readonly gid: number },
     how: { readonly work?: string | undefined; readonly keep: boolean; readonly say: (line: string) => void },
   ): Promise<Scratch> {
-    const work = resolve(how.work ?? tmpdir());
+    const instead = "--work DIRECTORY, with room for everything that is restored";
+    const work = await ownDirectory(how.work ?? tmpdir(), { instead });
     await tellLeftovers(work, how.say);
     const path = await mkdtemp(join(work, PREFIX)).catch((cause: unknown) => {
-      throw new DropsError("usage/invalid", `cannot make a directory in ${work}`, {
-        hint: "--work DIRECTORY, with room for everything that is restored",
-        cause,
-      });
+      throw new DropsError("usage/invalid", `cannot make a directory in ${work}`, { hint: instead, cause });
     });
     const scratch = new Scratch(path, host, owner, how.keep);
     await scratch.#openTo(path);
@@ -70,6 +70,18 @@ export class Scratch implements AsyncDisposable {
     return path;
   }
 
+  /** A new file of the sandbox, in a new directory. It is whole before the sandbox can reach it. Answers its path. */
+  async makeFileFor(name: string, text: string): Promise<string> {
+    const directory = join(this.path, name);
+    await mkdir(directory, { mode: 0o700 });
+    const path = join(directory, "file");
+    await using file = await open(path, "wx", 0o600);
+    await file.writeFile(text);
+    if (this.#host.user.uid === 0) await file.chown(this.#owner.uid, this.#owner.gid);
+    await this.#give(directory);
+    return path;
+  }
+
   /** A new directory of the sandbox for the sockets of one server: elsewhere when the path here is too long for one. */
   async makeForSockets(): Promise<string> {
     const here = join(this.path, "sockets-");
@@ -80,25 +92,32 @@ export class Scratch implements AsyncDisposable {
     return path;
   }
 
-  /** Give a restored tree, and the way to it, to the sandbox. What was restored is not as it was afterwards. */
+  /**
+   * Give a restored tree to the sandbox, and then the way to it, so that nothing of the sandbox can swap what is in it
+   * meanwhile. What was restored is not as it was afterwards.
+   */
   async handOver(parent: string, tree: string, how: Cancel): Promise<void> {
     const { uid, gid } = this.#owner;
-    if (this.#host.user.uid === 0) {
-      await this.#openTo(parent);
-      await this.#host.run(["chown", "-R", "-h", `${uid}:${gid}`, "--", tree], how);
-    }
     await this.#host.run(["chmod", "-R", "u+rwX", "--", tree], how);
+    if (this.#host.user.uid !== 0) return;
+    await this.#host.run(["chown", "-R", "-h", `${uid}:${gid}`, "--", tree], how);
+    await this.#openTo(parent);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const path of this.#elsewhere) await rm(path, { recursive: true, force: true });
-    if (this.#keep) return;
-    await rm(this.path, { recursive: true, force: true }).catch(async () => {
-      // restored directories may forbid their own owner to empty them; cleaning up is not broken off
-      const how = { signal: new AbortController().signal, okExits: [0, 1] };
-      await this.#host.run(["chmod", "-R", "u+rwX", "--", this.path], how);
-      await rm(this.path, { recursive: true, force: true });
-    });
+    for (const path of this.#elsewhere) await this.#remove(path);
+    if (!this.#keep) await this.#remove(this.path);
+  }
+
+  /** By rm, which goes through directory handles: a process of the sandbox that is left could swap names under Node's. */
+  async #remove(path: string): Promise<void> {
+    const how = { signal: new AbortController().signal }; // cleaning up is not broken off
+    const removed = await this.#host.run(["rm", "-rf", "--", path], { ...how, okExits: [0, 1] });
+    if (removed.exit === 0) return;
+    // restored directories may forbid their own owner to empty them; root needs no permission
+    if (this.#host.user.uid !== 0)
+      await this.#host.run(["chmod", "-R", "u+rwX", "--", path], { ...how, okExits: [0, 1] });
+    await this.#host.run(["rm", "-rf", "--", path], how);
   }
 
   async #give(path: string): Promise<void> {

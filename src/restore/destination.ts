@@ -1,10 +1,12 @@
 import { mkdir, open, readdir, rename, rm, statfs, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
+import { ownDirectory } from "../lib/own-directory.ts";
 
 const SYNC_EVERY = 512 * 1024 * 1024;
+const HINT = "--to with a directory that is empty or does not exist";
 const PARTIAL = /^\.drops-partial-(\d+)$/;
 
 /**
@@ -29,16 +31,10 @@ export class Destination implements AsyncDisposable {
    * Leftovers of a restore that was broken off are removed.
    *
    * @param host this machine
-   * @throws DropsError safety/refused when the directory holds something else, or another restore is at work in it
+   * @throws DropsError as `ownDirectory`; safety/refused when the directory holds something else, or another restore is at work in it
    */
   static async prepare(to: string, host: Host, say: (line: string) => void): Promise<Destination> {
-    const path = resolve(to);
-    await mkdir(path, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-      throw new DropsError("safety/refused", `cannot make the directory ${path}`, {
-        hint: "--to with a directory that is empty or does not exist",
-        cause,
-      });
-    });
+    const path = await ownDirectory(to, { make: 0o700, instead: HINT });
     const names = await readdir(path);
     const strange = names.filter((name) => !PARTIAL.test(name));
     if (strange.length > 0) throw notEmpty(path, strange);
@@ -122,7 +118,7 @@ function notEmpty(path: string, names: readonly string[]): DropsError {
   const some = names.slice(0, 3).map((name) => JSON.stringify(name));
   const more = names.length > 3 ? " and more" : "";
   return new DropsError("safety/refused", `${path} is not empty: it holds ${some.join(", ")}${more}`, {
-    hint: "--to with a directory that is empty or does not exist",
+    hint: HINT,
   });
 }
 

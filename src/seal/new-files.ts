@@ -1,6 +1,7 @@
 import { link, mkdir, mkdtemp, open, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { DropsError } from "../lib/errors.ts";
+import { ownDirectory } from "../lib/own-directory.ts";
 
 export interface NewFile {
   /** Absolute. */
@@ -14,7 +15,8 @@ export interface NewFile {
  * All files appear in `directory`, on disk, or none does. Complete files in a place of their own first; each is then linked
  * to its name, which cannot overwrite.
  *
- * @throws DropsError safety/refused, with `hint`, when one of them exists already
+ * @throws DropsError safety/refused, with `hint`, when one of them exists already; when another user could swap a
+ * directory that secrets are written to
  */
 export async function writeAllOrNone(
   directory: string,
@@ -22,6 +24,8 @@ export async function writeAllOrNone(
   hint: string,
 ): Promise<void> {
   const placed: string[] = [];
+  if (files.some(({ secret }) => secret))
+    await ownDirectory(directory, { make: 0o700, instead: "give a directory of your own" });
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const drafts = await mkdtemp(join(directory, ".keygen-"));
   const draftOf = (file: NewFile): string => join(drafts, basename(file.path));

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
+import { ownDirectory } from "../lib/own-directory.ts";
 import { chooseSnapshot, type SnapshotChoice } from "../restore/choose.ts";
 import { type RestoreParts, restoreSnapshot } from "../restore/restore.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
@@ -28,10 +29,11 @@ export async function verifySources(
   how: Cancel,
 ): Promise<SourceVerdict[]> {
   const { snapshot } = await chooseSnapshot(parts, what.choice, how);
+  const scratch = await ownDirectory(what.scratch ?? tmpdir(), { instead: "TMPDIR=/var/tmp" });
   const verdicts: SourceVerdict[] = [];
   for (const source of snapshot.record.sources) {
     if (!source.manifest || !(source.kind in CHECKS)) continue;
-    const directory = await mkdtemp(join(what.scratch ?? tmpdir(), "drops-verify-"));
+    const directory = await mkdtemp(join(scratch, "drops-verify-"));
     const shown = { snapshot: snapshot.record.id, name: source.name };
     try {
       const choice = { id: snapshot.record.id };

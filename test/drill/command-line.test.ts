@@ -131,7 +131,7 @@ const refusals: readonly { name: string; args: () => string[]; exit: number; say
     name: "a work directory that is not there",
     args: () => ["--work", "/nonexistent"],
     exit: 2,
-    says: /cannot make a directory/,
+    says: /cannot use the directory/,
   },
   {
     name: "a policy of checks that is none",

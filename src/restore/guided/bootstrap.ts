@@ -1,8 +1,9 @@
 import { chmod, lstat, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure } from "../../lib/errors.ts";
+import { ownDirectory } from "../../lib/own-directory.ts";
 import type { RestorePolicy, SourcePolicy } from "../../policy/schema.ts";
 import { type ChosenSnapshot, chooseSnapshot, type SnapshotChoice } from "../choose.ts";
 import { type RestoreParts, restoreSnapshot } from "../restore.ts";
@@ -45,8 +46,7 @@ export async function bootstrap(
   },
   how: Cancel,
 ): Promise<Bootstrapped> {
-  const to = resolve(what.to);
-  await makeEmpty(to);
+  const to = await makeEmpty(what.to);
   const { restore, sources } = what;
   const notes: string[] = [];
   const work = join(to, ".drops-bootstrap");
@@ -82,13 +82,14 @@ export async function bootstrap(
   return { chosen, to, files, flake, notes };
 }
 
-async function makeEmpty(to: string): Promise<void> {
-  await mkdir(to, { recursive: true, mode: 0o755 });
+/** Closed to everybody else until it is settled: what comes into it belongs to users who may exist on this machine too. */
+async function makeEmpty(wanted: string): Promise<string> {
+  const instead = "--to with a directory that is empty or does not exist";
+  const to = await ownDirectory(wanted, { make: 0o700, instead });
   const names = await readdir(to);
-  if (names.length > 0)
-    throw new DropsError("safety/refused", `${to} is not empty`, {
-      hint: "--to with a directory that is empty or does not exist",
-    });
+  if (names.length > 0) throw new DropsError("safety/refused", `${to} is not empty`, { hint: instead });
+  await chmod(to, 0o700);
+  return to;
 }
 
 /** Move what is in `from` into `to`; directories that are in both become one. */
@@ -114,7 +115,6 @@ async function writeGate(to: string, gate: string): Promise<void> {
  */
 async function settle(to: string): Promise<BootstrapFile[]> {
   const files: BootstrapFile[] = [];
-  await chmod(to, 0o755);
   const items = await readdir(to, { withFileTypes: true, recursive: true });
   for (const item of items) {
     const path = join(item.parentPath, item.name);
@@ -125,6 +125,7 @@ async function settle(to: string): Promise<BootstrapFile[]> {
     if (item.isDirectory()) await chmod(path, mode | 0o555);
     else files.push({ path: path.slice(to.length), mode: mode & 0o7777, secret: (mode & 0o077) === 0 });
   }
+  await chmod(to, 0o755);
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
@@ -140,7 +141,7 @@ async function placeBundle(
   const kept = `${to}-flake.bundle`;
   const directory = `${to}-flake`;
   const isBundle = BUNDLE.test(await beginningOf(output));
-  const isTaken = (await lstat(directory).catch(() => undefined)) !== undefined;
+  const isTaken = isBundle && !(await isMade(directory));
   if (isBundle && !isTaken) {
     try {
       await git.run(["git", "clone", "--quiet", "--", output, directory], how);
@@ -160,6 +161,17 @@ async function placeBundle(
   }
   await rename(output, kept);
   return kept;
+}
+
+/** As a new directory, which git fills: so it is nobody else's. */
+async function isMade(directory: string): Promise<boolean> {
+  try {
+    await mkdir(directory, { mode: 0o755 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
 }
 
 async function beginningOf(file: string): Promise<string> {

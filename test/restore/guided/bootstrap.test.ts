@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openLocalHost } from "../../../src/host/local.ts";
@@ -9,6 +10,8 @@ import { Restore } from "../../../src/policy/restore-schema.ts";
 import type { SourcePolicy } from "../../../src/policy/schema.ts";
 import { bootstrap } from "../../../src/restore/guided/bootstrap.ts";
 import { rebuildChoices, revisionOf } from "../../../src/restore/guided/rebuild-choices.ts";
+import type { RestoreParts } from "../../../src/restore/restore.ts";
+import { alteredHost } from "../../support/altered-host.ts";
 import { filesPolicy, rocksdbPolicy } from "../../support/guided-run.ts";
 import { runTool, scratchDirectory } from "../../support/scratch.ts";
 import { readPartsOf, TinyRepository } from "../../support/tiny-repository.ts";
@@ -49,9 +52,14 @@ async function repository(flake: Uint8Array): Promise<TinyRepository> {
   return tiny;
 }
 
-async function bootstrapped(tiny: TinyRepository, to: string, restore = RESTORE) {
+async function bootstrapped(
+  tiny: TinyRepository,
+  to: string,
+  restore = RESTORE,
+  more: Partial<RestoreParts> = {},
+) {
   await using pool = new PackPool(1);
-  const parts = { ...readPartsOf(tiny), pool, openHost: openLocalHost };
+  const parts = { ...readPartsOf(tiny), pool, openHost: openLocalHost, ...more };
   return await bootstrap(parts, { choice: { date: "latest" }, to, restore, sources: SOURCES }, { signal });
 }
 
@@ -178,4 +186,30 @@ test("another machine has no flake, and a dirty tree no revision", () => {
   assert.match(choices[0]?.commands[0] ?? "", /^tar -C '\/tmp\/my extra' -cf - \./);
   assert.equal(revisionOf({ host: { flake_revision: `${nixos.flake_revision}-dirty` } }), undefined);
   assert.equal(revisionOf({ host: nixos }), nixos.flake_revision);
+});
+
+test("while it is filled nobody else enters it, and a place that another user can swap is refused", async () => {
+  await using scratch = await scratchDirectory();
+  await chmod(scratch.path, 0o755);
+  const tiny = await repository(Buffer.from("no bundle"));
+  const to = join(scratch.path, "extra");
+  await mkdir(to, { mode: 0o755 });
+  const modes = new Set<number>();
+  const host = await openLocalHost();
+  const openHost = async () =>
+    alteredHost(host, (argv) => {
+      modes.add(statSync(to).mode & 0o777);
+      return argv;
+    });
+  await bootstrapped(tiny, to, RESTORE, { openHost });
+  assert.deepEqual([...modes], [0o700]);
+  assert.equal((await stat(to)).mode & 0o777, 0o755);
+
+  const theirs = join(scratch.path, "theirs");
+  await mkdir(theirs);
+  await chown(theirs, 12_345, 12_345);
+  await assert.rejects(bootstrapped(tiny, join(theirs, "extra")), (error) =>
+    isFailure(error, "safety/refused"),
+  );
+  assert.deepEqual(await readdir(theirs), []);
 });
