@@ -29,6 +29,7 @@ const OF_KIND: Readonly<Record<SourcePolicy["kind"], readonly string[]>> = {
     "find",
     "flock",
     "cp",
+    "dd",
     "ln",
     "sort",
     "xargs",

@@ -297,7 +297,7 @@ test("staging directories of the dead are swept, those of the living and of othe
   mkdirSync(directory);
   cpSync(still, join(directory, "db"), { recursive: true });
   const make = (name: string, lock: boolean) => {
-    mkdirSync(join(directory, name, "s"), { recursive: true });
+    mkdirSync(join(directory, name, "s"), { recursive: true, mode: 0o700 });
     if (lock) writeFileSync(join(directory, name, "lock"), "");
   };
   make(".drops-staging-dead", true);

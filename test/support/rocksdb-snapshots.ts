@@ -32,7 +32,7 @@ export function slowedHost(host: Host, seconds: number): Host {
     const [before = "", rest = ""] = script.split("link_all() {\n");
     const [steps = "", after = ""] = rest.split("\n}\n", 1).concat(rest.slice(rest.indexOf("\n}\n")));
     const rested = steps.replace(
-      /^ {2}(?=(link_into|read_current|cp |find w|tail )\b)/gm,
+      /^ {2}(?=(link_into|read_current|ln |cp |find [wo]|tail )\b)/gm,
       `  sleep ${seconds}\n  `,
     );
     if (rested === steps) throw new Error("the freeze script has no steps to slow down");

@@ -4,6 +4,9 @@
 # the connection is gone: the staging directory lives exactly as long as this channel. Standard output is a row of
 # fields, each ended by NUL; only names, numbers and sizes travel.
 # Needs a POSIX sh and GNU coreutils, findutils and util-linux from PATH, wherever that points.
+# Whoever owns the database, or the directory above it, may swap any name in it at any moment, for a symlink or a FIFO
+# too. So the database is reached through a handle; what is read was linked into staging, where only we can make names,
+# and found to be a regular file there; and staging is entered once, and never looked for by its name again.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -31,13 +34,14 @@ trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 trap '' PIPE # a lost connection must not end the script before the unit runs again
 
-for tool in readlink stat mktemp find flock cp ln sort xargs tail dirname id; do
+for tool in readlink stat mktemp find flock cp dd ln sort xargs tail dirname id; do
   command -v "$tool" >/dev/null || fail tools "$tool is missing on this machine"
 done
 
 # ---- where
 
 db=$(readlink -f -- "$database") && [ -d "$db" ] || fail missing "$database is not a directory"
+[ -r "$db" ] && [ -x "$db" ] || fail missing "$database may not be read by this user"
 [ -r "$db/CURRENT" ] || fail missing "$database holds no RocksDB database that can be read (no CURRENT)"
 parent=${staging:-$(dirname -- "$db")}
 parent=$(readlink -f -- "$parent") && [ -d "$parent" ] || fail staging "$staging is not a directory"
@@ -45,27 +49,38 @@ case $parent/ in "$db"/*) fail staging "$parent lies inside the database" ;; esa
 [ "$(stat -c %d -- "$db")" = "$(stat -c %d -- "$parent")" ] ||
   fail device "$parent is not on the file system of $db"
 
+exec 7<"$db/."
+held=/proc/$$/fd/7
+
+enter() { # a directory of ours, which nobody else may enter, and which is where its name says
+  cd -P -- "$1" && [ "$(pwd -P)" = "$1" ] && [ -n "$(find . -maxdepth 0 -user "$(id -u)" ! -perm /077)" ]
+}
+
 # What a killed machine or a killed sh left behind: nobody holds its lock.
 for old in "$parent"/.drops-staging-*; do
-  [ -d "$old" ] && [ ! -L "$old" ] || continue
-  [ -n "$(find "$old" -maxdepth 0 -user "$(id -u)")" ] || continue
-  if [ -f "$old/lock" ]; then
-    (exec 8<"$old/lock" && flock -n 8 && rm -rf -- "$old") 2>/dev/null
-  elif [ -n "$(find "$old" -maxdepth 0 -mmin +10)" ]; then
-    rm -rf -- "$old"
-  fi
+  (
+    enter "$old" || exit
+    if [ -f lock ]; then
+      exec 8<lock && flock -n 8 || exit
+    elif [ -z "$(find . -maxdepth 0 -mmin +10)" ]; then
+      exit
+    fi
+    find . -mindepth 1 -delete
+    cd / && rmdir -- "$old"
+  ) 2>/dev/null
 done
 
 until [ -n "$inside" ]; do
   stage=$(mktemp -d "$parent/.drops-staging-XXXXXXXXXX") || fail staging "$parent cannot be written to"
-  cd -- "$stage" || fail staging "$stage cannot be entered"
+  enter "$stage" && [ -z "$(find . -mindepth 1 -print -quit)" ] ||
+    fail staging "another user put something else in the place of $stage"
   exec 9>lock
   flock 9
   if [ -f lock ]; then inside=yes; else cd /; fi # another run took the new directory for a stale one
 done
 # Everything below names the staging directory as ".": see cleanup.
 
-if ! ln -- "$db/CURRENT" probe 2>errors; then
+if ! ln -P -- "$held/CURRENT" probe 2>errors; then
   case $(cat errors) in
     *ross-device*) fail device "$parent and $db are different mounts: no hard link is possible" ;;
     *'not permitted'*) fail permission "this user may not make hard links to the files of $db" ;;
@@ -84,15 +99,15 @@ free_bytes() {
 files() { # REGEX ACTION...: regular files of the database directory whose name matches
   regex=$1
   shift
-  find "$db" -maxdepth 1 -regextype posix-extended -regex ".*/$regex" -type f "$@"
+  find "$held/" -maxdepth 1 -regextype posix-extended -regex ".*/$regex" -type f "$@"
 }
 
 # Files come and go while we link: gone is for the verifier to judge, "File exists" is a second pass.
-link_into() { files "$2" -exec ln -t "$1" -- {} + 2>>errors; }
+link_into() { files "$2" -exec ln -P -t "$1" -- {} + 2>>errors; }
 real_errors() { grep -v -e 'No such file or directory' -e 'File exists' errors | head -c 300; }
 
 read_current() {
-  manifest=$(cat -- "$db/CURRENT") || return 1
+  manifest=$(dd if="$held/CURRENT" iflag=nofollow,nonblock bs=128 count=1 2>/dev/null) || return 1
   case $manifest in MANIFEST-*) ;; *) return 1 ;; esac
   case ${manifest#MANIFEST-} in '' | *[!0-9]*) return 1 ;; esac
 }
@@ -105,22 +120,25 @@ link_all() {
   find w -type f -printf 'first\0%f\0' >first
   link_into s "$tables"
   read_current || { again current 'CURRENT could not be read'; return 1; }
-  cp -p --reflink=auto -- "$db/$manifest" s 2>>errors || { again manifest "$manifest vanished"; return 1; }
+  ln -P -t o -- "$held/$manifest" 2>>errors || { again manifest "$manifest vanished"; return 1; }
+  if [ -L "o/$manifest" ] || [ ! -f "o/$manifest" ]; then again manifest "$manifest is no regular file"; return 1; fi
+  cp -p --reflink=auto -t s -- "o/$manifest" 2>>errors || { again manifest "$manifest could not be copied"; return 1; }
   size=$(stat -c %s "s/$manifest")
   link_into s "$tables"
   link_into w "$logs"
   # Newest first: a log that holds a record proves that all older ones were complete before it was read.
   find w -type f -printf '%f\n' | sort -rn | (cd w && xargs -r -d '\n' cp -p --reflink=auto -t ../s --) 2>>errors ||
     { again copy 'a log could not be copied'; return 1; }
-  files '(OPTIONS-[0-9]{1,20}|IDENTITY)' -exec cp -p -t s -- {} + 2>>errors
-  tail -c "+$((size + 1))" -- "$db/$manifest" >tail 2>>errors || { again manifest "$manifest vanished"; return 1; }
+  link_into o '(OPTIONS-[0-9]{1,20}|IDENTITY)'
+  find o -type f ! -name "$manifest" -exec cp -p -t s -- {} + 2>>errors
+  tail -c "+$((size + 1))" -- "o/$manifest" >tail 2>>errors || { again manifest "$manifest vanished"; return 1; }
   before=$manifest
   read_current && [ "$manifest" = "$before" ] || { again current "CURRENT changed from $before"; return 1; }
 }
 
 attempt() {
   find . -mindepth 1 ! -name lock -delete
-  mkdir w s
+  mkdir w o s
   : >errors
   need=$(($(files "($logs|MANIFEST-[0-9]+)" -printf '%s+' 2>/dev/null)0))
   free=$(free_bytes)
@@ -137,9 +155,9 @@ attempt() {
     *) fail link "files of $db could not be linked or copied: $problems" ;;
   esac
   [ "$linked" = 0 ] || return 0
-  rm -rf w
+  rm -rf w o
   say frozen "$before"
-  find "$db" -maxdepth 0 -printf 'directory\0%m\0%U\0%G\0%u\0%g\0'
+  find "$held/" -maxdepth 0 -printf 'directory\0%m\0%U\0%G\0%u\0%g\0'
   cat first
   say tail "$(stat -c %s tail)"
   find s -type f -printf 'file\0%f\0%s\0%D\0%i\0%T@\0%m\0%U\0%G\0%u\0%g\0'
