@@ -9,6 +9,7 @@ import { quote } from "../src/host/quote.ts";
 import { drops } from "./support/in-process.ts";
 import { openSite, type Site } from "./support/site.ts";
 import { openTerminal } from "./support/terminal.ts";
+import { until } from "./support/until.ts";
 
 const run = promisify(execFile);
 const main = new URL("../src/main.ts", import.meta.url).pathname;
@@ -140,13 +141,11 @@ for (const { shell, start, source } of SHELLS) {
 
 /** The words that the stand-in for drops was called with. */
 async function asked(terminal: { shown(): string }): Promise<string[]> {
-  const deadline = Date.now() + 60_000;
-  while (Date.now() < deadline) {
-    const text = await readFile(join(bin, "asked"), "utf8").catch(() => undefined);
-    if (text !== undefined) return text.trimEnd().split("\n");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`drops was not called:\n${terminal.shown()}`);
+  const read = () => readFile(join(bin, "asked"), "utf8").catch(() => undefined);
+  await until("drops is called", async () => (await read()) !== undefined).catch((cause: unknown) => {
+    throw new Error(terminal.shown(), { cause });
+  });
+  return ((await read()) ?? "").trimEnd().split("\n");
 }
 
 test("bash lets names of files be completed by itself", async () => {

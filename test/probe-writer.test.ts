@@ -17,7 +17,7 @@ import { rehearse } from "./support/rehearsal.ts";
 import { startS3 } from "./support/s3.ts";
 import { makeAccount, type S3User } from "./support/s3-users.ts";
 
-const HOW = { signal: AbortSignal.timeout(300_000) };
+const HOW = { signal: AbortSignal.timeout(3_600_000) };
 const s3 = await startS3();
 after(() => s3[Symbol.asyncDispose]());
 const account = await makeAccount(s3);

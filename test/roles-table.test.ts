@@ -59,7 +59,7 @@ const table: readonly Row[] = [
 ];
 const WHO = [...ROLES, "stranger"] as const;
 
-const HOW = { signal: AbortSignal.timeout(300_000) };
+const HOW = { signal: AbortSignal.timeout(3_600_000) };
 const s3 = await startS3();
 after(() => s3[Symbol.asyncDispose]());
 const account = await makeAccount(s3);

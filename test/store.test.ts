@@ -55,7 +55,7 @@ versionsContract("s3 with Object Lock", async () => {
 test("s3 over https trusts the policy's authority, and nobody else's certificate", async () => {
   const policy = s3.policy(await s3.makeBucket(), { endpoint: s3.tlsEndpoint, ca_file: s3.caFile });
   await using store = await openS3Store(policy, s3.credentials);
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(600_000);
   const bytes = randomBytes(32 * 1024 * 1024);
   await store.put("p/packs/00/large", bytes, { signal });
   assert.ok(bytes.equals(await store.get("p/packs/00/large", { signal, maxSize: bytes.length })));
@@ -72,7 +72,7 @@ test("s3 over https trusts the policy's authority, and nobody else's certificate
 test("packs that are read over https into memory that waits for them leave next to nothing to the collector", async () => {
   const policy = s3.policy(await s3.makeBucket(), { endpoint: s3.tlsEndpoint, ca_file: s3.caFile });
   await using store = await openS3Store(policy, s3.credentials);
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(600_000);
   const bytes = randomBytes(32 * 1024 * 1024);
   await store.put("p/packs/00/large", bytes, { signal });
   const into = new Uint8Array(new SharedArrayBuffer(bytes.length));

@@ -197,9 +197,9 @@ test("a pack that vanished from the store is stored anew", async () => {
   await using rehearsal = await twoSources();
   await rehearsal.night();
   for await (const { key } of rehearsal.store.list("rehearsal/packs/", {
-    signal: AbortSignal.timeout(5000),
+    signal: AbortSignal.timeout(600_000),
   })) {
-    await rehearsal.store.remove(key, { signal: AbortSignal.timeout(5000) });
+    await rehearsal.store.remove(key, { signal: AbortSignal.timeout(600_000) });
     break;
   }
   const run = await rehearsal.night();

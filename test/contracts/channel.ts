@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { DropsError } from "../../src/lib/errors.ts";
 import type { Alert } from "../../src/notify/alert.ts";
 import type { Channel } from "../../src/notify/channel.ts";
 import type { Manner } from "../support/alert-receivers.ts";
+import { until } from "../support/until.ts";
 
 export const SECRET = "b0a7f00d-token";
 
@@ -29,7 +29,7 @@ export const alert: Alert = {
   log: "one\ntwo\n. \n.\nthree",
 };
 
-const BOUNDED = { timeout: 60_000 };
+const BOUNDED = { timeout: 600_000 };
 
 /** A channel with a real receiver behind it. */
 export interface ChannelSite extends AsyncDisposable {
@@ -46,7 +46,7 @@ export function channelContract(
   open: (manner: Manner) => Promise<ChannelSite>,
   can: { readonly later: boolean },
 ): void {
-  const deliver = (site: ChannelSite, ms = 20_000) =>
+  const deliver = (site: ChannelSite, ms = 300_000) =>
     site.channel.deliver(alert, { signal: AbortSignal.timeout(ms) });
 
   test(`${kind}: an alert arrives once, with its words, and the answer is told`, async () => {
@@ -98,10 +98,10 @@ export function channelContract(
       const stop = new AbortController();
       const delivery = site.channel.deliver(alert, { signal: stop.signal });
       const rejected = assert.rejects(delivery, /enough of this/);
-      while (site.received().length === 0 || !site.isBusy()) await sleep(10); // it has the alert, and sits on it
+      await until("it has the alert, and sits on it", () => site.received().length > 0 && site.isBusy());
       stop.abort(new Error("enough of this"));
       await rejected;
-      while (site.isBusy()) await sleep(10);
+      await until("all of it ends", () => !site.isBusy());
     },
   );
 

@@ -147,7 +147,7 @@ function blobs(open: () => Promise<BlobStore>): void {
 
   test("the store's clock is about right", async () => {
     await using store = await open();
-    assert.ok(Math.abs((await store.now(how)).getTime() - Date.now()) < 5000);
+    assert.ok(Math.abs((await store.now(how)).getTime() - Date.now()) < 60_000);
   });
 }
 
@@ -175,7 +175,7 @@ function listings(open: () => Promise<BlobStore>): void {
       stored.map((key) => [key, key.length]),
     );
     for (const { modified } of listed) {
-      assert.ok(modified.getTime() > began - 5000 && modified.getTime() < Date.now() + 5000);
+      assert.ok(modified.getTime() > began - 60_000 && modified.getTime() < Date.now() + 60_000);
     }
     const table: readonly [prefix: string, found: readonly string[]][] = [
       ["p/", stored.filter((key) => key.startsWith("p/"))],

@@ -35,7 +35,7 @@ async function asked(): Promise<Told> {
   const report = OUTPUTS.doctor.strict().parse(doctor);
   const nights = report.findings;
   assert.deepEqual([...new Set(nights.map(({ group }) => group))], ["nights"]);
-  const ageless = (text = "") => text.replaceAll(/\d+ s /g, "N s ");
+  const ageless = (text = "") => text.replaceAll(/\d+ (s|min)\b/g, "N s");
   const bad = nights.filter(({ result }) => result !== "ok").map(({ what, fix }) => [ageless(what), fix]);
   const concerns = (status as StatusReport).concerns.map(({ what, hint }) => [ageless(what), hint]);
   assert.deepEqual(bad, concerns);

@@ -7,9 +7,10 @@ import type { Host } from "../../src/host/host.ts";
 import { openLocalHost } from "../../src/host/local.ts";
 import { openSshHost } from "../../src/host/ssh.ts";
 import { isFailure } from "../../src/lib/errors.ts";
-import { freePort, type Sshd, startSshd } from "../support/sshd.ts";
+import { freePort } from "../support/free-port.ts";
+import { type Sshd, startSshd } from "../support/sshd.ts";
 
-const how = { signal: AbortSignal.timeout(120_000) };
+const how = { signal: AbortSignal.timeout(3_600_000) };
 let sshd: Sshd;
 let host: Host;
 before(async () => {

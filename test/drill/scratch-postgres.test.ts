@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { chmod, mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { rolesMissingIn, withoutExtensions } from "../../src/drill/load-dump.ts";
 import { findPrograms, packageOf } from "../../src/drill/postgres-programs.ts";
@@ -12,9 +11,9 @@ import { Scratch } from "../../src/drill/scratch.ts";
 import { openLocalHost } from "../../src/host/local.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+import { until } from "../support/until.ts";
 
 const CHILD = fileURLToPath(new URL("../support/scratch-server-child.ts", import.meta.url));
-const WITHIN_MS = 30_000;
 
 test("the scratch server is gone, and its cluster with it, when the drill is killed outright", async () => {
   let bin: string;
@@ -29,10 +28,7 @@ test("the scratch server is gone, and its cluster with it, when the drill is kil
   assert.ok((await linesNaming(work.path)).some((line) => /postgres/.test(line)));
   child.kill("SIGKILL");
   await once(child, "exit");
-  for (const until = Date.now() + WITHIN_MS; Date.now() < until; await sleep(100)) {
-    if ((await linesNaming(work.path)).length === 0) break;
-  }
-  assert.deepEqual(await linesNaming(work.path), []);
+  await until("all of it ends", async () => (await linesNaming(work.path)).length === 0);
   const [left = ""] = await readdir(work.path);
   const cluster = await readdir(join(work.path, left, "cluster"));
   assert.equal(cluster.includes("data"), false);
@@ -56,7 +52,7 @@ test("every server of a drill has sockets of its own, wherever the drill works",
 test("the oldest server that is new enough is taken, and those that are not are told of", async () => {
   await using postgres = await startPostgres();
   await using host = await openLocalHost();
-  const how = { signal: AbortSignal.timeout(30_000) };
+  const how = { signal: AbortSignal.timeout(600_000) };
   const { fit, found } = await findPrograms(host, ["/nonexistent", postgres.bin, postgres.bin], 10, how);
   assert.equal(fit?.directory, postgres.bin);
   assert.equal(found.length, 1);

@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import ssh2 from "ssh2";
 import type { RunResult } from "../../src/backup/snapshot-run.ts";
 import { type FailureCode, isFailure } from "../../src/lib/errors.ts";
 import type { PackInfo } from "../../src/pack/pack-table.ts";
 import { openSource } from "../../src/restore/open-source.ts";
+import { newSigningKey } from "../../src/seal/keygen.ts";
 import {
   EVIDENCE_NAMESPACE,
   REPOSITORY_NAMESPACE,
@@ -54,7 +54,7 @@ describe("authenticity", () => {
   let objects: Objects;
   let first: RunResult;
   let second: RunResult;
-  const stranger = signerFromText(ssh2.utils.generateKeyPairSync("ed25519").private, "a stranger's key");
+  const stranger = signerFromText(newSigningKey("a stranger").privateKey, "a stranger's key");
 
   before(async () => {
     rehearsal = await rehearse({ sources: SOURCES });

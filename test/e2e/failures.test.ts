@@ -9,9 +9,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { EXITS } from "../../src/cli/exits.ts";
 import { FAILURE_CODES, type FailureCode } from "../../src/lib/errors.ts";
 import { type Mishap, startFaultProxy } from "../support/fault-proxy.ts";
+import { freePort } from "../support/free-port.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { openSite, type Site } from "../support/site.ts";
-import { freePort, startSshd } from "../support/sshd.ts";
+import { startSshd } from "../support/sshd.ts";
 import { until } from "../support/until.ts";
 
 /**

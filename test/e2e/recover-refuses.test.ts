@@ -7,8 +7,8 @@ import { hash } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import ssh2 from "ssh2";
 import type { RunResult } from "../../src/backup/snapshot-run.ts";
+import { newSigningKey } from "../../src/seal/keygen.ts";
 import { SNAPSHOT_NAMESPACE, signerFromText } from "../../src/seal/sshsig.ts";
 import { type Bucket, openBucket } from "../support/bucket.ts";
 import { type Forgery, forgeSnapshot } from "../support/forgery.ts";
@@ -73,8 +73,7 @@ for (const place of ["a directory", "S3"] as const)
         await rm(path, { force: true });
         await writeFile(path, bytes);
       };
-      const stranger = () =>
-        signerFromText(ssh2.utils.generateKeyPairSync("ed25519").private, "a stranger's key");
+      const stranger = () => signerFromText(newSigningKey("a stranger").privateKey, "a stranger's key");
 
       const table: readonly {
         name: string;

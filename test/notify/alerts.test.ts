@@ -104,7 +104,7 @@ ${sources}
 const events = (site: Site) =>
   site.calls().map(({ event, failure }) => `${event} ${failure?.code ?? ""}`.trim());
 
-describe("alerts", { timeout: 300_000 }, () => {
+describe("alerts", { timeout: 1_800_000 }, () => {
   test("nights that fail and one that does not: exit codes as without alerts, told once, and that it is over", async () => {
     await using site = await openSite({ init: false });
     assert.equal((await site.drops("backup")).exit, 11);

@@ -112,7 +112,7 @@ for (const [event, path] of pings) {
   test(`a ping of healthchecks on ${event} goes to ${path}, with the log's tail`, async () => {
     await using receiver = await startReceiver("takes");
     const channel = channelOf({ kind: "ping", url: `${receiver.url}/ping/x/` });
-    await channel.deliver({ ...alert, event }, { signal: AbortSignal.timeout(20_000) });
+    await channel.deliver({ ...alert, event }, { signal: AbortSignal.timeout(300_000) });
     const [request] = receiver.requests;
     assert.deepEqual([request?.method, request?.url.replace(/\/$/, "")], ["POST", path]);
     assert.match(request?.body ?? "", /\n\none\ntwo\n[\s\S]*three\n$/);
@@ -128,7 +128,7 @@ test("Uptime Kuma knows up and down, and is told of no start", async () => {
   });
   assert.deepEqual(channel.on, ["success", "partial", "failure"]);
   for (const event of ["success", "partial", "failure", "test"] as const)
-    await channel.deliver({ ...alert, event }, { signal: AbortSignal.timeout(20_000) });
+    await channel.deliver({ ...alert, event }, { signal: AbortSignal.timeout(300_000) });
   const said = receiver.requests.map(({ method, url }) => {
     const { pathname, searchParams } = new URL(url, receiver.url);
     return [method, pathname, searchParams.get("status"), searchParams.get("ping")];
@@ -149,7 +149,7 @@ test("the body of a webhook is what its schema says, with the policy's own field
     fields: { topic: "backups", priority: 5 },
   });
   const log = Array.from({ length: 200 }, (_, n) => `${n} ${'"\\'.repeat(20)}`).join("\n");
-  await channel.deliver({ ...alert, log }, { signal: AbortSignal.timeout(20_000) });
+  await channel.deliver({ ...alert, log }, { signal: AbortSignal.timeout(300_000) });
   const [request] = receiver.requests;
   assert.equal(request?.headers["content-type"], "application/json");
   const { topic, ...body } = JSON.parse(request?.body ?? "") as Record<string, unknown>;
@@ -164,7 +164,7 @@ test("a login in the address, and lines of the headers file, go into headers and
   const url = receiver.url.replace("//", "//me:pass%20word@");
   const headers_file = await secretFile("X-Priority: 5\nx-token: t: 1\n");
   await channelOf({ kind: "webhook", url_file: await secretFile(url), headers_file }).deliver(alert, {
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout(300_000),
   });
   const [request] = receiver.requests;
   assert.ok(request);
@@ -184,7 +184,7 @@ test("a redirect is not followed: what it is sent is meant for one server", asyn
   await once(server, "listening");
   const { port } = server.address() as { port: number };
   const channel = channelOf({ kind: "webhook", url: `http://127.0.0.1:${port}/${SECRET}` });
-  await assert.rejects(channel.deliver(alert, { signal: AbortSignal.timeout(20_000) }), {
+  await assert.rejects(channel.deliver(alert, { signal: AbortSignal.timeout(300_000) }), {
     code: "notify/refused",
     message: `127.0.0.1:${port}: answered 302 Found`,
   });
@@ -201,7 +201,7 @@ test("a mail is plain, its addresses are arguments, and nothing in an alert adds
     sendmail: [program.program, "-C/etc/mail.cf"],
   });
   const title = "failed\r\nBcc: all@example.org\r\n\r\nüber alles, sehr lang, damit es mehrere Wörter werden";
-  await channel.deliver({ ...alert, title }, { signal: AbortSignal.timeout(20_000) });
+  await channel.deliver({ ...alert, title }, { signal: AbortSignal.timeout(300_000) });
   const [call] = program.calls();
   assert.deepEqual(call?.argv, [
     "-C/etc/mail.cf",
@@ -251,7 +251,7 @@ test("a command gets words as they are, facts in its environment, and no credent
   process.env["AWS_SECRET_ACCESS_KEY"] = SECRET;
   const program = await standIn(newDirectory(), "takes");
   const channel = channelOf({ kind: "command", argv: [program.program, "a b", "$(touch /tmp/x)", "*"] });
-  await channel.deliver(alert, { signal: AbortSignal.timeout(20_000) });
+  await channel.deliver(alert, { signal: AbortSignal.timeout(300_000) });
   delete process.env["AWS_SECRET_ACCESS_KEY"];
   const [call] = program.calls();
   assert.deepEqual(call?.argv, ["a b", "$(touch /tmp/x)", "*"]);
@@ -311,7 +311,7 @@ const broken: readonly { name: string; policy: () => Promise<object>; says: RegE
 for (const { name, policy, says } of broken) {
   test(`${name} is refused, and not quoted`, async () => {
     const channel = channelOf(await policy());
-    await assert.rejects(channel.deliver(alert, { signal: AbortSignal.timeout(20_000) }), (error) => {
+    await assert.rejects(channel.deliver(alert, { signal: AbortSignal.timeout(300_000) }), (error) => {
       assert.ok(error instanceof DropsError);
       assert.equal(error.code, "notify/refused");
       assert.match(error.message, says);

@@ -6,6 +6,7 @@ import { openChannels } from "../../src/notify/open-channels.ts";
 import { Notify } from "../../src/policy/notify-schema.ts";
 import { alert } from "../contracts/channel.ts";
 import { type Manner, startReceiver } from "../support/alert-receivers.ts";
+import { until } from "../support/until.ts";
 
 const never = new AbortController().signal;
 
@@ -62,7 +63,7 @@ const stubborn: Channel = {
 };
 
 test("after the limit everybody is back, and one that hangs holds up no other", {
-  timeout: 60_000,
+  timeout: 600_000,
 }, async () => {
   await using silent = await startReceiver("silent");
   await using broken = await startReceiver("later");
@@ -87,14 +88,14 @@ test("after the limit everybody is back, and one that hangs holds up no other", 
   assert.match(done[2]?.said ?? "", /^given up after 1\.5 s: no answer$/);
 });
 
-test("the signal breaks off, without a throw", { timeout: 60_000 }, async () => {
+test("the signal breaks off, without a throw", { timeout: 600_000 }, async () => {
   await using silent = await startReceiver("silent");
   const stop = new AbortController();
   const delivering = deliverAll([{ channel: pingTo(silent.url), alert }], {
     limitMs: 600_000,
     signal: stop.signal,
   });
-  while (silent.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  await until("it is asked", () => silent.requests.length > 0);
   stop.abort(new Error("a second Ctrl-C"));
   const [done] = await delivering;
   assert.deepEqual([done?.delivered, done?.said], [false, "broken off: no answer"]);

@@ -120,7 +120,7 @@ describe("on paper", () => {
       const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
       const profile = `--user-data-dir=${await mkdtemp(join(directory, "profile-"))}`;
       const print = ["--no-pdf-header-footer", `--print-to-pdf=${pdf}`, `file://${page}`];
-      await run("chromium", [...flags, ...quiet, profile, ...print], { timeout: 120_000 });
+      await run("chromium", [...flags, ...quiet, profile, ...print], { timeout: 600_000 });
       const { stdout: info } = await run("pdfinfo", [pdf]);
       assert.match(info, /^Pages: +1$/m);
       assert.match(info, /^Page size: .*\(A4\)$/m);

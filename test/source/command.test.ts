@@ -15,7 +15,7 @@ const policy = (argv: string[], more: Partial<CommandPolicy> = {}): CommandPolic
   ...more,
 });
 
-async function ship(source: CommandPolicy, sink: CollectingSink, signal = AbortSignal.timeout(30_000)) {
+async function ship(source: CommandPolicy, sink: CollectingSink, signal = AbortSignal.timeout(300_000)) {
   await using host = await openLocalHost();
   await using frozen = await freezeCommand(source, captureContext(host, { signal }));
   await frozen.ship(sink, { signal });
@@ -105,7 +105,7 @@ describe("a stream that ended is not success", () => {
     assert.deepEqual(sink.entries, []);
     await using host = await openLocalHost();
     const left = await host.run(["pgrep", "-f", `^sh .*${marker}`], {
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(300_000),
       okExits: [0, 1],
     });
     assert.equal(left.stdout.toString(), "");

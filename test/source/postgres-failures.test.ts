@@ -18,6 +18,7 @@ import { collectingSink } from "../support/collecting-sink.ts";
 import { type Postgres, startPostgres } from "../support/postgres.ts";
 import { capture, captureContext, toolbox } from "../support/postgres-captures.ts";
 import { type Sshd, startSshd } from "../support/sshd.ts";
+import { until } from "../support/until.ts";
 
 let pg: Postgres;
 let host: Host;
@@ -59,20 +60,16 @@ async function failureOf(policy: PostgresPolicy): Promise<DropsError> {
   assert.equal(error.name, "DropsError", error.stack);
   assert.deepEqual(sink.entries, []);
   assert.deepEqual(await readdir(spools), []);
-  assert.equal(await sessions(), "0");
+  await sessionsEnd();
   return error;
 }
 
-/** Sessions of captures that the server still has; given a moment to see that their client is gone. */
-async function sessions(): Promise<string> {
-  const count = () =>
-    pg.psql(
-      "postgres",
-      "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('drops', 'pg_dump')",
-    );
-  for (let tries = 0; tries < 50 && (await count()) !== "0"; tries++) await sleep(50);
-  return count();
-}
+const SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('drops', 'pg_dump')";
+const hasSessions = async () => (await pg.psql("postgres", SESSIONS)) !== "0";
+
+/** No capture has a session any more. The server sees some time later that a client is gone. */
+const sessionsEnd = () => until("the sessions of captures end", async () => !(await hasSessions()));
+const spoolsVanish = () => until("the spools vanish", async () => (await readdir(spools)).length === 0);
 
 describe("what cannot be begun says what to do", () => {
   const rows: readonly {
@@ -228,7 +225,7 @@ for (const spool of [true, false]) {
     test("an abort in the middle ends all of it", async () => {
       const begun = join(spools, "..", `drops-begun-${process.pid}-${spool}`);
       await using made = await withTools(
-        dumping(`touch ${begun}; "$real/pg_dump" "$@" | head -c 100000; exec sleep 60`),
+        dumping(`touch ${begun}; "$real/pg_dump" "$@" | head -c 100000; exec sleep 600`),
         [],
         { spool },
       );
@@ -238,12 +235,12 @@ for (const spool of [true, false]) {
         () => "it succeeded",
         (error: Error) => error.message,
       );
-      await until(() => exists(begun));
+      await until("the dump begins", () => exists(begun));
       stop.abort(new Error("enough"));
       assert.equal(await outcome, "enough");
       await rm(begun);
-      await until(async () => (await readdir(spools)).length === 0);
-      assert.equal(await sessions(), "0");
+      await spoolsVanish();
+      await sessionsEnd();
     });
 
     test("what pg_dump warns of is a note", async () => {
@@ -272,20 +269,20 @@ describe("a spool", () => {
 
   test("releases the snapshot before the bytes are shipped", async () => {
     await using frozen = await freezePostgres(pg.policyFor("bridge"), captureContext(host));
-    assert.notEqual(await pg.psql("postgres", HOLDERS), "0");
+    assert.equal(await hasSessions(), true);
     const inner = collectingSink();
-    let held = "";
+    let files = 0;
     const sink = {
       ...inner,
       file: async (...[entry, data, how]: Parameters<typeof inner.file>) => {
-        if (held === "") held = await pg.psql("postgres", HOLDERS);
+        files += 1;
+        await sessionsEnd();
         return inner.file(entry, data, how);
       },
     };
-    await frozen.ship(sink, { signal: AbortSignal.timeout(60_000) });
-    assert.equal(held, "0");
+    await frozen.ship(sink, { signal: AbortSignal.timeout(600_000) });
+    assert.equal(files, 3);
   });
-  const HOLDERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('drops', 'pg_dump')";
 
   test("that would not fit is not begun: the dump is streamed", async () => {
     await using fake = await toolbox(pg, { df: "echo Filesystem; echo '/dev/x 900000 1 500000 1% /x'" });
@@ -318,7 +315,7 @@ describe("a spool", () => {
       df: `echo Filesystem
         if [ -e "$TMPDIR"/drops-postgres-*/database.dump ]; then echo '/dev/x 1 1 500000 1% /x'; else echo '/dev/x 1 1 90000000 1% /x'; fi`,
     });
-    const script = `[ -f /proc/self/fd/1 ] && exec sleep 60\nexec "$real/pg_dump" "$@"`;
+    const script = `[ -f /proc/self/fd/1 ] && exec sleep 600\nexec "$real/pg_dump" "$@"`;
     await using made = await withTools(dumping(script));
     const { sink } = await capture(made.policy, { host: withPath(fake.bin) });
     assert.deepEqual(sink.notes, [
@@ -335,21 +332,21 @@ describe("a spool", () => {
   });
 
   test("does not outlive drops itself, not even kill -9", async () => {
-    const script = `"$real/pg_dump" "$@"; exec sleep 60`;
+    const script = `"$real/pg_dump" "$@"; exec sleep 600`;
     await using made = await withTools(dumping(script));
     const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", CAPTURE_IN_A_CHILD], {
       env: { ...process.env, TMPDIR: spools, POLICY: JSON.stringify(made.policy) },
       stdio: ["ignore", "ignore", "inherit"],
       cwd: new URL("../..", import.meta.url),
     });
-    await until(async () =>
+    await until("the dump is spooled", async () =>
       (await readdir(spools, { recursive: true })).some((name) => name.endsWith(".dump")),
     );
     const ended = once(child, "close");
     child.kill("SIGKILL");
     await ended;
-    await until(async () => (await readdir(spools)).length === 0);
-    assert.equal(await sessions(), "0");
+    await spoolsVanish();
+    await sessionsEnd();
   });
 
   test("sweeps what was left behind, and not what is in use", async () => {
@@ -395,7 +392,7 @@ describe("over SSH", () => {
   for (const spool of [true, false]) {
     test(`${spool ? "spooled" : "streamed"}: a capture is the same, and a lost connection leaves nothing behind`, async () => {
       await using sshd = await startSshd();
-      const signal = AbortSignal.timeout(60_000);
+      const signal = AbortSignal.timeout(600_000);
       const remote = await openSshHost(sshd.policy, { signal, home: "/" });
       await using far = withEnvironment(remote, { TMPDIR: spools });
       const whole = await capture(pg.policyFor("bridge", { spool }), { host: far });
@@ -404,20 +401,20 @@ describe("over SSH", () => {
       assert.equal(whole.sink.bytes("database.dump").length, here.sink.bytes("database.dump").length);
 
       const begun = join(tmpdir(), `drops-begun-${process.pid}`);
-      const script = `touch ${begun}; "$real/pg_dump" "$@" | head -c 100000; exec sleep 60`;
+      const script = `touch ${begun}; "$real/pg_dump" "$@" | head -c 100000; exec sleep 600`;
       await using made = await withTools(dumping(script), [], { spool });
       const sink = collectingSink();
       const outcome = capture(made.policy, { host: far, sink }).then(
         () => "it succeeded",
         (error: DropsError) => error.code,
       );
-      await until(() => exists(begun));
+      await until("the dump begins", () => exists(begun));
       assert.ok((await cutConnections(sshd)) > 0);
       assert.equal(await outcome, "host/unreachable");
       await rm(begun);
       assert.deepEqual(sink.entries, []);
-      await until(async () => (await readdir(spools)).length === 0);
-      assert.equal(await sessions(), "0");
+      await spoolsVanish();
+      await sessionsEnd();
     });
   }
 });
@@ -449,14 +446,6 @@ test("a table cannot be truncated while the snapshot waits for pg_dump", async (
   assert.equal(facts.tables.find((table) => table.name === "emoji")?.rows, "30");
   assert.equal(sink.entries.length, 3);
 });
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 400; tries++) {
-    if (await holds()) return;
-    await sleep(50);
-  }
-  throw new Error("waited for 20 seconds in vain");
-}
 
 function exists(path: string): Promise<boolean> {
   return stat(path).then(

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { databaseSql } from "../../src/source/postgres/database-sql.ts";
 import { differences } from "../../src/source/postgres/measure.ts";
@@ -9,6 +8,7 @@ import { quoteIdentifier, quoteLiteral } from "../../src/source/postgres/quote.t
 import { type Bridge, seedBridge } from "../support/bridge-database.ts";
 import { type Postgres, startPostgres } from "../support/postgres.ts";
 import { capture, measured, restoreCapture } from "../support/postgres-captures.ts";
+import { until } from "../support/until.ts";
 
 let pg: Postgres;
 before(async () => {
@@ -57,8 +57,7 @@ describe("a database that is written to", () => {
   const newest = async () =>
     Number(await pg.psql("bridge", "SELECT value FROM kv_store WHERE key = 'last_startup'"));
   const written = async (target: number) => {
-    for (let tries = 0; tries < 500 && (await newest()) < target; tries++) await sleep(20);
-    assert.ok((await newest()) >= target, "the writer stopped");
+    await until("the writer comes so far", async () => (await newest()) >= target);
   };
 });
 

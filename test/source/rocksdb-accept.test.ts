@@ -106,7 +106,7 @@ test("a killed database is one state, as the library says too", async () => {
 });
 
 test("the directory check finds the same state and every block right", async () => {
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(600_000);
   const report = await checkRocksdbDirectory(join(scratch, "db"), { signal, tables: true });
   const accepted = judge(real);
   assert.equal(report.sequence, String(accepted.sequence));
@@ -232,7 +232,7 @@ test("a directory that lost a log is damaged, one without CURRENT is incomplete"
   const directory = join(scratch, "damaged");
   cpSync(join(scratch, "db"), directory, { recursive: true });
   rmSync(join(directory, fullLogs()[1] as string));
-  const how = { signal: AbortSignal.timeout(60_000), tables: false };
+  const how = { signal: AbortSignal.timeout(600_000), tables: false };
   await assert.rejects(checkRocksdbDirectory(directory, how), (error) => isFailure(error, "data/damaged"));
   rmSync(join(directory, "CURRENT"));
   await assert.rejects(checkRocksdbDirectory(directory, how), (error) => isFailure(error, "data/missing"));

@@ -3,13 +3,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFile
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { openLocalHost } from "../../src/host/local.ts";
 import { isFailure } from "../../src/lib/errors.ts";
 import { hostDatabase, localDatabase } from "../../src/source/rocksdb/database-files.ts";
 import { readColumnFamily, SMALL_FAMILY } from "../../src/source/rocksdb/read-family.ts";
 import { openRocksdb, type Rocksdb } from "../support/rocksdb-library.ts";
+import { until } from "../support/until.ts";
 
 const signal = new AbortController().signal;
 const FAMILIES = 40;
@@ -142,15 +142,13 @@ const tablesIn = (directory: string) =>
 
 /** Waits for a compaction into the levels that are compressed. Throws when none comes. */
 async function untilDictionary(directory: string): Promise<void> {
-  for (let turn = 0; turn < 600; turn++) {
+  await until("a table has a dictionary", () => {
     try {
-      if (tablesIn(directory).some(hasDictionary)) return;
+      return tablesIn(directory).some(hasDictionary);
     } catch {
-      // a table went away between listing and reading
+      return false; // a table went away between listing and reading
     }
-    await sleep(50);
-  }
-  assert.fail("no table has a dictionary");
+  });
 }
 
 /** A closed database gets a table with a dictionary. Closing breaks a compaction off and takes away the table that it was about to finish. */

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Postgres } from "./postgres.ts";
+import { until } from "./until.ts";
 
 export interface BridgeSize {
   readonly portals?: number;
@@ -185,11 +185,7 @@ async function startWriter(pg: Postgres, database: string, owner: string): Promi
 }
 
 async function untilWritten(pg: Postgres, database: string, before: string): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
-    if ((await lastWrite(pg, database)) !== before) return;
-    await sleep(20);
-  }
-  throw new Error("the writer writes nothing");
+  await until("the writer writes", async () => (await lastWrite(pg, database)) !== before);
 }
 
 function lastWrite(pg: Postgres, database: string): Promise<string> {

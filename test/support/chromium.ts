@@ -38,7 +38,7 @@ export async function rendered(html: string, width: number): Promise<Rendered> {
     const { stdout } = await promisify(execFile)(
       "chromium",
       [...QUIET, `--user-data-dir=${join(directory, "profile")}`, "--dump-dom", `file://${file}`],
-      { maxBuffer: 64 * 1024 * 1024, timeout: 120_000 },
+      { maxBuffer: 64 * 1024 * 1024, timeout: 600_000 },
     );
     const told = /<pre id="told">([^<]*)<\/pre>/.exec(stdout)?.[1];
     if (told === undefined) throw new Error(`the page told nothing: ${stdout.slice(0, 500)}`);

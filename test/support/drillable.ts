@@ -86,7 +86,7 @@ async function drillOf(
   await using pool = new PackPool(1);
   await using host = await openLocalHost();
   const { parts, recovery, store } = rehearsal;
-  const { signal = AbortSignal.timeout(240_000), ...changed } = change;
+  const { signal = AbortSignal.timeout(900_000), ...changed } = change;
   const all = {
     store,
     policyName: undefined,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Note, type OpsMachine, UNITS } from "./ops-machine.ts";
+import { until } from "./until.ts";
 
 /** What a machine holds, taken from it without drops. */
 export interface OpsFacts {
@@ -83,12 +83,10 @@ export async function inactive({ vps }: OpsMachine): Promise<readonly string[]> 
 
 /** Services that were started at boot may try more than once. */
 export async function untilActive(machine: OpsMachine): Promise<void> {
-  for (const until = Date.now() + 60_000; ; await sleep(300)) {
-    const waiting = await inactive(machine);
+  await until("all units are active, and the homeserver has opened its database", async () => {
     const hasOpened = (await machine.homeserver().catch(() => undefined)) !== undefined;
-    if (waiting.length === 0 && hasOpened) return;
-    assert.ok(Date.now() < until, `${waiting.join(", ")} do not come up`);
-  }
+    return hasOpened && (await inactive(machine)).length === 0;
+  });
 }
 
 /** What restores leave on a disk while they are not over: directories, drop-ins, databases, the gate. */

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { fill, SCHEMA } from "./bridge-database.ts";
+import { until } from "./until.ts";
 import { startVps, type Vps, type VpsOptions } from "./vps.ts";
 
 /** What a unit noted; see stand-in/notes.ts and stand-in/look.sh. */
@@ -51,7 +51,6 @@ export const UNITS: readonly string[] = [
 ];
 const HERE = dirname(fileURLToPath(import.meta.url));
 const NODE = "/opt/drops-tests/node";
-const IN_USE_MS = 60_000;
 
 /** Resolves when all its units run and know each other. */
 export async function startOpsMachine(options: OpsMachineOptions): Promise<OpsMachine> {
@@ -114,13 +113,11 @@ function psql(vps: Vps, sql: string): Promise<string> {
 }
 
 async function untilInUse(machine: OpsMachine): Promise<void> {
-  for (const until = Date.now() + IN_USE_MS; ; await sleep(200)) {
+  await until("the services come up", async () => {
     const notes = await machine.notes();
     const open = new Set(notes.filter(({ event }) => event === "opened").map(({ unit }) => unit));
-    if (open.has("matrix-continuwuity") && open.has("mautrix-slack")) return;
-    if (Date.now() > until) {
-      const log = await machine.vps.exec("journalctl --no-pager -n 60; systemctl --failed");
-      throw new Error(`the services do not come up: ${JSON.stringify(notes)}\n${log}`);
-    }
-  }
+    return open.has("matrix-continuwuity") && open.has("mautrix-slack");
+  }).catch(async (cause: unknown) => {
+    throw new Error(await machine.vps.exec("journalctl --no-pager -n 60; systemctl --failed"), { cause });
+  });
 }

@@ -32,7 +32,7 @@ export function captureContext(host: Host, more: Partial<CaptureContext> = {}): 
     now: () => new Date(),
     random: Math.random,
     say: () => {},
-    signal: AbortSignal.timeout(120_000),
+    signal: AbortSignal.timeout(600_000),
     ...more,
   };
 }
@@ -49,7 +49,7 @@ export async function capture(
 ): Promise<Capture> {
   await using own = await openLocalHost();
   const sink = how.sink ?? collectingSink();
-  const signal = how.signal ?? AbortSignal.timeout(120_000);
+  const signal = how.signal ?? AbortSignal.timeout(600_000);
   await using frozen = await freezePostgres(policy, captureContext(how.host ?? own, { signal }));
   await how.between?.();
   await frozen.ship(sink, { signal });
@@ -74,7 +74,7 @@ export async function measured(
   digest: DigestVersion = DIGEST_VERSION,
 ): Promise<Measure> {
   await using host = await openLocalHost();
-  const how = { signal: AbortSignal.timeout(60_000), digest };
+  const how = { signal: AbortSignal.timeout(600_000), digest };
   await using session = await PsqlSession.open(new PostgresClient(host, pg.policyFor(database)), how);
   return await measureNow(session, how);
 }

@@ -1,12 +1,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { access, chmod, chown, mkdtemp, readdir, readFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { PostgresPolicy } from "../../src/policy/schema.ts";
+import { freePort } from "./free-port.ts";
+import { until } from "./until.ts";
 
 const run = promisify(execFile);
 
@@ -102,17 +102,18 @@ async function untilReady(server: ChildProcess, ask: () => Promise<unknown>): Pr
   server.stderr?.setEncoding("utf8").on("data", (text: string) => {
     said += text;
   });
-  for (let tries = 0; tries < 600; tries++) {
-    if (server.exitCode !== null) throw new Error(`the PostgreSQL server did not start: ${said}`);
-    try {
-      await ask();
-      return;
-    } catch {
-      await sleep(50);
-    }
+  try {
+    await until("the PostgreSQL server answers", async () => {
+      if (server.exitCode !== null) throw new Error(`the PostgreSQL server did not start: ${said}`);
+      return ask().then(
+        () => true,
+        () => false,
+      );
+    });
+  } catch (error) {
+    server.stdin?.end();
+    throw error;
   }
-  server.stdin?.end();
-  throw new Error(`the PostgreSQL server did not answer: ${said}`);
 }
 
 /** The newest of the machine's. */
@@ -139,14 +140,4 @@ async function giveTo(directory: string, user: string): Promise<void> {
   const [, , uid, gid] = line?.split(":") ?? [];
   if (uid === undefined || gid === undefined) throw new Error(`no user ${user}: apt-get install postgresql`);
   await chown(directory, Number(uid), Number(gid));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

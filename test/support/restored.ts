@@ -38,7 +38,7 @@ export async function restoredBridge(
   const head: { facts: unknown } = JSON.parse(await readFile(`${directory}.facts.json`, "utf8"));
   const captured = parsePostgresFacts(head.facts);
   const scratch = `restored_${Date.now()}`;
-  const signal = AbortSignal.timeout(120_000);
+  const signal = AbortSignal.timeout(600_000);
   await postgres.psql("postgres", `CREATE DATABASE ${scratch} TEMPLATE template0`);
   try {
     const server = ["-h", postgres.socketDir, "-p", String(postgres.port), "-U", postgres.user];

@@ -7,4 +7,4 @@ import { captureContext, rocksdbPolicy } from "./rocksdb-snapshots.ts";
 await using host = await openLocalHost();
 await using frozen = await freezeRocksdb(rocksdbPolicy(process.argv[2] ?? ""), captureContext(host));
 process.stdout.write(`frozen at ${frozen.capturedAt.toISOString()}\n`);
-await sleep(60_000);
+await sleep(600_000);

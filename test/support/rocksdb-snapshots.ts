@@ -21,7 +21,7 @@ export function captureContext(host: Host, more: Partial<CaptureContext> = {}): 
     now: () => new Date(),
     random: Math.random,
     say: () => {},
-    signal: AbortSignal.timeout(120_000),
+    signal: AbortSignal.timeout(600_000),
     ...more,
   };
 }
@@ -68,7 +68,7 @@ export interface HotSnapshot {
 /** One snapshot of a busy database, taken, shipped, and opened by the real library. Throws when anything is wrong. */
 export async function hotSnapshot(writer: RocksdbWriter, host: Host): Promise<HotSnapshot> {
   const published = writer.published();
-  const signal = AbortSignal.timeout(120_000);
+  const signal = AbortSignal.timeout(600_000);
   const started = performance.now();
   const sink = collectingSink();
   let facts: Facts;

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { until } from "./until.ts";
 
 export interface RocksdbWriter extends AsyncDisposable {
   /** The live database. */
@@ -49,7 +49,10 @@ export async function startRocksdbWriter(
     families,
     published,
     reached: async (batches) => {
-      while (published() < batches && child.exitCode === null) await sleep(20);
+      await until(
+        `it has written ${batches} batches`,
+        () => published() >= batches || child.exitCode !== null,
+      );
     },
     staging: () => readdirSync(scratch).filter((name) => name.startsWith(".drops-staging-")),
     kill: () => kill(child),

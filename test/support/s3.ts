@@ -11,6 +11,7 @@ import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import type { S3Policy } from "../../src/policy/schema.ts";
 import type { S3Credentials } from "../../src/store/credentials.ts";
 import { clockText, faketimeLibrary } from "./moved-clock.ts";
+import { PATIENCE_MS } from "./until.ts";
 
 export interface TestS3 extends AsyncDisposable {
   /** http://127.0.0.1:… */
@@ -152,7 +153,7 @@ async function started(child: ChildProcess): Promise<void> {
 }
 
 async function answers(endpoint: string, child: ChildProcess): Promise<void> {
-  for (const until = Date.now() + 60_000; ; ) {
+  for (const until = Date.now() + PATIENCE_MS; ; ) {
     const answer = await fetch(endpoint).catch(() => undefined);
     if (answer?.status === 200) return;
     if (child.exitCode !== null || Date.now() > until) throw new Error("the gateway does not answer");

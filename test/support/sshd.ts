@@ -1,12 +1,13 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer, type Socket, connect as tcpConnect } from "node:net";
+import { type Socket, connect as tcpConnect } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { SshPolicy } from "../../src/policy/schema.ts";
+import { freePort } from "./free-port.ts";
+import { until } from "./until.ts";
 
 const run = promisify(execFile);
 const SSHD = "/usr/sbin/sshd";
@@ -158,12 +159,10 @@ async function ensurePlainUser(): Promise<void> {
 }
 
 async function untilItAnswers(port: number, hasEnded: () => boolean, log: () => string): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (hasEnded()) break;
-    if (await answers(port)) return;
-    await sleep(25);
-  }
-  throw new Error(`sshd did not start: ${log()}`);
+  await until("sshd answers", async () => {
+    if (hasEnded()) throw new Error(`sshd did not start: ${log()}`);
+    return answers(port);
+  });
 }
 
 async function answers(port: number): Promise<boolean> {
@@ -176,17 +175,6 @@ async function answers(port: number): Promise<boolean> {
   } finally {
     socket.destroy();
   }
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 /** Kill the processes that a server made for its connections, but not itself; parents first, so that none says goodbye. */

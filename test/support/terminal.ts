@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { PATIENCE_MS } from "./until.ts";
 
 /** A program on a pseudo-terminal, and the person before it. */
 export interface TerminalSession extends AsyncDisposable {
@@ -12,9 +13,6 @@ export interface TerminalSession extends AsyncDisposable {
   /** Wait for its end: the exit status, 128 and more for a signal. */
   ended(): Promise<number>;
 }
-
-/** Longer than anything here takes on a busy machine. */
-const PATIENCE_MS = 60_000;
 
 /** `script` (util-linux) lends the terminal. `command` is a line for sh. */
 export function openTerminal(

@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { makeKey } from "./sshd.ts";
+import { PATIENCE_MS } from "./until.ts";
 
 /** A throwaway server: Debian with systemd as process 1, OpenSSH and PostgreSQL, its own network and memory cap. */
 export interface Vps extends AsyncDisposable {
@@ -53,7 +54,7 @@ export interface VpsOptions {
 
 const run = promisify(execFile);
 const scripts = new URL("./vps/", import.meta.url).pathname;
-const READY_MS = 120_000;
+const READY_MS = PATIENCE_MS;
 
 /** Boots one; needs root. Its root directory is built once and kept in the user's cache. */
 export async function startVps(options: VpsOptions = {}): Promise<Vps> {

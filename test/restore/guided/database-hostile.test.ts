@@ -15,7 +15,7 @@ import { scratchDirectory } from "../../support/scratch.ts";
 // its server's administrator has a say in roles.sql and facts too. Neither may become a superuser of the server restored onto.
 
 const run = promisify(execFile);
-const how = { signal: AbortSignal.timeout(900_000) };
+const how = { signal: AbortSignal.timeout(3_600_000) };
 
 let pg: Postgres;
 let bench: Bench;

@@ -16,7 +16,7 @@ import { failingHost } from "../../support/failing-host.ts";
 import { type Postgres, startPostgres } from "../../support/postgres.ts";
 import { toolbox } from "../../support/postgres-captures.ts";
 
-const how = { signal: AbortSignal.timeout(600_000) };
+const how = { signal: AbortSignal.timeout(3_600_000) };
 let pg: Postgres;
 let bench: Bench;
 let policy: PostgresPolicy;

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { isFailure } from "../../../src/lib/errors.ts";
 import { differences } from "../../../src/source/postgres/measure.ts";
@@ -18,9 +17,10 @@ import {
 } from "../../support/database-restoring.ts";
 import { type Postgres, startPostgres } from "../../support/postgres.ts";
 import { measured } from "../../support/postgres-captures.ts";
+import { until } from "../../support/until.ts";
 
 const run = promisify(execFile);
-const how = { signal: AbortSignal.timeout(900_000) };
+const how = { signal: AbortSignal.timeout(3_600_000) };
 
 let pg: Postgres;
 let bench: Bench;
@@ -325,20 +325,18 @@ test("what a lost connection left running on the server is ended, and does nothi
   );
   const held = assert.rejects(holder, /terminating connection/);
   const count = (sql: string) => pg.psql("postgres", `SELECT count(*) FROM pg_stat_activity WHERE ${sql}`);
-  const until = async (sql: string, wanted: string) => {
-    for (let tries = 0; tries < 300 && (await count(sql)) !== wanted; tries++) await sleep(50);
-    assert.equal(await count(sql), wanted, sql);
-  };
-  await until("application_name = 'holder' AND wait_event = 'PgSleep'", "1");
+  const untilCount = (sql: string, wanted: string) =>
+    until(`${wanted} of ${sql}`, async () => (await count(sql)) === wanted);
+  await untilCount("application_name = 'holder' AND wait_event = 'PgSleep'", "1");
   const stop = new AbortController();
   const broken = assert.rejects(database.swap({ signal: stop.signal }), /broken off/);
-  await until("application_name LIKE 'drops-%' AND wait_event_type = 'Lock'", "1");
+  await untilCount("application_name LIKE 'drops-%' AND wait_event_type = 'Lock'", "1");
   stop.abort(new Error("broken off"));
   await broken;
-  await until("application_name LIKE 'drops-%' AND wait_event_type = 'Lock'", "1"); // its client is gone, it waits on
+  await untilCount("application_name LIKE 'drops-%' AND wait_event_type = 'Lock'", "1"); // its client is gone, it waits on
 
   await database.discard(how);
-  await until("application_name LIKE 'drops-%'", "0");
+  await untilCount("application_name LIKE 'drops-%'", "0");
   await pg.psql(
     "postgres",
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'",

@@ -6,8 +6,8 @@ import { after, before, describe, test } from "node:test";
 import { probeOld } from "../../../src/restore/guided/fence.ts";
 import { type NamedAddress, type Resolve, resolveName } from "../../../src/restore/guided/fence-dns.ts";
 import { probe } from "../../../src/restore/guided/fence-probe.ts";
+import { freePort } from "../../support/free-port.ts";
 import { runTool } from "../../support/scratch.ts";
-import { freePort } from "../../support/sshd.ts";
 
 const signal = new AbortController().signal;
 /** Of documentation (RFC 5737): nothing is there. */

@@ -29,7 +29,7 @@ systemctl daemon-reload
 systemctl enable --quiet plain.service other.service
 `;
 
-describe("gate", { timeout: 600_000 }, () => {
+describe("gate", { timeout: 1_800_000 }, () => {
   let vps: Vps;
   let host: Host;
   before(async () => {

@@ -18,7 +18,7 @@ const STRIDE = process.env["DROPS_EVERY_KILL"] ? { moving: 1, others: 1 } : { mo
 const MOVED = ["a directory", "a path that was not there, nor what holds it", "a mount point"];
 
 for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
-  describe(`${row.name}, killed at every command`, { timeout: 1_200_000 }, () => {
+  describe(`${row.name}, killed at every command`, { timeout: 3_600_000 }, () => {
     test("of preparing, noting and completing", async () => {
       await using its = await pathCase(row, { host: local });
       const old = await its.look();
@@ -94,7 +94,7 @@ for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
   });
 }
 
-describe("verbs in any order, some of them killed", { timeout: 1_200_000 }, () => {
+describe("verbs in any order, some of them killed", { timeout: 3_600_000 }, () => {
   const verb = fc.constantFrom("stage", "swap", "unswap", "discard");
   const steps = fc.array(fc.record({ verb, kill: fc.option(fc.integer({ min: 1, max: 45 })) }), {
     minLength: 4,

@@ -151,7 +151,7 @@ const facts = (more: Partial<PreflightFacts> = {}): PreflightFacts => ({
   ...more,
 });
 
-describe("a server before a restore", { timeout: 300_000 }, () => {
+describe("a server before a restore", { timeout: 1_800_000 }, () => {
   let vps: Vps;
   let host: Host;
   const look = async (more: Partial<PreflightFacts> = {}) =>

@@ -89,7 +89,7 @@ describe("asking an address on the host", () => {
   });
 });
 
-describe("units that are to be ready", { timeout: 300_000 }, () => {
+describe("units that are to be ready", { timeout: 1_800_000 }, () => {
   let vps: Vps;
   let host: Host;
   before(async () => {

@@ -13,7 +13,7 @@ import { type Sshd, startSshd } from "../../support/sshd.ts";
 
 const signal = new AbortController().signal;
 
-describe("the lock of a host", { timeout: 120_000 }, () => {
+describe("the lock of a host", { timeout: 1_800_000 }, () => {
   let sshd: Sshd;
   let local: Host;
   before(async () => {
@@ -111,7 +111,7 @@ describe("the lock of a host", { timeout: 120_000 }, () => {
     await using scratch = await scratchDirectory();
     const old = await lockRestore(local, settings(scratch.path));
     const stop = new AbortController();
-    const waiting = lockRestore(local, { ...settings(scratch.path), signal: stop.signal, patience: 60 });
+    const waiting = lockRestore(local, { ...settings(scratch.path), signal: stop.signal, patience: 600 });
     setTimeout(() => stop.abort(new Error("enough")), 200);
     await assert.rejects(waiting, /enough/);
     await old[Symbol.asyncDispose]();

@@ -51,7 +51,7 @@ test("a run's id is its time and random digits", () => {
   assert.equal(id, RUN);
 });
 
-describe("runs and their journals", { timeout: 300_000 }, () => {
+describe("runs and their journals", { timeout: 1_800_000 }, () => {
   let sshd: Sshd;
   let local: Host;
   before(async () => {

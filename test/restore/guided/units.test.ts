@@ -51,7 +51,7 @@ const UNITS: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-describe("units", { timeout: 300_000 }, () => {
+describe("units", { timeout: 1_800_000 }, () => {
   let vps: Vps;
   let host: Host;
   before(async () => {

@@ -21,6 +21,7 @@ done
 address() { echo "198.18.$((number / 64)).$((number % 64 * 4 + $1))"; }
 nobody() { ip route "$1" unreachable "$(address 0)/30" metric 4294967295; }
 for left in "$locks"/*[0-9]; do
+  [ -e "$left" ] || continue
   number=${left##*/}
   (flock --nonblock 9 && nobody del 2> /dev/null) 9< "$left" || true
 done
