@@ -28,11 +28,12 @@ buildNpmPackage {
       ../RECOVERY.md
       ../README.md
       ../LICENSE
+      ../SECURITY.md
     ];
   };
   inherit npmDepsHash;
   nodejs = nodejs_24;
-  # Native modules that want to be built are for tests alone.
+  # As .npmrc has it: no package needs its install script.
   npmFlags = [ "--ignore-scripts" ];
   nativeBuildInputs = [ makeWrapper ];
   # scripts/build looks for packages to install; these are its other lines.
@@ -43,6 +44,7 @@ buildNpmPackage {
     cp src/source/rocksdb/host-script.sh dist/source/rocksdb/
     cp src/restore/guided/*.sh dist/restore/guided/
     cp src/backup/recover.sh src/backup/recover-readme.md dist/backup/
+    node scripts/sbom.ts > dist/sbom.cdx.json
     chmod +x dist/main.js
     runHook postBuild
   '';

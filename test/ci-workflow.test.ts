@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { parseDocument } from "yaml";
 import * as z from "zod";
@@ -44,4 +44,15 @@ test("every push and pull request runs types, lint and all tests, the worst day 
   // all files when none is named
   assert.ok(read("scripts/test.ts").includes('globSync("test/**/*.test.ts"'));
   assert.ok(existsSync(new URL("test/e2e/worst-day.test.ts", root)));
+});
+
+test("actions and images are named by the hash of what they are, not by a tag that moves", () => {
+  const files = globSync(".forgejo/workflows/*", { cwd: root.pathname });
+  assert.ok(files.length >= 2);
+  const lines = files.flatMap((file) => read(file).split("\n"));
+  const named = (key: string) =>
+    lines.flatMap((line) => new RegExp(`^[\\s-]*${key}: (\\S+)`).exec(line)?.[1] ?? []);
+  assert.ok(named("uses").length >= 3 && named("image").length >= 2);
+  for (const action of named("uses")) assert.match(action, /^[\w./-]+@[0-9a-f]{40}$/);
+  for (const image of named("image")) assert.match(image, /^[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}$/);
 });

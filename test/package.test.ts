@@ -20,7 +20,13 @@ async function linksOf(file: string): Promise<string[]> {
     .map((target) => normalize(join(dirname(file), target)).replace(/\/$/, ""));
 }
 
-for (const file of ["README.md", "RECOVERY.md", "CHANGELOG.md", ...globSync("docs/*.md", { cwd: root })]) {
+for (const file of [
+  "README.md",
+  "RECOVERY.md",
+  "CHANGELOG.md",
+  "SECURITY.md",
+  ...globSync("docs/*.md", { cwd: root }),
+]) {
   test(`what ${file} links to is there`, async () => {
     assert.deepEqual(
       (await linksOf(file)).filter((target) => !existsSync(join(root, target))),
@@ -44,6 +50,54 @@ test("what README links to for a person is in the package", async () => {
     (target) => !packed.some((each) => target === each || target.startsWith(`${each}/`)),
   );
   assert.deepEqual(outside, []);
+});
+
+test("the bill of materials lists the lockfile's runtime packages, all of them and no other, each with its hash", async () => {
+  const { stdout: bill } = await run("sh", [join(root, "scripts/sbom")], { maxBuffer: 16 * 1024 * 1024 });
+  const { metadata, components } = JSON.parse(bill);
+  assert.deepEqual(
+    [metadata.component.name, metadata.component.version],
+    [described.name, described.version],
+  );
+  const { packages } = JSON.parse(await readFile(join(root, "package-lock.json"), "utf8"));
+  const locked = Object.entries<Locked>(packages)
+    .filter(([path, { dev, devOptional }]) => path !== "" && !dev && !devOptional)
+    .map(([path, { version, integrity }]) => [path.split("node_modules/").at(-1), version, hexOf(integrity)]);
+  const listed = components.map((each: Component) => [each.name, each.version, each.hashes[0]?.content]);
+  assert.deepEqual(listed.sort(), locked.sort());
+  assert.ok(described.dependencies.ssh2 && locked.length > Object.keys(described.dependencies).length);
+});
+
+interface Locked {
+  readonly version: string;
+  readonly integrity: string;
+  readonly dev?: boolean;
+  readonly devOptional?: boolean;
+}
+interface Component {
+  readonly name: string;
+  readonly version: string;
+  readonly hashes: readonly { readonly content: string }[];
+}
+const hexOf = (integrity: string) => Buffer.from(integrity.replace("sha512-", ""), "base64").toString("hex");
+
+test("no package's install script runs, whoever calls npm", async () => {
+  assert.match(await readFile(join(root, ".npmrc"), "utf8"), /^ignore-scripts=true$/m);
+  assert.match(await readFile(join(root, "nix/package.nix"), "utf8"), /npmFlags = \[ "--ignore-scripts" \];/);
+  const callers = globSync(["scripts/**/*", ".forgejo/**/*.yaml"], { cwd: root, withFileTypes: true })
+    .filter((each) => each.isFile())
+    .map((each) => join(each.parentPath, each.name));
+  const calls = (await Promise.all(callers.map((file) => readFile(file, "utf8"))))
+    .flatMap((text) => text.split("\n"))
+    .filter((line) => /\bnpm (ci|install)\b/.test(line) && !/^\s*(#|echo)/.test(line));
+  assert.ok(calls.length >= 2);
+  for (const call of calls) assert.match(call, / --ignore-scripts /);
+});
+
+test("scripts that do not lie in the project's folder install nothing", async () => {
+  await using scratch = await scratchDirectory();
+  const call = `cd ${scratch.path} && . ${join(root, "scripts/lib/setup.sh")} && bring_npm_packages`;
+  await assert.rejects(run("sh", ["-c", call]), /finds the project by their path, and sh is none of them/);
 });
 
 /** A start of bare Node takes 40 ms where drops --help may take 150. */

@@ -1,13 +1,17 @@
 # Sourced by the other scripts: brings what they need on a fresh Debian machine, or names it.
 
 root=$(cd "$(dirname "$0")/.." && pwd)
+if [ ! -f "$root/scripts/lib/setup.sh" ]; then
+  echo "setup.sh is for the scripts beside its folder: it finds the project by their path, and $0 is none of them" >&2
+  exit 1
+fi
 
 # The npm packages of the lockfile, when they are not there yet or older than it.
 bring_npm_packages() {
   stamp=$root/node_modules/.package-lock.json
   [ -f "$stamp" ] && [ ! "$root/package-lock.json" -nt "$stamp" ] && return 0
   echo "installing npm packages" >&2
-  (cd "$root" && npm ci --no-audit --no-fund --loglevel=error) >&2
+  (cd "$root" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2
   touch "$stamp"
 }
 
