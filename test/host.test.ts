@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, copyFile, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { expectSuccess } from "../src/host/expect-success.ts";
 import type { Host } from "../src/host/host.ts";
@@ -255,7 +255,8 @@ describe("over SSH", () => {
     const pieces = reading.stdout[Symbol.asyncIterator]();
     assert.equal(String((await pieces.next()).value), "up\n");
     await using writing = await host.start(["sleep", "600"], { signal });
-    const running = host.run(["sleep", "600"], { signal });
+    const begun = join(own.directory, "begun");
+    const running = host.run(["sh", "-c", `touch ${begun}; exec sleep 600`], { signal });
     const lost = (error: unknown) => isFailure(error, "host/unreachable") && error.retryable;
     const all = [
       assert.rejects(running, lost),
@@ -264,7 +265,7 @@ describe("over SSH", () => {
       assert.rejects(expectSuccess(writing, "writing"), lost),
       assert.rejects(writeForever(writing.stdin), lost),
     ];
-    await sleep(200);
+    await until("all three run", () => existsSync(begun));
     assert.ok((await own.killConnections()) > 0);
     await Promise.all(all);
     const ran = await Promise.all([1, 2, 3].map(() => host.run(["echo", "again"], { signal })));

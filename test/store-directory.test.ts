@@ -17,6 +17,7 @@ import {
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { DropsError, type FailureCode } from "../src/lib/errors.ts";
 import type { BlobStore } from "../src/store/blob-store.ts";
@@ -205,12 +206,14 @@ test("kill -9 at any moment: what is listed is whole", async () => {
       const bytes = randomBytes(300_000);
       const hash = createHash("sha256").update(bytes).digest("hex");
       await store.put("p/packs/" + hash.slice(0, 2) + "/" + hash, bytes, { ...how, sha256: hash });
+      console.log("put");
     }`;
   for (let round = 0; round < 8; round++) {
     const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", script], {
       stdio: ["ignore", "pipe", "inherit"],
     });
-    await once(child.stdout, "data");
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    for (let puts = 0; puts <= round; puts++) await lines.next(); // the first line says that it is ready
     setTimeout(() => child.kill("SIGKILL"), 20 + round * 13);
     await once(child, "close");
   }

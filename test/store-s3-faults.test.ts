@@ -11,10 +11,10 @@ import { startS3 } from "./support/s3.ts";
 
 const MiB = 1024 * 1024;
 const how = { signal: new AbortController().signal };
-const impatient = {
-  timeouts: { connectMs: 500, idleMs: 1000 },
-  patience: { attempts: 3, firstPauseMs: 5 },
-};
+const patience = { attempts: 3, firstPauseMs: 5 };
+const unhurried = { timeouts: { connectMs: 60_000, idleMs: 60_000 }, patience };
+/** Only for what never answers: a busy machine, too, answers after a while. */
+const hasty = { timeouts: { connectMs: 60_000, idleMs: 2000 }, patience };
 
 const s3 = await startS3();
 after(() => s3[Symbol.asyncDispose]());
@@ -24,15 +24,18 @@ after(() => proxy[Symbol.asyncDispose]());
 /** Past the proxy: what is really there. */
 let direct: BlobStore;
 let store: BlobStore;
+let hastyStore: BlobStore;
 let bucket = "";
 beforeEach(async () => {
   bucket = await s3.makeBucket();
   direct = await openS3Store(s3.policy(bucket), s3.credentials);
   store = await open();
+  hastyStore = await open(s3.credentials, hasty);
   proxy.reset();
 });
 afterEach(async () => {
   await store[Symbol.asyncDispose]();
+  await hastyStore[Symbol.asyncDispose]();
   await direct[Symbol.asyncDispose]();
 });
 
@@ -102,13 +105,14 @@ const lasting: readonly { readonly name: string; readonly mishap: Mishap; readon
 for (const { name, mishap, ending } of lasting) {
   test(`${name}, for good: every call fails with ${ending.code}, and nothing lands`, async () => {
     proxy.plan({ mishap });
+    const asked = storeFor(mishap);
     const calls = [
-      store.get(packName, { ...how, maxSize: 4 * MiB }),
-      listed(store),
-      store.now(how),
-      store.put(packName, pack, { ...how, sha256: packHash }),
-      store.put(recordName, record, how),
-      store.remove(packName, how),
+      asked.get(packName, { ...how, maxSize: 4 * MiB }),
+      listed(asked),
+      asked.now(how),
+      asked.put(packName, pack, { ...how, sha256: packHash }),
+      asked.put(recordName, record, how),
+      asked.remove(packName, how),
     ];
     await Promise.all(calls.map((call) => fails(ending, call)));
     assert.deepEqual(await listed(direct), []);
@@ -142,14 +146,14 @@ for (const mishap of passing) {
   test(`${said(mishap)}, twice: reading and listing wait it out`, async () => {
     await direct.put(packName, pack, { ...how, sha256: packHash });
     proxy.plan({ mishap, times: 2 });
-    assert.ok(pack.equals(await store.get(packName, { ...how, maxSize: 4 * MiB })));
+    assert.ok(pack.equals(await storeFor(mishap).get(packName, { ...how, maxSize: 4 * MiB })));
     proxy.plan({ mishap, times: 2 });
-    assert.deepEqual(await listed(store), [`${packName} ${pack.length}`]);
+    assert.deepEqual(await listed(storeFor(mishap)), [`${packName} ${pack.length}`]);
   });
 
   test(`${said(mishap)}, twice: a pack is put again until it is there`, async () => {
     proxy.plan({ mishap, times: 2 });
-    await store.put(packName, pack, { ...how, sha256: packHash });
+    await storeFor(mishap).put(packName, pack, { ...how, sha256: packHash });
     assert.ok(pack.equals(await direct.get(packName, { ...how, maxSize: 4 * MiB })));
   });
 }
@@ -159,15 +163,18 @@ test("a short body for good is store/unavailable and never a short answer", asyn
   for (const mishap of ["cut-answer", "stall-answer"] as const) {
     proxy.plan({ mishap });
     const says = mishap === "cut-answer" ? /connection failed/ : /no answer in time/;
-    await fails({ ...unavailable, says, hints: /again/ }, store.get(packName, { ...how, maxSize: 4 * MiB }));
+    await fails(
+      { ...unavailable, says, hints: /again/ },
+      storeFor(mishap).get(packName, { ...how, maxSize: 4 * MiB }),
+    );
   }
 });
 
 test("an answer that comes too late is store/unavailable; the pack may be there, and then it is whole", async () => {
-  proxy.plan({ mishap: { delayMs: 2500 } });
+  proxy.plan({ mishap: { delayMs: 4000 } });
   const ending = { ...unavailable, says: /no answer in time/, hints: /again/ };
-  await fails(ending, store.put(packName, pack, { ...how, sha256: packHash }));
-  await fails(ending, store.put(recordName, record, how));
+  await fails(ending, hastyStore.put(packName, pack, { ...how, sha256: packHash }));
+  await fails(ending, hastyStore.put(recordName, record, how));
   for (const line of await listed(direct)) assert.equal(line, `${packName} ${pack.length}`);
 });
 
@@ -193,7 +200,7 @@ for (const mishap of unclear) {
     proxy.plan({ mishap, method: "PUT", times: 1 });
     await fails(
       { ...unavailable, says: /storing p\/snapshots/, hints: /again/ },
-      store.put(recordName, record, how),
+      storeFor(mishap).put(recordName, record, how),
     );
     assert.equal(proxy.requests.filter((line) => line.startsWith("PUT")).length, 1);
     const there = await listed(direct);
@@ -326,7 +333,7 @@ for (const { name, credentials, says } of wrong) {
 }
 
 test("a bucket that does not exist is refused by the real server too", async () => {
-  await using lost = await openS3Store(s3.policy("no-such-bucket-here"), s3.credentials, impatient);
+  await using lost = await openS3Store(s3.policy("no-such-bucket-here"), s3.credentials, unhurried);
   const ending = { ...refused, says: /bucket does not exist/, hints: /make the bucket/ };
   await fails(ending, lost.get("repository.json", { ...how, maxSize: 1 }));
   await fails(ending, lost.put("repository.json", record, how));
@@ -361,7 +368,7 @@ test("nobody listens there: store/unavailable", async () => {
   await using nowhere = await openS3Store(
     { ...s3.policy(bucket), endpoint: gone.endpoint },
     s3.credentials,
-    impatient,
+    unhurried,
   );
   await fails({ ...unavailable, says: /ECONNREFUSED/, hints: /again/ }, nowhere.put(recordName, record, how));
 });
@@ -383,12 +390,20 @@ test("an abort ends a call that hangs, at once and with its reason", async () =>
     setTimeout(() => abort.abort(reason), 60);
     const began = performance.now();
     await assert.rejects(call(abort.signal), (error) => error === reason);
-    assert.ok(performance.now() - began < 1000, said(mishap));
+    assert.ok(
+      performance.now() - began < 30_000,
+      `${said(mishap)}: long before it would have given up by itself`,
+    );
   }
 });
 
-async function open(credentials: S3Credentials = s3.credentials): Promise<BlobStore> {
-  return openS3Store({ ...s3.policy(bucket), endpoint: proxy.endpoint }, credentials, impatient);
+async function open(credentials: S3Credentials = s3.credentials, limits = unhurried): Promise<BlobStore> {
+  return openS3Store({ ...s3.policy(bucket), endpoint: proxy.endpoint }, credentials, limits);
+}
+
+function storeFor(mishap: Mishap): BlobStore {
+  const isSilent = mishap === "freeze" || mishap === "stall-answer";
+  return isSilent ? hastyStore : store;
 }
 
 async function listed(from: BlobStore): Promise<string[]> {

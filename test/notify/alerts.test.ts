@@ -147,7 +147,7 @@ describe("alerts", { timeout: 1_800_000 }, () => {
       const outcome = await site.drops("backup --quiet");
       assert.equal(outcome.exit, 0, outcome.stderr);
       assert.match(outcome.stderr, /^watchdog could not be told: .+$/m);
-      assert.ok(performance.now() - began < 60_000);
+      assert.ok(performance.now() - began < 240_000);
     });
   }
 

@@ -132,7 +132,9 @@ eval "$(sed -n "\${line}p" "$0.plan")"
     },
     isRunning: () => {
       if (!existsSync(`${program}.sleeper`)) return false;
-      const stat = `/proc/${readFileSync(`${program}.sleeper`, "utf8").trim()}/stat`;
+      const pid = readFileSync(`${program}.sleeper`, "utf8").trim();
+      if (pid === "") return false; // the file is made a moment before the number is written
+      const stat = `/proc/${pid}/stat`;
       return existsSync(stat) && !/\) Z /.test(readFileSync(stat, "utf8"));
     },
   };

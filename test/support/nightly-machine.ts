@@ -148,10 +148,10 @@ export async function startNightlyMachine(): Promise<NightlyMachine> {
     },
     async byTimer(job) {
       const [timer, unit] = [`drops-${job}@${POLICY}.timer`, `drops-${job}@${POLICY}.service`];
-      const before = (await shown(vps, unit))["InvocationID"];
-      await vps.exec(`systemctl start ${timer}`);
-      await until(`${timer} fires`, async () => (await shown(vps, unit))["InvocationID"] !== before);
-      await vps.exec(`systemctl stop ${timer}`);
+      // in one go on the server: between firing and stopping there is no time for it to fire again
+      const invocation = `systemctl show -P InvocationID ${unit}`;
+      await vps.exec(`before=$(${invocation}); systemctl start ${timer}
+        timeout 300 sh -c 'until [ "$(${invocation})" != "$1" ]; do sleep 0.1; done' wait "$before" && systemctl stop ${timer}`);
       await until(`${unit} ends`, async () => hasEnded(await shown(vps, unit)));
       return await ended(vps, unit);
     },

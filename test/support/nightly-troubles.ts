@@ -203,7 +203,7 @@ export function troubles(nightly: NightlyMachine): readonly Trouble[] {
       name: "killed run",
       breaks: async () => {
         proxy.reset();
-        proxy.plan({ mishap: { delayMs: 2000 }, method: "PUT" });
+        proxy.plan({ mishap: { delayMs: 6000 }, method: "PUT" });
       },
       run: async () => {
         const unit = `drops-backup@${POLICY}.service`;

@@ -136,7 +136,7 @@ export class PruneRounds implements AsyncDisposable {
   async settle(): Promise<{ readonly prunes: number; readonly ms: number }> {
     const began = performance.now();
     const { condemn_after, delete_after } = this.#options.constants;
-    const patience = 3000 * (condemn_after + delete_after) + 120_000;
+    const patience = 3000 * (condemn_after + delete_after) + 900_000;
     for (let prunes = 1; ; prunes++) {
       await this.#desk.must(this.#gate("prune"), ARGS.prune);
       await this.#look.around(new Map()); // nothing is new

@@ -150,12 +150,15 @@ async function publicKeyOf(file: string): Promise<string> {
 
 async function ensurePlainUser(): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error("a second user needs root");
-  const present = await run("id", ["-u", PLAIN_USER]).then(
-    () => true,
-    () => false,
-  );
+  const isThere = () =>
+    run("id", ["-u", PLAIN_USER]).then(
+      () => true,
+      () => false,
+    );
+  if (await isThere()) return;
   // a password that matches nothing, but not a locked account: without PAM sshd refuses those
-  if (!present) await run("useradd", ["--create-home", "--shell", "/bin/sh", "--password", "*", PLAIN_USER]);
+  const making = run("useradd", ["--create-home", "--shell", "/bin/sh", "--password", "*", PLAIN_USER]);
+  await making.catch(() => until("another test file has made the user", isThere));
 }
 
 async function untilItAnswers(port: number, hasEnded: () => boolean, log: () => string): Promise<void> {

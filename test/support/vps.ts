@@ -152,8 +152,9 @@ class Machine {
     const startOfSystemd = "cut -d ' ' -f 22 /proc/1/stat";
     const before = await this.exec(startOfSystemd);
     await this.exec("systemctl reboot").catch(() => {}); // it may be gone before it answers
-    for (const until = Date.now() + READY_MS; ; await sleep(50)) {
-      const now = await this.exec(startOfSystemd, { patience: 1 }).catch(() => before);
+    // The limit is for the whole handshake: longer each time, for it may be this machine that is slow.
+    for (let [until, patience] = [Date.now() + READY_MS, 1]; ; patience += 1, await sleep(50)) {
+      const now = await this.exec(startOfSystemd, { patience }).catch(() => before);
       if (now !== before) break;
       if (Date.now() > until) throw new Error(`it did not reboot: ${await this.#lastWords()}`);
     }
@@ -172,7 +173,7 @@ class Machine {
     const { address, keyFile, knownHostsFile } = this.#parts.ssh;
     const options = [
       "BatchMode=yes",
-      `ConnectTimeout=${how.patience ?? 10}`,
+      `ConnectTimeout=${how.patience ?? 60}`,
       `UserKnownHostsFile=${knownHostsFile}`,
     ];
     const flags = ["-q", "-F", "none", "-i", keyFile, ...options.flatMap((option) => ["-o", option])];
@@ -182,9 +183,9 @@ class Machine {
   }
 
   async #started(): Promise<void> {
-    for (const until = Date.now() + READY_MS; ; await sleep(50)) {
+    for (let [until, patience] = [Date.now() + READY_MS, 1]; ; patience += 1, await sleep(50)) {
       // Degraded is an answer too: a unit that fails is the business of whoever looks at it.
-      const asked = this.exec("systemctl is-system-running --wait || true", { patience: 1 });
+      const asked = this.exec("systemctl is-system-running --wait || true", { patience });
       const state = await asked.catch(() => "");
       if (state === "running" || state === "degraded") return;
       if (this.#power?.exitCode !== null) throw new Error(`it went off: ${await this.#lastWords()}`);

@@ -3,7 +3,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { openLocalHost } from "../../src/host/local.ts";
 import { PackPool } from "../../src/pack/pool.ts";
 import type { ReadParts } from "../../src/restore/choose.ts";
@@ -11,6 +10,7 @@ import { type SourceVerdict, verifySources } from "../../src/verify/verify-sourc
 import { rehearse } from "../support/rehearsal.ts";
 import { startRocksdbWriter } from "../support/rocksdb-writer.ts";
 import { readPartsOf, TinyRepository } from "../support/tiny-repository.ts";
+import { until } from "../support/until.ts";
 
 const HOW = { signal: new AbortController().signal };
 
@@ -45,7 +45,7 @@ for (const hurt of [false, true]) {
   test(`every block of a real RocksDB is read: one that was ${hurt ? "damaged" : "whole"} when it was backed up`, async () => {
     await using writer = await startRocksdbWriter({ families: 3 });
     const tables = () => readdirSync(writer.directory).filter((name) => name.endsWith(".sst")).length;
-    while (tables() < 4) await sleep(20); // so many are not all on their way into the MANIFEST
+    await until("so many tables that not all are on their way into the MANIFEST", () => tables() >= 4);
     await writer.reached(writer.published() + 500);
     await writer.kill();
     if (hurt) hurtTables(writer.directory);

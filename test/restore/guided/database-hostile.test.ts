@@ -10,6 +10,7 @@ import { checkService } from "../../../src/restore/guided/service-checks.ts";
 import { type Bench, databasesOf, openBench, storeDatabase } from "../../support/database-restoring.ts";
 import { type Postgres, startPostgres } from "../../support/postgres.ts";
 import { scratchDirectory } from "../../support/scratch.ts";
+import { until } from "../../support/until.ts";
 
 // Whoever could write into the database that was backed up has a say in its dump: functions, rules, defaults. Whoever could become
 // its server's administrator has a say in roles.sql and facts too. Neither may become a superuser of the server restored onto.
@@ -296,8 +297,10 @@ describe("objects of a superuser", () => {
 describe("ways in for who loads the dump", () => {
   const hba = async (...lines: readonly string[]) => {
     await writeFile(join(pg.socketDir, "data", "pg_hba.conf"), `${lines.join("\n")}\n`);
+    const loaded = () => pg.psql("postgres", "SELECT pg_conf_load_time()");
+    const before = await loaded();
     await pg.psql("postgres", "SELECT pg_reload_conf()");
-    await pg.psql("postgres", "SELECT pg_sleep(0.2)");
+    await until("new sessions follow it", async () => (await loaded()) !== before);
   };
   const SUPER = "local all postgres trust";
   after(() => hba("local all all trust"));

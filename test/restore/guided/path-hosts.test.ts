@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import type { Host } from "../../../src/host/host.ts";
@@ -10,7 +11,9 @@ import { isFailure } from "../../../src/lib/errors.ts";
 import { replacementContract } from "../../contracts/replacement.ts";
 import { alteredHost } from "../../support/altered-host.ts";
 import { filesAt, type PathRow, pathCase, RUN } from "../../support/path-cases.ts";
+import { scratchDirectory } from "../../support/scratch.ts";
 import { PLAIN_USER, type Sshd, startSshd } from "../../support/sshd.ts";
+import { until } from "../../support/until.ts";
 import { databaseEntries, ROWS } from "./path-rows.ts";
 
 const how = { signal: new AbortController().signal };
@@ -48,18 +51,22 @@ describe("over SSH", () => {
       if (verb === "unswap") await its.open().swap(how);
       const cut = async () => {
         await using doomed = await openSshHost(sshd.policy, { ...how, home: sshd.directory });
-        // the script rests before it does anything
+        // the script rests before it does anything, until the cut has been noticed
+        await using scratch = await scratchDirectory();
+        const go = join(scratch.path, "go");
+        const resting = `until [ -e ${go} ]; do sleep 0.1; done\nexists() {`;
         const slow = alteredHost(doomed, (argv) =>
           argv[4] === (verb === "stage" ? "whole" : verb)
-            ? argv.map((word, at) => (at === 2 ? word.replace("exists() {", "sleep 1\nexists() {") : word))
+            ? argv.map((word, at) => (at === 2 ? word.replace("exists() {", resting) : word))
             : argv,
         );
         const work = its.openOn(slow)[verb](how);
         work.catch(() => {});
-        while (!slow.commands.some((argv) => argv[4] === (verb === "stage" ? "whole" : verb)))
-          await new Promise((resolve) => setTimeout(resolve, 20));
+        const name = verb === "stage" ? "whole" : verb;
+        await until("the script is called", () => slow.commands.some((argv) => argv[4] === name));
         await sshd.killConnections();
         await assert.rejects(work, (error) => isFailure(error, "host/unreachable"));
+        await writeFile(go, "");
       };
       await cut();
       await its.open().stage(how);

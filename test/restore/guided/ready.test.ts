@@ -189,7 +189,7 @@ describe("units that are to be ready", { timeout: 1_800_000 }, () => {
     assert.equal(ready, true, found);
     assert.match(found, /6167\/_matrix\/client\/versions answers 200$/);
     await vps.exec("systemctl stop web");
-    const late = await started("deaf", ["ExecStart=sleep 1000"], { ready: { ...rule.ready, within: "2s" } });
+    const late = await started("deaf", ["ExecStart=sleep 1000"], { ready: { ...rule.ready, within: "5s" } });
     assert.equal(late.ready, false);
     assert.match(late.found, /^active for \d+ s; http.* does not answer.*, after \d+ s$/);
   });

@@ -4,11 +4,14 @@ import type { Host } from "../../../src/host/host.ts";
 import { openLocalHost } from "../../../src/host/local.ts";
 import { isFailure } from "../../../src/lib/errors.ts";
 import { startUnit, stopUnits, unitStates } from "../../../src/restore/guided/units.ts";
+import { until } from "../../support/until.ts";
 import { startVps, type Vps } from "../../support/vps.ts";
 import { openVps } from "../../support/vps-host.ts";
 
 const signal = new AbortController().signal;
 const how = { signal };
+
+const LET_GO = "/run/let-go";
 
 /** Units by name, with their lines. */
 const UNITS: Readonly<Record<string, readonly string[]>> = {
@@ -21,7 +24,8 @@ const UNITS: Readonly<Record<string, readonly string[]>> = {
   ],
   "slow.service": [
     "[Service]",
-    "ExecStart=sh -c 'trap \"sleep 1; exit 0\" TERM; while :; do sleep 0.1; done'",
+    // asked to end, it waits to be let go
+    `ExecStart=sh -c 'trap "while [ ! -e ${LET_GO} ]; do sleep 0.1; done; exit 0" TERM; while :; do sleep 0.1; done'`,
   ],
   "stubborn.service": [
     "[Service]",
@@ -74,8 +78,13 @@ describe("units", { timeout: 1_800_000 }, () => {
 
   test("states in the order asked for: running, alias, failed, restarting, not there", async () => {
     await vps.exec(
-      "systemctl start plain; systemctl start broken; systemctl start --no-block flapping; sleep 2.5; true",
+      "systemctl start plain; systemctl start broken; systemctl start --no-block flapping; true",
     );
+    // between two of its short lives
+    await until("it flaps", async () => {
+      const { active, restarts } = await state("flapping.service");
+      return active === "activating" && restarts >= 1;
+    });
     const units = ["broken.service", "other-name.service", "nowhere.service", "flapping.service"];
     const [broken, alias, nowhere, flapping] = await unitStates(host, units, how);
     assert.deepEqual(
@@ -87,7 +96,7 @@ describe("units", { timeout: 1_800_000 }, () => {
       ["other-name.service", "plain.service", "active", "running"],
     );
     const age = Date.now() - (alias?.activeSince?.getTime() ?? 0);
-    assert.ok(age > 0 && age < 120_000, `active for ${age} ms`);
+    assert.ok(age > 0 && age < 1_800_000, `active for ${age} ms`);
     assert.deepEqual(
       [nowhere?.load, nowhere?.active, nowhere?.activeSince],
       ["not-found", "inactive", undefined],
@@ -100,13 +109,15 @@ describe("units", { timeout: 1_800_000 }, () => {
   });
 
   test("a unit that was killed has no exit status of its own", async () => {
-    await vps.exec("systemctl start plain; systemctl kill -s KILL plain; sleep 0.3");
+    await vps.exec(
+      "systemctl start plain; systemctl kill -s KILL plain; while systemctl is-active --quiet plain; do sleep 0.1; done",
+    );
     const { active, result, exit } = await state("plain.service");
     assert.deepEqual([active, result, exit], ["failed", "signal", undefined]);
   });
 
   test("they stop one after the other, in the order given, with what was active", async () => {
-    await vps.exec("systemctl start plain slow");
+    await vps.exec(`touch ${LET_GO}; systemctl start plain slow`);
     const asked = ["slow.service", "nowhere.service", "plain.service", "broken.service"];
     assert.deepEqual(await stopUnits(host, asked, how), ["slow.service", "plain.service"]);
     const stopped = await vps.exec(
@@ -123,7 +134,7 @@ describe("units", { timeout: 1_800_000 }, () => {
   });
 
   test("a process that outlives its unit is found, also by the next one who looks", async () => {
-    await vps.exec("systemctl start leaving; sleep 0.3");
+    await vps.exec("systemctl start leaving; until pgrep -f '^sleep 7654' >/dev/null; do sleep 0.1; done");
     for (const _ of ["first", "second"])
       await assert.rejects(stopUnits(host, ["leaving.service"], how), (error) => {
         assert.ok(isFailure(error, "safety/refused"), String(error));
@@ -147,7 +158,8 @@ describe("units", { timeout: 1_800_000 }, () => {
   });
 
   test("a timer is stopped with its unit", async () => {
-    await vps.exec("systemctl start ticking.timer; sleep 1.5");
+    await vps.exec("systemctl start ticking.timer");
+    await until("it ticks", async () => (await state("ticking.service")).invocation !== undefined);
     assert.deepEqual(
       (await stopUnits(host, ["ticking.service"], how)).filter((unit) => unit !== "ticking.service"),
       ["ticking.timer"],
@@ -176,10 +188,13 @@ describe("units", { timeout: 1_800_000 }, () => {
   });
 
   test("a lost connection while stopping is a failure; stopping again ends it", async () => {
-    await vps.exec("systemctl start slow plain");
+    await vps.exec(`rm -f ${LET_GO}; systemctl start slow plain`);
     const isLost = (error: unknown) => isFailure(error, "host/unreachable");
-    const cut = new Promise((resolve) => setTimeout(resolve, 300)).then(() => vps.dropConnections());
-    await Promise.all([assert.rejects(stopUnits(host, ["slow.service", "plain.service"], how), isLost), cut]);
+    const stopping = assert.rejects(stopUnits(host, ["slow.service", "plain.service"], how), isLost);
+    await vps.exec("until systemctl is-active slow | grep -qx deactivating; do sleep 0.1; done");
+    await vps.dropConnections();
+    await stopping;
+    await vps.exec(`touch ${LET_GO}`);
     await stopUnits(host, ["slow.service", "plain.service"], how);
     assert.equal(await vps.exec("systemctl is-active slow plain || true"), "inactive\ninactive");
   });

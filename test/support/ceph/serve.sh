@@ -66,12 +66,12 @@ monmaptool --create --fsid "$fsid" --addv a "[v2:127.0.0.1:$mon,v1:127.0.0.1:$mo
 ceph-mon --mkfs -i a --monmap monmap > log/mon-mkfs.out 2>&1
 ceph-mon -i a -f > log/mon.out 2>&1 &
 osd=$(cat /proc/sys/kernel/random/uuid)
-timeout 60 ceph osd new "$osd" > log/osd-new.out 2>&1
+timeout 300 ceph osd new "$osd" > log/osd-new.out 2>&1
 ceph-osd -i 0 --mkfs --osd-uuid "$osd" > log/osd-mkfs.out 2>&1
 ceph-osd -i 0 -f > log/osd.out 2>&1 &
-timeout 60 ceph osd crush add osd.0 1.0 root=default host=here > log/crush.out 2>&1
+timeout 300 ceph osd crush add osd.0 1.0 root=default host=here > log/crush.out 2>&1
 tries=0
-until timeout 5 ceph osd stat 2> /dev/null | grep -q '1 up'; do
+until timeout 60 ceph osd stat 2> /dev/null | grep -q '1 up'; do
   tries=$((tries + 1))
   [ "$tries" -lt 100 ] || { echo "the OSD does not come up" >&2; exit 1; }
   sleep 0.2
