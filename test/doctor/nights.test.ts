@@ -59,7 +59,7 @@ test("a night whose backup left nothing in the store: why, and what to do, from 
   const { status, nights } = await asked();
   assert.equal(status.failing?.code, "source/failed");
   const found = nights.find(({ what }) => what.startsWith("the newest restore point"));
-  assert.match(found?.what ?? "", /drops backup has failed on this machine for \d+ s: .*\/nonexistent/);
+  assert.match(found?.what ?? "", /drops backup has failed on this machine for \d+ (s|min): .*\/nonexistent/);
   assert.match(found?.fix ?? "", /correct the path in the policy/);
   assert.equal(found?.result, "fail");
 });
