@@ -16,7 +16,7 @@ import { standIn } from "./support/alert-receivers.ts";
 import { collectingSink } from "./support/collecting-sink.ts";
 import { captureContext } from "./support/postgres-captures.ts";
 
-const how = { signal: AbortSignal.timeout(60_000) };
+const how = { signal: AbortSignal.timeout(3_600_000) };
 const SECRET = "s3cr3t-of-the-starter";
 const HIDDEN = [
   ...["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"],
