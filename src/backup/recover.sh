@@ -519,8 +519,8 @@ make_roles() {
 }
 
 # compare_database DATABASE HEAD: rows and digests of every table, sequences and large objects, with what was captured. A line
-# for each difference. The digest is v2 of drops: sums over the SHA-256 of the rows' text, columns by their names, with all
-# settings pinned; or v1, columns in the table's order, which says nothing of a table that inherits.
+# for each difference. The digest is v2 of drops: sums over the SHA-256 of the rows' lines as COPY writes them, columns by
+# their names, with all settings pinned; or v1, of the rows' text, columns in the table's order, which says nothing of a table that inherits.
 compare_database() {
   jq -r '
     def literal: "\u0027" + gsub("\u0027"; "\u0027\u0027") + "\u0027";
@@ -530,14 +530,16 @@ compare_database() {
     | (.tables[] | "FROM ONLY \(.schema | name).\(.name | name) AS t" as $from
       | ("\(.schema | name).\(.name | name)" | "to_regclass(\(literal))") as $table
       | if $version == "v1" then "CASE WHEN EXISTS (SELECT FROM pg_inherits JOIN pg_class ON oid = inhrelid
-            WHERE oid = \($table) AND NOT relispartition) THEN NULL ELSE \u0027t.*\u0027 END"
-        else "(SELECT \u0027ROW(\u0027 || coalesce(string_agg(format(\u0027t.%I\u0027, attname), \u0027, \u0027 ORDER BY attname COLLATE \"C\"), \u0027\u0027) || \u0027)\u0027
-            FROM pg_attribute WHERE attrelid = \($table) AND attnum > 0 AND NOT attisdropped)" end as $row
+            WHERE oid = \($table) AND NOT relispartition) THEN NULL ELSE \u0027textin(record_out(t.*))\u0027 END"
+        else "(SELECT coalesce(string_agg(format($f$CASE num_nulls(t.%1$I) WHEN 1 THEN \u0027\\N\u0027 ELSE replace(replace(replace(replace(replace(replace(replace(
+            format(\u0027%%s\u0027, t.%1$I), \u0027\\\u0027, \u0027\\\\\u0027), chr(8), \u0027\\b\u0027), chr(9), \u0027\\t\u0027), chr(10), \u0027\\n\u0027), chr(11), \u0027\\v\u0027),
+            chr(12), \u0027\\f\u0027), chr(13), \u0027\\r\u0027) END$f$, attname), \u0027 || chr(9) || \u0027 ORDER BY attname COLLATE \"C\"), $f$\u0027\u0027$f$)
+            FROM pg_attribute WHERE attrelid = \($table) AND attnum > 0 AND NOT attisdropped AND attgenerated = \u0027\u0027)" end as $row
       | "SELECT json_build_object(\(both)) \($from)" as $count
       | if $version == "v1" or $version == "v2" then
           "SELECT coalesce(\("SELECT json_build_object(\(both), \u0027digest\u0027, \u0027\($version):\u0027 || left(encode(sha256(convert_to(concat_ws(\u0027:\u0027, count(*),
             sum((\u0027x\u0027 || substr(h, 1, 16))::bit(64)::bigint), sum((\u0027x\u0027 || substr(h, 17, 16))::bit(64)::bigint)), \u0027UTF8\u0027)), \u0027hex\u0027), 32))
-            FROM (SELECT encode(sha256(convert_to(textin(record_out(" | literal) || \($row) || \(")), getdatabaseencoding())), \u0027hex\u0027) AS h \($from) OFFSET 0) AS hashed" | literal),
+            FROM (SELECT encode(sha256(convert_to(" | literal) || \($row) || \(", getdatabaseencoding())), \u0027hex\u0027) AS h \($from) OFFSET 0) AS hashed" | literal),
             \($count | literal)) \\gexec"
         else "\($count);" end),
       (.sequences[] | select(.last_value != null and (.last_value | startswith("-") | not))

@@ -5,6 +5,7 @@ import { freezePostgres } from "../source/postgres/capture.ts";
 import { PostgresClient } from "../source/postgres/client.ts";
 import { type PostgresFacts, parsePostgresFacts } from "../source/postgres/facts.ts";
 import { Spool } from "../source/postgres/spool.ts";
+import { isGuarded } from "../source/postgres/versions.ts";
 import type { LookedAt } from "./check-sources.ts";
 import { type Line, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";
@@ -49,6 +50,14 @@ export function judgeDatabase(
     lines.push(warn(what, "make room where TMPDIR of run_as points (/var/tmp), or set spool: false"));
   }
   const { version } = facts.server;
+  for (const [program, its] of [
+    ["the server", version],
+    ["pg_dump", facts.pg_dump],
+  ] as const) {
+    if (isGuarded(its)) continue;
+    const what = `${source.name}: ${program} is version ${its}: the owner of the database can make a dump run code as a superuser (CVE-2024-7348)`;
+    lines.push(warn(what, "upgrade PostgreSQL and its client programs to the newest minor version"));
+  }
   const size = inBytes(Number(facts.size_bytes));
   const done = `${source.name}: PostgreSQL ${version}, pg_dump ${facts.pg_dump}, ${size}; its tables can be locked for a dump`;
   return [...lines, ok(done)];

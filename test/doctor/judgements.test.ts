@@ -17,6 +17,7 @@ import { judgeProbe } from "../../src/doctor/try-to-destroy.ts";
 import type { Line } from "../../src/doctor/types.ts";
 import { parsePolicy } from "../../src/policy/load.ts";
 import type { Policy, PostgresPolicy, RocksdbPolicy } from "../../src/policy/schema.ts";
+import { isGuarded } from "../../src/source/postgres/versions.ts";
 import { statusOf } from "../../src/status/status.ts";
 import type { Seen } from "../../src/status/types.ts";
 import { sampleEvidence } from "../support/sample-evidence.ts";
@@ -146,6 +147,21 @@ test("a database that could be dumped: passwords and room", () => {
   );
   assert.match(passwords ?? "", /^warn: bridge: bridge may not read the roles' passwords/);
   assert.match(room ?? "", /^warn: .*its snapshot held for the upload: the disk is full/);
+  const old = ["12.19", "13.15", "14.12 (Debian 14.12-1)", "15.7", "16.3", "11.22"];
+  const fixed = ["12.20", "14.13", "15.8", "16.10", "17.0", "18.1", "18beta2", "19devel"];
+  assert.deepEqual([...old.filter(isGuarded), ...fixed.filter((version) => !isGuarded(version))], []);
+  const [server, program] = told(
+    judgeDatabase(
+      source,
+      { ...facts, pg_dump: "15.7", server: { ...facts.server, version: "15.7" } },
+      undefined,
+    ),
+  );
+  assert.match(
+    server ?? "",
+    /^warn: bridge: the server is version 15\.7: the owner of the database can .*CVE-2024-7348/,
+  );
+  assert.match(program ?? "", /^warn: bridge: pg_dump is version 15\.7: /);
 });
 
 const STATE: HostState = { resolved: new Map(), units: [], trees: [], missing: "nothing" };

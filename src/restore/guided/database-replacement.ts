@@ -6,7 +6,6 @@ import type { PackPool } from "../../pack/pool.ts";
 import type { PostgresPolicy } from "../../policy/schema.ts";
 import type { SnapshotRecord, SourceRecord } from "../../snapshot/record.ts";
 import { PostgresClient } from "../../source/postgres/client.ts";
-import { digestOf } from "../../source/postgres/digest.ts";
 import { differences, measureNow } from "../../source/postgres/measure.ts";
 import {
   closeSql,
@@ -22,6 +21,7 @@ import {
 import { ServerAdmin } from "../../source/postgres/restore/admin.ts";
 import { dropLoader } from "../../source/postgres/restore/loader.ts";
 import { type ReplacementNames, replacementNames } from "../../source/postgres/restore/names.ts";
+import { DIGEST_VERSION } from "../../source/postgres/row-digest.ts";
 import { PsqlSession } from "../../source/postgres/session.ts";
 import type { ReadParts } from "../choose.ts";
 import { readDatabaseFacts } from "./database-files.ts";
@@ -110,7 +110,9 @@ class DatabaseReplacement implements Replacement {
     const { host, policy } = this.#options;
     const client = new PostgresClient(host, { ...policy, database: look.fresh.name });
     await using session = await PsqlSession.open(client, how);
-    return differences(facts, await measureNow(session, { digest: digestOf(facts) }));
+    // no older digest: the server would compute it, and run what the dump brought as a superuser
+    const digest = facts.digest_version === DIGEST_VERSION ? DIGEST_VERSION : undefined;
+    return differences(facts, await measureNow(session, { digest }));
   }
 
   async swap(how: Cancel): Promise<void> {

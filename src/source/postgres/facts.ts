@@ -14,7 +14,7 @@ const Table = z.object({
 const Relation = z.object({ schema: z.string(), name: z.string(), kind: z.string() });
 const Sequence = z.object({ schema: z.string(), name: z.string(), last_value: Count.nullable() });
 
-/** What the rows of a database come to; see digest.ts for what a digest is. */
+/** What the rows of a database come to; see row-digest.ts for what a digest is. */
 export const Measure = z.object({
   digest_version: z.string().optional(),
   tables: z.array(Table),

@@ -1,27 +1,53 @@
 import * as z from "zod";
+import { DropsError } from "../../lib/errors.ts";
+import { measureTableV1 } from "./digest-v1.ts";
+import { Measure, type TableFacts } from "./facts.ts";
 import {
-  type DigestVersion,
+  copyTableSql,
+  ENCODING_SQL,
   LARGE_OBJECTS_SQL,
   lockTablesSql,
-  measureTableSql,
   RELATIONS_SQL,
   SEQUENCES_SQL,
-} from "./digest.ts";
-import { Measure } from "./facts.ts";
+  strangersSql,
+} from "./relations.ts";
+import { DIGEST_VERSION, type DigestVersion, RowDigest } from "./row-digest.ts";
 import type { PsqlSession } from "./session.ts";
 
-/** What is compared by its rows, and what is not. */
-const Relations = z.array(
-  Measure.shape.uncounted.element.extend({ columns: z.array(z.string()), inherits: z.boolean() }),
-);
-type Relations = z.infer<typeof Relations>;
+const Listed = z.object({
+  schema: z.string(),
+  name: z.string(),
+  kind: z.string(),
+  oid: z.string().regex(/^\d+$/),
+  columns: z.array(z.string()),
+  inherits: z.boolean(),
+});
+export type ListedRelation = z.infer<typeof Listed>;
 
-/** The relations that this transaction sees; the tables among them are locked against being dropped or truncated. */
-export async function lockRelations(session: PsqlSession): Promise<Relations> {
-  const relations = Relations.parse(await session.json(RELATIONS_SQL));
+/**
+ * The relations that this transaction sees; the tables among them are locked against being dropped or truncated. Throws
+ * source/failed when one was replaced by another relation before it was locked.
+ */
+export async function lockRelations(session: PsqlSession): Promise<readonly ListedRelation[]> {
+  const relations = z.array(Listed).parse(await session.json(RELATIONS_SQL));
   const tables = relations.filter(isTable);
-  if (tables.length > 0) await session.run(lockTablesSql(tables));
-  return relations;
+  if (tables.length === 0) return relations;
+  await session.run(lockTablesSql(tables));
+  const [stranger] = z.array(Named).parse(await session.json(strangersSql(tables)));
+  if (stranger === undefined) return relations;
+  throw new DropsError("source/failed", `table ${nameOf(stranger)} was replaced while it was being locked`, {
+    hint: "somebody changes tables meanwhile: run the backup again when that is over",
+  });
+}
+
+const Named = z.object({ schema: z.string(), name: z.string() });
+
+export interface MeasureHow {
+  /**
+   * The version of digests; undefined: rows are counted alone. `v1`, of old snapshots, is computed by the server, where a
+   * superuser runs what the tables' owners wrote: only for a server that has nothing to lose.
+   */
+  readonly digest: DigestVersion | undefined;
 }
 
 /**
@@ -30,33 +56,55 @@ export async function lockRelations(session: PsqlSession): Promise<Relations> {
  */
 export async function measureDatabase(
   session: PsqlSession,
-  how: { readonly digest: DigestVersion | undefined; readonly relations: Relations },
+  how: MeasureHow & { readonly relations: readonly ListedRelation[] },
 ): Promise<Measure> {
-  const tables: Measure["tables"] = [];
+  const [{ encoding }] = Encoding.parse(await session.json(ENCODING_SQL));
+  const tables: TableFacts[] = [];
   for (const table of how.relations.filter(isTable)) {
-    const [measured] = TableAnswer.parse(await session.json(measureTableSql(table, how)));
-    tables.push({ schema: table.schema, name: table.name, ...measured });
+    const { schema, name } = table;
+    tables.push({ schema, name, ...(await measureTable(session, table, { ...how, encoding })) });
   }
   const [large] = LargeObjects.parse(await session.json(LARGE_OBJECTS_SQL));
   return {
     ...(how.digest === undefined ? {} : { digest_version: how.digest }),
     tables,
-    uncounted: Measure.shape.uncounted.parse(how.relations.filter((relation) => !isTable(relation))),
+    uncounted: how.relations
+      .filter((relation) => !isTable(relation))
+      .map(({ schema, name, kind }) => ({ schema, name, kind })),
     sequences: Measure.shape.sequences.parse(await session.json(SEQUENCES_SQL)),
     large_objects: large.count,
   };
 }
 
-/** Measure all that the session sees, in one transaction of its own; with the digests of `digest`, or without any. */
-export async function measureNow(
+async function measureTable(
   session: PsqlSession,
-  how: { readonly digest: DigestVersion | undefined },
-): Promise<Measure> {
+  table: ListedRelation,
+  { digest, encoding }: MeasureHow & { readonly encoding: string },
+): Promise<Pick<TableFacts, "rows" | "digest">> {
+  const copy = copyTableSql(table, encoding);
+  switch (digest) {
+    case "v1":
+      return table.inherits ? countRows(session, copy) : measureTableV1(session, table);
+    case undefined:
+      return countRows(session, copy);
+    case DIGEST_VERSION: {
+      const sum = new RowDigest();
+      await session.rows(copy, (bytes, isLast) => sum.add(bytes, isLast));
+      return { rows: sum.rows, digest: sum.digest };
+    }
+  }
+}
+
+/** Counted where psql runs: a line feed in a value is written as two other characters. */
+async function countRows(session: PsqlSession, copy: string): Promise<Pick<TableFacts, "rows">> {
+  const [rows = ""] = await session.run(`${copy} \\g |wc -l`);
+  return { rows: z.string().regex(/^\d+$/).parse(rows.trim()) };
+}
+
+/** Measure all that the session sees, in one transaction of its own. */
+export async function measureNow(session: PsqlSession, how: MeasureHow): Promise<Measure> {
   await session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  const measured = await measureDatabase(session, {
-    digest: how.digest,
-    relations: await lockRelations(session),
-  });
+  const measured = await measureDatabase(session, { ...how, relations: await lockRelations(session) });
   await session.run("COMMIT");
   return measured;
 }
@@ -104,7 +152,7 @@ function sequencesBehind(captured: Measure, restored: Measure): readonly string[
   });
 }
 
-const TableAnswer = z.tuple([z.object({ rows: z.string(), digest: z.string().optional() })]);
+const Encoding = z.tuple([z.object({ encoding: z.string() })]);
 const LargeObjects = z.tuple([z.object({ count: z.string() })]);
 
 /** One that has none was digested in a way that says nothing of it. */
@@ -112,7 +160,7 @@ function isOther(captured: string | undefined, restored: string | undefined): bo
   return captured !== undefined && restored !== undefined && captured !== restored;
 }
 
-function isTable(relation: Relations[number]): boolean {
+function isTable(relation: ListedRelation): boolean {
   return relation.kind === "table";
 }
 

@@ -4,9 +4,9 @@ import type { RunningCommand } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import type { PostgresClient } from "./client.ts";
-import { pinSettingsSql } from "./digest.ts";
 import { toolFailure } from "./failure.ts";
-import { type Lines, linesOf } from "./lines.ts";
+import { FramedOutput, type TakeLine } from "./framed-output.ts";
+import { pinSettingsSql } from "./session-settings.ts";
 
 /** Often enough for what cuts silent connections (firewalls and NAT: minutes), rarely enough not to be seen. */
 const HEARTBEAT_MS = 15_000;
@@ -21,7 +21,7 @@ export class PsqlSession implements AsyncDisposable {
   readonly #command: RunningCommand;
   readonly #signal: AbortSignal;
   readonly #frame = `drops-${randomUUID()}`;
-  readonly #lines: Lines;
+  readonly #output: FramedOutput;
   readonly #beat: NodeJS.Timeout;
   #queue: Promise<unknown> = Promise.resolve();
   #failure: unknown;
@@ -31,7 +31,7 @@ export class PsqlSession implements AsyncDisposable {
     this.#client = client;
     this.#command = command;
     this.#signal = signal;
-    this.#lines = linesOf(command.stdout);
+    this.#output = new FramedOutput(command.stdout, this.#frame);
     this.#beat = setInterval(() => {
       this.json("SELECT 1").catch(() => {}); // kept in #failure, thrown by the next call
     }, HEARTBEAT_MS);
@@ -58,11 +58,17 @@ export class PsqlSession implements AsyncDisposable {
     return lines.map((line) => JSON.parse(line) as unknown);
   }
 
-  /** Run one statement; its answer as lines, which must be free of line feeds inside. */
+  /** Run one statement; its answer as lines, which must be free of line feeds inside. Empty ones are left out. */
   run(sql: string): Promise<readonly string[]> {
-    const answer = this.#queue.then(() => this.#ask(sql));
-    this.#queue = answer.catch(() => {});
-    return answer;
+    return this.#inTurn(async () => {
+      const lines = await this.#exchange(sql, (output) => output.lines());
+      return lines.filter((line) => line !== "");
+    });
+  }
+
+  /** Run a COPY to standard output; its rows as they come. */
+  async rows(sql: string, take: TakeLine): Promise<void> {
+    await this.#inTurn(() => this.#exchange(sql, async (output) => (await output.rows(take)) || undefined));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -71,27 +77,30 @@ export class PsqlSession implements AsyncDisposable {
     await this.#command[Symbol.asyncDispose]();
   }
 
-  async #ask(sql: string): Promise<readonly string[]> {
-    if (this.#failure !== undefined) throw this.#failure;
-    try {
-      return await this.#exchange(sql);
-    } catch (error) {
-      this.#failure = error;
-      throw error;
-    }
+  #inTurn<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    const answer = this.#queue.then(async () => {
+      if (this.#failure !== undefined) throw this.#failure;
+      try {
+        return await ask();
+      } catch (error) {
+        this.#failure = error;
+        throw error;
+      }
+    });
+    this.#queue = answer.catch(() => {});
+    return answer;
   }
 
-  async #exchange(sql: string): Promise<readonly string[]> {
+  async #exchange<Answer>(
+    sql: string,
+    read: (output: FramedOutput) => Promise<Answer | undefined>,
+  ): Promise<Answer> {
     if (this.#closed) throw new Error("the session is closed");
     const { stdin } = this.#command;
     if (!stdin.write(`${sql}\n;\n\\echo ${this.#frame}\n`)) await drained(this.#command);
-    const answer: string[] = [];
-    for (;;) {
-      const next = await this.#lines.next();
-      if (next === undefined) throw await this.#lost();
-      if (next === this.#frame) return answer;
-      if (next !== "") answer.push(next);
-    }
+    const answer = await read(this.#output);
+    if (answer === undefined) throw await this.#lost();
+    return answer;
   }
 
   async #lost(): Promise<unknown> {

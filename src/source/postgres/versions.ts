@@ -20,6 +20,16 @@ async function versionOf(program: PostgresProgram, client: PostgresClient, how: 
   throw new DropsError("source/failed", `${what} told no version`);
 }
 
+/** The first minor version of each major one in which a dump follows no view that took a table's place (CVE-2024-7348). */
+const GUARDED: Readonly<Record<string, number>> = { 12: 20, 13: 16, 14: 13, 15: 8, 16: 4 };
+
+/** Whether pg_dump, or a server, of this version keeps a dump from running what a database's owner wrote. */
+export function isGuarded(version: string): boolean {
+  const [, major = "", minor = ""] = /^(\d+)\.(\d+)/.exec(version) ?? [];
+  const since = GUARDED[major];
+  return since === undefined ? Number.parseInt(version, 10) > 16 : Number(minor) >= since;
+}
+
 /** pg_dump refuses a newer server; said here before anything is begun. */
 export function checkDumpVersion(
   pgDump: string,

@@ -104,6 +104,7 @@ describe("a dump that tries to become a superuser", () => {
            EXECUTE 'COPY (SELECT 1) TO PROGRAM ''touch ${mark}''';
          END IF; RETURN $1; END $$;
        CREATE TABLE s.t (a text); INSERT INTO s.t SELECT n::text FROM generate_series(1, 200) n; CREATE INDEX ON s.t (s.evil(a));
+       CREATE INDEX ON s.t ((s.evil('of a constant')));
        CREATE FUNCTION s.worse(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
          IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
            COPY (SELECT 1) TO PROGRAM 'touch ${mark}';
