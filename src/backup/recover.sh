@@ -31,6 +31,7 @@
 # Nothing is believed before it is checked: repository.json and the record by their signatures, lists and manifests by
 # the hashes in the record, packs by their names, chunks by theirs, files by their sizes. Run it as root when owners matter.
 set -euo pipefail
+shopt -s inherit_errexit # what fails in $(...) fails
 export LC_ALL=C
 umask 077
 
@@ -529,12 +530,12 @@ compare_database() {
     .facts.digest_version as $version | .facts
     | (.tables[] | "FROM ONLY \(.schema | name).\(.name | name) AS t" as $from
       | ("\(.schema | name).\(.name | name)" | "to_regclass(\(literal))") as $table
-      | if $version == "v1" then "CASE WHEN EXISTS (SELECT FROM pg_inherits JOIN pg_class ON oid = inhrelid
+      | (if $version == "v1" then "CASE WHEN EXISTS (SELECT FROM pg_inherits JOIN pg_class ON oid = inhrelid
             WHERE oid = \($table) AND NOT relispartition) THEN NULL ELSE \u0027textin(record_out(t.*))\u0027 END"
         else "(SELECT coalesce(string_agg(format($f$CASE num_nulls(t.%1$I) WHEN 1 THEN \u0027\\N\u0027 ELSE replace(replace(replace(replace(replace(replace(replace(
             format(\u0027%%s\u0027, t.%1$I), \u0027\\\u0027, \u0027\\\\\u0027), chr(8), \u0027\\b\u0027), chr(9), \u0027\\t\u0027), chr(10), \u0027\\n\u0027), chr(11), \u0027\\v\u0027),
             chr(12), \u0027\\f\u0027), chr(13), \u0027\\r\u0027) END$f$, attname), \u0027 || chr(9) || \u0027 ORDER BY attname COLLATE \"C\"), $f$\u0027\u0027$f$)
-            FROM pg_attribute WHERE attrelid = \($table) AND attnum > 0 AND NOT attisdropped AND attgenerated = \u0027\u0027)" end as $row
+            FROM pg_attribute WHERE attrelid = \($table) AND attnum > 0 AND NOT attisdropped AND attgenerated = \u0027\u0027)" end) as $row
       | "SELECT json_build_object(\(both)) \($from)" as $count
       | if $version == "v1" or $version == "v2" then
           "SELECT coalesce(\("SELECT json_build_object(\(both), \u0027digest\u0027, \u0027\($version):\u0027 || left(encode(sha256(convert_to(concat_ws(\u0027:\u0027, count(*),
