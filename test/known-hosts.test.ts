@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
+import { hostKeyCheck } from "../src/host/host-key.ts";
 import {
   fingerprint,
   judgeKey,
@@ -104,6 +105,40 @@ for (const row of table) {
     assert.equal(judgeKey(parseKnownHosts(row.text), host, key), row.verdict);
   });
 }
+
+const wildcards: readonly (readonly [pattern: string, name: string, matches: boolean])[] = [
+  ["*", "a", true],
+  ["*.org", "h.org", true],
+  ["*.org", "h.org.", false],
+  ["h.*", "h.org", true],
+  ["h?org", "h.org", true],
+  ["h?org", "horg", false],
+  ["*a*b", "xaxaxb", true],
+  ["*a*b", "xaxaxc", false],
+  ["h.org*", "h.org", true],
+  ["?", "", false],
+  ["h.[o]rg", "h.org", false],
+];
+for (const [pattern, address, matches] of wildcards) {
+  test(`known_hosts: ${pattern} and ${address || "nothing"}`, () => {
+    const lines = parseKnownHosts(`${pattern} ssh-ed25519 ${A}`);
+    const verdict = judgeKey(lines, { address, port: 22 }, Buffer.from(A, "base64"));
+    assert.equal(verdict, matches ? "known" : "unknown");
+  });
+}
+
+test("known_hosts: a pattern of many stars is judged at once", () => {
+  const lines = parseKnownHosts(`${"*a".repeat(8)}*b ssh-ed25519 ${A}`);
+  const before = process.threadCpuUsage();
+  assert.equal(judgeKey(lines, { address: "a".repeat(63), port: 22 }, Buffer.from(A, "base64")), "unknown");
+  assert.ok(process.threadCpuUsage(before).user < 1_000_000, "a second of the processor's time");
+});
+
+test("a key that is too short for a type is another key, like any", async () => {
+  const pinned = { address: "h.org", port: 22, user: "root", host_key: `ssh-ed25519 ${A}` };
+  const check = await hostKeyCheck(pinned, "/nonexistent");
+  assert.equal(check.judge(Buffer.from([1, 2]))?.code, "host/key-mismatch");
+});
 
 test("the types that are known for a host", () => {
   const text = `h.org ssh-rsa ${A}\nh.org ecdsa-sha2-nistp256 ${A}\ni.org ssh-ed25519 ${A}\nh.org ssh-rsa ${B}`;

@@ -7,7 +7,7 @@ import { Ajv } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { parse } from "yaml";
 import { generatedSchemas } from "../scripts/lib/schemas.ts";
-import { DropsError } from "../src/lib/errors.ts";
+import { DropsError, isFailure } from "../src/lib/errors.ts";
 import { findPolicy } from "../src/policy/find.ts";
 import { loadPolicy, parsePolicy } from "../src/policy/load.ts";
 
@@ -298,6 +298,16 @@ test("a file that is missing, binary or huge is refused", async () => {
     message: /larger than 1 MiB/,
   });
   assert.throws(() => parsePolicy("#".repeat(1024 * 1024 + 1), "x"), { code: "policy/invalid" });
+});
+
+test("what would take the YAML library minutes is refused at once", () => {
+  const keys = Array.from({ length: 80_000 }, (_, at) => `k${at}: 1\n`).join("");
+  for (const text of [keys, "[".repeat(60_000), '" "'.repeat(60_000)]) {
+    assert.throws(
+      () => parsePolicy(text, "x"),
+      (error) => isFailure(error, "policy/invalid") && /more than 20000 names/.test(error.message),
+    );
+  }
 });
 
 test("a policy is found by file, by name, by environment, or because it is the only one", async () => {

@@ -105,6 +105,7 @@ const CONSOLE = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub";
 /** A key as it travels begins with its type: a 32-bit length and the letters (RFC 4253 6.6). */
 function typeOf(key: Uint8Array): string {
   const bytes = Buffer.from(key);
+  if (bytes.length < 4) return "of an unknown type";
   return bytes.subarray(4, 4 + bytes.readUInt32BE(0)).toString("latin1");
 }
 

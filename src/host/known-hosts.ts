@@ -88,11 +88,20 @@ function matchesHash(hashed: string, name: string): boolean {
   return createHmac("sha1", Buffer.from(salt, "base64")).update(name).digest("base64") === wanted;
 }
 
+/** `*` and `?`. No regular expression: some patterns would take it longer than anybody waits. */
 function matchesPattern(pattern: string, name: string): boolean {
-  if (!/[*?]/.test(pattern)) return pattern === name;
-  const expression = pattern
-    .replace(/[\\^$.|+()[\]{}]/g, "\\$&")
-    .replace(/\*+/g, ".*")
-    .replaceAll("?", ".");
-  return new RegExp(`^${expression}$`, "s").test(name);
+  let [at, star, resume] = [0, -1, 0];
+  for (let on = 0; on < name.length; ) {
+    if (pattern[at] === "*") {
+      [star, resume] = [at++, on];
+    } else if (pattern[at] === "?" || pattern[at] === name[on]) {
+      at++;
+      on++;
+    } else {
+      if (star < 0) return false;
+      [at, on] = [star + 1, ++resume]; // the last star takes one more
+    }
+  }
+  while (pattern[at] === "*") at++;
+  return at === pattern.length;
 }

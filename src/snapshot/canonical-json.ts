@@ -32,12 +32,14 @@ export function decodeDocument<Schema extends z.ZodType>(
 /** Parse one line (without its newline) written by JSON.stringify. */
 export function parseCanonical(text: string, indent: 0 | 2, what: string): unknown {
   let value: unknown;
+  let again: string;
   try {
     value = JSON.parse(text);
+    again = indent === 0 ? JSON.stringify(value) : `${JSON.stringify(value, null, 2)}\n`;
   } catch (cause) {
+    // also when it is nested more deeply than JSON.stringify can follow
     throw new DropsError("data/damaged", `${what} is not JSON`, { cause });
   }
-  const again = indent === 0 ? JSON.stringify(value) : `${JSON.stringify(value, null, 2)}\n`;
   if (again !== text) throw new DropsError("data/damaged", `${what} is not in canonical form`);
   return value;
 }

@@ -1,21 +1,19 @@
 import * as z from "zod";
 import { DropsError } from "../lib/errors.ts";
 import { checkShape, parseCanonical } from "./canonical-json.ts";
-import { type ChunkRef, type Hole, isSafePath, type ManifestEntry } from "./entry.ts";
-import { contentSize, piecesOf } from "./holes.ts";
+import { type ChunkRef, type EntryHead, isSafePath, MAX_PATH, type ManifestEntry } from "./entry.ts";
 
 /** A line of a manifest is never longer than this. Bytes. */
 export const MAX_LINE = 128 * 1024 * 1024;
-export const MAX_SAME = 200;
+const MAX_SAME = 200;
 
+/** So many of them fit into a line. */
+const MAX_CHUNKS = 1_500_000;
 /** The nanoseconds of the last second that a file system can name, 2^63, have 28 digits. */
 const Nanoseconds = z.string().regex(/^-?\d{1,28}$/);
+const MAX_NANOSECONDS = 10n ** 28n;
 const Digits = z.string().regex(/^-?\d{1,20}$/);
 const Base64 = z.base64();
-const Chunk = z.tuple([z.int().nonnegative(), z.string().regex(/^[0-9a-f]{64}$/), z.int().positive()]);
-/** So many bytes that are in no chunk. */
-const Gap = z.tuple([z.int().positive()]);
-type Piece = z.infer<typeof Chunk> | z.infer<typeof Gap>;
 const Line = z.strictObject({
   path: z.string().optional(),
   path_b64: Base64.optional(),
@@ -32,16 +30,21 @@ const Line = z.strictObject({
   target: z.string().optional(),
   target_b64: Base64.optional(),
   xattrs: z.record(z.string(), Base64).optional(),
-  chunks: z.array(z.union([Chunk, Gap])).optional(),
+  chunks: z
+    .array(z.tuple([z.int().nonnegative(), z.string().regex(/^[0-9a-f]{64}$/), z.int().positive()]))
+    .optional(),
 });
 
 /**
  * One entry as a line of a manifest, newline included. Paths that are not clean UTF-8 stand in base64 beside the name
- * with `_b64`; 64-bit numbers are strings, since jq rounds them. Whoever makes entries asks `requireRecordable` before.
+ * with `_b64`; 64-bit numbers are strings, since jq rounds them.
  *
  * @param listIndex from the run's pack number to the index in this manifest's list
+ * @throws DropsError source/failed: an entry that `decodeEntry` would refuse, see `whyUnrecordable`
  */
 export function encodeEntry(entry: ManifestEntry, listIndex: (pack: number) => number): string {
+  const why = whyUnrecordable(entry) ?? whyContentIsWrong(entry);
+  if (why !== undefined) throw unrecordable(entry, why);
   const line: z.infer<typeof Line> = {
     ...bytesField("path", entry.path),
     type: entry.type,
@@ -56,9 +59,50 @@ export function encodeEntry(entry: ManifestEntry, listIndex: (pack: number) => n
     ...(entry.sparse ? { sparse: true as const } : {}),
     ...(entry.target === undefined ? {} : bytesField("target", entry.target)),
     ...(entry.xattrs === undefined ? {} : { xattrs: encodeXattrs(entry.xattrs) }),
-    ...(entry.type === "file" ? { chunks: encodePieces(entry, listIndex) } : {}),
+    ...(entry.type === "file"
+      ? {
+          chunks: entry.chunks.map(
+            ({ pack, id, size }) => [listIndex(pack), id, size] as [number, string, number],
+          ),
+        }
+      : {}),
   };
-  return `${JSON.stringify(line)}\n`;
+  const text = `${JSON.stringify(line)}\n`;
+  if (text.length > MAX_LINE / 3 && Buffer.byteLength(text) > MAX_LINE)
+    throw unrecordable(entry, `its line is longer than ${MAX_LINE} bytes`);
+  return text;
+}
+
+/** Why a reader would refuse this entry, as the end of a sentence about it; undefined when it would not. */
+export function whyUnrecordable(entry: EntryHead): string | undefined {
+  const { path, type, mtime, same, target, xattrs } = entry;
+  if (path.length > MAX_PATH) return `its path is longer than ${MAX_PATH} bytes`;
+  if (!isSafePath(path)) return "its path leaves its directory";
+  if (!isOwner(entry)) return "its mode or owner is out of range";
+  if (mtime >= MAX_NANOSECONDS || mtime <= -MAX_NANOSECONDS) return "its time is out of range";
+  if (same !== undefined && same.length > MAX_SAME) return "its identity is too long";
+  if (type === "hardlink" && !(target && isSafePath(target))) return "it links outside of its source";
+  if (xattrs !== undefined && Object.hasOwn(xattrs, "__proto__")) return "it has an attribute without a name";
+  return undefined;
+}
+
+function isOwner({ mode, uid, gid }: EntryHead): boolean {
+  return [mode, uid, gid].every(isWhole) && mode <= 0o7777;
+}
+
+function whyContentIsWrong({ type, size, chunks }: ManifestEntry): string | undefined {
+  if (!isWhole(size)) return "its size is out of range";
+  if (chunks.length > MAX_CHUNKS) return `it has more than ${MAX_CHUNKS} chunks`;
+  const total = chunks.reduce((sum, chunk) => sum + chunk.size, 0);
+  return total === (type === "file" ? size : 0) ? undefined : "its chunks do not add up to its size";
+}
+
+function isWhole(number: number): boolean {
+  return Number.isSafeInteger(number) && number >= 0;
+}
+
+function unrecordable({ path }: ManifestEntry, why: string): DropsError {
+  return new DropsError("source/failed", `${JSON.stringify(path.toString())} cannot be recorded: ${why}`);
 }
 
 /**
@@ -77,9 +121,10 @@ export function decodeEntry(
   if (!path || !isSafePath(path))
     throw new DropsError("data/damaged", `${what} has a path that leaves its directory`);
   const target = bytesOf(line.target, line.target_b64, what);
-  const content = decodePieces(line.chunks ?? [], packNumber, what);
+  const chunks = decodeChunks(line.chunks ?? [], packNumber, what);
   const size = Number(line.size);
-  if (contentSize(content) !== (line.type === "file" ? size : 0))
+  const total = chunks.reduce((sum, chunk) => sum + chunk.size, 0);
+  if (total !== (line.type === "file" ? size : 0))
     throw new DropsError("data/damaged", `${what} has chunks that do not add up to its size`);
   if (line.type === "hardlink" && !(target && isSafePath(target)))
     throw new DropsError("data/damaged", `${what} links outside its source`);
@@ -97,37 +142,21 @@ export function decodeEntry(
     sparse: line.sparse,
     target,
     xattrs: line.xattrs && decodeXattrs(line.xattrs),
-    ...content,
+    chunks,
   };
 }
 
-function encodePieces(entry: ManifestEntry, listIndex: (pack: number) => number): Piece[] {
-  const encoded = ({ pack, id, size }: ChunkRef): Piece => [listIndex(pack), id, size];
-  if (entry.holes === undefined) return entry.chunks.map(encoded);
-  return Array.from(piecesOf(entry), ({ chunk, hole }) => (chunk ? encoded(chunk) : [hole.size]));
-}
-
-function decodePieces(
-  pieces: readonly Piece[],
+function decodeChunks(
+  chunks: readonly (readonly [number, string, number])[],
   packNumber: (index: number) => number | undefined,
   what: string,
-): Pick<ManifestEntry, "chunks" | "holes"> {
-  const chunks: ChunkRef[] = [];
-  const holes: Hole[] = [];
-  let at = 0;
-  for (const piece of pieces) {
-    const size = piece.length === 1 ? piece[0] : piece[2];
-    if (piece.length === 1) {
-      holes.push({ offset: at, size });
-    } else {
-      const pack = packNumber(piece[0]);
-      if (pack === undefined)
-        throw new DropsError("data/damaged", `${what} names pack ${piece[0]}, which its list does not have`);
-      chunks.push({ pack, id: piece[1], size });
-    }
-    at += size;
-  }
-  return holes.length === 0 ? { chunks } : { holes, chunks };
+): ChunkRef[] {
+  return chunks.map(([index, id, size]) => {
+    const pack = packNumber(index);
+    if (pack === undefined)
+      throw new DropsError("data/damaged", `${what} names pack ${index}, which its list does not have`);
+    return { pack, id, size };
+  });
 }
 
 function bytesField<Name extends string>(

@@ -27,7 +27,7 @@ export function decodeList(bytes: Uint8Array, name: string): PackInfo[] {
     throw new DropsError("data/damaged", `list ${name} names over ${MAX_PACKS} packs`);
   const packs: PackInfo[] = [];
   for (let at = 1; at < lines.length - 1; at += 2) {
-    const size = /^# (\d{1,12})$/.exec(lines[at] ?? "")?.[1];
+    const size = /^# (0|[1-9]\d{0,11})$/.exec(lines[at] ?? "")?.[1];
     const entry = /^([0-9a-f]{64}) {2}packs\/([0-9a-f]{2})\/([0-9a-f]{64})$/.exec(lines[at + 1] ?? "");
     if (!size || !entry?.[1] || entry[1] !== entry[3] || !entry[1].startsWith(entry[2] ?? "-"))
       throw malformed(name, at + 1);

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { constants, createZstdDecompress } from "node:zlib";
 import * as z from "zod";
-import { breathe, mayBreathe } from "../lib/breathe.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import { checkShape, parseCanonical } from "./canonical-json.ts";
@@ -66,7 +65,16 @@ async function* readEntries(
   for await (const line of lines) {
     const what = `manifest ${name} line ${count + 2}`;
     if (line.startsWith('{"end":')) {
-      onEnd(checkEnd(line, what, { name, count, sha256: hash.digest("hex") }));
+      const end = checkShape(parseCanonical(line, 0, what), End, what);
+      if (end.entries !== count) {
+        throw new DropsError(
+          "data/damaged",
+          `manifest ${name} holds ${count} entries and says ${end.entries}`,
+        );
+      }
+      if (end.sha256 !== hash.digest("hex"))
+        throw new DropsError("data/damaged", `manifest ${name} has other lines than its last one says`);
+      onEnd(end.sha256);
       return;
     }
     hash.update(line).update("\n");
@@ -74,43 +82,31 @@ async function* readEntries(
     if (last && Buffer.compare(last, entry.path) >= 0)
       throw new DropsError("data/damaged", `${what} is out of order`);
     last = entry.path;
-    if (mayBreathe(++count)) await breathe();
+    count++;
     yield entry;
   }
   throw new DropsError("data/damaged", `manifest ${name} ends before its last line`);
 }
 
-function checkEnd(
-  line: string,
-  what: string,
-  read: { readonly name: string; readonly count: number; readonly sha256: string },
-): string {
-  const end = checkShape(parseCanonical(line, 0, what), End, what);
-  if (end.entries !== read.count)
-    throw new DropsError(
-      "data/damaged",
-      `manifest ${read.name} holds ${read.count} entries and says ${end.entries}`,
-    );
-  if (end.sha256 !== read.sha256)
-    throw new DropsError("data/damaged", `manifest ${read.name} has other lines than its last one says`);
-  return end.sha256;
-}
-
 async function* readLines(compressed: Uint8Array, name: string, how: Cancel): AsyncGenerator<string> {
-  let rest: Buffer = Buffer.alloc(0);
+  let begun: Buffer[] = []; // of a line whose end has not come yet
+  let length = 0;
   for await (const part of inflate(compressed, name)) {
     how.signal.throwIfAborted();
-    const whole: Buffer = rest.length === 0 ? part : Buffer.concat([rest, part]);
-    let start = 0;
-    for (let end = whole.indexOf(10, rest.length); end !== -1; end = whole.indexOf(10, start)) {
-      yield whole.toString("utf8", start, end);
-      start = end + 1;
+    const last = part.lastIndexOf(10);
+    if (last >= 0) {
+      yield* Buffer.concat([...begun, part.subarray(0, last)])
+        .toString("utf8")
+        .split("\n");
+      begun = [];
+      length = 0;
     }
-    rest = whole.subarray(start);
-    if (rest.length > MAX_LINE)
+    if (last + 1 < part.length) begun.push(part.subarray(last + 1));
+    length += part.length - last - 1;
+    if (length > MAX_LINE)
       throw new DropsError("data/damaged", `manifest ${name} has a line longer than ${MAX_LINE} bytes`);
   }
-  if (rest.length > 0) throw new DropsError("data/damaged", `manifest ${name} ends in the middle of a line`);
+  if (begun.length > 0) throw new DropsError("data/damaged", `manifest ${name} ends in the middle of a line`);
 }
 
 async function* inflate(compressed: Uint8Array, name: string): AsyncGenerator<Buffer> {

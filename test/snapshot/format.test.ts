@@ -6,15 +6,17 @@ import { lstat, readFile, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { zstdDecompressSync } from "node:zlib";
+import { isFailure } from "../../src/lib/errors.ts";
 import { runOpen } from "../../src/pack/jobs.ts";
 import { PACK_BUFFER_SIZE, PackBuffer, TAR_AT } from "../../src/pack/pack-buffer.ts";
 import { PackTable } from "../../src/pack/pack-table.ts";
 import { open } from "../../src/seal/age-stream.ts";
 import { REPOSITORY_NAMESPACE, SNAPSHOT_NAMESPACE, signerFromText } from "../../src/seal/sshsig.ts";
-import { encodeDocument } from "../../src/snapshot/canonical-json.ts";
+import { encodeDocument, parseCanonical } from "../../src/snapshot/canonical-json.ts";
 import { readCatalog } from "../../src/snapshot/catalog.ts";
 import type { ManifestEntry } from "../../src/snapshot/entry.ts";
 import { encodeList } from "../../src/snapshot/list.ts";
+import { openManifest } from "../../src/snapshot/manifest-reader.ts";
 import { ManifestWriter } from "../../src/snapshot/manifest-writer.ts";
 import { encodeRecord } from "../../src/snapshot/record.ts";
 import { readRepository, requireUnderstood } from "../../src/snapshot/repository.ts";
@@ -130,6 +132,28 @@ test("writing: the manifest's plaintext has the same bytes", async () => {
     await open([IDENTITY], await golden(manifestKey(POLICY, MANIFEST.sha256))),
   );
   assert.equal(zstdDecompressSync(await writer.compressed(HEAD)).toString(), frozen.toString());
+});
+
+test("a document that is nested beyond measure is damaged, like any other that is none", () => {
+  const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
+  for (const indent of [0, 2] as const)
+    assert.throws(
+      () => parseCanonical(deep, indent, "a document"),
+      (error) => isFailure(error, "data/damaged"),
+    );
+});
+
+test("a line of a manifest is read whole, in however many pieces it comes out of its frame", async () => {
+  const chunks = Array.from({ length: 20_000 }, (_, at) => {
+    return { pack: 0, id: hash("sha256", String(at), "hex"), size: 1 };
+  });
+  const large = { ...(ENTRIES[1] as ManifestEntry), size: chunks.length, chunks };
+  const writer = new ManifestWriter();
+  for (const entry of [large, ...ENTRIES.slice(2)]) writer.add(entry);
+  const read: ManifestEntry[] = [];
+  for await (const entry of (await openManifest(await writer.compressed(HEAD), (at) => at, "m", HOW)).entries)
+    read.push(entry);
+  assert.deepEqual(read.map(withoutUndefined), [large, ...ENTRIES.slice(2)].map(withoutUndefined));
 });
 
 test("recover.sh restores it", async () => {

@@ -44,6 +44,7 @@ const hostile: readonly { name: string; bytes: string }[] = [
   { name: "cut in the middle of a line", bytes: text.slice(0, -10) },
   { name: "without the last newline", bytes: text.slice(0, -1) },
   { name: "a pack without its size", bytes: text.replace(/# 3\n/, "") },
+  { name: "a size in another spelling", bytes: text.replace("# 3\n", "# 03\n") },
   { name: "a path that is not the pack's", bytes: text.replace(/packs\/../, "packs/zz") },
   { name: "a path out of the folder", bytes: text.replace("  packs/", "  ../packs/") },
   { name: "nothing", bytes: "" },

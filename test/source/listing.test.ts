@@ -73,6 +73,12 @@ describe("what find prints", () => {
     { name: "a record that is cut", output: "f 644 0 0 1 1.5 1.5 9 1 1 /a\0" },
     { name: "a kind that is none", output: "U 644 0 0 1 1.5 1.5 9 1 1 /a\0\0" },
     { name: "a mode that is none", output: "f 689 0 0 1 1.5 1.5 9 1 1 /a\0\0" },
+    { name: "an owner of 33 bits", output: "f 644 4294967296 0 1 1.5 1.5 9 1 1 /a\0\0" },
+    { name: "more links than there are", output: "f 644 0 0 1 1.5 1.5 9 1 4294967296 /a\0\0" },
+    { name: "a mode of 17 bits", output: "f 777777 0 0 1 1.5 1.5 9 1 1 /a\0\0" },
+    { name: "an inode of many digits", output: `f 644 0 0 1 1.5 1.5 ${"9".repeat(400)} 1 1 /a\0\0` },
+    { name: "a device that is none", output: "f 644 0 0 1 1.5 1.5 9 x 1 /a\0\0" },
+    { name: "a device that reaches into the path", output: "f 644 0 0 1 1.5 1.5 9 1/a\0\0f 1 /b\0\0" },
     { name: "a field less", output: "f 644 0 0 1 1.5 1.5 9 1 /a\0\0" },
     { name: "a path that is not absolute", output: "f 644 0 0 1 1.5 1.5 9 1 1 a\0\0" },
     { name: "a record without an end", output: "f".repeat(100_000) },
@@ -89,7 +95,7 @@ describe("what find prints", () => {
       "f 644 0 0 1 1.5 1.5 9 1 1 /z",
     ].map((line) => (line.includes("\0") ? `${line}\0` : `${line}\0\0`));
     const leftOut = await readFindOutput([Buffer.from(lines.join(""))] as never, listing);
-    await listing.sort();
+    listing.sort();
     const found = Array.from({ length: listing.length }, (_, at) => listing.path(at).length);
     assert.deepEqual([found, leftOut.long.count, leftOut.large.count], [[4095, 1], 3, 1]);
     assert.match(String(leftOut.long), /^\/(a\/){99}a…, .*, \/l$/);
@@ -111,6 +117,19 @@ describe("what find prints", () => {
       assert.ok(pulled < 100);
     });
   }
+
+  test("files of as many file systems as there are files are listed at once", async () => {
+    const lines = Array.from({ length: 100_000 }, (_, at) => `d 755 0 0 1 1.5 1.5 9 ${at} 1 /${at}\0\0`);
+    const listing = new Listing();
+    const before = process.threadCpuUsage();
+    await readFindOutput([Buffer.from(lines.join(""))] as never, listing);
+    assert.ok(process.threadCpuUsage(before).user < 2_000_000, "two seconds of the processor's time");
+    listing.sort();
+    const last = Array.from({ length: listing.length }, (_, at) => at).find(
+      (at) => listing.path(at).toString() === "99999",
+    );
+    assert.equal(listing.inode(last ?? 0), "99999:9");
+  });
 
   for (const row of table) {
     test(`${row.name} is refused`, async () => {
@@ -272,7 +291,7 @@ test("300,000 files cost little memory, and are planned in seconds", async () =>
   const started = process.cpuUsage();
   const listing = new Listing();
   await readFindOutput(manyRecords(count), listing);
-  await listing.sort();
+  listing.sort();
   const listedMs = cpuSince(started);
   gc();
   const after = process.memoryUsage();
@@ -390,7 +409,7 @@ async function listed(output: Buffer, piece = 1000): Promise<Listing> {
     for (let at = 0; at < output.length; at += piece) yield output.subarray(at, at + piece);
   })();
   await readFindOutput(pieces, listing);
-  await listing.sort();
+  listing.sort();
   return listing;
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { isFailure } from "../../src/lib/errors.ts";
 import { quoteIdentifier, quoteLiteral } from "../../src/source/postgres/quote.ts";
 import { dropSql, oidLiteral } from "../../src/source/postgres/restore/acts.ts";
 import { connectionTo, replacementNames } from "../../src/source/postgres/restore/names.ts";
@@ -108,11 +109,31 @@ test("whatever roles.sql holds, names and texts come out as they went in, and no
     }),
   );
   fc.assert(
-    fc.property(fc.string({ unit: "binary", maxLength: 300 }), (rubbish) => {
+    fc.property(fc.string({ unit: "binary", maxLength: 300 }), (anything) => {
+      const rubbish = anything.replaceAll("\0", "");
       const { sql } = planRoles(parseRolesFile(`CREATE ROLE x;${rubbish}`), new Map());
       assert.doesNotMatch(sql.replaceAll(/'[0-9a-f]*'/g, ""), /SUPERUSER|PROGRAM|SYSTEM/); // all of it is in hex
     }),
   );
+});
+
+test("a roles.sql with a NUL is refused, and what is never closed makes nothing", () => {
+  assert.throws(
+    () => parseRolesFile("CREATE ROLE x;\nCOMMENT ON ROLE x IS 'a\0b';"),
+    (error) => isFailure(error, "data/damaged"),
+  );
+  for (const quote of ["'", '"', "E'"]) {
+    const { roles, ignored } = parseRolesFile(
+      `COMMENT ON ROLE a IS ${quote}open; CREATE ROLE b; GRANT b TO c;`,
+    );
+    assert.deepEqual([roles, ignored], [[], 1]);
+  }
+});
+
+test("a string of many megabytes is read", () => {
+  const comment = "it''s ".repeat(3_000_000);
+  const { roles, ignored } = parseRolesFile(`CREATE ROLE x;\nCOMMENT ON ROLE x IS '${comment}';\n`);
+  assert.deepEqual([roles[0]?.comment?.length, ignored], [5 * 3_000_000, 0]);
 });
 
 test("the list of a dump is sorted by what may be loaded when", () => {

@@ -41,6 +41,12 @@ const table: readonly { name: string; path?: string; text: string; problem: stri
   { name: "a list", path: "etc/config.yaml", text: "- 1", problem: undefined },
   { name: "a list in its place", text: "- 1", problem: "is malformed at the whole" },
   { name: "empty, in its place", text: "", problem: "is malformed at the whole" },
+  { name: "nested beyond measure", text: "[".repeat(60_000), problem: "is no YAML: RESOURCE_EXHAUSTION" },
+  {
+    name: "names without number",
+    text: Array.from({ length: 9000 }, (_, at) => `k${at}: 1`).join("\n"),
+    problem: "is no YAML: RESOURCE_EXHAUSTION",
+  },
   { name: "aliases that multiply", text: bomb(), problem: "is malformed at the whole" },
 ];
 for (const row of table) {

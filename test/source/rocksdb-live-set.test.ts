@@ -132,6 +132,17 @@ const refused: readonly { name: string; records: readonly Buffer[]; says: RegExp
   { name: "a column family twice", records: [family(3, "a"), family(3, "b")], says: /twice/ },
   { name: "a group cut short", records: [edit(300, 2), edit(4, 1)], says: /cut short/ },
   { name: "a group out of order", records: [edit(300, 2), edit(300, 0)], says: /out of order/ },
+  { name: "a group of millions", records: [edit(300, 5_000_000)], says: /absurdly large/ },
+  {
+    name: "logs without number",
+    records: [Buffer.concat(Array.from({ length: 100_001 }, (_, at) => edit(8196, at + 1, 1)))],
+    says: /absurdly many logs/,
+  },
+  {
+    name: "fields without number",
+    records: [Buffer.alloc(2_000_004, edit(9, 1))],
+    says: /more than 1000000 fields/,
+  },
   { name: "garbage of an unknown blob file", records: [edit(401, 5, 1, 1, 0)], says: /blob file 5/ },
 ];
 for (const { name, records, says } of refused) {

@@ -175,6 +175,11 @@ const damages: readonly { name: string; bytes: Buffer; says: RegExp }[] = [
     says: /out of order/,
   },
   {
+    name: "a record in more pieces than its bytes need",
+    bytes: manyPieces(20),
+    says: /absurdly many pieces/,
+  },
+  {
     name: "data after a hole",
     bytes: new LogBuilder().raw(Buffer.alloc(40_000)).raw(Buffer.from("data")).bytes(),
     says: /after a hole/,
@@ -193,6 +198,13 @@ for (const { name, bytes, says } of damages) {
         isFailure(error, "data/damaged") && says.test(error.message) && error.message.includes("000007.log"),
     );
   });
+}
+
+/** A record whose pieces are empty, so that it never grows and never ends. */
+function manyPieces(count: number): Buffer {
+  const log = new LogBuilder().physical(2, Buffer.alloc(0));
+  for (let piece = 1; piece < count; piece++) log.physical(3, Buffer.alloc(0));
+  return log.bytes();
 }
 
 test("compression is told before the first record", () => {

@@ -40,6 +40,10 @@ for (const [name, packed] of bad) {
   test(`snappy is refused: ${name}`, () => assert.throws(() => decodeSnappy(packed, MAX), RangeError));
 }
 
+test("no memory is taken for a length that so few bytes cannot fill", () => {
+  assert.throws(() => decodeSnappy(block(MAX, [2 << 2], "abc"), MAX), /too large/);
+});
+
 test("any bytes are decoded within their bound, or refused", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {

@@ -9,6 +9,7 @@ import { isFailure } from "../../src/lib/errors.ts";
 import { blockChecksum } from "../../src/source/rocksdb/block-checksum.ts";
 import { checkRocksdbDirectory } from "../../src/source/rocksdb/check-directory.ts";
 import { checkTable, type TableReport } from "../../src/source/rocksdb/sst.ts";
+import { readEntries } from "../../src/source/rocksdb/table-block.ts";
 import { varint } from "../support/rocksdb-bytes.ts";
 import { openRocksdb } from "../support/rocksdb-library.ts";
 
@@ -309,6 +310,18 @@ for (const { name, bytes, code, says } of refused) {
     await assert.rejects(check(bytes()), (error) => isFailure(error, code) && says.test(error.message));
   });
 }
+
+test("keys that share what was written once grow to so much and no more", () => {
+  const long = Buffer.alloc(4000, "k");
+  const sharing = Array.from({ length: 4000 }, (_, at) => {
+    return Buffer.concat([varint(4000), varint(2), varint(0), Buffer.from([at >> 8, at & 255])]);
+  });
+  const block = withRestarts(Buffer.concat([entry(0, long, Buffer.alloc(0)), ...sharing]));
+  assert.throws(
+    () => readEntries(block, "a block"),
+    (error) => isFailure(error, "data/damaged") && /absurdly long/.test(error.message),
+  );
+});
 
 test("any footer is read or refused, and nothing outside the file is read", async () => {
   const magic = Buffer.alloc(8);

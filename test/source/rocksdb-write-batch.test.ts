@@ -86,6 +86,17 @@ test("the newest version of a key counts, whatever the order, and ranges hide on
   );
 });
 
+test("older versions are read so far and no further", () => {
+  const state = new FamilyState("family x", { ...SMALL_FAMILY, bytes: 1000 });
+  const version = versionOf("a", 1, OPERATION.PUT, "v".repeat(900));
+  assert.throws(
+    () => {
+      for (let time = 0; time < 100; time++) state.take(version);
+    },
+    (error) => isFailure(error, "safety/refused"),
+  );
+});
+
 test("values kept in ways that are not read are refused, unless they are gone", () => {
   const { MERGE, BLOB, WIDE_COLUMNS, DELETE } = OPERATION;
   for (const type of [MERGE, BLOB, WIDE_COLUMNS, 99]) {

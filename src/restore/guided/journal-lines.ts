@@ -29,9 +29,9 @@ export function readLines(text: string, where: string): ReadLines {
   const notes: string[] = [];
   for (const [index, piece] of pieces.entries()) {
     if (piece === "") continue;
-    const line = parse(piece);
-    if (line === undefined) notes.push(`line ${index + 1} of ${where} cannot be read and is passed over`);
-    else lines.set(JSON.stringify(line), line);
+    const parsed = parse(piece);
+    if (parsed === undefined) notes.push(`line ${index + 1} of ${where} cannot be read and is passed over`);
+    else lines.set(parsed.text, parsed.line);
   }
   if (torn !== "") notes.push(`the last line of ${where} was broken off, so it counts as never written`);
   return { lines: [...lines.values()].toSorted((a, b) => a.n - b.n), notes };
@@ -43,11 +43,12 @@ export function lacking(all: readonly JournalLine[], some: readonly JournalLine[
   return all.filter((line) => !have.has(JSON.stringify(line)));
 }
 
-function parse(piece: string): JournalLine | undefined {
+/** With its fields in the order in which they were written: the same line is the same text. */
+function parse(piece: string): { readonly line: JournalLine; readonly text: string } | undefined {
   try {
     const line = JSON.parse(piece) as JournalLine;
     Line.parse(line);
-    return line; // its fields in the order in which they were written: the same line is the same text
+    return { line, text: JSON.stringify(line) }; // which fails when it is nested beyond measure
   } catch {
     return undefined;
   }

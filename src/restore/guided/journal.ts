@@ -51,7 +51,7 @@ export class Journal {
     this.#lines = [...read.lines];
     this.#notes = [...read.notes];
     this.onlyWithOperator = read.extra;
-    this.#next = Math.max(-1, ...[...read.lines, ...read.extra].map(({ n }) => n)) + 1;
+    this.#next = [...read.lines, ...read.extra].reduce((next, { n }) => Math.max(next, n + 1), 0);
   }
 
   /** In order; grows with `append`. */

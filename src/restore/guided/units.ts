@@ -143,6 +143,12 @@ function hasRun({ active }: UnitState): boolean {
   return active !== "inactive" && active !== "failed" && active !== "";
 }
 
+/** Kinds of units that count nothing print nothing. */
+function count(text: string, unit: string): number {
+  if (/^\d{0,9}$/.test(text)) return Number(text);
+  throw new DropsError("host/command-failed", `systemd told of ${unit} a number that is none`);
+}
+
 function stateOf(unit: string, shown: UnitProperties): UnitState {
   const get = (property: string) => shown.get(property) ?? "";
   const since = Date.parse(get("ActiveEnterTimestamp").replace(/^[A-Z][a-z]+ (.*) UTC$/, "$1Z"));
@@ -153,8 +159,8 @@ function stateOf(unit: string, shown: UnitProperties): UnitState {
     active: get("ActiveState"),
     sub: get("SubState"),
     result: get("Result"),
-    exit: get("ExecMainCode") === EXITED ? Number(get("ExecMainStatus")) : undefined,
-    restarts: Number(get("NRestarts")),
+    exit: get("ExecMainCode") === EXITED ? count(get("ExecMainStatus"), unit) : undefined,
+    restarts: count(get("NRestarts"), unit),
     invocation: get("InvocationID"),
     activeSince: Number.isNaN(since) ? undefined : new Date(since),
     oneshot: get("Type") === "oneshot",

@@ -1,6 +1,4 @@
 /** What `find -printf` is asked to say of each file, and reading it back. */
-
-import { breathe } from "../../lib/breathe.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { MAX_PATH } from "../../snapshot/entry.ts";
 import { Few } from "./few.ts";
@@ -51,7 +49,6 @@ export async function readFindOutput(
     const whole = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
     rest = Buffer.from(whole.subarray(addRecords(whole, into, leftOut)));
     if (rest.length > MAX_RECORD) throw malformed();
-    await breathe();
     if (into.length > bounds.files || into.pathBytes > bounds.bytes) throw tooMany(bounds);
   }
   if (rest.length > 0) throw malformed();
@@ -77,11 +74,11 @@ function addRecord(fields: Fields, pathEnd: number, end: number, into: Listing, 
     mode: fields.octal(),
     uid: fields.number(),
     gid: fields.number(),
-    size: fields.number(),
+    size: fields.number(Number.POSITIVE_INFINITY),
     mtime: fields.time(),
     ctime: fields.time(),
     inode: fields.bigint(),
-    device: fields.word(),
+    device: fields.device(),
     links: fields.number(),
   };
   const path = fields.rootless(pathEnd);
@@ -111,11 +108,18 @@ class Fields {
   }
 
   octal(): number {
-    return this.#digits(8);
+    return atMost(0o177777, this.#digits(8));
   }
 
-  number(): number {
-    return this.#digits(10);
+  /** Owners and links have 32 bits. */
+  number(most = 2 ** 32 - 1): number {
+    return atMost(most, this.#digits(10));
+  }
+
+  device(): string {
+    const word = this.word();
+    if (!/^\d{1,20}$/.test(word)) throw malformed();
+    return word;
   }
 
   /** Below 2^53 by way of a number, which is much faster. */
@@ -123,7 +127,8 @@ class Fields {
     const start = this.#at;
     const value = this.#digits(10);
     if (Number.isSafeInteger(value)) return BigInt(value);
-    return BigInt(this.bytes.toString("latin1", start, this.#at - 1));
+    if (value > 2 ** 64) throw malformed();
+    return BigInt.asUintN(64, BigInt(this.bytes.toString("latin1", start, this.#at - 1)));
   }
 
   word(): string {
@@ -171,6 +176,11 @@ class Fields {
     if (digit < 0 || digit >= base) throw malformed();
     return digit;
   }
+}
+
+function atMost(most: number, value: number): number {
+  if (value > most) throw malformed();
+  return value;
 }
 
 function tooMany({ files, bytes }: ListingBounds): DropsError {

@@ -1,4 +1,9 @@
-/** The lines of a stream, one at a time; undefined when it has ended. */
+import { DropsError } from "../../lib/errors.ts";
+
+/** Of a line: they say how far a script is, and name directories. Characters. */
+const LONGEST = 64 * 1024;
+
+/** The lines of a script's output, one at a time; undefined when it has ended. Throws host/command-failed for one without end. */
 export interface Lines {
   next(): Promise<string | undefined>;
 }
@@ -20,6 +25,11 @@ async function* split(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string,
   for await (const bytes of stream) {
     const pieces = (rest + decoder.decode(bytes, { stream: true })).split("\n");
     rest = pieces.pop() ?? "";
+    if (rest.length > LONGEST)
+      throw new DropsError(
+        "host/command-failed",
+        `a script printed a line of more than ${LONGEST} characters`,
+      );
     yield* pieces;
   }
 }

@@ -38,12 +38,7 @@ export function hostDatabase(host: Host, directory: string): DatabaseFiles {
       const print = ["-type", "f", "-printf", "%s %f\\0"];
       const { stdout } = await host.run([...argv, ...print], { ...how, maxStdout: MAX_LISTING });
       const items = stdout.toString("latin1").split("\0").slice(0, -1);
-      return new Map(
-        items.map((item) => {
-          const space = item.indexOf(" ");
-          return [item.slice(space + 1), Number(item.slice(0, space))];
-        }),
-      );
+      return new Map(items.map((item) => sizeOf(item, host)));
     },
     async *read(name, how) {
       await using command = await host.start(["cat", join(directory, name)], how);
@@ -51,6 +46,15 @@ export function hostDatabase(host: Host, directory: string): DatabaseFiles {
       await expectSuccess(command, `reading ${name} on ${host.label}`);
     },
   };
+}
+
+function sizeOf(item: string, host: Host): readonly [name: string, size: number] {
+  const [, size, name] = /^(\d{1,15}) ([\s\S]+)$/.exec(item) ?? [];
+  if (name !== undefined) return [name, Number(size)];
+  throw new DropsError(
+    "host/command-failed",
+    `find on ${host.label} printed something that is not a listing`,
+  );
 }
 
 /** A whole file in memory. Throws data/damaged when it has more than `max` bytes. */

@@ -39,6 +39,8 @@ interface Range {
 
 /** Each range is held against each key: more of them would be work without bound. */
 const MAX_RANGES = 2000;
+/** So many times what may be held may be read for it: older versions of keys, which are passed over. */
+const MAX_VERSIONS = 64;
 
 /** Versions of keys in any order; what is left in the end is what the database would answer now. */
 export class FamilyState {
@@ -48,6 +50,7 @@ export class FamilyState {
   readonly #newest = new Map<string, Held>();
   readonly #ranges = new Map<string, Range>();
   #bytes = 0;
+  #seenBytes = 0;
 
   constructor(what: string, limits: FamilyLimits) {
     this.#what = what;
@@ -56,11 +59,13 @@ export class FamilyState {
 
   /** Throws safety/refused when there is more than the limits allow. */
   take(version: Version): void {
+    this.#seenBytes += version.key.length + version.value.length;
     if (version.type === OPERATION.RANGE_DELETE) this.#takeRange(version);
     else this.#takeKey(version);
     if (
       this.#newest.size > this.#limits.entries ||
       this.#bytes > this.#limits.bytes ||
+      this.#seenBytes > MAX_VERSIONS * this.#limits.bytes ||
       this.#ranges.size > MAX_RANGES
     ) {
       throw new DropsError("safety/refused", `${this.#what} holds more than is read of a small one`);

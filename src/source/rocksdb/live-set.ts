@@ -2,6 +2,8 @@ import { DropsError } from "../../lib/errors.ts";
 import { type BlobFile, decodeVersionEdit, type TableFile, type VersionEdit } from "./version-edit.ts";
 
 const MAX_LIVE_FILES = 4_000_000;
+/** Families, logs, and records that are applied together: far more than any database has. */
+const MAX_OTHERS = 100_000;
 const BLOB_HEADER = 30;
 const BLOB_FOOTER = 32;
 
@@ -61,15 +63,20 @@ export class LiveState {
       if (this.#group.length > 0) throw this.#damaged("a group of records is cut short");
       this.#applyOne(edit);
     } else {
-      const before = this.#group.at(-1)?.remaining;
-      if (before !== undefined && edit.remaining !== before - 1) {
-        throw this.#damaged("a group of records is out of order");
-      }
-      this.#group.push(edit);
+      this.#gather(edit, edit.remaining);
       if (edit.remaining > 0) return;
       for (const one of this.#group.splice(0)) this.#applyOne(one);
     }
     this.#end = end;
+  }
+
+  #gather(edit: VersionEdit, remaining: number): void {
+    const before = this.#group.at(-1)?.remaining;
+    if (before !== undefined && remaining !== before - 1) {
+      throw this.#damaged("a group of records is out of order");
+    }
+    if (remaining > MAX_OTHERS) throw this.#damaged("a group of records is absurdly large");
+    this.#group.push(edit);
   }
 
   /** Tag 10 governs what is deleted; databases that never wrote it keep every log a column family still needs. */
@@ -124,12 +131,14 @@ export class LiveState {
   #add(id: number, name: string): void {
     if (id !== 0 && this.#families.has(id)) throw this.#damaged(`it adds column family ${id} twice`);
     if (id !== 0) this.#families.set(id, newFamily(name));
+    if (this.#families.size > MAX_OTHERS) throw this.#damaged("it has absurdly many column families");
   }
 
   #applyLogs(edit: VersionEdit): void {
     for (const log of edit.logsAdded) this.#logs.set(log.number, log.size ?? this.#logs.get(log.number));
     const below = edit.logsDroppedBelow ?? 0;
     for (const number of this.#logs.keys()) if (number < below) this.#logs.delete(number);
+    if (this.#logs.size > MAX_OTHERS) throw this.#damaged("it lists absurdly many logs");
   }
 
   /** Deletions first: a file that only changes its level is deleted and added by the same edit. */

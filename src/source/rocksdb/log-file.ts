@@ -10,6 +10,9 @@ const BLOCK = 32 * 1024;
 const LEGACY_HEADER = 7;
 const RECYCLABLE_HEADER = 11;
 const MAX_RECORD = 256 * 1024 * 1024;
+/** Pieces end where a block or a compressed buffer of that size does: so many bytes are in each of them, but for a few. */
+const LEAST_PIECE = 1024;
+const FEW_PIECES = 16;
 
 const ZERO = 0;
 const FIRST = 2;
@@ -163,6 +166,8 @@ export class LogReader {
     } else {
       this.#joined += payload.length;
       if (this.#joined > MAX_RECORD) throw this.#damaged("a record is larger than 256 MiB");
+      if (this.#pieces.length > FEW_PIECES + this.#joined / LEAST_PIECE)
+        throw this.#damaged("a record is in absurdly many pieces");
       this.#pieces.push(Buffer.from(payload)); // the block is overwritten before the record is whole
       if (finishes) this.#record(Buffer.concat(this.#pieces, this.#joined), end);
     }

@@ -1,8 +1,10 @@
 const MIN_MATCH = 4;
+/** A byte makes a match longer by 255. */
+const MOST_GROWTH = 255;
 
 /** Decode one raw LZ4 block of known size (LZ4 block format 1.6). Throws RangeError when it is malformed. */
 export function decodeLz4(packed: Buffer, size: number): Buffer {
-  const out = Buffer.alloc(size);
+  const out = roomFor(size, packed);
   let from = 0;
   let to = 0;
   const byte = () => {
@@ -32,4 +34,9 @@ export function decodeLz4(packed: Buffer, size: number): Buffer {
   }
   if (to !== size) throw new RangeError("lz4: too short");
   return out;
+}
+
+function roomFor(size: number, packed: Buffer): Buffer {
+  if (size > MOST_GROWTH * packed.length) throw new RangeError("lz4: too large");
+  return Buffer.alloc(size);
 }

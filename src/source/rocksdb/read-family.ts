@@ -1,4 +1,3 @@
-import { breathe } from "../../lib/breathe.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { tableName } from "./accept.ts";
@@ -153,9 +152,6 @@ async function readLog(
       if (operation.family === family) state.take(operation);
     }
   });
-  for await (const piece of files.read(name, how)) {
-    reader.push(piece);
-    await breathe();
-  }
+  for await (const piece of files.read(name, how)) reader.push(piece);
   reader.end();
 }

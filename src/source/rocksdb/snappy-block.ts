@@ -1,3 +1,6 @@
+/** A copy of 64 bytes takes three. */
+const MOST_GROWTH = 22;
+
 /**
  * Decode one Snappy block (google/snappy, format_description.txt) that inflates to at most `max` bytes. Throws RangeError
  * when it is malformed or larger.
@@ -5,7 +8,7 @@
 export function decodeSnappy(packed: Buffer, max: number): Buffer {
   const input = new Input(packed);
   const size = input.length();
-  if (size > max) throw new RangeError("snappy: too large");
+  if (size > max || size > MOST_GROWTH * packed.length) throw new RangeError("snappy: too large");
   const out = Buffer.alloc(size);
   let to = 0;
   while (!input.done) {

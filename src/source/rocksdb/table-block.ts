@@ -82,6 +82,12 @@ function entriesOf(block: Buffer, what: string): Cursor {
   return new Cursor(block.subarray(0, end), what);
 }
 
+/**
+ * Keys are written whole at every restart point, of which there is one in 16 entries unless somebody set it otherwise: all
+ * keys together are never so many times as large as their block.
+ */
+const MAX_KEYS = 256;
+
 /** Keys and values of a data block, in its order. Keys are copies, values are views. */
 export function* readPairs(
   block: Buffer,
@@ -89,11 +95,14 @@ export function* readPairs(
 ): Generator<{ readonly key: Buffer; readonly value: Buffer }> {
   const cursor = entriesOf(block, what);
   let key: Buffer = Buffer.alloc(0);
+  let keys = 0;
   while (!cursor.done) {
     const shared = cursor.varint();
     const unshared = cursor.varint();
     const length = cursor.varint();
     if (shared > key.length) throw cursor.damaged("a key shares more than there is");
+    keys += shared + unshared;
+    if (keys > MAX_KEYS * block.length) throw cursor.damaged("its keys are absurdly long");
     key = Buffer.concat([key.subarray(0, shared), cursor.bytes(unshared)]);
     yield { key, value: cursor.bytes(length) };
   }

@@ -110,6 +110,9 @@ const READERS: ReadonlyMap<number, Reader> = new Map<number, Reader>([
   [8200, wrapped(number("logsDroppedBelow"))],
 ]);
 
+/** Of one record: a compaction of the largest database changes fewer files. */
+const MAX_FIELDS = 1_000_000;
+
 /** A writer newer than this reader sets this bit on what may be skipped: a length and that many bytes. */
 const IGNORABLE_TAG = 0x2000;
 
@@ -124,7 +127,8 @@ export function decodeVersionEdit(record: Buffer, what: string): VersionEdit {
     blobGarbage: [],
     logsAdded: [],
   };
-  while (!body.done) {
+  for (let fields = 0; !body.done; fields++) {
+    if (fields === MAX_FIELDS) throw body.damaged(`it has more than ${MAX_FIELDS} fields`);
     const tag = body.varint();
     const read = READERS.get(tag) ?? (isIgnorable(tag) ? skipPrefixed : undefined);
     if (read === undefined) throw body.damaged(`its tag ${tag} is unknown`);

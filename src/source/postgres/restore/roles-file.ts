@@ -1,3 +1,4 @@
+import { DropsError } from "../../../lib/errors.ts";
 import { statementsOf } from "./sql-tokens.ts";
 import { TokenReader } from "./token-reader.ts";
 
@@ -34,8 +35,13 @@ const OPTIONS = ["ADMIN", "INHERIT", "SET"] as const;
 const HARMLESS = new Set(["LOGIN", "INHERIT", "CREATEDB"]);
 const POWERS = new Set(["SUPERUSER", "CREATEROLE", "REPLICATION", "BYPASSRLS"]);
 
-/** Read what `pg_dumpall --roles-only` wrote, of any version. What is not understood is counted, never guessed. */
+/**
+ * Read what `pg_dumpall --roles-only` wrote, of any version. What is not understood is counted, never guessed. Throws
+ * data/damaged when there is a NUL in it: no SQL has one.
+ */
 export function parseRolesFile(sql: string): RolesFile {
+  if (sql.includes("\0"))
+    throw new DropsError("data/damaged", "reading the roles of a dump: there is a NUL in it");
   const roles = new Map<string, Role>();
   const memberships: Membership[] = [];
   let ignored = 0;
