@@ -43,7 +43,6 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
       "tac",
       "tail",
       "touch",
-      "truncate",
       "tr",
       "wc",
     ],
