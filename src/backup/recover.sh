@@ -339,16 +339,18 @@ pick() {
   printf '%s\n' "$repository/$policy/snapshots/${found##* }"
 }
 
-# Lines of: type mode uid gid mtime size sparse path target chunks. Names are u:percent-encoded, b:base64 or -.
+# Lines of: type mode uid gid mtime size sparse path target chunks. Names are u:percent-encoded, b:base64 or -; +N among
+# the chunks is a hole of so many bytes.
 # What is not of that form is refused, so that no field can pass for another.
 entries() {
   jq -r 'def name(text; base64): if base64 != null then "b:" + base64 elif text != null then "u:" + (text | @uri) else "-" end;
-    if .type == "file" and ([.chunks[]?[2]] | add // 0 | tostring) != .size then error("chunks do not add up") else . end
+    if .type == "file" and ([.chunks[]?[-1]] | add // 0 | tostring) != .size then error("chunks do not add up") else . end
     | [.type, .mode, .uid, .gid, .mtime, .size, (if .sparse then "sparse" else "-" end),
-      name(.path; .path_b64), name(.target; .target_b64), (.chunks[]?[1])] | map(tostring) | join(" ")'
+      name(.path; .path_b64), name(.target; .target_b64), (.chunks[]? | if length == 1 then "+\(.[0])" else .[1] end)]
+    | map(tostring) | join(" ")'
 }
 name="(u:[A-Za-z0-9._~!*'()%-]+|b:[A-Za-z0-9+/]+=*)"
-entry="^(file|dir|symlink|hardlink|fifo) [0-7]{4} [0-9]+ [0-9]+ -?[0-9]+ [0-9]+ (sparse|-) $name ($name|-)( [0-9a-f]{64})*$"
+entry="^(file|dir|symlink|hardlink|fifo) [0-7]{4} [0-9]+ [0-9]+ -?[0-9]+ [0-9]+ (sparse|-) $name ($name|-)( [0-9a-f]{64}| [+][1-9][0-9]*)*$"
 
 # decode NAME: into $decoded, any bytes but NUL.
 decode() {
@@ -381,6 +383,16 @@ set_time() {
   touch -h -d "@$sign${digits%?????????}.${digits: -9}" -- "$1"
 }
 
+# with_holes PATH PIECE...: a file of chunks and holes; nothing is written where a hole is.
+with_holes() {
+  local at=$1 piece
+  shift
+  : > "$at"
+  for piece; do
+    case $piece in +*) truncate -s "$piece" -- "$at" ;; *) cat -- "$piece" >> "$at" ;; esac
+  done
+}
+
 # restore_entries FILE DIRECTORY; the chunks are in the working directory.
 restore_entries() {
   local target=$2 type mode uid gid mtime sparse path link chunks at decoded last='' parent='' file
@@ -397,7 +409,8 @@ restore_entries() {
       fifo) mkfifo -- "$at" ;;
       file)
         # shellcheck disable=SC2086,SC2216 # chunks are names without blanks, as checked; cp reads the pipe by its path
-        if [ "$sparse" = sparse ]; then printf '%s\n' $chunks | xargs -r cat -- | cp --sparse=always /dev/stdin "$at"
+        if [[ $chunks == *+* ]]; then with_holes "$at" $chunks
+        elif [ "$sparse" = sparse ]; then printf '%s\n' $chunks | xargs -r cat -- | cp --sparse=always /dev/stdin "$at"
         elif [ ${#chunks} -gt 65000 ]; then printf '%s\n' $chunks | xargs cat -- > "$at"
         elif [ -n "$chunks" ]; then cat -- $chunks > "$at"
         else : > "$at"; fi
@@ -484,7 +497,7 @@ restore_source() {
   [ "$(grep -cE "$entry" "$work/entries" || true) $(wc -l < "$work/entries")" = "$(wc -l < "$work/body") $(wc -l < "$work/body")" ] \
     || fail "manifest $manifest is malformed"
   open_chunks "$repository/$policy/lists/$list"
-  jq -r '.chunks[]? | "\(.[1]) \(.[2])"' "$work/body" | sort -u > "$work/wanted"
+  jq -r '.chunks[]? | select(length == 3) | "\(.[1]) \(.[2])"' "$work/body" | sort -u > "$work/wanted"
   [ -z "$(find "$work/chunks" -type f -printf '%f %s\n' | sort | comm -23 "$work/wanted" -)" ] || fail "a chunk of $source is missing or has another size"
   mkdir "$work/tree"
   cd "$work/chunks"

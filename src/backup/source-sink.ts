@@ -1,15 +1,23 @@
 import { ContentCutter } from "../chunk/fastcdc.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import type { ChunkRef, EntryHead, ManifestEntry } from "../snapshot/entry.ts";
+import type { ChunkRef, EntryHead, Hole, ManifestEntry } from "../snapshot/entry.ts";
 import { ManifestWriter } from "../snapshot/manifest-writer.ts";
 import type { SourceSink } from "../source/source.ts";
 import { FixedCutter } from "./fixed-cutter.ts";
+import { runsBetween } from "./runs-between.ts";
 import type { Shipper } from "./shipper.ts";
 import type { SourceBase } from "./source-base.ts";
 
 /** More notes than this are counted, not kept. */
 const MAX_NOTES = 100;
 const MAX_NOTE = 1000;
+
+interface Unfinished {
+  readonly head: EntryHead;
+  readonly chunks: ChunkRef[];
+  readonly holes: Hole[];
+  size: number;
+}
 
 /** Collects one source: content to the shipper, entries to its manifest. */
 export class ManifestSink implements SourceSink {
@@ -20,7 +28,7 @@ export class ManifestSink implements SourceSink {
   readonly #onChunk: (size: number) => Promise<void>;
   readonly #notes: string[] = [];
   #droppedNotes = 0;
-  #unfinished: { readonly head: EntryHead; readonly chunks: ChunkRef[]; size: number } | undefined;
+  #unfinished: Unfinished | undefined;
   /** Bytes read from the host for this source. */
   readBytes = 0;
 
@@ -56,15 +64,22 @@ export class ManifestSink implements SourceSink {
     how: Cancel & { readonly cutting: "content" | "fixed" },
   ): Promise<{ size: number; chunks: readonly ChunkRef[] }> {
     const cutter = how.cutting === "content" ? new ContentCutter() : new FixedCutter();
-    const file = { head: entry, chunks: [] as ChunkRef[], size: 0 };
+    const file: Unfinished = { head: entry, chunks: [], holes: [], size: 0 };
     this.#unfinished = file;
+    const lookup = await this.#base.index(how);
+    const onChunk = async (chunk: ChunkRef) => {
+      file.chunks.push(chunk);
+      file.size += chunk.size;
+      this.readBytes += chunk.size;
+      await this.#onChunk(chunk.size);
+    };
     try {
-      await this.#shipper.ship(data, cutter, await this.#base.index(how), async (chunk) => {
-        file.chunks.push(chunk);
-        file.size += chunk.size;
-        this.readBytes += chunk.size;
-        await this.#onChunk(chunk.size);
-      });
+      for (const { run, hole } of runsBetween(entry.holes ?? [], data)) {
+        await this.#shipper.ship(run, cutter, lookup, onChunk);
+        if (hole === undefined) continue;
+        file.holes.push(hole);
+        file.size += hole.size;
+      }
     } finally {
       this.#unfinished = undefined;
     }
@@ -90,8 +105,9 @@ export class ManifestSink implements SourceSink {
   /** The file that is being read, as far as it is stored: for a checkpoint. It is never taken for unchanged later. */
   unfinished(): ManifestEntry | undefined {
     if (!this.#unfinished || this.#unfinished.chunks.length === 0) return undefined;
-    const { head, chunks, size } = this.#unfinished;
-    return { ...head, same: undefined, size, chunks: [...chunks] };
+    const { head, chunks, holes, size } = this.#unfinished;
+    const dug = holes.length === 0 ? undefined : [...holes];
+    return { ...head, same: undefined, size, holes: dug, chunks: [...chunks] };
   }
 
   /** Whether the entries are exactly those of the newest success. */

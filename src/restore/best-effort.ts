@@ -42,7 +42,7 @@ export async function salvageSource(
   const { opened, index } = await openAnyhow(parts, snapshot, source, how);
   const whole = new RestorePlanner(source.name);
   for await (const entry of opened.entries) whole.add(entry);
-  const { ledger, packs } = whole.finish(opened.manifest.numbers);
+  const { ledger, packs } = await whole.finish(opened.manifest.numbers);
   parts.say(`looking at what can come back of ${source.name}: ${packs.length} packs`);
 
   const search = new LostChunks(ledger, opened);

@@ -1,4 +1,5 @@
 import type { Writable } from "node:stream";
+import { breathe } from "../lib/breathe.ts";
 import type { Cancel } from "../lib/cancel.ts";
 
 /** What is smaller is gathered, what is larger goes out from where it lies. Bytes. */
@@ -62,6 +63,7 @@ export class ByteSink implements Disposable {
       this.#into.write(bytes, (error) => (error ? reject(error) : resolve()));
     });
     this.#reject = undefined;
+    await breathe(); // a fast reader takes every write at once
   }
 
   #fail(error: unknown): void {

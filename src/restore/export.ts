@@ -15,7 +15,7 @@ import { PackReader } from "./pack-reader.ts";
 import { type RestorePlan, RestorePlanner } from "./plan.ts";
 import { ScratchFile } from "./scratch-file.ts";
 import { shownPath } from "./shown-path.ts";
-import { writeContent, writeTar } from "./tar-out.ts";
+import { writeTar, writeWhole } from "./tar-out.ts";
 
 export interface ExportParts extends ReadParts {
   readonly pool: PackPool;
@@ -62,7 +62,7 @@ export async function exportFrom(
   if (!source) throw new Error("a source that is wanted is there");
   const opened = await openSource(parts.store, record, source, parts.identities, how);
   const selected = await select(opened, what.path === undefined ? undefined : trimmed(what.path), how);
-  const plan = planOf(selected, opened, source.name);
+  const plan = await planOf(selected, opened, source.name);
   const form = isOneFile(plan, what.path) ? "file" : "tar";
 
   await using packs = new PackReader({
@@ -83,7 +83,7 @@ export async function exportFrom(
   };
   const [file] = plan.files;
   if (form === "file" && file) {
-    await writeContent(file, plan, packs, sink, onBytes);
+    await writeWhole(file, plan, packs, sink, onBytes);
     await sink.finish();
   } else {
     await writeTar(plan, packs, sink, onBytes);
@@ -137,10 +137,13 @@ async function withTargets(
   });
 }
 
-function planOf(entries: readonly ManifestEntry[], opened: OpenSource, source: string): RestorePlan {
+async function planOf(
+  entries: readonly ManifestEntry[],
+  opened: OpenSource,
+  source: string,
+): Promise<RestorePlan> {
   const planner = new RestorePlanner(source);
-  // one file alone is written as it is read: holes too
-  for (const entry of entries) planner.add(entries.length === 1 ? { ...entry, sparse: undefined } : entry);
+  for (const entry of entries) planner.add(entry);
   return planner.finish(opened.manifest.numbers);
 }
 

@@ -1,7 +1,7 @@
-import { hash } from "node:crypto";
 import type { Cancel } from "../lib/cancel.ts";
 import type { PackInfo } from "../pack/pack-table.ts";
-import type { ChunkRef, ManifestEntry } from "../snapshot/entry.ts";
+import type { ChunkRef, Hole, ManifestEntry } from "../snapshot/entry.ts";
+import { piecesOf } from "../snapshot/holes.ts";
 import { assessPacks, type PackParts } from "./assess-packs.ts";
 import type { ChunkLedger } from "./chunk-ledger.ts";
 import type { LostPack } from "./damage.ts";
@@ -14,7 +14,6 @@ export class LostChunks {
   readonly lostPacks: LostPack[] = [];
   readonly ledger: ChunkLedger;
   readonly #opened: OpenSource;
-  readonly #zerosBySize = new Map<number, string>();
   moved = 0;
 
   constructor(ledger: ChunkLedger, opened: OpenSource) {
@@ -88,20 +87,18 @@ export class LostChunks {
     return { chunks, files };
   }
 
-  /** An entry's chunks, each from where it is to be had; zeros in the place of what is lost. */
-  chunksOf({ chunks }: ManifestEntry): ChunkRef[] {
-    return chunks.map((chunk) => {
-      const known = this.ledger.find(chunk.id);
-      if (known === undefined) return chunk;
-      if (this.lost.has(known)) return { ...chunk, id: this.#zeros(chunk.size) };
-      return { ...chunk, pack: this.ledger.packOf(known) };
-    });
-  }
-
-  #zeros(size: number): string {
-    const known = this.#zerosBySize.get(size) ?? hash("sha256", Buffer.alloc(size), "hex");
-    this.#zerosBySize.set(size, known);
-    return known;
+  /** An entry with its chunks where they are to be had; holes in the place of what is lost. */
+  contentOf(entry: ManifestEntry): ManifestEntry {
+    const chunks: ChunkRef[] = [];
+    const holes: Hole[] = [];
+    for (const { at, chunk, hole } of piecesOf(entry)) {
+      const known = chunk && this.ledger.find(chunk.id);
+      if (hole) holes.push(hole);
+      else if (known === undefined) chunks.push(chunk);
+      else if (this.lost.has(known)) holes.push({ offset: at, size: chunk.size });
+      else chunks.push({ ...chunk, pack: this.ledger.packOf(known) });
+    }
+    return { ...entry, chunks, holes: holes.length === 0 ? undefined : holes };
   }
 
   /** Zeros of a sparse file are in no ledger: nothing of them is fetched. */

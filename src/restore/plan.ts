@@ -1,3 +1,4 @@
+import { breathe, mayBreathe, sortWithBreaths } from "../lib/breathe.ts";
 import { DropsError } from "../lib/errors.ts";
 import { type EntryType, isSafePath, type ManifestEntry } from "../snapshot/entry.ts";
 import { ChunkLedger } from "./chunk-ledger.ts";
@@ -74,9 +75,8 @@ export class RestorePlanner {
   add(entry: ManifestEntry, as: Buffer = entry.path): void {
     const path = entry.path.toString("latin1");
     this.#checkPlace(path, entry.path);
-    const { data, segments } = entry.sparse
-      ? this.#holes.split(entry.chunks, entry.size)
-      : { data: entry.chunks, segments: undefined };
+    const { data, segments } =
+      entry.sparse || entry.holes ? this.#holes.split(entry) : { data: entry.chunks, segments: undefined };
     const written = as.toString("latin1");
     if (written !== path) this.#renamed.add(written);
     const planned: PlannedEntry = {
@@ -98,32 +98,41 @@ export class RestorePlanner {
   }
 
   /** `packOrder` is the manifest's list: files are written in the order of their first pack in it. */
-  finish(packOrder: readonly number[]): RestorePlan {
-    for (const { path, target } of this.#hardLinks) {
-      if (target && this.#renamed.has(target.toString("latin1"))) continue;
-      const type = target && this.#others.get(target.toString("latin1"));
-      if (type === undefined || type === "hardlink")
-        throw this.#damaged(
-          path,
-          `is a hard link to ${target ? shownPath(target) : "nothing"}, which is no file of it`,
-        );
-    }
+  async finish(packOrder: readonly number[]): Promise<RestorePlan> {
+    await this.#checkHardLinks();
     const rank = new Map(packOrder.map((pack, index) => [pack, index]));
     const rankOf = ({ chunks: [first] }: PlannedEntry) =>
       first === undefined ? -1 : (rank.get(this.#ledger.packOf(first)) ?? packOrder.length);
-    const ranked = this.#files.map((file) => ({ file, rank: rankOf(file) }));
-    const files = ranked.sort((a, b) => a.rank - b.rank).map(({ file }) => file); // stable: by path within a pack
+    const ranks = Float64Array.from(this.#files, rankOf);
+    const order = Uint32Array.from(this.#files.keys());
+    const byRank = (a: number, b: number) => (ranks[a] as number) - (ranks[b] as number);
+    const sorted = await sortWithBreaths(order, byRank); // stable: by path within a pack
+    const files = Array.from(sorted, (at) => this.#files[at] as PlannedEntry);
     return {
       directories: this.#directories,
       files,
       links: this.#links,
       hardLinks: this.#hardLinks,
       ledger: this.#ledger,
-      packs: packsInOrder(files, this.#ledger),
+      packs: await packsInOrder(files, this.#ledger),
       entries: this.#directories.length + this.#others.size,
       bytes: this.#bytes,
       dataBytes: this.#dataBytes,
     };
+  }
+
+  async #checkHardLinks(): Promise<void> {
+    for (const [at, { path, target }] of this.#hardLinks.entries()) {
+      if (mayBreathe(at)) await breathe();
+      if (target && this.#renamed.has(target.toString("latin1"))) continue;
+      const type = target && this.#others.get(target.toString("latin1"));
+      if (type === undefined || type === "hardlink") throw this.#linksToNothing(path, target);
+    }
+  }
+
+  #linksToNothing(path: string, target: Buffer | undefined): DropsError {
+    const where = target ? shownPath(target) : "nothing";
+    return this.#damaged(path, `is a hard link to ${where}, which is no file of it`);
   }
 
   #checkPlace(path: string, raw: Buffer): void {
@@ -181,8 +190,11 @@ export function filesNeeding(
   return { count, names };
 }
 
-function packsInOrder(files: readonly PlannedEntry[], ledger: ChunkLedger): number[] {
+async function packsInOrder(files: readonly PlannedEntry[], ledger: ChunkLedger): Promise<number[]> {
   const packs = new Set<number>();
-  for (const { chunks } of files) for (const chunk of chunks) packs.add(ledger.packOf(chunk));
+  for (const [at, { chunks }] of files.entries()) {
+    for (const chunk of chunks) packs.add(ledger.packOf(chunk));
+    if (mayBreathe(at)) await breathe();
+  }
   return [...packs];
 }

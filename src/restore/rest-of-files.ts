@@ -1,5 +1,6 @@
 import type { Cancel } from "../lib/cancel.ts";
 import type { ManifestEntry } from "../snapshot/entry.ts";
+import { piecesOf } from "../snapshot/holes.ts";
 import { addRange, type ByteRange, damagedPath, isDamagedPath, missingBytes } from "./damage.ts";
 import type { LostChunks } from "./lost-chunks.ts";
 import type { OpenSource } from "./open-source.ts";
@@ -54,13 +55,10 @@ class DamagedFiles {
   }
 }
 
-function missingOf({ chunks }: ManifestEntry, search: LostChunks): ByteRange[] {
+function missingOf(entry: ManifestEntry, search: LostChunks): ByteRange[] {
   const missing: ByteRange[] = [];
-  let at = 0;
-  for (const { id, size } of chunks) {
-    if (search.isLost(id)) addRange(missing, at, size);
-    at += size;
-  }
+  for (const { at, chunk } of piecesOf(entry))
+    if (chunk && search.isLost(chunk.id)) addRange(missing, at, chunk.size);
   return missing;
 }
 
@@ -75,14 +73,14 @@ export async function planRest(
   const planner = new RestorePlanner(name);
   for await (const entry of (await opened.manifest.entries(how)).entries) {
     const rest = files.get(entry.path.toString("latin1"));
-    if (rest === undefined) planner.add({ ...entry, chunks: search.chunksOf(entry) });
+    if (rest === undefined) planner.add(search.contentOf(entry));
     else if (rest.as !== undefined) planner.add(restOf(entry, search, files), latin1(rest.as));
   }
   return planner.finish(opened.manifest.numbers);
 }
 
 function restOf(entry: ManifestEntry, search: LostChunks, files: ReadonlyMap<string, Rest>): ManifestEntry {
-  if (entry.type !== "hardlink") return { ...entry, chunks: search.chunksOf(entry), sparse: true };
+  if (entry.type !== "hardlink") return search.contentOf(entry);
   const target = files.get(entry.target?.toString("latin1") ?? "")?.as;
   return { ...entry, target: target === undefined ? entry.target : latin1(target) };
 }

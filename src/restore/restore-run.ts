@@ -79,7 +79,7 @@ export class RestoreRun {
     const opened = await openSource(store, this.#snapshot, source, identities, how);
     const planner = new RestorePlanner(source.name);
     for await (const entry of opened.entries) planner.add(entry);
-    const plan = planner.finish(opened.manifest.numbers);
+    const plan = await planner.finish(opened.manifest.numbers);
     const { directory, notes } = await this.#write(source, opened, plan, how);
     const checked = await checkContent(opened.head, directory, how);
     await this.#publish(source, opened.head, [], how);

@@ -1,4 +1,3 @@
-import { BLOCK } from "../source/files/tar-header.ts";
 import type { DataSegment } from "../source/files/tar-sparse.ts";
 import type { ByteSink } from "./byte-sink.ts";
 import type { PackReader } from "./pack-reader.ts";
@@ -50,7 +49,39 @@ export async function writeContent(
   return bytes;
 }
 
-const ZEROS = Buffer.alloc(BLOCK);
+/** The content of a file as it is read: holes are zeros. */
+export async function writeWhole(
+  { chunks, segments }: PlannedEntry,
+  { ledger }: RestorePlan,
+  packs: PackReader,
+  into: ByteSink,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const holesBefore = new Map<number, number>();
+  let data = 0;
+  let end = 0;
+  for (const segment of segments ?? []) {
+    holesBefore.set(data, segment.offset - end);
+    data += segment.size;
+    end = segment.offset + segment.size;
+  }
+  let at = 0;
+  const fill = async () => {
+    for (let left = holesBefore.get(at) ?? 0; left > 0; left -= ZEROS.length)
+      await into.write(ZEROS.subarray(0, left));
+    holesBefore.delete(at);
+  };
+  for (const chunk of chunks) {
+    await fill();
+    await into.write(await packs.read(chunk));
+    packs.release(chunk);
+    at += ledger.sizeOf(chunk);
+    onBytes(ledger.sizeOf(chunk));
+  }
+  await fill();
+}
+
+const ZEROS = Buffer.alloc(64 * 1024);
 
 /** How many zeros follow when so many bytes of data have been written. */
 function fillsByEnd(segments: readonly DataSegment[]): ReadonlyMap<number, number> {

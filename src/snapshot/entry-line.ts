@@ -1,7 +1,15 @@
 import * as z from "zod";
 import { DropsError } from "../lib/errors.ts";
 import { checkShape, parseCanonical } from "./canonical-json.ts";
-import { type ChunkRef, type EntryHead, isSafePath, MAX_PATH, type ManifestEntry } from "./entry.ts";
+import {
+  type ChunkRef,
+  type EntryHead,
+  type Hole,
+  isSafePath,
+  MAX_PATH,
+  type ManifestEntry,
+} from "./entry.ts";
+import { contentSize, piecesOf } from "./holes.ts";
 
 /** A line of a manifest is never longer than this. Bytes. */
 export const MAX_LINE = 128 * 1024 * 1024;
@@ -14,6 +22,10 @@ const Nanoseconds = z.string().regex(/^-?\d{1,28}$/);
 const MAX_NANOSECONDS = 10n ** 28n;
 const Digits = z.string().regex(/^-?\d{1,20}$/);
 const Base64 = z.base64();
+const Chunk = z.tuple([z.int().nonnegative(), z.string().regex(/^[0-9a-f]{64}$/), z.int().positive()]);
+/** So many bytes that are in no chunk. */
+const Gap = z.tuple([z.int().positive()]);
+type Piece = z.infer<typeof Chunk> | z.infer<typeof Gap>;
 const Line = z.strictObject({
   path: z.string().optional(),
   path_b64: Base64.optional(),
@@ -30,9 +42,7 @@ const Line = z.strictObject({
   target: z.string().optional(),
   target_b64: Base64.optional(),
   xattrs: z.record(z.string(), Base64).optional(),
-  chunks: z
-    .array(z.tuple([z.int().nonnegative(), z.string().regex(/^[0-9a-f]{64}$/), z.int().positive()]))
-    .optional(),
+  chunks: z.array(z.union([Chunk, Gap])).optional(),
 });
 
 /**
@@ -59,13 +69,7 @@ export function encodeEntry(entry: ManifestEntry, listIndex: (pack: number) => n
     ...(entry.sparse ? { sparse: true as const } : {}),
     ...(entry.target === undefined ? {} : bytesField("target", entry.target)),
     ...(entry.xattrs === undefined ? {} : { xattrs: encodeXattrs(entry.xattrs) }),
-    ...(entry.type === "file"
-      ? {
-          chunks: entry.chunks.map(
-            ({ pack, id, size }) => [listIndex(pack), id, size] as [number, string, number],
-          ),
-        }
-      : {}),
+    ...(entry.type === "file" ? { chunks: encodePieces(entry, listIndex) } : {}),
   };
   const text = `${JSON.stringify(line)}\n`;
   if (text.length > MAX_LINE / 3 && Buffer.byteLength(text) > MAX_LINE)
@@ -90,11 +94,15 @@ function isOwner({ mode, uid, gid }: EntryHead): boolean {
   return [mode, uid, gid].every(isWhole) && mode <= 0o7777;
 }
 
-function whyContentIsWrong({ type, size, chunks }: ManifestEntry): string | undefined {
+function whyContentIsWrong(entry: ManifestEntry): string | undefined {
+  const { type, size, chunks, holes } = entry;
   if (!isWhole(size)) return "its size is out of range";
-  if (chunks.length > MAX_CHUNKS) return `it has more than ${MAX_CHUNKS} chunks`;
-  const total = chunks.reduce((sum, chunk) => sum + chunk.size, 0);
-  return total === (type === "file" ? size : 0) ? undefined : "its chunks do not add up to its size";
+  if (chunks.length + (holes?.length ?? 0) > MAX_CHUNKS) return `it has more than ${MAX_CHUNKS} chunks`;
+  const total = type === "file" ? size : 0;
+  if (contentSize(entry) !== total) return "its chunks do not add up to its size";
+  for (const { at, hole } of holes === undefined ? [] : piecesOf(entry))
+    if (hole && (hole.offset !== at || hole.size <= 0)) return "its holes lie in its chunks";
+  return undefined;
 }
 
 function isWhole(number: number): boolean {
@@ -121,10 +129,9 @@ export function decodeEntry(
   if (!path || !isSafePath(path))
     throw new DropsError("data/damaged", `${what} has a path that leaves its directory`);
   const target = bytesOf(line.target, line.target_b64, what);
-  const chunks = decodeChunks(line.chunks ?? [], packNumber, what);
+  const content = decodePieces(line.chunks ?? [], packNumber, what);
   const size = Number(line.size);
-  const total = chunks.reduce((sum, chunk) => sum + chunk.size, 0);
-  if (total !== (line.type === "file" ? size : 0))
+  if (contentSize(content) !== (line.type === "file" ? size : 0))
     throw new DropsError("data/damaged", `${what} has chunks that do not add up to its size`);
   if (line.type === "hardlink" && !(target && isSafePath(target)))
     throw new DropsError("data/damaged", `${what} links outside its source`);
@@ -142,21 +149,37 @@ export function decodeEntry(
     sparse: line.sparse,
     target,
     xattrs: line.xattrs && decodeXattrs(line.xattrs),
-    chunks,
+    ...content,
   };
 }
 
-function decodeChunks(
-  chunks: readonly (readonly [number, string, number])[],
+function encodePieces(entry: ManifestEntry, listIndex: (pack: number) => number): Piece[] {
+  const encoded = ({ pack, id, size }: ChunkRef): Piece => [listIndex(pack), id, size];
+  if (entry.holes === undefined) return entry.chunks.map(encoded);
+  return Array.from(piecesOf(entry), ({ chunk, hole }) => (chunk ? encoded(chunk) : [hole.size]));
+}
+
+function decodePieces(
+  pieces: readonly Piece[],
   packNumber: (index: number) => number | undefined,
   what: string,
-): ChunkRef[] {
-  return chunks.map(([index, id, size]) => {
-    const pack = packNumber(index);
-    if (pack === undefined)
-      throw new DropsError("data/damaged", `${what} names pack ${index}, which its list does not have`);
-    return { pack, id, size };
-  });
+): Pick<ManifestEntry, "chunks" | "holes"> {
+  const chunks: ChunkRef[] = [];
+  const holes: Hole[] = [];
+  let at = 0;
+  for (const piece of pieces) {
+    const size = piece.length === 1 ? piece[0] : piece[2];
+    if (piece.length === 1) {
+      holes.push({ offset: at, size });
+    } else {
+      const pack = packNumber(piece[0]);
+      if (pack === undefined)
+        throw new DropsError("data/damaged", `${what} names pack ${piece[0]}, which its list does not have`);
+      chunks.push({ pack, id: piece[1], size });
+    }
+    at += size;
+  }
+  return holes.length === 0 ? { chunks } : { holes, chunks };
 }
 
 function bytesField<Name extends string>(

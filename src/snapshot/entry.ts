@@ -5,6 +5,12 @@ export interface ChunkRef {
   readonly size: number;
 }
 
+/** A part of a file that reads as zeros and is stored nowhere. Bytes. */
+export interface Hole {
+  readonly offset: number;
+  readonly size: number;
+}
+
 export type EntryType = "file" | "dir" | "symlink" | "hardlink" | "fifo";
 
 /**
@@ -29,6 +35,8 @@ export interface ManifestEntry {
   readonly target?: Buffer | undefined;
   /** Extended attributes: name to raw value. */
   readonly xattrs?: Readonly<Record<string, Buffer>> | undefined;
+  /** What of a file is in no chunk, in ascending order. The chunks lie one after the other in what is left. */
+  readonly holes?: readonly Hole[] | undefined;
   readonly chunks: readonly ChunkRef[];
 }
 

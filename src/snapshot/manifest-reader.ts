@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { constants, createZstdDecompress } from "node:zlib";
 import * as z from "zod";
+import { breathe, mayBreathe } from "../lib/breathe.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import { checkShape, parseCanonical } from "./canonical-json.ts";
@@ -65,16 +66,7 @@ async function* readEntries(
   for await (const line of lines) {
     const what = `manifest ${name} line ${count + 2}`;
     if (line.startsWith('{"end":')) {
-      const end = checkShape(parseCanonical(line, 0, what), End, what);
-      if (end.entries !== count) {
-        throw new DropsError(
-          "data/damaged",
-          `manifest ${name} holds ${count} entries and says ${end.entries}`,
-        );
-      }
-      if (end.sha256 !== hash.digest("hex"))
-        throw new DropsError("data/damaged", `manifest ${name} has other lines than its last one says`);
-      onEnd(end.sha256);
+      onEnd(checkEnd(line, what, { name, count, sha256: hash.digest("hex") }));
       return;
     }
     hash.update(line).update("\n");
@@ -82,10 +74,26 @@ async function* readEntries(
     if (last && Buffer.compare(last, entry.path) >= 0)
       throw new DropsError("data/damaged", `${what} is out of order`);
     last = entry.path;
-    count++;
+    if (mayBreathe(++count)) await breathe();
     yield entry;
   }
   throw new DropsError("data/damaged", `manifest ${name} ends before its last line`);
+}
+
+function checkEnd(
+  line: string,
+  what: string,
+  read: { readonly name: string; readonly count: number; readonly sha256: string },
+): string {
+  const end = checkShape(parseCanonical(line, 0, what), End, what);
+  if (end.entries !== read.count)
+    throw new DropsError(
+      "data/damaged",
+      `manifest ${read.name} holds ${read.count} entries and says ${end.entries}`,
+    );
+  if (end.sha256 !== read.sha256)
+    throw new DropsError("data/damaged", `manifest ${read.name} has other lines than its last one says`);
+  return end.sha256;
 }
 
 async function* readLines(compressed: Uint8Array, name: string, how: Cancel): AsyncGenerator<string> {

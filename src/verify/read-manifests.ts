@@ -67,5 +67,5 @@ async function readEntries(
       damage.add(packKey(policyName, name), `lacks chunk ${id} of ${shownPath(entry.path)}`, hurtBy([state]));
     }
   }
-  planner.finish(opened.manifest.numbers);
+  await planner.finish(opened.manifest.numbers);
 }

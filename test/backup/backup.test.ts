@@ -2,8 +2,14 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { generateX25519Identity, identityToRecipient } from "age-encryption";
+import { Shipper } from "../../src/backup/shipper.ts";
+import { ChunkIndex } from "../../src/chunk/chunk-index.ts";
+import { ContentCutter } from "../../src/chunk/fastcdc.ts";
 import { openLocalHost } from "../../src/host/local.ts";
 import { isFailure } from "../../src/lib/errors.ts";
+import { PackTable } from "../../src/pack/pack-table.ts";
+import { PackPool } from "../../src/pack/pool.ts";
 import type { SnapshotRecord } from "../../src/snapshot/record.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { listKey, manifestKey } from "../../src/store/keys.ts";
@@ -302,3 +308,27 @@ async function damageAll(
     await store.put(key, bytes, how);
   }
 }
+
+test("a stream that is always ready does not keep a signal waiting", async () => {
+  const stop = new AbortController();
+  const reason = new Error("enough");
+  const zeros = Buffer.alloc(MiB);
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    for (let views = 0; views < 2000; views++) yield zeros; // the only chunk is known after the first
+    throw new Error("nothing else had its turn");
+  }
+  await using pool = new PackPool(1);
+  const recipient = await identityToRecipient(await generateX25519Identity());
+  const parts = {
+    store: openMemoryStore(),
+    policyName: "p",
+    pool,
+    packs: new PackTable(),
+    recipients: [recipient],
+  };
+  const shipper = new Shipper({ ...parts, signal: stop.signal });
+  setTimeout(() => stop.abort(reason), 1);
+  const shipping = shipper.ship(endless(), new ContentCutter(), new ChunkIndex(), () => {});
+  await assert.rejects(shipping, (error) => error === reason);
+  await shipper.settle();
+});

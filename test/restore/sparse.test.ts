@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
-import { lstat, readFile } from "node:fs/promises";
+import { lstat, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { test } from "node:test";
 import fc from "fast-check";
+import { PackPool } from "../../src/pack/pool.ts";
+import { exportEntry } from "../../src/restore/export.ts";
 import { regionsOf } from "../../src/restore/sparse-regions.ts";
 import type { ChunkRef } from "../../src/snapshot/entry.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { restoring } from "../support/restoring.ts";
 import { scratchDirectory } from "../support/scratch.ts";
-import { type TinyEntry, TinyRepository } from "../support/tiny-repository.ts";
+import { readPartsOf, type TinyEntry, TinyRepository } from "../support/tiny-repository.ts";
 
 /** Lengths of pieces, data and holes in turn or in any order: chunks end anywhere, not at blocks. */
 const pieces = fc.array(
@@ -47,6 +50,53 @@ test("sparse files come back byte for byte, wherever their chunks end", async ()
     assert.ok((await readFile(join(to.path, "disks", name))).equals(bytes), name);
   const { blocks } = await lstat(join(to.path, "disks", `sparse ${files.length - 1}`));
   assert.ok(blocks * 512 < 400_000, `${blocks} blocks`);
+});
+
+test("a hole that no chunk stores comes back as one, whatever its length, and costs nothing", async () => {
+  const tiny = await TinyRepository.create();
+  const [first, last] = (await tiny.pack(Buffer.from("first"), Buffer.from("last"))) as [ChunkRef, ChunkRef];
+  const holes = [
+    { offset: 5, size: 2 ** 40 },
+    { offset: 5 + 2 ** 40 + 4, size: 2 ** 30 },
+  ];
+  const size = 9 + 2 ** 40 + 2 ** 30;
+  const small = {
+    path: "small",
+    size: 300_009,
+    holes: [{ offset: 5, size: 300_000 }],
+    chunks: [first, last],
+  };
+  await tiny.snapshot({
+    name: "disks",
+    entries: [
+      { path: "big", sparse: true, size, holes, chunks: [first, last] },
+      { path: "only", sparse: true, size: 2 ** 41, holes: [{ offset: 0, size: 2 ** 41 }], chunks: [] },
+      small,
+    ],
+  });
+  await using to = await scratchDirectory();
+  await restoring(tiny, to.path);
+  const at = (name: string) => join(to.path, "disks", name);
+  const found = await lstat(at("big"));
+  assert.deepEqual([found.size, found.blocks < 100], [size, true]);
+  await using file = await open(at("big"));
+  const end = Buffer.alloc(8);
+  await file.read(end, 0, 8, 5 + 2 ** 40 - 4);
+  assert.equal(end.toString(), "\0\0\0\0last");
+  assert.deepEqual((await lstat(at("only"))).size, 2 ** 41);
+  const expected = Buffer.concat([Buffer.from("first"), Buffer.alloc(300_000), Buffer.from("last")]);
+  assert.ok((await readFile(at("small"))).equals(expected));
+  const chunks: Buffer[] = [];
+  const into = new Writable({
+    write(bytes, _encoding, done) {
+      chunks.push(Buffer.from(bytes));
+      done();
+    },
+  });
+  await using pool = new PackPool(1);
+  const what = { choice: { date: "latest" }, source: "disks", path: "small", into };
+  await exportEntry({ ...readPartsOf(tiny), pool }, what, { signal: new AbortController().signal });
+  assert.ok(Buffer.concat(chunks).equals(expected));
 });
 
 test("regions hold every segment, lie apart, and are whole blocks but for the last", () => {

@@ -69,11 +69,29 @@ describe("files", () => {
       assert.deepEqual(stored.entry(`${root}/with attributes`).xattrs, { "user.a=b": Buffer.from([0, 255]) });
       assert.deepEqual(stored.entry(`${root}/dir`).xattrs, { "user.d": Buffer.from("dir") });
       assert.equal(stored.entry(`${root}/sparse`).sparse, true);
-      assert.equal(stored.bytes(`${root}/sparse`).length, 8 * MIB);
+      assert.equal(stored.entry(`${root}/sparse`).size, 8 * MIB);
+      assert.deepEqual(stored.entry(`${root}/sparse`).holes, [
+        { offset: 0, size: 4 * MIB },
+        { offset: 4 * MIB + 4096, size: 4 * MIB - 4096 },
+      ]);
       assert.deepEqual(stored.notes, [`sockets and devices are not backed up: ${scratch.path}/socket`]);
       assert.equal(stored.commands.filter(isTar).length, 1);
       assert.equal(stored.facts["entries"], 23);
       assert.match(String(stored.facts["tar"]), /^\d+\.\d+/);
+    });
+
+    test("a file of 1 TiB that is one hole costs nothing", async () => {
+      await using scratch = await scratchDirectory();
+      const file = join(scratch.path, "big");
+      await writeFile(file, "");
+      await truncate(file, 2 ** 40);
+      await using handle = await open(file, "r+");
+      await handle.write("end", 10 ** 12);
+      const stored = await night({ paths: [scratch.path] });
+      const { size, holes = [] } = stored.entry(file.slice(1));
+      assert.equal(size, 2 ** 40);
+      assert.equal(holes.length, 2);
+      assert.ok(stored.bytes(file.slice(1)).length < MIB);
     });
 
     test("owners are named as the host names them", async () => {

@@ -95,7 +95,7 @@ describe("what find prints", () => {
       "f 644 0 0 1 1.5 1.5 9 1 1 /z",
     ].map((line) => (line.includes("\0") ? `${line}\0` : `${line}\0\0`));
     const leftOut = await readFindOutput([Buffer.from(lines.join(""))] as never, listing);
-    listing.sort();
+    await listing.sort();
     const found = Array.from({ length: listing.length }, (_, at) => listing.path(at).length);
     assert.deepEqual([found, leftOut.long.count, leftOut.large.count], [[4095, 1], 3, 1]);
     assert.match(String(leftOut.long), /^\/(a\/){99}a…, .*, \/l$/);
@@ -291,7 +291,7 @@ test("300,000 files cost little memory, and are planned in seconds", async () =>
   const started = process.cpuUsage();
   const listing = new Listing();
   await readFindOutput(manyRecords(count), listing);
-  listing.sort();
+  await listing.sort();
   const listedMs = cpuSince(started);
   gc();
   const after = process.memoryUsage();
@@ -409,7 +409,7 @@ async function listed(output: Buffer, piece = 1000): Promise<Listing> {
     for (let at = 0; at < output.length; at += piece) yield output.subarray(at, at + piece);
   })();
   await readFindOutput(pieces, listing);
-  listing.sort();
+  await listing.sort();
   return listing;
 }
 

@@ -13,6 +13,7 @@ import {
   tarHeader,
   tarPadding,
 } from "../../src/restore/tar-writer.ts";
+import { MIN_HOLE } from "../../src/snapshot/holes.ts";
 import { headerSum } from "../../src/source/files/tar-header.ts";
 import { formatPax, parsePax } from "../../src/source/files/tar-pax.ts";
 import { readTar, type TarEntry } from "../../src/source/files/tar-stream.ts";
@@ -94,10 +95,17 @@ describe("tar streams that GNU tar writes", () => {
     for await (const entry of readTar(pieces(tar, 777))) {
       assert.deepEqual([entry.path.toString(), entry.sparse, entry.size], ["sparse", true, 5 * GIB]);
       const { length, found } = await survey(entry.data);
-      assert.equal(length, 5 * GIB);
+      assert.equal(length, 3 * 4096);
       assert.deepEqual(
         found,
-        places.map((place, index) => [place, 0x61 + index]),
+        places.map((_, index) => [index * 4096, 0x61 + index]),
+      );
+      assert.deepEqual(
+        entry.holes,
+        [0, 1].map((index) => {
+          const offset = (places[index] ?? 0) + 4096;
+          return { offset, size: (places[index + 1] ?? 0) - offset };
+        }),
       );
     }
   });
@@ -236,8 +244,20 @@ describe("damaged tar streams", () => {
     { name: "a sparse map past the size", tar: sparse("1\n900\n512\n", "1000") },
     { name: "a sparse map of other data", tar: sparse("1\n0\n100\n", "1000") },
     { name: "a sparse map of letters", tar: sparse("one\n", "1000") },
-    { name: "a sparse map of millions", tar: sparse("99999999\n", "1000") },
   ];
+  const unusable: readonly { name: string; map: string; size: string; why: RegExp }[] = [
+    { name: "a sparse map of millions", map: "99999999\n", size: "1000", why: /2000000 pieces/ },
+    { name: "a sparse file of 8 EiB", map: "1\n0\n512\n", size: "9223372036854775807", why: /8 PiB/ },
+  ];
+  for (const row of unusable) {
+    test(`${row.name} costs that file alone`, async () => {
+      const one = sparse(row.map, row.size).subarray(0, -TAR_END.length);
+      const after = tarHeader({ ...plain, path: Buffer.from("after"), mtime: 0n, size: 0 });
+      const [bad, good] = await collect(Buffer.concat([one, after, TAR_END]));
+      assert.match(bad?.unusable ?? "", row.why);
+      assert.deepEqual([bad?.bytes.length, good?.path.toString(), good?.unusable], [0, "after", undefined]);
+    });
+  }
   for (const row of table) {
     test(row.name, async () => {
       await assert.rejects(collect(row.tar), (error) => isFailure(error, "data/damaged"));
@@ -305,7 +325,10 @@ describe("written and read back", () => {
           ]);
           const read = await collect(Buffer.concat([...tar, TAR_END]), piece);
           assert.deepEqual(
-            read.map(({ bytes: content, sparse, data: _data, ...rest }) => ({ ...rest, content })),
+            read.map(({ bytes: content, sparse, holes, unusable: _none, data: _data, ...rest }) => ({
+              ...rest,
+              content,
+            })),
             heads,
           );
         },
@@ -334,6 +357,47 @@ describe("written and read back", () => {
         const [read] = await collect(tar, 1000);
         assert.deepEqual([read?.sparse, read?.size, read?.path.toString()], [true, logical.length, "s"]);
         assert.ok(read?.bytes.equals(logical));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("long holes are told and not read, whatever their length", async () => {
+    const gap = fc.oneof(fc.nat(MIN_HOLE - 1), fc.integer({ min: MIN_HOLE, max: 2 ** 50 }));
+    const gaps = fc.array(fc.tuple(gap, fc.integer({ min: 1, max: 3000 })), { maxLength: 5 });
+    await fc.assert(
+      fc.asyncProperty(gaps, gap, async (shape, tail) => {
+        const stored = Buffer.concat(shape.map(([, size], index) => Buffer.alloc(size, index + 1)));
+        const segments: DataSegment[] = [];
+        let size = 0;
+        for (const [skipped, length] of shape) {
+          segments.push({ offset: size + skipped, size: length });
+          size += skipped + length;
+        }
+        size += tail;
+        const head: TarHead = {
+          path: Buffer.from("s"),
+          type: "file",
+          mode: 0,
+          uid: 0,
+          gid: 0,
+          mtime: 0n,
+          size,
+        };
+        const [read] = await collect(
+          Buffer.concat([tarHeader(head, segments), stored, tarPadding(stored.length), TAR_END]),
+          1000,
+        );
+        const holes = read?.holes ?? [];
+        const short = [...shape.map(([skipped]) => skipped), tail].filter((length) => length < MIN_HOLE);
+        assert.deepEqual(
+          holes.map((hole) => hole.size),
+          [...shape.map(([skipped]) => skipped), tail].filter((length) => length >= MIN_HOLE),
+        );
+        const inData = stored.length + short.reduce((sum, length) => sum + length, 0);
+        assert.equal(read?.bytes.length, inData);
+        assert.equal(read.size, size);
+        assert.ok(Buffer.from(read.bytes.filter((byte) => byte !== 0)).equals(stored));
       }),
       { numRuns: 100 },
     );
@@ -389,7 +453,8 @@ async function collect(tar: Buffer, piece = 4096): Promise<Collected[]> {
     const parts: Buffer[] = [];
     for await (const view of entry.data) parts.push(Buffer.from(view));
     const bytes = Buffer.concat(parts);
-    assert.equal(bytes.length, entry.size);
+    const inHoles = (entry.holes ?? []).reduce((sum, { size }) => sum + size, 0);
+    assert.equal(bytes.length + inHoles, entry.size);
     entries.push({ ...entry, bytes });
   }
   return entries;

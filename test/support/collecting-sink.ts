@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Cancel } from "../../src/lib/cancel.ts";
 import { type ChunkRef, type EntryHead, isSafePath, type ManifestEntry } from "../../src/snapshot/entry.ts";
+import { contentSize } from "../../src/snapshot/holes.ts";
 import type { SourceSink } from "../../src/source/source.ts";
 
 const CUT = 1024 * 1024;
@@ -18,7 +19,7 @@ export interface CollectingSink extends SourceSink {
   readonly notes: readonly string[];
   /** The entry of this path; throws when there is none. */
   entry(path: string): CollectedEntry;
-  /** Its content; throws when nothing was read. */
+  /** Its content without its holes; throws when nothing was read. */
   bytes(path: string): Buffer;
   /** Entries as a next run's `previous` would yield them. */
   manifest(): ManifestEntry[];
@@ -76,8 +77,9 @@ export function collectingSink(
       const bytes = await gather(data, how);
       claim(entry); // nothing may overtake while this one is read
       const chunks = cut(bytes);
-      entries.push({ ...entry, size: bytes.length, chunks, bytes, how: how.cutting });
-      return { size: bytes.length, chunks };
+      const size = contentSize({ chunks, holes: entry.holes });
+      entries.push({ ...entry, size, chunks, bytes, how: how.cutting });
+      return { size, chunks };
     },
     note: (text) => {
       notes.push(text);

@@ -43,6 +43,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
       "tac",
       "tail",
       "touch",
+      "truncate",
       "tr",
       "wc",
     ],

@@ -39,7 +39,7 @@ export async function bringDatabaseFiles(
   const opened = await openFrom(from, how);
   const planner = new RestorePlanner(from.record.name);
   for await (const entry of opened.entries) planner.add(entry);
-  const plan = planner.finish(opened.manifest.numbers);
+  const plan = await planner.finish(opened.manifest.numbers);
   checkFiles(plan, from.record.name);
   const what = { source: from.record.name, plan, packs: opened.packs };
   const into = { host: asUserOf(to.host, to.user), directory: to.directory };

@@ -46,7 +46,7 @@ export class HostTree {
     // with nothing there at all, everything is said to be missing
     if (ended.exit !== 0 && listing.length > 0)
       throw commandFailed(`comparing ${top} on ${host.label}`, ended);
-    listing.sort();
+    await listing.sort();
     return new HostTree(top, listing, host.user.uid === 0);
   }
 

@@ -100,7 +100,7 @@ export async function planPieces(
       if (isAbove) its.above++;
     }
     for (const [piece, { part, planner, above }] of planners) {
-      const plan = planner.finish(source.manifest.numbers);
+      const plan = await planner.finish(source.manifest.numbers);
       planned.set(piece, { part, piece, source, plan, files: plan.entries - above });
     }
   }

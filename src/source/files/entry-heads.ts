@@ -34,9 +34,9 @@ export function readHead(
   type: EntryType,
   same: string | undefined,
 ): EntryHead {
-  const { mode, uid, gid, user, group, mtime, target, xattrs } = entry;
+  const { mode, uid, gid, user, group, mtime, target, xattrs, holes } = entry;
   const sparse = entry.sparse ? true : undefined;
-  return { path, type, mode, uid, gid, user, group, mtime, same, sparse, target, xattrs };
+  return { path, type, mode, uid, gid, user, group, mtime, same, sparse, target, xattrs, holes };
 }
 
 /** An unchanged entry: what a change of the time of change would have shown stays; who its numbers are may have changed. */

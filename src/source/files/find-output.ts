@@ -1,4 +1,6 @@
 /** What `find -printf` is asked to say of each file, and reading it back. */
+
+import { breathe } from "../../lib/breathe.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { MAX_PATH } from "../../snapshot/entry.ts";
 import { Few } from "./few.ts";
@@ -49,6 +51,7 @@ export async function readFindOutput(
     const whole = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
     rest = Buffer.from(whole.subarray(addRecords(whole, into, leftOut)));
     if (rest.length > MAX_RECORD) throw malformed();
+    await breathe();
     if (into.length > bounds.files || into.pathBytes > bounds.bytes) throw tooMany(bounds);
   }
   if (rest.length > 0) throw malformed();

@@ -45,7 +45,7 @@ export async function findFiles(host: Host, source: FilesPolicy, how: Cancel): P
   how.signal.throwIfAborted();
   const { gone, bad } = judge(ended, `listing the files of ${source.name} on ${host.label}`);
   if (leftOut === undefined) throw damage;
-  listing.sort();
+  await listing.sort();
   return {
     listing,
     unreadable:

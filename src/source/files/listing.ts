@@ -1,3 +1,4 @@
+import { breathe, mayBreathe, sortWithBreaths } from "../../lib/breathe.ts";
 import { shownPath } from "./shown-path.ts";
 
 /** What find says a file is, by its letter. */
@@ -72,13 +73,14 @@ export class Listing {
   }
 
   /** Order by path bytes and leave out repeated paths. Positions are meaningful after this. */
-  sort(): void {
-    const names = this.#latin1Paths();
+  async sort(): Promise<void> {
+    const names = await this.#latin1Paths();
     const order = new Uint32Array(this.#length);
     for (let at = 0; at < order.length; at++) order[at] = at;
-    order.sort((a, b) => compareText(names[a] as string, names[b] as string));
-    const once = order.filter(
-      (at, position) => position === 0 || names[at] !== names[order[position - 1] as number],
+    const compare = (a: number, b: number) => compareText(names[a] as string, names[b] as string);
+    const sorted = await sortWithBreaths(order, compare);
+    const once = sorted.filter(
+      (at, position) => position === 0 || names[at] !== names[sorted[position - 1] as number],
     );
     this.#order = once;
     this.#length = once.length;
@@ -190,12 +192,15 @@ export class Listing {
   }
 
   /** One character a byte: text of this kind sorts as its bytes do, several times faster than buffers. */
-  #latin1Paths(): string[] {
+  async #latin1Paths(): Promise<string[]> {
     const { pathAt, pathLength } = this.#columns;
-    return Array.from({ length: this.#length }, (_, at) => {
+    const paths: string[] = [];
+    for (let at = 0; at < this.#length; at++) {
       const from = pathAt[at] as number;
-      return this.#bytes.toString("latin1", from, from + (pathLength[at] as number));
-    });
+      paths.push(this.#bytes.toString("latin1", from, from + (pathLength[at] as number)));
+      if (mayBreathe(at)) await breathe();
+    }
+    return paths;
   }
 }
 

@@ -1,3 +1,4 @@
+import { breathe, mayBreathe } from "../../lib/breathe.ts";
 import type { EntryType, ManifestEntry } from "../../snapshot/entry.ts";
 import type { Listing } from "./listing.ts";
 
@@ -35,6 +36,7 @@ export async function* planFiles(
     for (let position = 0; position < listing.length; position++) {
       while (!next.done && listing.comparePath(position, next.value.path) > 0) next = await entries.next();
       const old = !next.done && listing.comparePath(position, next.value.path) === 0 ? next.value : undefined;
+      if (mayBreathe(position)) await breathe();
       yield decide(listing, position, { ...how, old, links });
     }
     while (!next.done) next = await entries.next(); // whoever reads them compares the whole

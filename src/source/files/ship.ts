@@ -174,6 +174,7 @@ class Shipping {
     }
     const head = readHead(entry, path, entry.type, same);
     if (entry.type !== "file") this.#add(head);
+    else if (entry.unusable !== undefined) this.#unrecordable.push(`'${shownPath(path)}': ${entry.unusable}`);
     else if (this.#isRecordable(head)) await this.#readContent(entry, head, { session, previous });
     return true;
   }
@@ -183,7 +184,7 @@ class Shipping {
     head: EntryHead,
     from: { readonly session: TarSession; readonly previous: ManifestEntry | undefined },
   ): Promise<void> {
-    const watched = this.#registrations.watch(head.path, entry.size, entry.data);
+    const watched = head.holes ? entry.data : this.#registrations.watch(head.path, entry.size, entry.data);
     try {
       const stored = await this.#into.file(head, watched, { ...this.#how, cutting: "content" });
       if (from.previous && isOtherContent(from.previous, entry, stored.chunks))
@@ -208,6 +209,7 @@ function expected(decision: Decision): ManifestEntry | undefined {
 /** Whether a file that nothing shows to have changed reads differently than it did. */
 function isOtherContent(previous: ManifestEntry, entry: TarEntry, chunks: readonly ChunkRef[]): boolean {
   if (previous.mtime !== entry.mtime || previous.size !== entry.size) return false; // it changed after the listing
+  if (JSON.stringify(previous.holes) !== JSON.stringify(entry.holes)) return false; // a file system may dig them
   return (
     previous.chunks.length !== chunks.length ||
     previous.chunks.some((chunk, index) => chunk.id !== chunks[index]?.id)

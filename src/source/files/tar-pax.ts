@@ -60,7 +60,7 @@ export function paxNumber(
 ): number | undefined {
   const value = records.get(key)?.toString("latin1");
   if (value === undefined) return undefined;
-  const number = /^\d{1,16}$/.test(value) ? Number(value) : Number.POSITIVE_INFINITY;
+  const number = /^\d{1,19}$/.test(value) ? Number(value) : Number.POSITIVE_INFINITY;
   if (number > most) throw damagedTar(`has a pax header whose ${key} is malformed or out of range`);
   return number;
 }

@@ -12,22 +12,33 @@ export interface DataSegment {
   readonly size: number;
 }
 
-/** Read the map at the head of a sparse entry's content: `stored` bytes in all, `realSize` when unfolded. */
+/**
+ * Read the map at the head of a sparse entry's content: `stored` bytes in all, `realSize` when unfolded. A file in too many
+ * pieces, or too large to be recorded, is `unusable`, in words: nobody's file may be in the way of the others.
+ */
 export async function readSparseMap(
   input: TarInput,
   stored: number,
   realSize: number,
-): Promise<{ readonly segments: readonly DataSegment[]; readonly mapSize: number }> {
+): Promise<{
+  readonly segments: readonly DataSegment[];
+  /** Bytes that were taken. */
+  readonly mapSize: number;
+  readonly unusable?: string;
+}> {
   const numbers = new NumberLines();
   let mapSize = 0;
   let wanted = 1;
   while (numbers.count < wanted) {
-    if (mapSize + BLOCK > Math.min(stored, MAX_MAP)) throw damagedTar("has a sparse map without an end");
+    if (mapSize + BLOCK > stored) throw damagedTar("has a sparse map without an end");
     numbers.add(await input.take(BLOCK));
     mapSize += BLOCK;
     wanted = 1 + 2 * (numbers.values[0] ?? 0);
-    if (wanted > 2 * MAX_SEGMENTS) throw damagedTar("has a sparse map that is too long");
+    if (wanted > 2 * MAX_SEGMENTS || mapSize > MAX_MAP)
+      return { segments: [], mapSize, unusable: `it has more than ${MAX_SEGMENTS} pieces` };
   }
+  if (realSize > Number.MAX_SAFE_INTEGER)
+    return { segments: [], mapSize, unusable: "it is larger than 8 PiB" };
   const segments: DataSegment[] = [];
   for (let at = 1; at < wanted; at += 2)
     segments.push({ offset: numbers.values[at] ?? 0, size: numbers.values[at + 1] ?? 0 });
@@ -74,7 +85,7 @@ class NumberLines {
         this.values.push(this.#value);
         this.#digits = 0;
         this.#value = 0;
-      } else if (byte >= 0x30 && byte <= 0x39 && this.#digits < 15) {
+      } else if (byte >= 0x30 && byte <= 0x39 && this.#digits < 19) {
         this.#value = this.#value * 10 + byte - 0x30;
         this.#digits++;
       } else {

@@ -1,15 +1,14 @@
-import type { EntryType } from "../../snapshot/entry.ts";
+import type { EntryType, Hole } from "../../snapshot/entry.ts";
+import { openContent } from "./tar-content.ts";
 import { BLOCK, damagedTar, decodeHeader, paddingOf, type TarHeader } from "./tar-header.ts";
 import { TarInput } from "./tar-input.ts";
 import { type PaxRecords, parsePax, paxNumber, paxTime, xattrsOf } from "./tar-pax.ts";
-import { type DataSegment, readSparseMap } from "./tar-sparse.ts";
 
 const MAX_PAX = 1024 * 1024;
 const MAX_NAME = 64 * 1024;
 const MAX_ID = 2 ** 32 - 1;
 /** Records that hold for all entries after them: every entry has a copy. GNU tar writes none unless it is asked to. */
 const MAX_GLOBALS = 100;
-const ZEROS = Buffer.alloc(1024 * 1024);
 const NO_RECORDS: PaxRecords = new Map();
 const TYPES: Readonly<Record<string, TarEntry["type"]>> = {
   "0": "file",
@@ -31,11 +30,15 @@ export interface TarEntry {
   readonly user: string | undefined;
   readonly group: string | undefined;
   readonly mtime: bigint;
-  /** Length of `data`, holes included. */
+  /** Length of the content, holes included. */
   readonly size: number;
   readonly target: Buffer | undefined;
   readonly xattrs: Readonly<Record<string, Buffer>> | undefined;
   readonly sparse: boolean;
+  /** What of the content is not in `data` and reads as zeros: long holes of a sparse file, in ascending order. */
+  readonly holes: readonly Hole[] | undefined;
+  /** Why the content cannot be had, though tar wrote it: `data` is empty then. */
+  readonly unusable: string | undefined;
   /** Read once, before the next entry is pulled; what is left unread is skipped then. A view is valid until the next pull. */
   readonly data: AsyncIterable<Uint8Array>;
 }
@@ -112,6 +115,8 @@ async function openEntry(input: TarInput, header: TarHeader, records: PaxRecords
         : undefined,
     xattrs: xattrsOf(records),
     sparse: content.sparse,
+    holes: content.holes,
+    unusable: content.unusable,
     data: content.read(),
   };
   if (entry.path.length === 0) throw damagedTar("has an entry without a name");
@@ -122,72 +127,6 @@ function storedSize(header: TarHeader, records: PaxRecords): number {
   const size = paxNumber(records, "size") ?? header.size;
   if (size < 0) throw damagedTar("has an entry of negative size");
   return size;
-}
-
-async function openContent(input: TarInput, stored: number, records: PaxRecords): Promise<Content> {
-  const major = records.get("GNU.sparse.major")?.toString("latin1");
-  if (major === undefined && !records.has("GNU.sparse.map") && !records.has("GNU.sparse.numblocks"))
-    return new Content(input, stored, {
-      segments: [{ offset: 0, size: stored }],
-      size: stored,
-      sparse: false,
-    });
-  const size = paxNumber(records, "GNU.sparse.realsize");
-  if (major !== "1" || records.get("GNU.sparse.minor")?.toString("latin1") !== "0" || size === undefined)
-    throw damagedTar("has a sparse file of an unknown version");
-  const { segments, mapSize } = await readSparseMap(input, stored, size);
-  return new Content(input, stored - mapSize, { segments, size, sparse: true }, paddingOf(stored));
-}
-
-/** The content of the entry at hand: what of its stored bytes was not read yet must be skipped before the next header. */
-class Content {
-  readonly size: number;
-  readonly sparse: boolean;
-  readonly #input: TarInput;
-  readonly #segments: readonly DataSegment[];
-  readonly #padding: number;
-  #unread: number;
-  #over = false;
-
-  constructor(
-    input: TarInput,
-    stored: number,
-    shape: { readonly segments: readonly DataSegment[]; readonly size: number; readonly sparse: boolean },
-    padding = paddingOf(stored),
-  ) {
-    this.#input = input;
-    this.#unread = stored;
-    this.#padding = padding;
-    this.#segments = shape.segments;
-    this.size = shape.size;
-    this.sparse = shape.sparse;
-  }
-
-  async *read(): AsyncGenerator<Uint8Array> {
-    let at = 0;
-    for (const { offset, size } of this.#segments) {
-      yield* zeros(offset - at);
-      for (let left = size; left > 0; ) {
-        if (this.#over) throw new Error("a tar entry was read after the next one was pulled");
-        const piece = await this.#input.some(left);
-        left -= piece.length;
-        this.#unread -= piece.length;
-        yield piece;
-      }
-      at = offset + size;
-    }
-    yield* zeros(this.size - at);
-  }
-
-  async skipRest(): Promise<void> {
-    this.#over = true;
-    await this.#input.skip(this.#unread + this.#padding);
-  }
-}
-
-function* zeros(size: number): Generator<Uint8Array> {
-  for (let left = size; left > 0; left -= ZEROS.length)
-    yield left < ZEROS.length ? ZEROS.subarray(0, left) : ZEROS;
 }
 
 function merged(first: PaxRecords, second: PaxRecords): PaxRecords {

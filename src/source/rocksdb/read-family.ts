@@ -1,3 +1,4 @@
+import { breathe } from "../../lib/breathe.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { tableName } from "./accept.ts";
@@ -152,6 +153,9 @@ async function readLog(
       if (operation.family === family) state.take(operation);
     }
   });
-  for await (const piece of files.read(name, how)) reader.push(piece);
+  for await (const piece of files.read(name, how)) {
+    reader.push(piece);
+    await breathe();
+  }
   reader.end();
 }

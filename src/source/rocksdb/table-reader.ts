@@ -1,3 +1,4 @@
+import { breathe } from "../../lib/breathe.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { blockChecksum, contextModifier } from "./block-checksum.ts";
 import { Cursor } from "./cursor.ts";
@@ -102,6 +103,7 @@ export class TableReader {
 
   /** Block and trailer as they are stored, checksum proven. */
   async block(handle: BlockHandle, kind: string): Promise<Buffer> {
+    await breathe();
     this.#signal.throwIfAborted();
     const { offset, size } = handle;
     const length = size + TRAILER_SIZE;
