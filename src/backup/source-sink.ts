@@ -2,6 +2,7 @@ import { ContentCutter } from "../chunk/fastcdc.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { ChunkRef, EntryHead, Hole, ManifestEntry } from "../snapshot/entry.ts";
 import { ManifestWriter } from "../snapshot/manifest-writer.ts";
+import { requireRecordable } from "../snapshot/recordable.ts";
 import type { SourceSink } from "../source/source.ts";
 import { FixedCutter } from "./fixed-cutter.ts";
 import { runsBetween } from "./runs-between.ts";
@@ -50,12 +51,12 @@ export class ManifestSink implements SourceSink {
   keep(entry: ManifestEntry): boolean {
     const chunks = this.#base.locate(entry.chunks);
     if (!chunks) return false;
-    this.writer.add({ ...entry, chunks });
+    this.#record({ ...entry, chunks });
     return true;
   }
 
   add(entry: EntryHead): void {
-    this.writer.add({ ...entry, size: 0, chunks: [] });
+    this.#record({ ...entry, size: 0, chunks: [] });
   }
 
   async file(
@@ -83,8 +84,13 @@ export class ManifestSink implements SourceSink {
     } finally {
       this.#unfinished = undefined;
     }
-    this.writer.add({ ...entry, size: file.size, chunks: file.chunks });
+    this.#record({ ...entry, size: file.size, chunks: file.chunks });
     return file;
+  }
+
+  #record(entry: ManifestEntry): void {
+    requireRecordable(entry);
+    this.writer.add(entry);
   }
 
   /** Names of earlier manifests and lists that turned out to be damaged. */

@@ -1,25 +1,15 @@
 import * as z from "zod";
 import { DropsError } from "../lib/errors.ts";
 import { checkShape, parseCanonical } from "./canonical-json.ts";
-import {
-  type ChunkRef,
-  type EntryHead,
-  type Hole,
-  isSafePath,
-  MAX_PATH,
-  type ManifestEntry,
-} from "./entry.ts";
+import { type ChunkRef, type Hole, isSafePath, type ManifestEntry } from "./entry.ts";
 import { contentSize, piecesOf } from "./holes.ts";
 
 /** A line of a manifest is never longer than this. Bytes. */
 export const MAX_LINE = 128 * 1024 * 1024;
-const MAX_SAME = 200;
+export const MAX_SAME = 200;
 
-/** So many of them fit into a line. */
-const MAX_CHUNKS = 1_500_000;
 /** The nanoseconds of the last second that a file system can name, 2^63, have 28 digits. */
 const Nanoseconds = z.string().regex(/^-?\d{1,28}$/);
-const MAX_NANOSECONDS = 10n ** 28n;
 const Digits = z.string().regex(/^-?\d{1,20}$/);
 const Base64 = z.base64();
 const Chunk = z.tuple([z.int().nonnegative(), z.string().regex(/^[0-9a-f]{64}$/), z.int().positive()]);
@@ -47,14 +37,11 @@ const Line = z.strictObject({
 
 /**
  * One entry as a line of a manifest, newline included. Paths that are not clean UTF-8 stand in base64 beside the name
- * with `_b64`; 64-bit numbers are strings, since jq rounds them.
+ * with `_b64`; 64-bit numbers are strings, since jq rounds them. Whoever makes entries asks `requireRecordable` before.
  *
  * @param listIndex from the run's pack number to the index in this manifest's list
- * @throws DropsError source/failed: an entry that `decodeEntry` would refuse, see `whyUnrecordable`
  */
 export function encodeEntry(entry: ManifestEntry, listIndex: (pack: number) => number): string {
-  const why = whyUnrecordable(entry) ?? whyContentIsWrong(entry);
-  if (why !== undefined) throw unrecordable(entry, why);
   const line: z.infer<typeof Line> = {
     ...bytesField("path", entry.path),
     type: entry.type,
@@ -71,46 +58,7 @@ export function encodeEntry(entry: ManifestEntry, listIndex: (pack: number) => n
     ...(entry.xattrs === undefined ? {} : { xattrs: encodeXattrs(entry.xattrs) }),
     ...(entry.type === "file" ? { chunks: encodePieces(entry, listIndex) } : {}),
   };
-  const text = `${JSON.stringify(line)}\n`;
-  if (text.length > MAX_LINE / 3 && Buffer.byteLength(text) > MAX_LINE)
-    throw unrecordable(entry, `its line is longer than ${MAX_LINE} bytes`);
-  return text;
-}
-
-/** Why a reader would refuse this entry, as the end of a sentence about it; undefined when it would not. */
-export function whyUnrecordable(entry: EntryHead): string | undefined {
-  const { path, type, mtime, same, target, xattrs } = entry;
-  if (path.length > MAX_PATH) return `its path is longer than ${MAX_PATH} bytes`;
-  if (!isSafePath(path)) return "its path leaves its directory";
-  if (!isOwner(entry)) return "its mode or owner is out of range";
-  if (mtime >= MAX_NANOSECONDS || mtime <= -MAX_NANOSECONDS) return "its time is out of range";
-  if (same !== undefined && same.length > MAX_SAME) return "its identity is too long";
-  if (type === "hardlink" && !(target && isSafePath(target))) return "it links outside of its source";
-  if (xattrs !== undefined && Object.hasOwn(xattrs, "__proto__")) return "it has an attribute without a name";
-  return undefined;
-}
-
-function isOwner({ mode, uid, gid }: EntryHead): boolean {
-  return [mode, uid, gid].every(isWhole) && mode <= 0o7777;
-}
-
-function whyContentIsWrong(entry: ManifestEntry): string | undefined {
-  const { type, size, chunks, holes } = entry;
-  if (!isWhole(size)) return "its size is out of range";
-  if (chunks.length + (holes?.length ?? 0) > MAX_CHUNKS) return `it has more than ${MAX_CHUNKS} chunks`;
-  const total = type === "file" ? size : 0;
-  if (contentSize(entry) !== total) return "its chunks do not add up to its size";
-  for (const { at, hole } of holes === undefined ? [] : piecesOf(entry))
-    if (hole && (hole.offset !== at || hole.size <= 0)) return "its holes lie in its chunks";
-  return undefined;
-}
-
-function isWhole(number: number): boolean {
-  return Number.isSafeInteger(number) && number >= 0;
-}
-
-function unrecordable({ path }: ManifestEntry, why: string): DropsError {
-  return new DropsError("source/failed", `${JSON.stringify(path.toString())} cannot be recorded: ${why}`);
+  return `${JSON.stringify(line)}\n`;
 }
 
 /**

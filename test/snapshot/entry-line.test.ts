@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { isFailure } from "../../src/lib/errors.ts";
 import { type ChunkRef, type Hole, isSafePath, type ManifestEntry } from "../../src/snapshot/entry.ts";
 import { decodeEntry, encodeEntry } from "../../src/snapshot/entry-line.ts";
+import { requireRecordable } from "../../src/snapshot/recordable.ts";
 
 const segment = fc
   .uint8Array({ minLength: 1, maxLength: 20 })
@@ -119,14 +120,14 @@ test("whatever an entry holds, it is refused before it is written or comes back 
             mtime: wild.mtime / 10n,
           }
         : wild;
-      let line: string;
       try {
-        line = encodeEntry(before, (pack) => pack);
+        requireRecordable(before);
       } catch (error) {
         assert.ok(isFailure(error, "source/failed"));
         return;
       }
       written++;
+      const line = encodeEntry(before, (pack) => pack);
       const after = decodeEntry(line.slice(0, -1), (index) => index, "line");
       const chunks = before.type === "file" ? before.chunks : [];
       const holes = before.holes?.length ? { holes: before.holes } : {};
@@ -150,6 +151,7 @@ for (const { name, mtime } of times) {
       { path: Buffer.from("a"), type: "dir", mode: 0o755, uid: 0, gid: 0, mtime, size: 0, chunks: [] },
       () => 0,
     );
+    requireRecordable(decodeEntry(line.trimEnd(), () => 0, "line"));
     assert.equal(decodeEntry(line.trimEnd(), () => 0, "line").mtime, mtime);
   });
 }

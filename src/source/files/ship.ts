@@ -1,7 +1,7 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { isFailure } from "../../lib/errors.ts";
 import type { ChunkRef, EntryHead, ManifestEntry } from "../../snapshot/entry.ts";
-import { whyUnrecordable } from "../../snapshot/entry-line.ts";
+import { whyUnrecordable } from "../../snapshot/recordable.ts";
 import { RegistrationWatch } from "../appservice/registration.ts";
 import type { CaptureContext, SourceSink } from "../source.ts";
 import { keptEntry, listedHead, type OwnerNames, readHead } from "./entry-heads.ts";
