@@ -124,7 +124,7 @@ describe("what find prints", () => {
     const before = process.threadCpuUsage();
     await readFindOutput([Buffer.from(lines.join(""))] as never, listing);
     assert.ok(process.threadCpuUsage(before).user < 2_000_000, "two seconds of the processor's time");
-    listing.sort();
+    await listing.sort();
     const last = Array.from({ length: listing.length }, (_, at) => at).find(
       (at) => listing.path(at).toString() === "99999",
     );
