@@ -128,6 +128,7 @@ const TELLING = `data:text/javascript,process.on("exit",()=>{const{user,system}=
 /** Milliseconds, of all its threads: by the wall clock it would be what the machine does besides that is measured. */
 function processorTimeOf(args: readonly string[]): number {
   const { status, stderr } = spawnSync(process.execPath, ["--import", TELLING, ...args], {
+    env: { ...process.env, NODE_DISABLE_COMPILE_CACHE: "1" }, // a first start has none
     encoding: "utf8",
   });
   assert.equal(status, 0, stderr);

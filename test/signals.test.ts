@@ -5,6 +5,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { COMPILE_CACHE } from "./support/compile-cache.ts";
 import { everyCommand } from "./support/every-command.ts";
 import { openSite, type Site } from "./support/site.ts";
 import { until } from "./support/until.ts";
@@ -152,6 +153,7 @@ function start(line: string) {
   const policy = join(site.directory, "policy.yaml");
   const child = spawn(process.execPath, [main, "--policy", policy, ...words], {
     env: {
+      ...COMPILE_CACHE,
       PATH: process.env["PATH"],
       HOME: site.directory,
       AWS_ACCESS_KEY_ID: "a",

@@ -8,6 +8,7 @@ import test from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { EXITS } from "../../src/cli/exits.ts";
 import { FAILURE_CODES, type FailureCode } from "../../src/lib/errors.ts";
+import { COMPILE_CACHE } from "../support/compile-cache.ts";
 import { type Mishap, startFaultProxy } from "../support/fault-proxy.ts";
 import { freePort } from "../support/free-port.ts";
 import { startPostgres } from "../support/postgres.ts";
@@ -512,7 +513,7 @@ function start(site: Site, args: readonly string[], first?: string) {
   const policy = join(site.directory, "policy.yaml");
   const before = first === undefined ? [] : ["--import", first];
   const child = spawn(process.execPath, [...before, main, "--policy", policy, ...args, "--json"], {
-    env: { PATH: process.env["PATH"], HOME: site.directory },
+    env: { ...COMPILE_CACHE, PATH: process.env["PATH"], HOME: site.directory },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]).then(

@@ -12,6 +12,7 @@ import type {
   RollbackReport,
 } from "../../src/cli/guided-outputs.ts";
 import { seedBridge } from "../support/bridge-database.ts";
+import { COMPILE_CACHE } from "../support/compile-cache.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { type Postgres, startPostgres } from "../support/postgres.ts";
 import { dropsArgv, dropsPrivately } from "../support/private-state.ts";
@@ -270,7 +271,7 @@ describe("a restore that is killed", () => {
       join(site.directory, "policy.yaml"),
       ...args,
     );
-    const env = { PATH: process.env["PATH"], HOME: join(scratch, "home") };
+    const env = { ...COMPILE_CACHE, PATH: process.env["PATH"], HOME: join(scratch, "home") };
     const child = spawn(program, rest, { env, stdio: "ignore" });
     const ended = once(child, "exit");
     await Promise.race([sleep(ms), ended]);

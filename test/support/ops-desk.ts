@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, stringify } from "yaml";
 import type { Policy, StorePolicy } from "../../src/policy/schema.ts";
+import { COMPILE_CACHE } from "./compile-cache.ts";
 import type { TestS3 } from "./s3.ts";
 import { scratchDirectory } from "./scratch.ts";
 import { type Answer, run } from "./small-server.ts";
@@ -55,7 +56,7 @@ export async function openOpsDesk(vps: Vps, s3: TestS3, how: { activeFor?: strin
   const argv = (...args: readonly string[]): [string, ...string[]] => {
     return [process.execPath, MAIN, "--policy", policyFile, ...args];
   };
-  const environment = { PATH: process.env["PATH"] ?? "", HOME: directory };
+  const environment = { ...COMPILE_CACHE, PATH: process.env["PATH"] ?? "", HOME: directory };
   const dropsWith = (home: string, args: readonly string[]) => {
     const words = Object.entries({ ...environment, HOME: home }).map(([name, value]) => `${name}=${value}`);
     return run(["env", "-i", ...words, ...argv(...args)]);

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { COMPILE_CACHE } from "./compile-cache.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
@@ -43,7 +44,7 @@ export async function dropsPrivately(
   ...args: readonly string[]
 ): Promise<Answer> {
   const [program, ...rest] = await dropsArgv(state, ...args);
-  const env = { PATH: process.env["PATH"], HOME: home };
+  const env = { ...COMPILE_CACHE, PATH: process.env["PATH"], HOME: home };
   return new Promise((resolve) => {
     execFile(program, rest, { env, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
       const exit = error === null ? 0 : typeof error.code === "number" ? error.code : undefined;

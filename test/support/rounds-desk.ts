@@ -7,6 +7,7 @@ import { loadSigner } from "../../src/seal/sshsig.ts";
 import { newRepository, type Repository, writeRepository } from "../../src/snapshot/repository.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { openS3Store } from "../../src/store/s3.ts";
+import { COMPILE_CACHE } from "./compile-cache.ts";
 import { drops } from "./in-process.ts";
 import { type RequestGate, startRequestGate } from "./request-gate.ts";
 import type { TestS3 } from "./s3.ts";
@@ -59,6 +60,7 @@ export async function openRoundsDesk(options: DeskOptions): Promise<RoundsDesk> 
   const identityFile = join(keysDirectory, "recovery-identity.txt");
   const { identities } = parseIdentityFile(await readFile(identityFile, "utf8"), identityFile);
   const env = {
+    ...COMPILE_CACHE,
     PATH: process.env["PATH"],
     HOME: inside("home"),
     AWS_ACCESS_KEY_ID: s3.credentials.accessKeyId,
