@@ -102,7 +102,7 @@ test("scripts that do not lie in the project's folder install nothing", async ()
 
 /** A start of bare Node takes 40 ms where drops --help may take 150. */
 const RATIO = 150 / 40;
-const ROUNDS = 9;
+const ROUNDS = 16;
 
 test("the built drops --help starts in under 150 ms where bare Node takes 40", async () => {
   await using scratch = await scratchDirectory();
@@ -114,13 +114,12 @@ test("the built drops --help starts in under 150 ms where bare Node takes 40", a
   const main = join(dist, "main.js");
   const { stdout } = await run(process.execPath, [main, "--help"]);
   assert.equal(stdout, (await run(process.execPath, [join(root, "src/main.ts"), "--help"])).stdout);
-  // in turn, and the best of each: what else the machine does slows both down
-  let [bare, help] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
-  for (let round = 0; round < ROUNDS; round++) {
-    bare = Math.min(bare, processorTimeOf(["-e", ""]));
-    help = Math.min(help, processorTimeOf([main, "--help"]));
-  }
-  assert.ok(help < bare * RATIO, `${help.toFixed()} ms where bare Node takes ${bare.toFixed()} ms`);
+  // each beside the other, and the second best: what else the machine does takes from both, now from the one, now from the other
+  const rounds = Array.from({ length: ROUNDS }, () => {
+    const [bare, help] = [processorTimeOf(["-e", ""]), processorTimeOf([main, "--help"])];
+    return { ratio: help / bare, said: `${help.toFixed()} ms where bare Node takes ${bare.toFixed()} ms` };
+  }).sort((a, b) => a.ratio - b.ratio);
+  assert.ok((rounds[1]?.ratio ?? RATIO) < RATIO, rounds.map(({ said }) => said).join("; "));
 });
 
 const TELLING = `data:text/javascript,process.on("exit",()=>{const{user,system}=process.cpuUsage();process.stderr.write(String(user+system))})`;
