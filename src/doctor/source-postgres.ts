@@ -4,15 +4,19 @@ import type { PostgresPolicy } from "../policy/schema.ts";
 import { freezePostgres } from "../source/postgres/capture.ts";
 import { PostgresClient } from "../source/postgres/client.ts";
 import { type PostgresFacts, parsePostgresFacts } from "../source/postgres/facts.ts";
+import { obstacleNotes } from "../source/postgres/obstacles.ts";
 import { Spool } from "../source/postgres/spool.ts";
 import { isGuarded } from "../source/postgres/versions.ts";
 import type { LookedAt } from "./check-sources.ts";
 import { type Line, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";
 
+const KEYS_WITHIN_MS = 20_000;
+
 /**
  * A database is frozen as a backup freezes it: a snapshot is exported, every table locked against being dropped (readers and
- * writers go on), the roles dumped; then it is let go. Nothing is counted and no row is read.
+ * writers go on), the roles dumped; then it is let go. Nothing is counted, and rows are read only to see whether they break
+ * foreign keys, for a short while.
  */
 export async function checkPostgres(world: World, source: PostgresPolicy, how: Cancel): Promise<LookedAt> {
   const host = await world.host;
@@ -28,14 +32,16 @@ export async function checkPostgres(world: World, source: PostgresPolicy, how: C
     large_objects: "0",
     ...frozen.facts,
   });
+  const broken = await frozen.brokenKeys({ ...how, withinMs: KEYS_WITHIN_MS });
   const room = source.spool ? await noRoomFor(new PostgresClient(host, source), facts, how) : undefined;
-  return { lines: judgeDatabase(source, facts, room), bytes: Number(facts.size_bytes) };
+  const whole = { ...facts, obstacles: [...(facts.obstacles ?? []), ...broken] };
+  return { lines: judgeDatabase(source, whole, room), bytes: Number(facts.size_bytes) };
 }
 
 /** Pure. `noRoom`: why its dump cannot be written on the host first. */
 export function judgeDatabase(
   source: PostgresPolicy,
-  facts: Pick<PostgresFacts, "server" | "pg_dump" | "role_passwords" | "size_bytes">,
+  facts: Pick<PostgresFacts, "server" | "pg_dump" | "role_passwords" | "size_bytes" | "obstacles">,
   noRoom: string | undefined,
 ): Line[] {
   const lines: Line[] = [];
@@ -48,6 +54,11 @@ export function judgeDatabase(
   if (noRoom !== undefined) {
     const what = `${source.name}: its dump does not fit on the host and is streamed, its snapshot held for the upload: ${noRoom}`;
     lines.push(warn(what, "make room where TMPDIR of run_as points (/var/tmp), or set spool: false"));
+  }
+  for (const note of obstacleNotes(facts.obstacles ?? [])) {
+    lines.push(
+      warn(`${source.name}: ${note}`, 'docs/postgres.md, "What a restore leaves out", says what to do'),
+    );
   }
   const { version } = facts.server;
   for (const [program, its] of [

@@ -1,11 +1,13 @@
-import { createReadStream } from "node:fs";
-import { pipeline } from "node:stream/promises";
+import { randomBytes } from "node:crypto";
 import type { Cancel } from "../lib/cancel.ts";
-import type { PostgresClient } from "../source/postgres/client.ts";
-import { databaseSql } from "../source/postgres/database-sql.ts";
+import { createDatabaseSql } from "../source/postgres/database-sql.ts";
 import type { PostgresFacts } from "../source/postgres/facts.ts";
-import { toolFailure, warningsIn } from "../source/postgres/failure.ts";
 import { quoteIdentifier } from "../source/postgres/quote.ts";
+import { ServerAdmin } from "../source/postgres/restore/admin.ts";
+import { describeDatabase } from "../source/postgres/restore/describe.ts";
+import { type Loaded, loadDump } from "../source/postgres/restore/load.ts";
+import type { RolesFile } from "../source/postgres/restore/roles-file.ts";
+import { planRoles } from "../source/postgres/restore/roles-sql.ts";
 import type { ScratchPostgres } from "./scratch-postgres.ts";
 
 /** Names that a new cluster has already. */
@@ -16,49 +18,38 @@ export function scratchName(facts: Pick<PostgresFacts, "database">): string {
   return TAKEN.includes(facts.database) ? "drops_drill" : facts.database;
 }
 
+/** The superuser of a scratch server, who changes it as a guided restore changes a real one. */
+export function scratchAdmin(server: ScratchPostgres, facts: Pick<PostgresFacts, "database">): ServerAdmin {
+  const { host, place } = server.client(scratchName(facts));
+  return new ServerAdmin(host, place, "drops-drill");
+}
+
 /**
- * Make the cluster's roles, each without any power, whatever it may do where it came from; the database's owner is a member
- * of all of them, so that it can give every object back to whom it belonged. Answers their number.
- *
- * `roles.sql` itself is not run: it is a script of the backed-up machine for a superuser.
+ * Make the cluster's roles as a guided restore makes those that are missing: none has any power over the server. The database's
+ * owner can log in, for the policy's checks. Answers their number.
  */
 export async function makeRoles(
-  server: ScratchPostgres,
-  facts: Pick<PostgresFacts, "roles" | "owner">,
+  admin: ServerAdmin,
+  file: RolesFile,
+  facts: Pick<PostgresFacts, "owner">,
   how: Cancel,
 ): Promise<number> {
-  const names = [...new Set([...facts.roles, facts.owner])];
-  const owner = quoteIdentifier(facts.owner);
-  const sql = names.flatMap((name) => [
-    `CREATE ROLE ${quoteIdentifier(name)} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS${name === facts.owner ? " LOGIN" : ""};`,
-    ...(name === facts.owner ? [] : [`GRANT ${quoteIdentifier(name)} TO ${owner};`]),
-  ]);
-  // the owner first: the grants are to it
-  const first = sql.filter((line) => line.startsWith(`CREATE ROLE ${owner} `));
-  const rest = sql.filter((line) => !first.includes(line));
-  await runSql(server.client("postgres"), [...first, ...rest].join("\n"), "making the roles", how);
-  return names.length;
+  const plan = planRoles(file, await admin.roles(how));
+  if (plan.wanted.length > 0) await admin.act(plan.sql, { ...how, what: "making the roles" });
+  const login = `ALTER ROLE ${quoteIdentifier(facts.owner)} WITH LOGIN CONNECTION LIMIT -1;`;
+  await admin.act(login, { ...how, what: "letting the owner in" });
+  return plan.wanted.length;
 }
 
 /** Roles that the facts name and that `roles.sql` does not make. */
-export function rolesMissingIn(rolesSql: string, facts: Pick<PostgresFacts, "roles" | "owner">): string[] {
-  const made = new Set(
-    [...rolesSql.matchAll(/^CREATE ROLE (?:"((?:[^"]|"")+)"|([^\s";]+))/gm)].map(
-      ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? "",
-    ),
-  );
+export function rolesMissingIn(file: RolesFile, facts: Pick<PostgresFacts, "roles" | "owner">): string[] {
+  const made = new Set(file.roles.map(({ name }) => name));
   return [...new Set([...facts.roles, facts.owner])].filter((name) => !made.has(name));
 }
 
-/** The same, empty database, with encoding, locale, owner, privileges and settings. Throws source/failed. */
-export async function makeDatabase(
-  server: ScratchPostgres,
-  facts: PostgresFacts,
-  how: Cancel,
-): Promise<void> {
-  // a limit or a template of the original would only be in our way
-  const sql = databaseSql({ ...facts, connection_limit: -1, is_template: false }, scratchName(facts));
-  await runSql(server.client("postgres"), sql, "making the database", how);
+/** The same, empty database, with encoding and locale. Throws source/failed. */
+export async function makeDatabase(admin: ServerAdmin, facts: PostgresFacts, how: Cancel): Promise<void> {
+  await admin.act(createDatabaseSql(facts, scratchName(facts)), { ...how, what: "making the database" });
 }
 
 /** Extensions of the database that this server cannot make. */
@@ -78,86 +69,41 @@ export async function missingExtensions(
 }
 
 /**
- * Load the dump as the database's owner, who is no superuser: a dump is code. Extensions, which may need one, are made
- * before, and their lines in the dump are passed over. Answers what pg_restore said although it succeeded.
+ * Load the dump as a guided restore does, by a role that is no superuser: a dump is code. Whoever was a superuser where it comes from
+ * is taken for one.
  *
- * @throws DropsError source/failed with the first error
+ * @param where `directory` belongs to the sandbox and holds `database.dump`
+ * @throws DropsError as the guided restore's loading
  */
-export async function loadDump(
-  server: ScratchPostgres,
+export async function loadScratch(
+  admin: ServerAdmin,
   facts: PostgresFacts,
-  dump: string,
-  listFile: { write(text: string): Promise<string> },
+  where: { readonly directory: string; readonly roles: RolesFile; readonly jobs: number },
   how: Cancel,
-): Promise<readonly string[]> {
-  const name = scratchName(facts);
-  const superuser = server.client(name);
-  const extensions = facts.extensions.filter(({ name: extension }) => extension !== "plpgsql");
-  const schemas = new Set(extensions.map(({ schema }) => schema).filter(isMade));
-  const sql = extensions.flatMap(({ name: extension, schema }) => [
-    ...(schemas.has(schema)
-      ? [
-          `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)} AUTHORIZATION ${quoteIdentifier(facts.owner)};`,
-        ]
-      : []),
-    `CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(extension)} SCHEMA ${quoteIdentifier(schema)} CASCADE;`,
-  ]);
-  if (sql.length > 0) await runSql(superuser, sql.join("\n"), "making the extensions", how);
-  const contents = (await feed(superuser, ["--list"], dump, "listing the dump", how)).stdout.toString();
-  const list = await listFile.write(withoutExtensions(contents, schemas));
-  const owner = server.client(name, facts.owner);
-  const args = ["--exit-on-error", "--no-password", `--dbname=${name}`, `--use-list=${list}`];
-  const loaded = await feed(owner, args, dump, "loading the dump", how);
-  return warningsIn(loaded.stderr);
-}
-
-/**
- * The lines of `pg_restore --list` without those of extensions, of comments on them, and of schemas made for them. A line is
- * `ID; OID OID KIND SCHEMA NAME OWNER`.
- */
-export function withoutExtensions(list: string, schemas: ReadonlySet<string>): string {
-  return list
-    .split("\n")
-    .filter((line) => {
-      const entry = /^\d+; \d+ \d+ (.*)$/.exec(line)?.[1];
-      if (entry === undefined) return true;
-      if (/^EXTENSION - /.test(entry) || /^COMMENT - EXTENSION /.test(entry)) return false;
-      const schema = /^SCHEMA - (\S+) /.exec(entry)?.[1];
-      return schema === undefined || !schemas.has(schema);
-    })
-    .join("\n");
-}
-
-/** Every database has the others already. */
-function isMade(schema: string): boolean {
-  return schema !== "public" && !schema.startsWith("pg_");
-}
-
-async function feed(
-  client: PostgresClient,
-  args: readonly string[],
-  dump: string,
-  what: string,
-  how: Cancel,
-): Promise<{ stdout: Buffer; stderr: string }> {
-  await using running = await client.start(client.argv("pg_restore", args), how);
-  const said: Buffer[] = [];
-  const heard = (async () => {
-    for await (const piece of running.stdout as AsyncIterable<Buffer>) said.push(piece);
-  })();
-  // it may stop reading early, when it has seen enough or fails: its exit status tells which
-  await pipeline(createReadStream(dump, { highWaterMark: 1024 * 1024 }), running.stdin, how).catch(() => {});
-  const ended = await running.ended;
-  await heard;
-  how.signal.throwIfAborted();
-  if (ended.exit !== 0) throw toolFailure("pg_restore", what, ended);
-  return { stdout: Buffer.concat(said), stderr: ended.stderr };
-}
-
-async function runSql(client: PostgresClient, sql: string, what: string, how: Cancel): Promise<void> {
-  await client.run("psql", ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"], {
-    what,
-    signal: how.signal,
-    stdin: `${sql}\n`,
-  });
+): Promise<Loaded> {
+  const supers = new Set(
+    where.roles.roles.filter(({ powers }) => powers.includes("SUPERUSER")).map(({ name }) => name),
+  );
+  const roles = [...(await admin.roles(how)).values()].map(
+    (row) => [row.name, { ...row, superuser: row.superuser || supers.has(row.name) }] as const,
+  );
+  const database = scratchName(facts);
+  const { place } = admin.client;
+  const loaded = await loadDump(
+    {
+      admin,
+      place: { ...place, database },
+      loader: `drops_loader_${randomBytes(8).toString("hex")}`,
+      database,
+      directory: where.directory,
+      facts,
+      roles: new Map(roles),
+      jobs: where.jobs,
+    },
+    how,
+  );
+  // a limit or a template of the original would only be in our way
+  const kept = { ...facts, connection_limit: -1, is_template: false };
+  const described = await describeDatabase(admin, kept, database, how);
+  return { ...loaded, notes: [...loaded.notes, ...described] };
 }

@@ -1,6 +1,6 @@
-import { chmod, chown, mkdir, mkdtemp, open, readdir, statfs } from "node:fs/promises";
+import { chmod, chown, link, mkdir, mkdtemp, readdir, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
@@ -70,16 +70,15 @@ export class Scratch implements AsyncDisposable {
     return path;
   }
 
-  /** A new file of the sandbox, in a new directory. It is whole before the sandbox can reach it. Answers its path. */
-  async makeFileFor(name: string, text: string): Promise<string> {
+  /** A new directory of the sandbox, 0700, with one file in it: another name of this restored one, which is the sandbox's then. */
+  async lend(name: string, file: string): Promise<string> {
     const directory = join(this.path, name);
     await mkdir(directory, { mode: 0o700 });
-    const path = join(directory, "file");
-    await using file = await open(path, "wx", 0o600);
-    await file.writeFile(text);
-    if (this.#host.user.uid === 0) await file.chown(this.#owner.uid, this.#owner.gid);
+    const path = join(directory, basename(file));
+    await link(file, path);
+    await this.#give(path); // before the sandbox can enter the directory
     await this.#give(directory);
-    return path;
+    return directory;
   }
 
   /** A new directory of the sandbox for the sockets of one server: elsewhere when the path here is too long for one. */

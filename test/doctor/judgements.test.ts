@@ -145,6 +145,16 @@ test("a database that could be dumped: passwords and room", () => {
   const [passwords, room] = told(
     judgeDatabase(source, { ...facts, role_passwords: false }, "the disk is full"),
   );
+  const obstacles = [
+    { kind: "event-trigger", names: ["watch"], count: 1 },
+    { kind: "of a newer drops", names: [], count: 1 },
+    { kind: "foreign-key", names: ["a of s.t", "b of s.t"], count: 12 },
+  ];
+  assert.deepEqual(told(judgeDatabase(source, { ...facts, obstacles }, undefined)), [
+    "warn: bridge: event triggers watch: a restore leaves them out, since only a superuser may make them",
+    "warn: bridge: rows break the foreign keys a of s.t, b of s.t and 10 more: a restore brings the rows and cannot make these keys. Correct the rows, or drop the keys",
+    well,
+  ]);
   assert.match(passwords ?? "", /^warn: bridge: bridge may not read the roles' passwords/);
   assert.match(room ?? "", /^warn: .*its snapshot held for the upload: the disk is full/);
   const old = ["12.19", "13.15", "14.12 (Debian 14.12-1)", "15.7", "16.3", "11.22"];

@@ -5,10 +5,11 @@ import { chmod, mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { rolesMissingIn, withoutExtensions } from "../../src/drill/load-dump.ts";
+import { rolesMissingIn } from "../../src/drill/load-dump.ts";
 import { findPrograms, packageOf } from "../../src/drill/postgres-programs.ts";
 import { Scratch } from "../../src/drill/scratch.ts";
 import { openLocalHost } from "../../src/host/local.ts";
+import { parseRolesFile } from "../../src/source/postgres/restore/roles-file.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { until } from "../support/until.ts";
@@ -75,24 +76,7 @@ test("roles that roles.sql makes are found whatever their names", () => {
   const sql =
     'CREATE ROLE plain;\nALTER ROLE plain WITH LOGIN;\nCREATE ROLE "two words ""quoted""";\n-- CREATE ROLE not;\n';
   const facts = { owner: "plain", roles: ["plain", 'two words "quoted"', "not"] };
-  assert.deepEqual(rolesMissingIn(sql, facts), ["not"]);
-});
-
-test("extensions and what belongs to them is passed over in the dump's contents, all else is kept", () => {
-  const kept = [
-    ";",
-    "; Archive created at 2026-11-24",
-    "217; 1259 16386 TABLE public portal bridge_owner",
-    "6; 2615 16500 SCHEMA - bridge bridge_owner",
-    "3400; 0 0 COMMENT - TABLE portal bridge_owner",
-  ];
-  const dropped = [
-    "2; 3079 16600 EXTENSION - vector ",
-    "3401; 0 0 COMMENT - EXTENSION vector ",
-    "7; 2615 16501 SCHEMA - ext postgres",
-  ];
-  const list = [...kept, ...dropped].join("\n");
-  assert.deepEqual(withoutExtensions(list, new Set(["ext"])).split("\n"), kept);
+  assert.deepEqual(rolesMissingIn(parseRolesFile(sql), facts), ["not"]);
 });
 
 /** Command lines of processes that name a path. */

@@ -151,20 +151,52 @@ test("the list of a dump is sorted by what may be loaded when", () => {
 3302; 826 16401 DEFAULT ACL s DEFAULT PRIVILEGES FOR TABLES owner
 3303; 6100 16402 SUBSCRIPTION - sub admin
 3304; 0 16403 MATERIALIZED VIEW DATA s m pg_database_owner
+3305; 3466 16404 EVENT TRIGGER - watch admin
 `);
   const roles = new Map([
     ["owner", { superuser: false }],
     ["app owner", { superuser: false }],
     ["admin", { superuser: true }],
   ]);
-  assert.deepEqual(planLoading(toc, roles), {
-    schemas: ["6"],
-    main: ["215", "216", "217"],
-    last: ["3300", "3302", "3304"],
+  const all = (...ids: readonly string[]) => [{ ids, asDumped: true }];
+  assert.deepEqual(planLoading(toc, roles, "owner"), {
+    schemas: all("6"),
+    definitions: all("215", "216"),
+    rows: all("217"),
+    last: all("3300", "3302", "3304"),
     owners: ["app owner", "owner"],
     extensions: ["hstore"],
-    leftOut: ["DEFAULT ACL s DEFAULT PRIVILEGES FOR TABLES admin", "SUBSCRIPTION - sub admin"],
+    leftOut: [
+      { id: "3301", what: "DEFAULT ACL s DEFAULT PRIVILEGES FOR TABLES admin", owner: "admin" },
+      { id: "3303", what: "SUBSCRIPTION - sub admin", owner: "admin" },
+      { id: "3305", what: "EVENT TRIGGER - watch admin", owner: "admin" },
+    ],
   });
+});
+
+test("what a superuser owned is the loader's own, what others owned is theirs, in as few runs as the order allows", () => {
+  const toc = parseToc(`1; 1 1 TABLE s a owner
+2; 1 1 TABLE s b admin
+3; 1 1 TABLE s c owner
+4; 1 1 TABLE s d third
+5; 1 1 TABLE s e owner
+6; 1 1 DEFAULT s e n admin
+7; 1 1 VIEW s f admin
+8; 0 1 TABLE DATA s b admin
+`);
+  const roles = new Map([
+    ["owner", { superuser: false }],
+    ["third", { superuser: false }],
+    ["admin", { superuser: true }],
+  ]);
+  const { definitions, rows, owners } = planLoading(toc, roles, "owner");
+  assert.deepEqual(definitions, [
+    { ids: ["1", "2", "3"], asDumped: false },
+    { ids: ["4", "5", "6"], asDumped: true },
+    { ids: ["7"], asDumped: false },
+  ]);
+  assert.deepEqual(rows, [{ ids: ["8"], asDumped: false }]);
+  assert.deepEqual(owners, ["admin", "owner", "third"]);
 });
 
 test("an object id is a number, and a name in an act stays a name", () => {

@@ -71,7 +71,7 @@ ${CHECKS}`,
     rehearsal,
     postgres,
     record,
-    drill: (change = {}) => drillOf({ rehearsal, postgres }, change),
+    drill: (change = {}) => drillNewest({ rehearsal, postgres }, change),
     async [Symbol.asyncDispose]() {
       await rehearsal[Symbol.asyncDispose]();
       await postgres[Symbol.asyncDispose]();
@@ -79,9 +79,10 @@ ${CHECKS}`,
   };
 }
 
-async function drillOf(
+/** Drill the newest snapshot with this server's programs; `change` replaces parts and options. */
+export async function drillNewest(
   { rehearsal, postgres }: Pick<Drillable, "rehearsal" | "postgres">,
-  change: DrillChange,
+  change: DrillChange = {},
 ): Promise<DrillResult> {
   await using pool = new PackPool(1);
   await using host = await openLocalHost();

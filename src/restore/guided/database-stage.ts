@@ -4,15 +4,15 @@ import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import type { PostgresPolicy } from "../../policy/schema.ts";
-import { createDatabaseSql, describeDatabaseSql } from "../../source/postgres/database-sql.ts";
+import { createDatabaseSql } from "../../source/postgres/database-sql.ts";
 import type { PostgresFacts } from "../../source/postgres/facts.ts";
-import { quoteIdentifier } from "../../source/postgres/quote.ts";
 import { openSql } from "../../source/postgres/restore/acts.ts";
 import type { ServerAdmin } from "../../source/postgres/restore/admin.ts";
+import { describeDatabase } from "../../source/postgres/restore/describe.ts";
 import { loadDump } from "../../source/postgres/restore/load.ts";
 import type { ReplacementNames } from "../../source/postgres/restore/names.ts";
 import { parseRolesFile } from "../../source/postgres/restore/roles-file.ts";
-import { loadsCode, planRoles } from "../../source/postgres/restore/roles-sql.ts";
+import { planRoles } from "../../source/postgres/restore/roles-sql.ts";
 import { bringDatabaseFiles, type DatabaseSource } from "./database-files.ts";
 import type { DatabaseRecord, RecordDirectory } from "./database-record.ts";
 import type { Staged } from "./replacement.ts";
@@ -65,7 +65,7 @@ export async function stageDatabase(
   const created = { ...record, newOid };
   await directory.write(created, how);
   await admin.act(openSql(newOid), { ...how, what: "opening the new database for loading" });
-  const notes = await loadDump(
+  const { notes, broken } = await loadDump(
     {
       admin,
       place: policy,
@@ -79,9 +79,7 @@ export async function stageDatabase(
     },
     how,
   );
-  await admin.act("ANALYZE;", { ...how, what: "analyzing the new database", database: names.staged });
-  const described = describe(facts, names.staged);
-  await admin.act(described.sql, { ...how, what: "setting up the new database" });
+  const described = await describeDatabase(admin, facts, names.staged, how);
   await host.run(["sh", "-c", 'rm -rf -- "$1" && chmod 700 -- "$2"', "sh", load, directory.path], {
     ...how,
     as: policy.run_as,
@@ -89,7 +87,7 @@ export async function stageDatabase(
   const staged = {
     files: brought.files,
     bytes: brought.bytes,
-    notes: [...roles.notes, ...notes, ...described.notes].slice(0, MAX_NOTES),
+    notes: [...broken, ...roles.notes, ...notes, ...described].slice(0, MAX_NOTES),
   };
   await directory.write({ ...created, staged }, how);
   return staged;
@@ -138,26 +136,6 @@ async function createDatabase(
     "source/failed",
     `the new database ${names.staged} is not there right after it was made`,
   );
-}
-
-/** All that belongs to the database and is not in its dump, in one transaction. */
-function describe(
-  facts: PostgresFacts,
-  name: string,
-): { readonly sql: string; readonly notes: readonly string[] } {
-  const isSafe = (setting: { readonly name: string }) => !loadsCode(setting.name);
-  const settings = facts.settings.filter(isSafe);
-  const left = facts.settings.filter((setting) => !isSafe(setting));
-  const sql = [
-    "BEGIN;",
-    `ALTER DATABASE ${quoteIdentifier(name)} CONNECTION LIMIT -1;`,
-    describeDatabaseSql({ ...facts, settings }, name),
-    "COMMIT;",
-  ].join("\n");
-  return {
-    sql,
-    notes: left.map((setting) => `the setting ${setting.name}, which loads code, was not restored`),
-  };
 }
 
 async function jobsOf(host: Host, how: Cancel): Promise<number> {

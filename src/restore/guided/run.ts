@@ -280,7 +280,7 @@ class Runner {
     if (!isFailure(error)) return error;
     const hint = [
       ...(error.hint === undefined ? [step.otherwise] : [error.hint]),
-      commands.resume,
+      ...(isFailure(error, "format/unsupported") ? [] : [commands.resume]), // which would end the same way
       `or back: ${commands.rollback}`,
     ];
     return new DropsError(error.code, `step ${step.number}, ${step.title}: ${error.message}`, {

@@ -1,9 +1,12 @@
+import type { Cancel } from "../../lib/cancel.ts";
 import type { PostgresPolicy } from "../../policy/schema.ts";
 import type { CaptureContext, FrozenSource } from "../source.ts";
+import { brokenKeys } from "./broken-keys.ts";
 import { PostgresClient } from "./client.ts";
 import { databaseSql } from "./database-sql.ts";
 import type { Measure, PostgresFacts } from "./facts.ts";
 import { lockRelations, measureDatabase } from "./measure.ts";
+import { type Obstacle, obstacleNotes, readObstacles } from "./obstacles.ts";
 import { type ReadFacts, readFacts } from "./read-facts.ts";
 import { dumpRoles } from "./roles.ts";
 import { DIGEST_VERSION } from "./row-digest.ts";
@@ -11,12 +14,20 @@ import { PsqlSession } from "./session.ts";
 import { shipPostgres } from "./ship-postgres.ts";
 import { checkDumpVersion, pgDumpVersion } from "./versions.ts";
 
+export interface FrozenPostgres extends FrozenSource {
+  /** Foreign keys that rows break, as far as they can be looked at in this time; see `brokenKeys`. */
+  brokenKeys(how: Cancel & { readonly withinMs: number }): Promise<readonly Obstacle[]>;
+}
+
+/** A bound for looking at foreign keys, which reads their tables once more. */
+const KEYS_WITHIN_MS = 5 * 60_000;
+
 /**
  * Freeze a database: export a snapshot from a session that stays open. `ship` counts and digests every table and runs
  * pg_dump in that very snapshot. Throws source/failed with the next command to type when tools are missing or
  * too old, or the server, the database or the role refuse.
  */
-export async function freezePostgres(source: PostgresPolicy, how: CaptureContext): Promise<FrozenSource> {
+export async function freezePostgres(source: PostgresPolicy, how: CaptureContext): Promise<FrozenPostgres> {
   const client = new PostgresClient(how.host, source);
   const pgDump = await pgDumpVersion(client, how);
   await using undo = new AsyncDisposableStack();
@@ -30,13 +41,17 @@ export async function freezePostgres(source: PostgresPolicy, how: CaptureContext
   how.say(`${source.name}: snapshot ${snapshot} of ${client.label}`);
   const relations = await lockRelations(session);
   const { tablespaces, ...database } = await readFacts(session);
+  const seen = await readObstacles(session);
   const roles = await dumpRoles(client, { passwords: database.role_passwords, signal: how.signal });
+  const brokenIn: FrozenPostgres["brokenKeys"] = (more) => brokenKeys(client, { ...more, snapshot });
   const open = undo.move();
   let measure: Measure | undefined;
+  let obstacles = seen;
   return {
     capturedAt,
+    brokenKeys: brokenIn,
     get facts() {
-      return { kind: "postgres", ...database, ...measure, pg_dump: pgDump };
+      return { kind: "postgres", ...database, ...measure, obstacles, pg_dump: pgDump };
     },
     // The snapshot is held anyway, so counting waits for it: the other sources' recovery points do not wait for counting.
     ship: async (into, { signal }) => {
@@ -47,8 +62,15 @@ export async function freezePostgres(source: PostgresPolicy, how: CaptureContext
       how.say(
         `${source.name}: ${measure.tables.length} tables counted${source.digests ? " and digested" : ""}`,
       );
-      const facts: PostgresFacts = { kind: "postgres", ...database, ...measure, pg_dump: pgDump };
-      for (const note of notesOf(facts, tablespaces)) into.note(note);
+      if (source.digests) obstacles = [...seen, ...(await brokenIn({ signal, withinMs: KEYS_WITHIN_MS }))];
+      const facts: PostgresFacts = {
+        kind: "postgres",
+        ...database,
+        ...measure,
+        obstacles: [...obstacles],
+        pg_dump: pgDump,
+      };
+      for (const note of [...notesOf(facts, tablespaces), ...obstacleNotes(obstacles)]) into.note(note);
       await shipPostgres(into, {
         client,
         session,

@@ -68,9 +68,10 @@ export class PostgresClient {
   /** Run any command as `run_as`, whatever its exit status. */
   runAny(
     argv: readonly string[],
-    how: Cancel & { readonly stdin?: string; readonly psql?: boolean },
+    how: Cancel & { readonly stdin?: string; readonly psql?: boolean; readonly maxStdout?: number },
   ): Promise<CommandResult> {
     return this.host.run(argv, {
+      ...(how.maxStdout === undefined ? {} : { maxStdout: how.maxStdout }),
       as: this.place.run_as,
       env: this.#environment(how.psql ?? false),
       signal: how.signal,

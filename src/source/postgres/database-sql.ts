@@ -100,7 +100,7 @@ function settingValue(name: string, value: string): string {
 }
 
 /** `"$user", public, "a""b"` as its names; case is kept, as pg_dump's SplitGUCList does. */
-function splitNames(list: string): readonly string[] {
+export function splitNames(list: string): readonly string[] {
   return Array.from(list.matchAll(/"((?:[^"]|"")*)"|[^\s,"]+/g), (match) =>
     match[1] === undefined ? match[0] : match[1].replaceAll('""', '"'),
   );

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { DropsError } from "../../lib/errors.ts";
+import { Obstacle } from "./obstacles.ts";
 
 /** A 64-bit number as text: JSON readers round bigger ones. */
 const Count = z.string().regex(/^-?\d+$/);
@@ -70,6 +71,8 @@ const Facts = z.object({
   /** False when the capturing role may not read passwords: roles.sql then has none. */
   role_passwords: z.boolean(),
   pg_dump: z.string(),
+  /** What a restore cannot bring back as it is. Undefined: nobody looked. */
+  obstacles: z.array(Obstacle).optional(),
   /** Size on the server's disk, in bytes, indexes included. */
   size_bytes: Count,
 });

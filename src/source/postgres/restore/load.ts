@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { CommandResult } from "../../../host/host.ts";
 import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError } from "../../../lib/errors.ts";
@@ -5,9 +6,11 @@ import type { PostgresFacts } from "../facts.ts";
 import { lastError, toolFailure, warningsIn } from "../failure.ts";
 import { quoteIdentifier, quoteLiteral } from "../quote.ts";
 import { isFull, type RoleRow } from "./admin.ts";
+import { type EntryFailure, type Failures, failuresIn } from "./entry-failures.ts";
 import { createGrants, doIf, extensionSql, publicBackSql, whenOld } from "./load-sql.ts";
 import { LOADER_COMMENT, type LoaderParts, type Login, openLogin } from "./loader.ts";
-import { type LoadingLists, parseToc, planLoading } from "./toc.ts";
+import { givePathSql, PATHLESS_SQL, takePathSql } from "./search-path.ts";
+import { type LoadingLists, type LoadingRun, parseToc, planLoading, type TocEntry } from "./toc.ts";
 
 export interface LoadParts extends Omit<LoaderParts, "memberOf"> {
   readonly facts: PostgresFacts;
@@ -16,74 +19,99 @@ export interface LoadParts extends Omit<LoaderParts, "memberOf"> {
   readonly jobs: number;
 }
 
+/** What is not as in the dump, though every row is there: for the operator. */
+export interface Loaded {
+  readonly notes: readonly string[];
+  /** What could not be made since it contradicts the rows, or does not run here. */
+  readonly broken: readonly string[];
+}
+
 /**
  * Load `database.dump` of a directory on the host into a new database, as a role that is no superuser, and give what it made to
  * the owner. Extensions are made beforehand. The database belongs to its owner meanwhile, or to the passing role when that
- * owner is a superuser. Answers notes.
+ * owner is a superuser. What only a superuser may have is left out, and so is what cannot be made although all rows are there:
+ * both are told.
  *
- * @throws DropsError source/failed naming what pg_restore said; space/low
+ * @throws DropsError format/unsupported when rows, or what restricts their use, could not be restored: the same again would
+ * end the same way; source/failed with what pg_restore said; space/low
  */
-export async function loadDump(parts: LoadParts, how: Cancel): Promise<readonly string[]> {
-  const lists = planLoading(await readToc(parts, how), parts.roles);
+export async function loadDump(parts: LoadParts, how: Cancel): Promise<Loaded> {
+  const { roles, facts } = parts;
+  const toc = await readToc(parts, how);
+  const lists = planLoading(toc, roles, facts.owner);
   const owners = ownersOf(parts, lists);
   const login = await openLogin({ ...parts, memberOf: owners.members }, how);
-  const load = new Loading(parts, login, owners, how);
+  const load = new Loading(parts, { login, owners, toc }, how);
   await load.prepare();
   await load.pass("schemas", lists.schemas);
+  await load.letOwnersMake();
   await load.extensions(lists.extensions);
-  await load.pass("main", lists.main);
+  await load.pass("definitions", lists.definitions);
+  const pathless = await load.givePath();
+  await load.pass("rows", lists.rows);
   await load.beforePrivileges();
   await load.pass("last", lists.last);
+  await load.analyze();
+  await load.takePath(pathless);
   await load.handOver();
-  return [...login.notes, ...owners.notes, ...load.notes, ...leftOutNotes(lists)];
+  const left = [...lists.leftOut.map((entry) => ({ ...entry, error: "" })), ...load.refused];
+  return {
+    notes: [
+      ...login.notes,
+      ...owners.notes,
+      ...load.notes,
+      ...shown("left out, since only a superuser may have it", left),
+    ],
+    broken: shown("could not be made", load.broken),
+  };
 }
 
 interface Owners {
   /** Who owns the database while it is loaded; undefined: the passing role. */
   readonly database: string | undefined;
-  /** Whether the dump's own words on owners are followed. */
-  readonly asDumped: boolean;
   readonly members: readonly string[];
   readonly notes: readonly string[];
 }
 
-/**
- * A role that is no superuser cannot give anything to one. So when something belongs to superusers, all of it is given to the
- * database's owner, which is right when there is one other owner at most.
- */
+/** A role that is no superuser cannot give anything to one: what superusers owned is given to the database's owner. */
 function ownersOf({ facts, roles }: LoadParts, lists: LoadingLists): Owners {
   const isSuperuser = (name: string) => roles.get(name)?.superuser === true;
   const owners = lists.owners.filter((name) => !name.startsWith("pg_"));
-  const [supers, plain] = [owners.filter(isSuperuser), owners.filter((name) => !isSuperuser(name))];
   const database = isSuperuser(facts.owner) ? undefined : facts.owner;
-  const members = [...new Set([...plain, ...(database === undefined ? [] : [database])])];
-  if (supers.length === 0) return { database, asDumped: true, members, notes: [] };
-  if (plain.some((name) => name !== facts.owner)) {
-    throw new DropsError(
-      "source/failed",
-      `the dump of ${facts.database} has objects of the superuser ${supers.join(", ")} and of ${plain.join(", ")}, which only a superuser can load`,
-      { hint: "if you trust what is in the dump: drops restore --to DIR, then pg_restore as a superuser" },
-    );
-  }
-  const notes = supers
-    .filter((name) => name !== facts.owner)
-    .map(
-      (name) => `what belonged to the superuser ${name} in ${facts.database} belongs to ${facts.owner} now`,
-    );
-  return { database, asDumped: false, members, notes };
+  const plain = owners.filter((name) => !isSuperuser(name));
+  return {
+    database,
+    members: [...new Set([...plain, ...(database === undefined ? [] : [database])])],
+    notes: owners
+      .filter((name) => isSuperuser(name) && name !== facts.owner)
+      .map(
+        (name) => `what belonged to the superuser ${name} in ${facts.database} belongs to ${facts.owner} now`,
+      ),
+  };
 }
+
+/** Statements of psql as the loading role, up to the first that fails. */
+const PSQL = ["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-f", "-"];
 
 class Loading {
   readonly #parts: LoadParts;
   readonly #login: Login;
   readonly #owners: Owners;
+  readonly #toc: readonly TocEntry[];
   readonly #how: Cancel;
   readonly notes: string[] = [];
+  readonly refused: EntryFailure[] = [];
+  readonly broken: EntryFailure[] = [];
 
-  constructor(parts: LoadParts, login: Login, owners: Owners, how: Cancel) {
+  constructor(
+    parts: LoadParts,
+    { login, owners, toc }: { login: Login; owners: Owners; toc: readonly TocEntry[] },
+    how: Cancel,
+  ) {
     this.#parts = parts;
     this.#login = login;
     this.#owners = owners;
+    this.#toc = toc;
     this.#how = how;
   }
 
@@ -116,25 +144,64 @@ class Loading {
     }
   }
 
-  /** What owners other than the database's need to be given things in a schema is granted for the loading. */
-  async pass(list: "schemas" | "main" | "last", ids: readonly string[]): Promise<void> {
-    if (ids.length === 0) return;
+  async pass(name: string, runs: readonly LoadingRun[]): Promise<void> {
     const { directory, database, jobs, facts } = this.#parts;
-    const file = `${directory}/${list}.list`;
-    await this.#write(file, ids.map((id) => `${id};\n`).join(""));
-    const args = [
-      "--exit-on-error",
-      "--no-tablespaces",
-      ...(this.#owners.asDumped ? [] : ["--no-owner"]),
-      ...(list === "main" ? [`--jobs=${jobs}`] : []),
-      `--use-list=${file}`,
-      `${directory}/database.dump`,
-    ];
-    const ended = await this.#login.run("pg_restore", args, database, this.#how);
-    if (ended.exit !== 0) throw loadFailure(facts.database, ended);
-    this.notes.push(...warningsIn(ended.stderr));
-    if (list === "schemas")
-      await this.#admin(createGrants("GRANT", "TO", this.#others), "letting owners make things", database);
+    for (const { ids, asDumped } of runs) {
+      const file = `${directory}/${name}.list`;
+      await this.#write(file, ids.map((id) => `${id};\n`).join(""));
+      const args = [
+        "--verbose", // or it does not name the entries that failed
+        "--no-tablespaces",
+        ...(asDumped ? [] : ["--no-owner"]),
+        ...(name === "rows" ? [`--jobs=${jobs}`] : []),
+        `--use-list=${file}`,
+        `${directory}/database.dump`,
+      ];
+      const ended = await this.#login.run("pg_restore", args, database, this.#how);
+      const said = ended.stdout.toString("utf8");
+      if (ended.exit === 0) this.notes.push(...warningsIn(said.split("\n").filter(isWarning).join("\n")));
+      else this.#judge(facts, { ...ended, stderr: said });
+    }
+  }
+
+  /** Throws what ends the loading. */
+  #judge(facts: PostgresFacts, ended: CommandResult): void {
+    const failures = failuresIn(ended.stderr, this.#toc, facts);
+    const { refused, broken, fatal, other } = failures;
+    const isWhole = /^pg_restore: warning: errors ignored on restore: \d+$/m.test(ended.stderr);
+    if (fatal.length > 0 || other.length > 0 || !isWhole) throw loadFailure(facts.database, ended, failures);
+    this.refused.push(...refused);
+    this.broken.push(...broken);
+  }
+
+  /** What owners other than the database's need to be given things in a schema is granted for the loading. */
+  async letOwnersMake(): Promise<void> {
+    const grants = createGrants("GRANT", "TO", this.#others);
+    await this.#admin(grants, "letting owners make things", this.#parts.database);
+  }
+
+  /** Answers the functions that were given the database's search_path. */
+  async givePath(): Promise<readonly string[]> {
+    const told = await this.#ask(`${PATHLESS_SQL};`, "looking for functions without a search_path");
+    const oids = z.array(z.string()).parse(JSON.parse(told));
+    if (oids.length > 0)
+      await this.#ask(givePathSql(oids, this.#parts.facts), "giving functions a search_path");
+    return oids;
+  }
+
+  async takePath(oids: readonly string[]): Promise<void> {
+    if (oids.length > 0) await this.#ask(takePathSql(oids), "taking the search_path of functions back");
+  }
+
+  /** As the loading role: it runs functions of indexes. One that fails takes no row with it. */
+  async analyze(): Promise<void> {
+    const { database } = this.#parts;
+    const ended = await this.#login.run("psql", PSQL, database, {
+      ...this.#how,
+      stdin: `${this.#become}ANALYZE;\n`,
+    });
+    if (ended.exit === 0) return;
+    this.notes.push(`the new database was not analyzed: ${lastError(ended.stderr).slice(0, 200)}`);
   }
 
   async beforePrivileges(): Promise<void> {
@@ -164,7 +231,19 @@ class Loading {
   }
 
   get #others(): readonly string[] {
-    return this.#owners.asDumped ? this.#owners.members.filter((name) => name !== this.#owners.database) : [];
+    return this.#owners.members.filter((name) => name !== this.#owners.database);
+  }
+
+  get #become(): string {
+    return `SET ROLE ${quoteIdentifier(this.#login.role)};\n`;
+  }
+
+  /** Statements as the loading role; what they answer. */
+  async #ask(sql: string, what: string): Promise<string> {
+    const { database, facts } = this.#parts;
+    const ended = await this.#login.run("psql", PSQL, database, { ...this.#how, stdin: this.#become + sql });
+    if (ended.exit !== 0) throw toolFailure("psql", `${what} in ${facts.database}`, ended);
+    return ended.stdout.toString("utf8").trim();
   }
 
   async #admin(sql: string, what: string, database?: string): Promise<void> {
@@ -202,25 +281,41 @@ async function readToc(parts: LoadParts, how: Cancel): Promise<ReturnType<typeof
   });
 }
 
-function leftOutNotes({ leftOut }: LoadingLists): readonly string[] {
-  return leftOut
-    .slice(0, 20)
-    .map((what) => `left out of the dump, since only a superuser may have it: ${what.trim()}`);
+function isWarning(line: string): boolean {
+  return line.startsWith("pg_restore: warning: ");
 }
 
-function loadFailure(database: string, ended: CommandResult): DropsError {
+const MOST_SHOWN = 20;
+
+function shown(why: string, entries: readonly EntryFailure[]): readonly string[] {
+  const lines = entries
+    .slice(0, MOST_SHOWN)
+    .map(
+      ({ id, what, error }) =>
+        `${why}: ${what.trim()}${error === "" ? "" : ` (${error})`}, entry ${id} of the dump`,
+    );
+  const more = entries.length - lines.length;
+  return more > 0 ? [...lines, `${why}: ${more} more`] : lines;
+}
+
+/** What of a failure can be mended on the server that is restored onto, so that the same again may do. */
+const OF_THE_SERVER = /could not create locale|could not open extension control file|could not access file/;
+
+function loadFailure(database: string, ended: CommandResult, { fatal, other }: Failures): DropsError {
   if (isFull(ended.stderr)) {
     return new DropsError("space/low", `the server's disk became full while loading ${database}`, {
       hint: "make room on the host, then drops restore --resume",
     });
   }
-  const failure = toolFailure("pg_restore", `loading the dump of ${database}`, ended);
-  const refused =
-    /must be superuser|permission denied|must be owner|must be able to SET ROLE|must be member/.test(
-      ended.stderr,
-    );
-  if (!refused) return failure;
-  return new DropsError(failure.code, failure.message, {
-    hint: "the dump holds what only a superuser may load. If you trust it: drops restore --to DIR, then pg_restore as a superuser",
+  const [first] = fatal;
+  if (first === undefined || other.length > 0)
+    return toolFailure("pg_restore", `loading the dump of ${database}`, ended);
+  const more = fatal.length > 1 ? `; and ${fatal.length - 1} more` : "";
+  const message = `the dump of ${database} cannot be loaded: ${first.what.trim()}: ${first.error}${more}`;
+  if (OF_THE_SERVER.test(first.error)) {
+    return new DropsError("source/failed", message, { hint: "install on the host what the message names" });
+  }
+  return new DropsError("format/unsupported", message, {
+    hint: 'the same again ends the same way: see docs/postgres.md, "What a restore leaves out", for how to load it by hand; restore the other sources with --only',
   });
 }

@@ -13,7 +13,7 @@ export interface Login {
   readonly role: string;
   /** Whether the session is that of the role alone: what the dump holds cannot become a superuser. */
   readonly isWall: boolean;
-  /** Run a client program in a database. */
+  /** Run a client program in a database. What pg_restore says is its answer. */
   run(
     program: PostgresProgram,
     args: readonly string[],
@@ -98,6 +98,12 @@ function waysIn(place: PostgresPlace, user: string): readonly PostgresPlace[] {
   return bySocket ? [here, { ...here, host: "127.0.0.1" }] : [here];
 }
 
+/** A setting of the server or of the role would keep everything from being loaded. */
+const PGOPTIONS = "PGOPTIONS=-c default_transaction_read_only=off";
+/** What pg_restore says is read whole; a host keeps only the end of standard error. */
+const MOST_SAID = 256 * 1024 * 1024;
+const JOIN = 'exec "$@" 2>&1';
+
 function loginAt(
   { admin, database }: LoaderParts,
   place: PostgresPlace,
@@ -116,10 +122,11 @@ function loginAt(
     run: (program, args, at, { signal, stdin = "" }) => {
       const role = how.setRole && program === "pg_restore" ? [`--role=${how.role}`] : [];
       const words = client.argv(program, ["-w", "-d", connectionTo(at), ...role, ...args]);
-      const settings = how.settings ?? [];
-      return client.runAny(settings.length === 0 ? words : ["env", ...settings, ...words], {
+      const joined = program === "pg_restore" ? ["sh", "-c", JOIN, "drops", ...words] : words;
+      return client.runAny(["env", PGOPTIONS, ...(how.settings ?? []), ...joined], {
         signal,
         stdin,
+        ...(program === "pg_restore" ? { maxStdout: MOST_SAID } : {}),
         psql: program === "psql",
       });
     },

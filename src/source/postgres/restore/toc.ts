@@ -2,77 +2,116 @@
 export interface TocEntry {
   /** Number of the entry, what `pg_restore -L` goes by. */
   readonly id: string;
-  /** `1259 16385 TABLE public message owner`, from the table of contents: only text, made by who made the dump. */
-  readonly text: string;
+  /** `TABLE public message owner`, from the table of contents: only text, made by who made the dump. */
+  readonly what: string;
 }
 
-/** What of a table of contents is loaded when. Entries are named by their number alone. */
+/** Entries that are loaded in one run of pg_restore, by their numbers. */
+export interface LoadingRun {
+  readonly ids: readonly string[];
+  /** Whether the dump's words on owners are followed; else everything belongs to who loads it. */
+  readonly asDumped: boolean;
+}
+
+/** What of a table of contents is loaded when. */
 export interface LoadingLists {
   /** Before the extensions, which may lie in them. */
-  readonly schemas: readonly string[];
-  readonly main: readonly string[];
+  readonly schemas: readonly LoadingRun[];
+  /** All that is there before the first row. */
+  readonly definitions: readonly LoadingRun[];
+  /** Rows, and what is made from them. */
+  readonly rows: readonly LoadingRun[];
   /** Privileges, and what is computed with them. */
-  readonly last: readonly string[];
+  readonly last: readonly LoadingRun[];
   /** Roles that own something in the dump. */
   readonly owners: readonly string[];
   /** Names of extensions, in an order in which they can be made. */
   readonly extensions: readonly string[];
-  /** What is left out, in words. */
-  readonly leftOut: readonly string[];
+  /** What is not tried, since only a superuser may have it. */
+  readonly leftOut: readonly TocEntry[];
 }
 
-const LINE = /^(\d+); (.*)$/;
-/** Catalogue and object id, then what it is. */
-const ENTRY = /^\d+ \d+ (?<what>.*)$/;
+type Stage = "schemas" | "definitions" | "rows" | "last";
 
-/** Comments of the list begin with `;`. */
+/** Catalogue and object id, then what it is. Comments of the list begin with `;`. */
+const LINE = /^(\d+); \d+ \d+ (.*)$/;
+
 export function parseToc(list: string): readonly TocEntry[] {
   return list.split("\n").flatMap((line) => {
-    const [, id, text] = LINE.exec(line) ?? [];
-    return id === undefined || text === undefined ? [] : [{ id, text }];
+    const [, id, what] = LINE.exec(line) ?? [];
+    return id === undefined || what === undefined ? [] : [{ id, what }];
   });
 }
 
 /**
- * Sort a dump's entries for loading by a role that is no superuser. Extensions are made beforehand, by who may; a
- * subscription would go on taking what is published for the old database.
+ * Sort a dump's entries for loading by a role that is no superuser and can give nothing to one. What a superuser owned is
+ * loaded as the loading role's own, what others owned as theirs. Extensions are made beforehand, by who may; event triggers are
+ * a superuser's alone, and a subscription would go on taking what is published for the old database.
  *
  * @param roles names that may own something (the list does not tell where an owner's name begins), and whether each is a superuser
+ * @param owner of the database: what is its own may be the loading role's meanwhile
  */
 export function planLoading(
   toc: readonly TocEntry[],
   roles: ReadonlyMap<string, { readonly superuser: boolean }>,
+  owner: string,
 ): LoadingLists {
-  const lists: Record<"schemas" | "main" | "last", string[]> = { schemas: [], main: [], last: [] };
-  const owners = new Set<string>();
-  const extensions: string[] = [];
-  const leftOut: string[] = [];
-  for (const { id, text } of toc) {
-    const what = ENTRY.exec(text)?.groups?.["what"] ?? "";
-    const owner = ownerOf(what, [...roles.keys()]);
-    if (/^(COMMENT - |SECURITY LABEL - )?EXTENSION /.test(what)) {
-      extensions.push(...(/^EXTENSION - (.*) $/.exec(what)?.slice(1) ?? []));
-    } else if (isForSuperuser(what, owner !== undefined && roles.get(owner)?.superuser === true)) {
-      leftOut.push(what);
-    } else {
-      if (owner !== undefined) owners.add(owner);
-      lists[listOf(what)].push(id);
-    }
+  const isSuperuser = (name: string | undefined) => name !== undefined && roles.get(name)?.superuser === true;
+  const owned = toc.map((entry) => ({ ...entry, owner: ownerOf(entry.what, [...roles.keys()]) }));
+  const isDefault = ({ what, owner: by }: (typeof owned)[number]) =>
+    isSuperuser(by) && /^DEFAULT ACL /.test(what);
+  const leftOut = owned.filter((entry) => isForSuperuser(entry.what) || isDefault(entry));
+  const left = new Set(leftOut);
+  const loaded = owned.filter((entry) => !isExtension(entry.what) && !left.has(entry));
+  const runs = { schemas: [], definitions: [], rows: [], last: [] } as Record<Stage, Run[]>;
+  const asDumped = !loaded.some((entry) => isOwnable(entry.what) && isSuperuser(entry.owner));
+  let stage: "definitions" | "rows" = "definitions";
+  for (const { what, owner: by, id } of loaded) {
+    if (HOLDS_DATA.test(what)) stage = "rows";
+    const wanted = !isOwnable(what) || by === owner || by === undefined ? undefined : !isSuperuser(by);
+    addTo(runs[/^SCHEMA /.test(what) ? "schemas" : LAST.test(what) ? "last" : stage], id, wanted, asDumped);
   }
-  return { ...lists, owners: [...owners].sort(), extensions, leftOut };
+  return {
+    ...runs,
+    owners: [...new Set(loaded.filter(isOwners).flatMap((entry) => entry.owner ?? []))].sort(),
+    extensions: toc.flatMap(({ what }) => /^EXTENSION - (.*) $/.exec(what)?.slice(1) ?? []),
+    leftOut,
+  };
 }
 
-function listOf(what: string): "schemas" | "main" | "last" {
-  if (/^SCHEMA /.test(what)) return "schemas";
-  return /^(ACL|DEFAULT ACL|MATERIALIZED VIEW DATA|EVENT TRIGGER) /.test(what) ? "last" : "main";
+interface Run {
+  readonly ids: string[];
+  readonly asDumped: boolean;
 }
 
-/** What a superuser's objects will be given by default; and subscriptions. */
-function isForSuperuser(what: string, ownedBySuperuser: boolean): boolean {
-  return (
-    /^(COMMENT - |SECURITY LABEL - )?SUBSCRIPTION /.test(what) ||
-    (ownedBySuperuser && /^DEFAULT ACL /.test(what))
-  );
+/** To the run that is being made, or to a new one when that takes owners otherwise than this entry needs it. */
+function addTo(runs: Run[], id: string, wanted: boolean | undefined, usual: boolean): void {
+  const current = runs.at(-1);
+  if (current && (wanted === undefined || wanted === current.asDumped)) current.ids.push(id);
+  else runs.push({ ids: [id], asDumped: wanted ?? usual });
+}
+
+const HOLDS_DATA = /^(TABLE DATA|BLOB|BLOBS|BLOB METADATA|SEQUENCE SET) /;
+const LAST = /^(ACL|DEFAULT ACL|MATERIALIZED VIEW DATA) /;
+/** What pg_restore makes without a word on its owner (pg_backup_archiver.c, _printTocEntry). */
+const OWNERLESS =
+  /^(TABLE DATA|BLOBS|SEQUENCE SET|SEQUENCE OWNED BY|DEFAULT|CONSTRAINT|CHECK CONSTRAINT|FK CONSTRAINT|INDEX|INDEX ATTACH|TABLE ATTACH|TRIGGER|RULE|POLICY|ROW SECURITY|COMMENT|SECURITY LABEL|ACL|DEFAULT ACL|MATERIALIZED VIEW DATA|CAST|TRANSFORM|ACCESS METHOD|USER MAPPING|PUBLICATION TABLE|PUBLICATION TABLES IN SCHEMA|SHELL TYPE) /;
+
+function isOwnable(what: string): boolean {
+  return !OWNERLESS.test(what);
+}
+
+/** Who loads must be able to become its owner. */
+function isOwners({ what }: { readonly what: string }): boolean {
+  return isOwnable(what) || /^DEFAULT ACL /.test(what);
+}
+
+function isExtension(what: string): boolean {
+  return /^(COMMENT - |SECURITY LABEL - )?EXTENSION /.test(what);
+}
+
+function isForSuperuser(what: string): boolean {
+  return /^(COMMENT - |SECURITY LABEL - )?(SUBSCRIPTION|EVENT TRIGGER) /.test(what);
 }
 
 /** The longest, when names end alike. */
