@@ -1,90 +1,112 @@
+import { hash } from "node:crypto";
 import * as z from "zod";
 import type { Cancel } from "../../lib/cancel.ts";
-import { isFailure } from "../../lib/errors.ts";
-import type { PostgresClient } from "./client.ts";
 import type { Obstacle } from "./obstacles.ts";
-import { quoteIdentifier, quoteName } from "./quote.ts";
-import { PsqlSession } from "./session.ts";
+import { copyTableSql } from "./relations.ts";
+import type { PsqlSession } from "./session.ts";
 
-const Named = z.object({ schema: z.string(), name: z.string() });
+const Side = z.object({ schema: z.string(), name: z.string(), columns: z.array(z.string()).min(1) });
 const Key = z.object({
   name: z.string(),
-  table: Named,
-  other: Named,
+  table: Side,
+  other: Side,
   /** MATCH FULL: a row counts when any of its columns is set. */
   full: z.boolean(),
-  columns: z.array(z.tuple([z.string(), z.string()])).min(1),
-  /** Between plain tables, by operators of PostgreSQL's own: nothing of the database runs when they are compared. */
-  safe: z.boolean(),
 });
 type Key = z.infer<typeof Key>;
 
 const MOST_NAMES = 10;
+/** Of a table on the server's disk, in bytes: what is larger is not looked at. That is half a million rows at most. */
+const LARGEST = 16 * 1024 * 1024;
+/** No key that is in an index is longer. */
+const LONGEST_LINE = 64 * 1024;
 
 /**
- * Foreign keys that rows break: loaded with triggers off (session_replication_role, --disable-triggers), or by a broken index. They
- * are looked for as ALTER TABLE … ADD FOREIGN KEY does it, in a session of its own, for no longer than `withinMs` in all.
+ * Foreign keys that rows break: loaded with triggers off (session_replication_role, --disable-triggers), or by a broken index.
+ * Rows are read by COPY and compared here, as their texts, since a join would run what an owner wrote into an index as the
+ * superuser who reads. So only keys between small tables, of equal types whose text is the same for equal values.
  *
- * @param snapshot to see; exported by a session that holds the tables' locks, so that no name changes its meaning
+ * @param session in a transaction that holds the locks of `lockRelations`
+ * @param how `withinMs`: no table is begun later; `encoding` of the database
  */
 export async function brokenKeys(
-  client: PostgresClient,
-  how: Cancel & { readonly snapshot: string; readonly withinMs: number },
+  session: PsqlSession,
+  how: Cancel & { readonly encoding: string; readonly withinMs: number },
 ): Promise<readonly Obstacle[]> {
   const until = Date.now() + how.withinMs;
-  await using session = await PsqlSession.open(client, how);
-  await session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  await session.run(`SET TRANSACTION SNAPSHOT '${how.snapshot.replace(/[^0-9A-Fa-f-]/g, "")}'`);
-  const keys = z.array(Key).parse(await session.json(KEYS_SQL));
   const broken: Key[] = [];
-  const left = keys.filter(({ safe }) => !safe);
-  for (const [at, key] of keys.entries()) {
-    if (!key.safe) continue;
-    try {
-      await session.run(`SET LOCAL statement_timeout = ${Math.max(1, until - Date.now())}`);
-      const [isBroken] = await session.json(brokenSql(key));
-      if (isBroken === true) broken.push(key);
-    } catch (error) {
-      how.signal.throwIfAborted();
-      if (!isFailure(error, "source/failed")) throw error;
-      left.push(...keys.slice(at).filter(({ safe }) => safe));
-      break;
-    }
+  for (const key of z.array(Key).parse(await session.json(KEYS_SQL))) {
+    how.signal.throwIfAborted();
+    if (Date.now() > until) break;
+    if (await isBroken(session, key, how.encoding)) broken.push(key);
   }
-  return [...obstacle("foreign-key", broken), ...obstacle("foreign-key-unchecked", left)];
-}
-
-function obstacle(kind: string, keys: readonly Key[]): readonly Obstacle[] {
-  const names = keys
+  if (broken.length === 0) return [];
+  const names = broken
     .slice(0, MOST_NAMES)
     .map(({ name, table }) => `${name} of ${table.schema}.${table.name}`);
-  return keys.length === 0 ? [] : [{ kind, names, count: keys.length }];
+  return [{ kind: "foreign-key", names, count: broken.length }];
 }
 
-/** As PostgreSQL's ri_triggers.c, RI_Initial_Check. */
-function brokenSql({ table, other, full, columns }: Key): string {
-  const [pk, fk] = ["p", "f"];
-  const pairs = columns.map(
-    ([mine, its]) => `${pk}.${quoteIdentifier(its)} OPERATOR(pg_catalog.=) ${fk}.${quoteIdentifier(mine)}`,
-  );
-  const set = columns.map(([mine]) => `${fk}.${quoteIdentifier(mine)} IS NOT NULL`);
-  const [[, first]] = columns as [Key["columns"][number]];
-  return `SELECT to_json(EXISTS (SELECT FROM ONLY ${quoteName(table)} AS ${fk} LEFT JOIN ONLY ${quoteName(other)} AS ${pk}
-  ON ${pairs.join(" AND ")} WHERE ${pk}.${quoteIdentifier(first)} IS NULL AND (${set.join(full ? " OR " : " AND ")})))`;
+async function isBroken(
+  session: PsqlSession,
+  { table, other, full }: Key,
+  encoding: string,
+): Promise<boolean> {
+  const there = new Set<bigint>();
+  await forEachLine(session, copyTableSql(other, encoding), (line) => there.add(short(line)));
+  let found = false;
+  await forEachLine(session, copyTableSql(table, encoding), (line) => {
+    if (!found) found = refers(line, full) && !there.has(short(line));
+  });
+  return found;
 }
 
-const KEYS_SQL = `SELECT json_build_object('name', c.conname,
-  'table', json_build_object('schema', tn.nspname, 'name', t.relname),
-  'other', json_build_object('schema', rn.nspname, 'name', r.relname),
-  'full', c.confmatchtype = 'f',
-  'columns', (SELECT json_agg(json_build_array(a.attname, b.attname) ORDER BY k.nr)
-    FROM unnest(c.conkey, c.confkey) WITH ORDINALITY AS k (mine, its, nr)
-    JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.mine
-    JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = k.its),
-  'safe', t.relkind = 'r' AND r.relkind = 'r' AND NOT EXISTS (SELECT FROM unnest(c.conpfeqop) AS o WHERE o >= 16384))
+async function forEachLine(session: PsqlSession, copy: string, take: (line: Buffer) => void): Promise<void> {
+  let line = Buffer.alloc(0);
+  await session.rows(copy, (bytes, isLast) => {
+    if (line.length === 0 && isLast) return take(Buffer.from(bytes));
+    if (line.length < LONGEST_LINE) line = Buffer.concat([line, bytes]);
+    if (!isLast) return;
+    take(line);
+    line = Buffer.alloc(0);
+  });
+}
+
+/** Whether a row has something to find at all. */
+function refers(line: Buffer, full: boolean): boolean {
+  const isNull = (value: string) => value === "\\N";
+  const values = line.toString("latin1").split("\t");
+  return full ? !values.every(isNull) : !values.some(isNull);
+}
+
+function short(line: Buffer): bigint {
+  return hash("sha256", line, "buffer").readBigUInt64BE(0);
+}
+
+/** Types of which equal values have the same text; of texts those whose collation takes no two for equal. */
+const TYPES =
+  "'int2', 'int4', 'int8', 'oid', 'uuid', 'bool', 'date', 'timestamp', 'timestamptz', 'bytea', 'text', 'varchar'";
+
+function sideSql(relation: string, space: string, numbers: string): string {
+  return `json_build_object('schema', ${space}.nspname, 'name', ${relation}.relname, 'columns',
+    (SELECT json_agg(a.attname ORDER BY k.nr) FROM unnest(${numbers}) WITH ORDINALITY AS k (attnum, nr)
+      JOIN pg_attribute a ON a.attrelid = ${relation}.oid AND a.attnum = k.attnum))`;
+}
+
+const KEYS_SQL = `SELECT json_build_object('name', c.conname, 'full', c.confmatchtype = 'f',
+  'table', ${sideSql("t", "tn", "c.conkey")}, 'other', ${sideSql("r", "rn", "c.confkey")})
 FROM pg_constraint c
 JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace
 JOIN pg_class r ON r.oid = c.confrelid JOIN pg_namespace rn ON rn.oid = r.relnamespace
-WHERE c.contype = 'f' AND c.convalidated AND c.conparentid = 0
-  AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = t.oid AND e.deptype = 'e')
+WHERE c.contype = 'f' AND c.convalidated AND t.relkind = 'r' AND r.relkind = 'r'
+  AND pg_relation_size(t.oid) <= ${LARGEST} AND pg_relation_size(r.oid) <= ${LARGEST}
+  AND NOT EXISTS (SELECT FROM unnest(c.conpfeqop) AS o WHERE o >= 16384)
+  AND NOT EXISTS (
+    SELECT FROM unnest(c.conkey, c.confkey) AS k (mine, its)
+    JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.mine
+    JOIN pg_attribute b ON b.attrelid = r.oid AND b.attnum = k.its
+    WHERE a.atttypid <> b.atttypid OR a.attgenerated <> '' OR b.attgenerated <> ''
+      OR NOT EXISTS (SELECT FROM pg_type y WHERE y.oid = a.atttypid AND y.oid < 16384 AND y.typname IN (${TYPES}))
+      OR EXISTS (SELECT FROM pg_collation l WHERE l.oid IN (a.attcollation, b.attcollation) AND NOT l.collisdeterministic))
+  AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid IN (t.oid, r.oid) AND e.deptype = 'e')
 ORDER BY tn.nspname COLLATE "C", t.relname COLLATE "C", c.conname COLLATE "C"`;

@@ -43,7 +43,8 @@ export async function freezePostgres(source: PostgresPolicy, how: CaptureContext
   const { tablespaces, ...database } = await readFacts(session);
   const seen = await readObstacles(session);
   const roles = await dumpRoles(client, { passwords: database.role_passwords, signal: how.signal });
-  const brokenIn: FrozenPostgres["brokenKeys"] = (more) => brokenKeys(client, { ...more, snapshot });
+  const brokenIn: FrozenPostgres["brokenKeys"] = (more) =>
+    brokenKeys(session, { ...more, encoding: database.encoding });
   const open = undo.move();
   let measure: Measure | undefined;
   let obstacles = seen;

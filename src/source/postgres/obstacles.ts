@@ -60,8 +60,6 @@ const WORDS: Readonly<Record<string, (names: string) => string>> = {
     `functions ${names} name things without a schema and are called by an index, a check, a generated column or a materialized view: drops restores them, pg_restore by hand fails (ALTER FUNCTION … SET search_path mends it)`,
   "foreign-key": (names) =>
     `rows break the foreign keys ${names}: a restore brings the rows and cannot make these keys. Correct the rows, or drop the keys`,
-  "foreign-key-unchecked": (names) =>
-    `whether rows break the foreign keys ${names} was not looked at: there was no time, or they compare by operators of the database's own`,
 };
 
 /** Whether an object is a member of an extension, which brings it. */

@@ -10,10 +10,10 @@ import {
   scratchName,
 } from "../../../src/drill/load-dump.ts";
 import { isFailure } from "../../../src/lib/errors.ts";
-import { digestOf } from "../../../src/source/postgres/row-digest.ts";
 import type { PostgresFacts } from "../../../src/source/postgres/facts.ts";
 import { differences, measureNow } from "../../../src/source/postgres/measure.ts";
 import { parseRolesFile } from "../../../src/source/postgres/restore/roles-file.ts";
+import { digestOf } from "../../../src/source/postgres/row-digest.ts";
 import { PsqlSession } from "../../../src/source/postgres/session.ts";
 import {
   type Bench,
