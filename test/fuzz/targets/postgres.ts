@@ -4,6 +4,7 @@ import { databaseSql } from "../../../src/source/postgres/database-sql.ts";
 import { parsePostgresFacts } from "../../../src/source/postgres/facts.ts";
 import { FramedOutput } from "../../../src/source/postgres/framed-output.ts";
 import { linesOf } from "../../../src/source/postgres/lines.ts";
+import { failuresIn } from "../../../src/source/postgres/restore/entry-failures.ts";
 import { parseRolesFile } from "../../../src/source/postgres/restore/roles-file.ts";
 import { planRoles } from "../../../src/source/postgres/restore/roles-sql.ts";
 import { statementsOf } from "../../../src/source/postgres/restore/sql-tokens.ts";
@@ -62,9 +63,35 @@ const TOC: FuzzTarget = {
   run(bytes) {
     const toc = parseToc(bytes.toString());
     const roles = ["postgres", "synapse", 'Odd "name"', "line\nbreak"];
-    const lists = planLoading(toc, new Map(roles.map((role) => [role, { superuser: role === "postgres" }])));
-    for (const id of [...lists.schemas, ...lists.main, ...lists.last]) assert.match(id, /^\d+$/);
-    return toc.reduce((sum, { text }) => sum + 64 + text.length, 0) + lists.leftOut.join("").length;
+    const known = new Map(roles.map((role) => [role, { superuser: role === "postgres" }]));
+    const { schemas, definitions, rows, last, leftOut } = planLoading(toc, known, "synapse");
+    const runs = [...schemas, ...definitions, ...rows, ...last];
+    for (const { ids } of runs) for (const id of ids) assert.match(id, /^\d+$/);
+    return toc.reduce((sum, { what }) => sum + 64 + what.length, 0) + runs.length * 64 + leftOut.length * 64;
+  },
+};
+
+const FAILURES: FuzzTarget = {
+  name: "pg_restore-failures",
+  mayThrow: [],
+  seeds: () => [
+    Buffer.from(
+      'pg_restore: from TOC entry 5; 1 2 TABLE s t app\npg_restore: error: could not execute query: ERROR:  type "x" does not exist\nCommand was: CREATE TABLE\npg_restore: warning: errors ignored on restore: 1\n',
+    ),
+  ],
+  words: [
+    "pg_restore: from TOC entry 6; 1 2 \n",
+    "pg_restore: error: ",
+    "COPY failed for table",
+    "permission denied",
+    "\u202e",
+  ],
+  run(bytes) {
+    const toc = parseToc("5; 1 2 TABLE s t app\n6; 1 2 FK CONSTRAINT s t k app");
+    const found = failuresIn(bytes.toString(), toc, { tables: [], sequences: [] });
+    const failures = [...found.refused, ...found.broken, ...found.fatal];
+    for (const { error } of failures) assert.ok(error.length <= 300 && !/[\p{Cc}\p{Cf}]/u.test(error));
+    return failures.length * 400 + found.other.join("").length;
   },
 };
 
@@ -131,4 +158,13 @@ const LINES: FuzzTarget = {
   },
 };
 
-export const POSTGRES_TARGETS: readonly FuzzTarget[] = [ROLES, SQL, TOC, ARCHIVE, FACTS, ANSWERS, LINES];
+export const POSTGRES_TARGETS: readonly FuzzTarget[] = [
+  ROLES,
+  SQL,
+  TOC,
+  FAILURES,
+  ARCHIVE,
+  FACTS,
+  ANSWERS,
+  LINES,
+];
