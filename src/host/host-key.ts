@@ -1,6 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DropsError } from "../lib/errors.ts";
+import { MOST_TEXT } from "../lib/limits.ts";
+import { readAtMost } from "../lib/read-at-most.ts";
 import type { SshPolicy } from "../policy/schema.ts";
 import {
   fingerprint,
@@ -116,8 +117,12 @@ function inOrder(types: readonly string[]): readonly HostKeyAlgorithm[] {
 
 async function readLines(file: string): Promise<readonly KnownHost[]> {
   try {
-    return parseKnownHosts(await readFile(file, "utf8"));
+    const text = await readAtMost(file, MOST_TEXT);
+    if (text === undefined)
+      throw new DropsError("host/key-mismatch", `${file} is too large to hold host keys`);
+    return parseKnownHosts(text.toString("utf8"));
   } catch (error) {
+    if (error instanceof DropsError) throw error;
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw new DropsError("host/key-mismatch", `cannot read ${file}`, { cause: error });
   }

@@ -45,14 +45,15 @@ export interface Host extends AsyncDisposable {
   readonly user: { readonly name: string; readonly uid: number };
   /**
    * Run to the end. Throws host/command-failed, naming the command and its stderr, when its exit status is not in
-   * `okExits` (default: 0 alone), when stdout passes `maxStdout` bytes (default 16 MiB), and host/unreachable when the
-   * connection is lost.
+   * `okExits` (default: 0 alone), when stdout passes `maxStdout` bytes (default 16 MiB), when it has not ended `within` so
+   * many milliseconds (default 12 hours), and host/unreachable when the connection is lost.
    */
   run(
     argv: readonly string[],
     how: RunOptions & {
       readonly stdin?: Uint8Array | string;
       readonly maxStdout?: number;
+      readonly within?: number;
       readonly okExits?: readonly number[];
     },
   ): Promise<CommandResult>;

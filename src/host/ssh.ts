@@ -2,6 +2,7 @@ import pRetry from "p-retry";
 import type { ClientChannel } from "ssh2";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
+import { LOGIN_MS } from "../lib/limits.ts";
 import type { SshPolicy } from "../policy/schema.ts";
 import type { OwnUser } from "./as-user.ts";
 import { CommandLines } from "./command-line.ts";
@@ -26,8 +27,9 @@ const SESSION_RETRIES = { retries: 4, minTimeout: 100, factor: 2, randomize: tru
  */
 export async function openSshHost(ssh: SshPolicy, how: OpenHow): Promise<Host> {
   const link = new Link(ssh, how);
+  const first = { ...how, within: LOGIN_MS };
   try {
-    const told = await runToEnd(link.start(["id", "-u"], how.signal), ["id", "-u"], how, link.label);
+    const told = await runToEnd(link.start(["id", "-u"], how.signal), ["id", "-u"], first, link.label);
     return new SshHost(link, { name: ssh.user, uid: uidOf(told.stdout.toString("utf8"), link.label) });
   } catch (error) {
     await link.close();

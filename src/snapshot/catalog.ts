@@ -1,5 +1,7 @@
+import { atMost } from "../lib/at-most.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
+import { MOST_DOCUMENTS } from "../lib/limits.ts";
 import { mapLimit } from "../lib/map-limit.ts";
 import type { BlobInfo, BlobReader } from "../store/blob-store.ts";
 import { keyTime, parseRecordKey, signatureKey, snapshotsPrefix } from "../store/keys.ts";
@@ -47,7 +49,11 @@ export async function readCatalog(
 ): Promise<Catalog> {
   const keys: BlobInfo[] = [];
   const landed = new Map<string, Date>();
-  for await (const blob of store.list(snapshotsPrefix(policy), how)) {
+  for await (const blob of atMost(
+    store.list(snapshotsPrefix(policy), how),
+    MOST_DOCUMENTS,
+    `records of policy ${policy}`,
+  )) {
     landed.set(blob.key, blob.modified);
     if (parseRecordKey(policy, blob.key) && (how.isWanted?.(blob.key) ?? true)) keys.push(blob);
   }

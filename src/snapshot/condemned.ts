@@ -1,6 +1,8 @@
 import * as z from "zod";
+import { atMost } from "../lib/at-most.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { type DropsError, isFailure } from "../lib/errors.ts";
+import { MOST_DOCUMENTS } from "../lib/limits.ts";
 import { PRUNE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobInfo, BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { condemnedPrefix, keyTime, markKey, signatureKey } from "../store/keys.ts";
@@ -46,7 +48,11 @@ export async function readCondemned(
   how: Cancel,
 ): Promise<Set<string>> {
   const names = new Set<string>();
-  for await (const { key } of store.list(condemnedPrefix(policyName), how)) {
+  for await (const { key } of atMost(
+    store.list(condemnedPrefix(policyName), how),
+    MOST_DOCUMENTS,
+    `marks of policy ${policyName}`,
+  )) {
     if (!key.endsWith(".json")) continue;
     const bytes = await store
       .get(key, { ...how, maxSize: MAX_SIZE })
@@ -73,7 +79,12 @@ export async function readMarks(
   how: Cancel,
 ): Promise<Marks> {
   const blobs: BlobInfo[] = [];
-  for await (const blob of store.list(condemnedPrefix(place.policy), how)) blobs.push(blob);
+  for await (const blob of atMost(
+    store.list(condemnedPrefix(place.policy), how),
+    MOST_DOCUMENTS,
+    `marks of policy ${place.policy}`,
+  ))
+    blobs.push(blob);
   const listed = new Set(blobs.map(({ key }) => key));
   const found = { marks: [] as ListedMark[], unreadable: [] as Marks["unreadable"][number][] };
   for (const { key, modified: landed } of blobs.filter(({ key }) => !key.endsWith(".sig"))) {

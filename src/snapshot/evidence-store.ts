@@ -1,7 +1,9 @@
 import { hash } from "node:crypto";
 import type * as z from "zod";
+import { atMost } from "../lib/at-most.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
+import { MOST_DOCUMENTS } from "../lib/limits.ts";
 import { EVIDENCE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { evidencePrefix, keyTime, signatureKey } from "../store/keys.ts";
@@ -57,7 +59,12 @@ export async function readStored<Evidence extends AnyEvidence>(
 ): Promise<FoundEvidence<Evidence>[]> {
   const prefix = evidencePrefix(of.policy);
   const names: string[] = [];
-  for await (const { key } of store.list(prefix, how)) names.push(key.slice(prefix.length));
+  for await (const { key } of atMost(
+    store.list(prefix, how),
+    MOST_DOCUMENTS,
+    `pieces of evidence in ${prefix}`,
+  ))
+    names.push(key.slice(prefix.length));
   const read: ReadNamed = (name, most) =>
     store.get(`${prefix}${name}`, { signal: how.signal, maxSize: most });
   return readNamed(names, read, kind, of, trust, how.most);

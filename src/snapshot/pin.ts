@@ -1,6 +1,8 @@
 import * as z from "zod";
+import { atMost } from "../lib/at-most.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
+import { MOST_DOCUMENTS } from "../lib/limits.ts";
 import { PRUNE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobReader, BlobRemover, BlobWriter } from "../store/blob-store.ts";
 import { pinKey, pinsPrefix, signatureKey, withdrawnKey, withdrawnPrefix } from "../store/keys.ts";
@@ -61,7 +63,7 @@ export async function readNotes(
   const notes: ListedNote[] = [];
   const unreadable: UnreadableNote[] = [];
   const prefix = kind === "pin" ? pinsPrefix(place.policy) : withdrawnPrefix(place.policy);
-  for await (const { key } of store.list(prefix, how)) {
+  for await (const { key } of atMost(store.list(prefix, how), MOST_DOCUMENTS, `notes in ${prefix}`)) {
     if (/\/[0-9a-f]{8,32}\.json\.sig$/.test(key)) continue;
     try {
       const bytes = await store.get(key, { ...how, maxSize: MAX_SIZE });

@@ -1,10 +1,6 @@
 import { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
-import type {
-  GetObjectCommandOutput,
-  HeadObjectCommandOutput,
-  ListObjectsV2CommandOutput,
-} from "@aws-sdk/client-s3";
+import type { GetObjectCommandOutput, HeadObjectCommandOutput } from "@aws-sdk/client-s3";
 import { copyBytes } from "../lib/copy-bytes.ts";
 import { DropsError } from "../lib/errors.ts";
 import { freeMemory } from "../lib/free-memory.ts";
@@ -91,19 +87,6 @@ export function outOfOrder(label: string, prefix: string): DropsError {
     `listing ${prefix} in ${label}: the server does not list keys in order`,
     {
       hint: "use a server that lists keys in the order of their bytes, as S3 promises",
-    },
-  );
-}
-
-/** The token that asks for the next page; undefined after the last. */
-export function nextPage(page: ListObjectsV2CommandOutput, label: string): string | undefined {
-  if (!page.IsTruncated) return undefined;
-  if (page.NextContinuationToken) return page.NextContinuationToken;
-  throw new DropsError(
-    "store/refused",
-    `listing ${label}: the server says that there is more, and not where`,
-    {
-      hint: "use a server with ListObjectsV2",
     },
   );
 }

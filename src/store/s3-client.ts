@@ -1,19 +1,23 @@
-import { readFile } from "node:fs/promises";
 import { Agent as HttpAgent } from "node:http";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { DropsError, messageOf } from "../lib/errors.ts";
+import { ANSWER_MS, MOST_TEXT } from "../lib/limits.ts";
+import { readAtMost } from "../lib/read-at-most.ts";
 import type { S3Policy } from "../policy/schema.ts";
 import type { S3Credentials } from "./credentials.ts";
 import { FrugalAgent } from "./frugal-agent.ts";
+import { boundAnswers } from "./s3-bounds.ts";
 
 export interface S3Timeouts {
   /** Until a connection stands, in ms. */
   readonly connectMs: number;
   /** Without a byte in either direction, in ms. */
   readonly idleMs: number;
+  /** For a request and its answer, beside what their bodies take, in ms. */
+  readonly answerMs: number;
 }
 
-export const TIMEOUTS: S3Timeouts = { connectMs: 10_000, idleMs: 60_000 };
+export const TIMEOUTS: S3Timeouts = { connectMs: 10_000, idleMs: 60_000, answerMs: ANSWER_MS };
 /** More than the packs in flight and the reads beside them; each holds one connection. */
 const SOCKETS = 16;
 const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
@@ -32,7 +36,7 @@ export async function makeS3Client(
 ): Promise<S3Client> {
   const ca = s3.ca_file === undefined ? undefined : await readAuthority(s3.ca_file);
   const agent = { keepAlive: true, maxSockets: SOCKETS };
-  return new S3Client({
+  const client = new S3Client({
     credentials: { ...credentials },
     region: s3.region,
     ...(s3.endpoint === undefined ? {} : { endpoint: s3.endpoint }),
@@ -62,11 +66,15 @@ export async function makeS3Client(
       logger: silent,
     },
   });
+  boundAnswers(client, timeouts.answerMs);
+  return client;
 }
 
 async function readAuthority(path: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    const text = await readAtMost(path, MOST_TEXT);
+    if (text === undefined) throw new Error("it is too large");
+    return text.toString("utf8");
   } catch (error) {
     throw new DropsError(
       "key/missing",

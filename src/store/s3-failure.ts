@@ -1,5 +1,6 @@
 import { DropsError, type FailureCode, messageOf } from "../lib/errors.ts";
 import { missing, taken } from "./check-bytes.ts";
+import { ANSWER_TOO_LARGE } from "./s3-bounds.ts";
 
 /** What was being asked of which store, for the sentence and for what a status means there. */
 export interface Asked {
@@ -17,6 +18,8 @@ interface Meaning {
 /** Also thrown, as a plain Error, by those who look into an answer. */
 export const NOT_S3 = "the answer is not that of an S3 server";
 
+/** Characters of a server's own words. */
+const MOST_QUOTED = 500;
 const CHECK_KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY with the provider";
 const TRY_AGAIN = "look at the network and the provider's status page, then run the command again";
 const refused = (why: string, hint: string): Meaning => ({ code: "store/refused", why, hint });
@@ -47,6 +50,10 @@ const BY_CODE: Readonly<Record<string, Meaning>> = {
   XAmzContentChecksumMismatch: damagedOnTheWay(),
   RequestTimeout: unavailable("the server waited for the request in vain"),
   SlowDown: unavailable("the server asks to slow down"),
+  [ANSWER_TOO_LARGE]: refused(
+    "its answer is larger than any that an S3 server gives",
+    "look at what answers there: endpoint and bucket in the policy's store",
+  ),
 };
 
 /** Codes of Node's sockets that say that nothing was sent. */
@@ -70,7 +77,8 @@ export function s3Failure(error: unknown, asked: Asked): DropsError {
   const { label, key } = asked;
   const name = nameOf(error);
   const status = statusOf(error);
-  const cause = new Error(`${name}${status === undefined ? "" : ` (${status})`}: ${messageOf(error)}`);
+  const said = messageOf(error).slice(0, MOST_QUOTED);
+  const cause = new Error(`${name}${status === undefined ? "" : ` (${status})`}: ${said}`);
   const doing = `${asked.verb} ${key === undefined ? label : `${key} in ${label}`}`;
   if (name === "RequestTimeTooSkewed") return skewed(error, doing, label, cause);
   if (key !== undefined && asksForOne(asked) && isMissing(name, status)) return missing(label, key, cause);
@@ -135,7 +143,9 @@ function byNetwork(error: unknown): Meaning {
   }
   if (nameOf(error) === "TimeoutError") return unavailable("no answer in time");
   if (code === "ENOTFOUND") return unavailable("its host name is not known");
-  return unavailable(code === "" ? messageOf(error) : `the connection failed (${code})`);
+  return unavailable(
+    code === "" ? messageOf(error).slice(0, MOST_QUOTED) : `the connection failed (${code})`,
+  );
 }
 
 function skewed(error: unknown, doing: string, label: string, cause: Error): DropsError {

@@ -11,6 +11,7 @@ import { isSafeKey } from "./keys.ts";
 import { checkIsS3, decoded, outOfOrder, readWhole } from "./s3-answer.ts";
 import { statusOf } from "./s3-failure.ts";
 import { announceMd5 } from "./s3-md5.ts";
+import { Pages } from "./s3-pages.ts";
 import { modeOf } from "./s3-put.ts";
 import type { S3Session } from "./s3-session.ts";
 
@@ -41,6 +42,7 @@ export class S3Versions {
   }
 
   async *list(prefix: string, how: Cancel): AsyncGenerator<BlobVersion> {
+    const pages = new Pages(this.#s3.label, prefix);
     let last = "";
     let next: { readonly KeyMarker?: string; readonly VersionIdMarker?: string } | undefined = {};
     while (next !== undefined) {
@@ -52,7 +54,7 @@ export class S3Versions {
         how.signal.throwIfAborted();
         yield version;
       }
-      next = afterPage(page, this.#s3.label);
+      next = afterPage(page, pages);
     }
   }
 
@@ -156,19 +158,14 @@ function withoutObjectLock(label: string, cause: unknown): DropsError {
 /** Where the next page begins; undefined after the last. */
 function afterPage(
   page: ListObjectVersionsCommandOutput,
-  label: string,
+  pages: Pages,
 ): { readonly KeyMarker: string; readonly VersionIdMarker?: string } | undefined {
-  if (!page.IsTruncated) return undefined;
-  const KeyMarker = page.NextKeyMarker;
-  if (KeyMarker === undefined) {
-    throw new DropsError(
-      "store/refused",
-      `listing ${label}: the server says that there is more, and not where`,
-      {
-        hint: "use a server with ListObjectVersions",
-      },
-    );
-  }
-  const VersionIdMarker = page.NextVersionIdMarker;
-  return { KeyMarker: decoded(KeyMarker), ...(VersionIdMarker === undefined ? {} : { VersionIdMarker }) };
+  const { IsTruncated: isTruncated = false, NextKeyMarker, NextVersionIdMarker: VersionIdMarker } = page;
+  const names = (page.Versions?.length ?? 0) + (page.DeleteMarkers?.length ?? 0);
+  const next = NextKeyMarker === undefined ? undefined : `${NextKeyMarker}\0${VersionIdMarker ?? ""}`;
+  if (pages.next({ isTruncated, names, next }) === undefined) return undefined;
+  return {
+    KeyMarker: decoded(NextKeyMarker ?? ""),
+    ...(VersionIdMarker === undefined ? {} : { VersionIdMarker }),
+  };
 }

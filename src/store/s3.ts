@@ -7,9 +7,10 @@ import { assertSafeKey, locksNothing, taken } from "./check-bytes.ts";
 import type { S3Credentials } from "./credentials.ts";
 import { isSafeKey } from "./keys.ts";
 import { PATIENCE, type Patience, retrying } from "./retrying.ts";
-import { busy, checkIsS3, dateOf, decoded, nextPage, outOfOrder, storedChecksum } from "./s3-answer.ts";
+import { busy, checkIsS3, dateOf, decoded, outOfOrder, storedChecksum } from "./s3-answer.ts";
 import { makeS3Client, type S3Timeouts, TIMEOUTS } from "./s3-client.ts";
 import { s3Failure, statusOf, wasNotDone } from "./s3-failure.ts";
+import { Pages } from "./s3-pages.ts";
 import { ALL_FEATURES, type Blob, type Features, putOnce, sha256Of } from "./s3-put.ts";
 import { MOST_REMOVED, removeOnce } from "./s3-remove.ts";
 import { S3Session } from "./s3-session.ts";
@@ -70,6 +71,7 @@ class S3Store implements VersionedStore {
   }
 
   async *list(prefix: string, how: Cancel): AsyncGenerator<BlobInfo> {
+    const pages = new Pages(this.label, prefix);
     let last = "";
     let token: string | undefined;
     do {
@@ -82,7 +84,8 @@ class S3Store implements VersionedStore {
         how.signal.throwIfAborted();
         yield info;
       }
-      token = nextPage(page, this.label);
+      const { IsTruncated: isTruncated = false, Contents = [], NextContinuationToken: next } = page;
+      token = pages.next({ isTruncated, names: Contents.length, next });
     } while (token !== undefined);
   }
 

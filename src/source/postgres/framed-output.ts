@@ -1,8 +1,7 @@
 import { DropsError } from "../../lib/errors.ts";
+import { MOST_ANSWERED, MOST_ROWS } from "../../lib/limits.ts";
 
 const LINE_FEED = 10;
-/** Bytes of an answer as lines: no catalogue is as large. Rows are not kept and have no limit. */
-const LARGEST_ANSWER = 256 * 1024 * 1024;
 
 /** Takes a line in pieces, each valid during the call alone. */
 export type TakeLine = (bytes: Uint8Array, isLast: boolean) => void;
@@ -25,7 +24,8 @@ export class FramedOutput {
     let size = 0;
     const whole = await this.rows((bytes, isLast) => {
       size += bytes.length;
-      if (size > LARGEST_ANSWER) throw new DropsError("source/failed", "psql answers without end");
+      if (size > MOST_ANSWERED || lines.length >= MOST_ROWS)
+        throw new DropsError("source/failed", "psql answers without end");
       kept.push(Buffer.from(bytes));
       if (isLast) lines.push(Buffer.concat(kept.splice(0)).toString("utf8"));
     });

@@ -1,7 +1,5 @@
 import { DropsError } from "../../lib/errors.ts";
-
-/** Of a line: they say how far a script is, and name directories. Characters. */
-const LONGEST = 64 * 1024;
+import { MOST_LINE } from "../../lib/limits.ts";
 
 /** The lines of a script's output, one at a time; undefined when it has ended. Throws host/command-failed for one without end. */
 export interface Lines {
@@ -25,10 +23,10 @@ async function* split(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string,
   for await (const bytes of stream) {
     const pieces = (rest + decoder.decode(bytes, { stream: true })).split("\n");
     rest = pieces.pop() ?? "";
-    if (rest.length > LONGEST)
+    if (rest.length > MOST_LINE)
       throw new DropsError(
         "host/command-failed",
-        `a script printed a line of more than ${LONGEST} characters`,
+        `a script printed a line of more than ${MOST_LINE} characters`,
       );
     yield* pieces;
   }
