@@ -216,6 +216,8 @@ in
             Type = "oneshot";
             SyslogLevel = "err";
             TimeoutStartSec = "5min";
+            MemoryMax = "512M";
+            TasksMax = "64";
             ExecStart = [
               "${pkgs.coreutils}/bin/echo \"%i failed: journalctl -u '%i' says why\""
             ]

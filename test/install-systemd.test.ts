@@ -111,6 +111,15 @@ const table: readonly {
     key: "ProtectSystem",
     want: ["full"],
   },
+  { name: "a job's memory has a limit", file: BACKUP, key: "MemoryMax", want: ["2G"] },
+  { name: "and its processes", file: VERIFY, key: "TasksMax", want: ["128"] },
+  {
+    name: "a drill runs a server",
+    text: away,
+    file: "drops-drill@small.service",
+    key: "MemoryMax",
+    want: ["4G"],
+  },
   { name: "all else has strict", file: VERIFY, key: "ProtectSystem", want: ["strict"] },
   { name: "a backup from elsewhere too", text: away, file: BACKUP, key: "ProtectSystem", want: ["strict"] },
   { name: "and no capability", text: away, file: BACKUP, key: "CapabilityBoundingSet", want: [""] },
@@ -252,6 +261,14 @@ const table: readonly {
 ];
 for (const { name, over, text, file, key, want } of table)
   test(`units: ${name}`, () => assert.deepEqual(values(units(over, text), file, key), want));
+
+test("no service is without a limit of memory, of processes and of time", () => {
+  const services = [...units({}, locking)].filter(([name]) => name.endsWith(".service"));
+  assert.equal(services.length, Object.keys(JOBS.jobs).length * 2 + 1);
+  for (const [name, text] of services)
+    for (const key of ["MemoryMax", "TasksMax", "TimeoutStartSec"])
+      assert.match(text, new RegExp(`^${key}=[1-9]`, "m"), `${name}: ${key}`);
+});
 
 test("a credential of the job comes before the common one", () => {
   assert.deepEqual(

@@ -124,7 +124,9 @@ test("no prune without being asked for, times as one likes, and a command when s
   const { systemd } = await configured(policies, 'failedCommand = "/bin/tell %i";');
   assert.deepEqual(Object.keys(systemd.timers), ["drops-backup-small", "drops-verify-small"]);
   assert.equal(systemd.timers["drops-backup-small"]?.timerConfig?.["OnCalendar"], "hourly");
-  assert.equal(systemd.services["drops-failed@"]?.serviceConfig?.["ExecStart"]?.[1], "/bin/tell %i");
+  const failed = systemd.services["drops-failed@"]?.serviceConfig;
+  assert.equal(failed?.["ExecStart"]?.[1], "/bin/tell %i");
+  assert.deepEqual([failed?.["MemoryMax"], failed?.["TasksMax"]], ["512M", "64"]);
 });
 
 test("a policy under another name, or given twice or not at all, is refused", async () => {

@@ -175,6 +175,8 @@ function failedUnit(): string {
       Type: "oneshot",
       SyslogLevel: "err",
       TimeoutStartSec: "5min",
+      MemoryMax: "512M",
+      TasksMax: "64",
       ExecStart: `/bin/sh -c ${word(FAILED)} drops-failed %i`,
     },
   });
