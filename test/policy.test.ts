@@ -163,6 +163,12 @@ const malformed: readonly { name: string; from?: string; to: string; says: reado
     ],
   },
   {
+    name: "an S3 store with a login in its address",
+    from: "{ directory: /srv/backups }",
+    to: "{ s3: { bucket: big, endpoint: 'https://me:topsecret@example.org' } }",
+    says: ["4:39 store.s3.endpoint: an address holds no login: use credentials_file"],
+  },
+  {
     name: "recipients twice",
     from: "[age1abc]",
     to: "[age1abc]\n  recovery_recipients_file: /k/r",

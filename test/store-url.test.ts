@@ -49,6 +49,7 @@ const refused: readonly { readonly url: string; readonly says: RegExp }[] = [
   { url: "s3://", says: /not the address of a store/ },
   { url: "s3://Bucket/drops", says: /not the address of a store/ },
   { url: "s3://bucket/a//b", says: /not the address of a store/ },
+  { url: "s3://bucket/drops?endpoint=https://me:topsecret@x", says: /not the address of a store/ },
   { url: "s3://bucket/drops?endpoint=ftp://x", says: /not the address of a store/ },
   { url: "s3://bucket/drops?ca_file=ca.pem", says: /not the address of a store/ },
   { url: "s3://bucket/drops?path_style=maybe", says: /true or false/ },

@@ -35,7 +35,11 @@ const S3 = z.strictObject({
       "letters, digits, dots, dashes, with single slashes between",
     )
     .default("drops"),
-  endpoint: z.url({ protocol: /^https?$/, error: "an http or https address" }).optional(),
+  endpoint: z
+    .url({ protocol: /^https?$/, error: "an http or https address" })
+    // it is printed, and goes into every snapshot
+    .refine((text) => !/^\w+:\/\/[^/?#]*@/.test(text), "an address holds no login: use credentials_file")
+    .optional(),
   region: z.string().default("us-east-1"),
   path_style: z.boolean().default(true),
   ca_file: AbsolutePath.optional().describe(
