@@ -6,11 +6,10 @@ import { DropsError, isFailure } from "../lib/errors.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy, parsePolicy } from "../policy/load.ts";
 import type { Policy, StorePolicy } from "../policy/schema.ts";
-import type { ReadParts } from "../restore/choose.ts";
-import { openCatalog } from "../restore/choose.ts";
+import { type OpenCatalog, openCatalog, type ReadParts } from "../restore/choose.ts";
 import { openSource } from "../restore/open-source.ts";
 import { readIdentityFile } from "../seal/recipients.ts";
-import type { ListedSnapshot } from "../snapshot/catalog.ts";
+import { newestInTime } from "../snapshot/held-back.ts";
 import type { BlobReader, BlobStore } from "../store/blob-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import { belowWhatHides } from "../store/version-index.ts";
@@ -89,8 +88,7 @@ export async function policyOf(access: ReadAccess, context: AppContext): Promise
 export async function zoneOf({ policy, parts }: Access, how: Cancel): Promise<string> {
   if (policy) return policy.policy.zone;
   try {
-    const { snapshots } = await openCatalog(parts, how);
-    return (await policyInside(parts, snapshots, how))?.zone ?? "UTC";
+    return (await policyInside(parts, await openCatalog(parts, how), how))?.zone ?? "UTC";
   } catch (error) {
     if (isFailure(error, "key/wrong", "data/damaged", "data/missing", "store/missing", "policy/invalid"))
       return "UTC";
@@ -98,13 +96,13 @@ export async function zoneOf({ policy, parts }: Access, how: Cancel): Promise<st
   }
 }
 
-/** The policy in the newest snapshot's manifest; undefined when no identity opens it, or it cannot be read. */
+/** The policy in the newest manifest whose time the store bears out; undefined when no identity opens it, or it cannot be read. */
 export async function policyInside(
   { store, identities }: Pick<ReadParts, "store" | "identities">,
-  snapshots: readonly ListedSnapshot[],
+  catalog: OpenCatalog,
   how: Cancel,
 ): Promise<Policy | undefined> {
-  const record = snapshots.at(-1)?.record;
+  const record = newestInTime(catalog)?.record;
   const source = record?.sources.find(({ manifest }) => manifest);
   if (!record || !source || identities.length === 0) return undefined;
   try {

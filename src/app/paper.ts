@@ -10,7 +10,7 @@ import { DropsError } from "../lib/errors.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy, parsePolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
-import { openCatalog } from "../restore/choose.ts";
+import { chooseSnapshot } from "../restore/choose.ts";
 import { openSource } from "../restore/open-source.ts";
 import { documentAsMarkdown } from "../restore/paper/as-markdown.ts";
 import { documentAsPage } from "../restore/paper/as-page.ts";
@@ -191,19 +191,13 @@ async function factsOf(
   }
   const opened = await openAccess(access, undefined, context);
   await using store = opened.store;
-  const { snapshots, repository: _, policyName } = await openCatalog(opened.parts, options);
-  const newest = snapshots.findLast(
-    ({ record, signer }) => record.state === "complete" && signer !== undefined,
-  );
-  const source = newest?.record.sources.find(({ manifest }) => manifest);
-  if (!newest?.signer || !source) {
-    throw new DropsError(
-      "snapshot/missing",
-      `no complete, signed snapshot of ${policyName} in ${store.label}`,
-      {
-        hint: "drops runbook --general prints the general form",
-      },
-    );
+  const chosen = await chooseSnapshot({ ...opened.parts, zone: "UTC" }, { date: "latest" }, options);
+  const { snapshot: newest, policyName } = chosen;
+  const source = newest.record.sources.find(({ manifest }) => manifest);
+  if (newest.signer === undefined || !source) {
+    throw new DropsError("snapshot/missing", `no signed snapshot of ${policyName} in ${store.label}`, {
+      hint: "drops runbook --general prints the general form",
+    });
   }
   const { head, entries } = await openSource(store, newest.record, source, opened.parts.identities, options);
   await entries.return(undefined);

@@ -11,10 +11,8 @@ import { milliseconds } from "../lib/units.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
 import { type OpenCatalog, openCatalog, type ReadParts } from "../restore/choose.ts";
-import { standingOf } from "../retention/standing.ts";
-import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import { type Proofs, readProofs } from "../snapshot/finding.ts";
-import { readNotes } from "../snapshot/pin.ts";
+import { heldBack } from "../snapshot/held-back.ts";
 import { UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
 import { statusOf } from "../status/status.ts";
 import type { Seen, SeenSnapshot, Status } from "../status/types.ts";
@@ -66,7 +64,7 @@ async function look(
   const now = await store.now(how);
   const skewSeconds = Math.round((before + context.now().getTime()) / 2000 - now.getTime() / 1000);
   const catalog = await openCatalog({ ...parts, withoutDescription: true }, how);
-  const inside = file ? undefined : await policyInside(parts, catalog.snapshots, how);
+  const inside = file ? undefined : await policyInside(parts, catalog, how);
   const policy = file ?? inside;
   const trust = inside ? trustInside(parts.trust, inside) : parts.trust;
   const { constants } = catalog.repository;
@@ -75,7 +73,7 @@ async function look(
   const evidence = await readPublished(store, place, trust, how);
   const verifies = await readVerifies(store, place, trust, how);
   const proofs = await proofsOf(store, place, trust, how);
-  const { snapshots, stored, notes } = await judged({ store, trust }, catalog, now, how);
+  const { snapshots, stored, notes } = await judged({ store, trust }, catalog, how);
   return {
     policy: catalog.policyName,
     store: store.label,
@@ -105,28 +103,26 @@ async function look(
 /** Every snapshot, and whether it can be counted on: by listing, by when it landed, by what operators say of it. */
 async function judged(
   { store, trust }: Pick<ReadParts, "store" | "trust">,
-  { snapshots, repository, policyName }: OpenCatalog,
-  now: Date,
+  catalog: OpenCatalog,
   how: Cancel,
 ): Promise<Pick<Seen, "snapshots" | "stored" | "notes">> {
+  const { snapshots, policyName } = catalog;
   const damage = new DamageBook();
   const { objects, objectBytes } = await followReferences(store, policyName, snapshots, damage, how);
   const hurt = damage.hurtSnapshots();
-  const place = { repository: repository.id, policy: policyName };
-  const withdrawn = await readNotes(store, place, "withdrawn", trust, how);
+  const { of, withdrawn } = await heldBack({ store, trust }, catalog, how);
   const reasons = new Map(
     withdrawn.notes.filter(({ trusted }) => trusted).map(({ note }) => [note.snapshot, note.why]),
   );
-  const { max_clock_skew: maxSkew, commit_within: commitWithin } = repository.constants;
-  const context = { now, maxSkew, commitWithin, withdrawn: (id: string) => reasons.has(id) };
   const seen = snapshots.map((listed): SeenSnapshot => {
     const { record, key } = listed;
-    const standing = standingOf(candidate(listed, hurt, trust), context);
-    const isQuarantined = !standing.fills && standing.quarantined && !hurt.has(record.id);
+    const isHurt = hurt.has(record.id);
+    const standing = of(listed, !isHurt);
+    const isQuarantined = !standing.fills && standing.quarantined && !isHurt;
     if (isQuarantined) return { record, key, standing: "quarantined", why: standing.why };
     const withdrawal = reasons.get(record.id);
     if (withdrawal !== undefined) return { record, key, standing: "withdrawn", why: withdrawal };
-    if (!hurt.has(record.id)) return { record, key, standing: "good" };
+    if (!isHurt) return { record, key, standing: "good" };
     return { record, key, standing: "damaged", why: "objects are missing or damaged" };
   });
   const notes = [
@@ -137,20 +133,6 @@ async function judged(
       .map(({ key }) => `not heeded: nobody trusted signed ${key}`),
   ];
   return { snapshots: seen, stored: { objects, bytes: objectBytes }, notes };
-}
-
-function candidate({ record, key, landed, signer }: ListedSnapshot, hurt: ReadonlySet<string>, trust: Trust) {
-  return {
-    id: record.id,
-    key,
-    sequence: record.sequence,
-    state: record.state,
-    ended: new Date(record.ended),
-    landed,
-    trusted: signer !== undefined || trust.allowUnsigned,
-    whole: !hurt.has(record.id),
-    holds: [],
-  };
 }
 
 /** What doctor found out where backups are made or keys are kept: signed by any key of those who look after this policy. */

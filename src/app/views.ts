@@ -14,7 +14,9 @@ export function snapshotsView(parts: ReadParts, list: SnapshotList): SnapshotsRe
     policy: list.policyName,
     store: parts.store.label,
     zone: parts.zone,
-    snapshots: list.snapshots.map(({ snapshot, signature }) => lineOf(snapshot, signature)),
+    snapshots: list.snapshots.map(({ snapshot, signature, held }) => {
+      return { ...lineOf(snapshot, signature), ...(held === undefined ? {} : { held }) };
+    }),
     notes: [...list.unreadable.map(({ why }) => why.message), ...list.withdrawn],
   };
 }
@@ -34,6 +36,7 @@ export function showView(parts: ReadParts, shown: Awaited<ReturnType<typeof show
     host: snapshot.record.host,
     skewSeconds: snapshot.record.skew_ms / 1000,
     sources: shown.sources.map(sourceView),
+    notes: [...chosen.notes],
   };
 }
 

@@ -5,7 +5,8 @@
 #
 #   REPOSITORY  s3://BUCKET/PREFIX, or a directory that holds what is below the prefix (any S3 client can sync it)
 #   POLICY      the folder in it, such as ops-jrz1
-#   SNAPSHOT    latest, a day such as 2026-11-20 (UTC, the last complete one of that day), or an id
+#   SNAPSHOT    latest, a day such as 2026-11-20 (UTC, the last complete one of that day), or an id. One that was withdrawn, or
+#               that landed at another time than it says (in a directory: before), is taken by its id alone
 #   IDENTITY    file with the recovery identity (AGE-SECRET-KEY-1...)
 #   SIGNER      the public key line on the recovery sheet, "ssh-ed25519 AAAA...", or a file of such lines: each is believed.
 #               In it, "revoked 2026-11-20T00:00:00Z ssh-ed25519 AAAA..." is a key that is believed of what landed before then
@@ -311,9 +312,36 @@ verified() {
   ssh-keygen -Y verify -f "$1" -I drops -n "$3" -s "$2.sig" < "$2" >/dev/null 2>&1
 }
 
+# held RECORD ID: it is taken by its id alone, and $why says why: a signed note withdraws it, or it landed at another time than the
+# one at which it says that it ended. Files of a directory may have been copied at any later time.
+held() {
+  local time=${landed[${1##*/}]:-} key=$policy/withdrawn/$2.json note
+  local apart limit='.constants | .max_clock_skew + .commit_within'
+  if [ -n "${landed[$2.json]:-}" ]; then
+    [ -z "${landed[$2.json.sig]:-}" ] || bring 1 <<< "$key.sig"$'\n'"$key"
+    note=$repository/$key
+    if [ -f "$note.sig" ] && verified "$work/allowed" "$note" drops-prune-v1 && jq -e --arg repository "$id_of_repository" \
+      --arg policy "$policy" --arg id "$2" '.drops == "withdrawn" and .repository == $repository and .policy == $policy
+      and .snapshot == $id' "$note" >/dev/null 2>&1; then why='it was withdrawn'; return 0; fi
+    note "a note withdraws $2, and no key that is known here signed it"
+  fi
+  why='when it landed is not known'
+  [[ $time =~ ^[0-9]{14}$ ]] || return 0
+  time=${time:0:4}-${time:4:2}-${time:6:2}T${time:8:2}:${time:10:2}:${time:12:2}Z
+  apart=$(jq --arg landed "$time" '($landed | fromdateiso8601) - (.ended[0:19] + "Z" | fromdateiso8601)' "$1") || return 0
+  limit=$(jq "$limit" "$repository/repository.json")
+  why="it says that it ended $((-apart / 60)) minutes after it landed"
+  [ "$apart" -ge "-$limit" ] || return 0
+  why="it landed $((apart / 60)) minutes after it says that it ended"
+  [ -n "$bucket" ] && [ "$apart" -gt "$limit" ]
+}
+
 # The file of the newest record that is wanted.
 pick() {
-  local file name time id newest='' key
+  local file name time id newest='' key passed='' why
+  if [ -n "$bucket" ] || [ -d "$repository/$policy/withdrawn" ]; then
+    look "$policy/withdrawn/" || note "the withdrawals of $policy cannot be listed: none is heeded"
+  fi
   look "$policy/snapshots/" || fail "the snapshots of $policy cannot be listed"
   while read -r name _; do
     [[ $name =~ ^([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{8,32})\.json$ ]] || continue
@@ -330,11 +358,17 @@ pick() {
       .drops == "snapshot" and .format == 1 and .repository == $repository and .policy == $policy and .id == $id
       and (.ended[0:19] | split("-") | join("") | split(":") | join("")) + "Z" == $time' "$file" >/dev/null 2>&1 \
       || { note "ignored, made for another place: $name"; continue; }
-    case $wanted in latest | ????-??-??) [ "$(jq -r .state "$file")" = complete ] || continue ;; esac
+    case $wanted in
+      latest | ????-??-??)
+        [ "$(jq -r .state "$file")" = complete ] || continue
+        if held "$file" "$id"; then note "passed over, $why: $name"; passed="; if you want one that was passed over, give its id: $id"; continue; fi
+        ;;
+      *) ! held "$file" "$id" || note "taken because it was named, although $why: $name" ;;
+    esac
     newest=$time
     jq -r --arg file "$name" '"\(.ended) \(.sequence) \($file)"' "$file" >> "$work/found"
   done < <(sort -r "$work/names")
-  [ -n "$newest" ] || fail "no snapshot for $wanted that a trusted key signed"
+  [ -n "$newest" ] || fail "no snapshot for $wanted that a trusted key signed$passed"
   found=$(sort -k1,1 -k2,2n "$work/found" | tail -n 1)
   printf '%s\n' "$repository/$policy/snapshots/${found##* }"
 }

@@ -58,6 +58,8 @@ export interface RecalledSnapshot {
   readonly id: string;
   /** UTC, as 20261123T023000Z. */
   readonly ended: string;
+  /** Its name alone says that it is taken by its id, and not by its date. */
+  readonly isHeld: boolean;
 }
 
 export interface SetupOptions {

@@ -122,6 +122,7 @@ export const SnapshotLine = z.object({
   sources: z.array(z.object({ name: z.string(), outcome: z.enum(["ok", "unchanged", "failed"]) })),
   files: Count,
   bytes: Bytes,
+  held: z.string().optional().describe("why no date takes it, nor does it fill a slot"),
 });
 
 export const SnapshotsReport = z.object({
@@ -150,7 +151,7 @@ export const ShownSource = z.object({
   error: Failure.optional(),
 });
 
-export const ShowReport = SnapshotLine.omit({ sources: true, files: true, bytes: true }).extend({
+export const ShowReport = SnapshotLine.omit({ sources: true, files: true, bytes: true, held: true }).extend({
   policy: z.string(),
   store: z.string(),
   zone: z.string(),
@@ -160,6 +161,7 @@ export const ShowReport = SnapshotLine.omit({ sources: true, files: true, bytes:
   host: z.record(z.string(), z.unknown()),
   skewSeconds: Seconds,
   sources: z.array(ShownSource),
+  notes: Notes.describe("why it is taken by its id alone, and what was passed over"),
 });
 
 export const LsEntry = z.object({

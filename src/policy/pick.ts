@@ -6,11 +6,13 @@ export interface Pickable {
   readonly id: string;
   readonly ended: Date;
   readonly state: "complete" | "partial" | "checkpoint";
+  /** Why it is not taken by its date. */
+  readonly held?: string | undefined;
 }
 
 /**
- * The snapshot that is wanted: the newest complete one of all, of the day, or at or before the time; an id takes any
- * state, since naming it is saying so. Pure. Throws snapshot/missing whose hint names what there is around it, and
+ * The snapshot that is wanted: the newest complete one that nothing holds back, of all, of the day, or at or before the time;
+ * an id takes any, since naming it is saying so. Pure. Throws snapshot/missing whose hint names what there is around it, and
  * usage/invalid when an id's first digits fit several.
  */
 export function pickSnapshot<Snapshot extends Pickable>(
@@ -19,7 +21,9 @@ export function pickSnapshot<Snapshot extends Pickable>(
   how: { readonly zone: string },
 ): Snapshot {
   if (wanted.kind === "id") return byId(snapshots, wanted.id);
-  const complete = snapshots.filter(({ state }) => state === "complete").toSorted(byEnd);
+  const complete = snapshots
+    .filter(({ state, held }) => state === "complete" && held === undefined)
+    .toSorted(byEnd);
   const picked = complete.findLast((snapshot) => fits(snapshot, wanted));
   if (picked) return picked;
   throw new DropsError("snapshot/missing", `no complete snapshot ${inWords(wanted, how.zone)}`, {

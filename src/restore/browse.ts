@@ -2,14 +2,15 @@ import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import type { ListedSnapshot, UnreadableSnapshot } from "../snapshot/catalog.ts";
 import type { ManifestEntry } from "../snapshot/entry.ts";
+import { heldBack } from "../snapshot/held-back.ts";
 import { decodeList, MAX_LIST } from "../snapshot/list.ts";
 import type { ManifestHead } from "../snapshot/manifest-head.ts";
-import { readNotes } from "../snapshot/pin.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
 import { getExactly } from "../snapshot/source-manifest.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import { listKey } from "../store/keys.ts";
 import {
+  believingAnybody,
   type ChosenSnapshot,
   chooseSnapshot,
   openCatalog,
@@ -24,7 +25,12 @@ import { openSource, wantedSources } from "./open-source.ts";
 export interface SnapshotList {
   readonly policyName: string;
   /** Oldest first. What nobody believed vouches for is listed too, and marked. */
-  readonly snapshots: readonly { readonly snapshot: ListedSnapshot; readonly signature: SignatureState }[];
+  readonly snapshots: readonly {
+    readonly snapshot: ListedSnapshot;
+    readonly signature: SignatureState;
+    /** Why it is taken by its id alone. */
+    readonly held: string | undefined;
+  }[];
   readonly unreadable: readonly UnreadableSnapshot[];
   /** What operators warn of, in words. */
   readonly withdrawn: readonly string[];
@@ -35,14 +41,15 @@ export async function listSnapshots(
   parts: Pick<ReadParts, "store" | "policyName" | "trust">,
   how: Cancel,
 ): Promise<SnapshotList> {
-  const catalog = await openCatalog({ ...parts, trust: { ...parts.trust, allowUnsigned: true } }, how);
+  const catalog = await openCatalog(believingAnybody(parts), how);
+  const { why, withdrawn } = await heldBack(parts, catalog, how);
   const snapshots = [];
-  for (const snapshot of catalog.snapshots)
-    snapshots.push({ snapshot, signature: await signatureState(parts.store, snapshot, how) });
-  const { policyName, unreadable, repository } = catalog;
-  const place = { repository: repository.id, policy: policyName };
-  const { notes } = await readNotes(parts.store, place, "withdrawn", parts.trust, { signal: how.signal });
-  return { policyName, snapshots, unreadable, withdrawn: notes.map(withdrawalInWords) };
+  for (const snapshot of catalog.snapshots) {
+    const signature = await signatureState(parts.store, snapshot, how);
+    snapshots.push({ snapshot, signature, held: why(snapshot) });
+  }
+  const { policyName, unreadable } = catalog;
+  return { policyName, snapshots, unreadable, withdrawn: withdrawn.notes.map(withdrawalInWords) };
 }
 
 export interface ShownSource {
@@ -61,11 +68,7 @@ export async function showSnapshot(
   choice: SnapshotChoice,
   how: Cancel,
 ): Promise<{ readonly chosen: ChosenSnapshot; readonly sources: readonly ShownSource[] }> {
-  const chosen = await chooseSnapshot(
-    { ...parts, trust: { ...parts.trust, allowUnsigned: true } },
-    choice,
-    how,
-  );
+  const chosen = await chooseSnapshot(parts, choice, { ...how, anybody: true });
   const sources: ShownSource[] = [];
   for (const record of chosen.snapshot.record.sources) sources.push(await show(parts, chosen, record, how));
   return { chosen, sources };

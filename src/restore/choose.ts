@@ -9,7 +9,9 @@ import {
   readCatalog,
   type UnreadableSnapshot,
 } from "../snapshot/catalog.ts";
-import { type ListedNote, readNotes } from "../snapshot/pin.ts";
+import type { Eligibility } from "../snapshot/eligibility.ts";
+import { type HeldBack, heldBack } from "../snapshot/held-back.ts";
+import type { ListedNote } from "../snapshot/pin.ts";
 import { type Repository, readRepository } from "../snapshot/repository.ts";
 import { NO_DESCRIPTION, repositoryOfRecords, UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
 import type { BlobReader } from "../store/blob-store.ts";
@@ -85,44 +87,48 @@ export async function openCatalog(
       : described;
   const { signal } = how; // nothing else: a restore's own options came along, and `only` means another thing there
   const catalog = await readCatalog(store, repository, policyName, trust, { signal });
-  if (parts.expectHead !== undefined) expectHead(parts.expectHead, catalog.snapshots, store.label);
-  return { ...catalog, repository, policyName };
+  const opened = { ...catalog, repository, policyName };
+  if (parts.expectHead !== undefined) expectHead(parts.expectHead, opened, store.label);
+  return opened;
 }
 
 /**
- * The snapshot that was asked for; complete ones only, unless it is named by its id. What is there and cannot be believed
- * is said, and is the failure when it is what was asked for.
+ * The snapshot that was asked for; complete ones only that nothing holds back, unless it is named by its id. What is there and is
+ * passed over is said, and is the failure when it is what was asked for.
  *
- * @throws DropsError snapshot/missing with the nearest ones, signature/untrusted, data/damaged, and as `openCatalog`
+ * @param how `anybody`: look at what nobody trusted signed too, and take it by its id
+ * @throws DropsError snapshot/missing with the nearest ones, signature/untrusted, data/damaged, safety/refused for one that is
+ *   held back, and as `openCatalog`
  */
 export async function chooseSnapshot(
   parts: Omit<ReadParts, "identities">,
   choice: SnapshotChoice,
-  how: Cancel,
+  how: Cancel & { readonly anybody?: boolean },
 ): Promise<ChosenSnapshot> {
   const { zone } = parts;
   const now = parts.now();
   const wanted: WantedSnapshot =
     choice.id === undefined ? parseDateWords(choice.date, { zone, now }) : { kind: "id", id: choice.id };
-  const catalog = await openCatalog(parts, how);
+  const catalog = await openCatalog(how.anybody ? believingAnybody(parts) : parts, how);
+  const back = await heldBack(parts, catalog, how);
   const notes: string[] = [...(catalog.repository.created === UNKNOWN_TIME ? [NO_DESCRIPTION] : [])];
   for (const note of notes) parts.say(`WARNING: ${note}`);
-  const doubtful = passedOver(catalog, wanted);
+  const listed = catalog.snapshots.map((snapshot) => pickable(snapshot, back.why(snapshot)));
+  const doubtful = passedOver(catalog, listed, wanted);
   for (const { why } of doubtful) {
     notes.push(`passed over: ${why.message}`);
     parts.say(`WARNING: passed over: ${why.message}`);
   }
-  const listed = catalog.snapshots.map((snapshot) => pickable(snapshot));
   refuseUnreadable(catalog, wanted);
   const { snapshot } = pickOrRefuse(listed, wanted, zone, doubtful);
   const { state, ended } = snapshot.record;
   if (state !== "complete") notes.push(`this snapshot is a ${state}: it does not hold every source whole`);
-  for (const note of await withdrawalsOf(parts, catalog, snapshot, how)) {
+  for (const note of warningsOf(snapshot, back)) {
     notes.push(note);
     parts.say(`WARNING: ${note}`);
   }
   const newer = catalog.snapshots.filter(
-    ({ record }) => record.state !== "checkpoint" && record.ended > ended,
+    (one) => one.record.state !== "checkpoint" && one.record.ended > ended && !isQuarantined(back.of(one)),
   );
   return {
     repository: catalog.repository,
@@ -136,16 +142,22 @@ export async function chooseSnapshot(
   };
 }
 
-/** Warnings that operators left; whoever wrote one: to be warned in vain costs nothing. */
-async function withdrawalsOf(
-  { store, trust }: Pick<ReadParts, "store" | "trust">,
-  { repository, policyName }: OpenCatalog,
-  { record }: ListedSnapshot,
-  { signal }: Cancel,
-): Promise<string[]> {
-  const place = { repository: repository.id, policy: policyName };
-  const { notes } = await readNotes(store, place, "withdrawn", trust, { signal });
-  return notes.filter(({ note }) => note.snapshot === record.id).map(withdrawalInWords);
+/** The same parts for looking at what nobody vouches for, too. */
+export function believingAnybody<Parts extends Pick<ReadParts, "trust">>(parts: Parts): Parts {
+  return { ...parts, trust: { ...parts.trust, allowUnsigned: true } };
+}
+
+/** Why it is taken by its id alone, and what operators left; whoever wrote that: to be warned in vain costs nothing. */
+function warningsOf(snapshot: ListedSnapshot, { of, withdrawn }: HeldBack): string[] {
+  const { id } = snapshot.record;
+  const found = of(snapshot);
+  const notes = withdrawn.notes.filter(({ note }) => note.snapshot === id).map(withdrawalInWords);
+  if (!isQuarantined(found)) return notes;
+  return [`snapshot ${id} is held back, and is used because it was named: ${found.why}`, ...notes];
+}
+
+function isQuarantined(found: Eligibility): found is Exclude<Eligibility, { fills: true }> {
+  return !found.fills && found.quarantined;
 }
 
 /** A withdrawal, for who is about to use the snapshot. */
@@ -180,13 +192,13 @@ async function onlyPolicy(store: BlobReader, how: Cancel): Promise<string> {
   });
 }
 
-/** When nothing that is believed fits and something else does, that is the failure to tell. */
+/** When nothing fits that may be taken and something else does, that is the failure to tell. */
 function pickOrRefuse(
-  listed: ReturnType<typeof pickable>[],
+  listed: readonly Pickable[],
   wanted: WantedSnapshot,
   zone: string,
   doubtful: readonly UnreadableSnapshot[],
-): ReturnType<typeof pickable> {
+): Pickable {
   try {
     return pickSnapshot(listed, wanted, { zone });
   } catch (error) {
@@ -196,23 +208,37 @@ function pickOrRefuse(
   }
 }
 
-/** Records that cannot be believed and might have been the ones that are wanted. */
-function passedOver(catalog: OpenCatalog, wanted: WantedSnapshot): readonly UnreadableSnapshot[] {
+/** Records that cannot be believed or are held back, and might have been the ones that are wanted; oldest first. */
+function passedOver(
+  { unreadable, policyName }: OpenCatalog,
+  listed: readonly Pickable[],
+  wanted: WantedSnapshot,
+): readonly UnreadableSnapshot[] {
   if (wanted.kind === "id") return [];
-  return catalog.unreadable.filter(({ key }) => {
-    const time = parseRecordKey(catalog.policyName, key)?.time ?? "";
-    if (wanted.kind === "latest") return time >= newestComplete(catalog);
+  const held = listed.filter(({ state, held }) => held !== undefined && state === "complete");
+  const all = [...unreadable, ...held.map((one) => ({ key: one.snapshot.key, why: holding(one) }))];
+  const fitting = all.filter(({ key }) => {
+    const time = parseRecordKey(policyName, key)?.time ?? "";
+    if (wanted.kind === "latest") return time >= newestComplete(listed);
     if (wanted.kind === "time")
-      return time <= keyTime(wanted.at) && time >= newestComplete(catalog, wanted.at);
+      return time <= keyTime(wanted.at) && time >= newestComplete(listed, wanted.at);
     return keyTime(wanted.from) <= time && time < keyTime(wanted.to);
+  });
+  return fitting.sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+function holding({ id, ended, held }: Pickable): DropsError {
+  const message = `snapshot ${id} of ${ended.toISOString()} is held back: ${held}`;
+  return new DropsError("safety/refused", message, {
+    hint: `drops show ${id}; --snapshot ${id} takes it all the same`,
   });
 }
 
-/** The time in the key of the newest complete snapshot that ended by then. */
-function newestComplete({ snapshots }: Catalog, by?: Date): string {
-  const complete = snapshots.filter(({ record }) => record.state === "complete");
-  const found = complete.findLast(({ record }) => by === undefined || new Date(record.ended) <= by);
-  return found ? keyTime(new Date(found.record.ended)) : "";
+/** The time in the key of the newest complete snapshot that may be taken and ended by then. */
+function newestComplete(listed: readonly Pickable[], by?: Date): string {
+  const complete = listed.filter(({ state, held }) => state === "complete" && held === undefined);
+  const found = complete.findLast(({ ended }) => by === undefined || ended <= by);
+  return found ? keyTime(found.ended) : "";
 }
 
 function refuseUnreadable(catalog: OpenCatalog, wanted: WantedSnapshot): void {
@@ -223,7 +249,9 @@ function refuseUnreadable(catalog: OpenCatalog, wanted: WantedSnapshot): void {
   if (found) throw found.why;
 }
 
-function pickable(snapshot: ListedSnapshot) {
+type Pickable = ReturnType<typeof pickable>;
+
+function pickable(snapshot: ListedSnapshot, held: string | undefined) {
   const { id, ended, state } = snapshot.record;
-  return { id, ended: new Date(ended), state, snapshot };
+  return { id, ended: new Date(ended), state, held, snapshot };
 }

@@ -1,12 +1,17 @@
+import {
+  type Candidate,
+  type Eligibility,
+  type EligibilityContext,
+  eligibilityOf,
+} from "../snapshot/eligibility.ts";
 import { forecast } from "./forecast.ts";
 import { guardsOf } from "./guards.ts";
 import { type KeepRules, keep, type Slot } from "./keep.ts";
 import type { Calendar } from "./periods.ts";
-import { type Candidate, type Standing, type StandingContext, standingOf } from "./standing.ts";
 
 export interface Decision {
   readonly snapshot: Candidate;
-  readonly standing: Standing;
+  readonly standing: Eligibility;
   readonly keep: boolean;
   /** Slots of the rules that it fills. */
   readonly slots: readonly Slot[];
@@ -16,7 +21,7 @@ export interface Decision {
   readonly goes?: Date;
 }
 
-export interface RetentionContext extends StandingContext {
+export interface RetentionContext extends EligibilityContext {
   readonly rules: KeepRules;
   readonly calendar: Calendar;
   readonly pinned: (id: string) => boolean;
@@ -34,7 +39,7 @@ export interface RetentionContext extends StandingContext {
  */
 export function decide(snapshots: readonly Candidate[], context: RetentionContext): Decision[] {
   const { rules, calendar } = context;
-  const standings = new Map(snapshots.map((snapshot) => [snapshot.key, standingOf(snapshot, context)]));
+  const standings = new Map(snapshots.map((snapshot) => [snapshot.key, eligibilityOf(snapshot, context)]));
   const filling = snapshots
     .filter(({ key }) => standings.get(key)?.fills)
     .map((snapshot) => ({ id: snapshot.key, at: snapshot.ended, landed: snapshot.landed }));

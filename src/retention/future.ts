@@ -1,8 +1,8 @@
 import { TZDate } from "@date-fns/tz";
 import { addDays } from "date-fns/addDays";
 import { DropsError } from "../lib/errors.ts";
+import type { Candidate } from "../snapshot/eligibility.ts";
 import { type Decision, decide, type RetentionContext } from "./decide.ts";
-import type { Candidate } from "./standing.ts";
 
 /** Further ahead nobody plans. Days. */
 const FURTHEST = 10 * 366;

@@ -1,6 +1,6 @@
+import type { Candidate, Eligibility } from "../snapshot/eligibility.ts";
 import type { RetentionContext } from "./decide.ts";
 import { type Dated, keep } from "./keep.ts";
-import type { Candidate, Standing } from "./standing.ts";
 
 /**
  * Reasons to keep a snapshot that the rules would let go, by key. Each answers a way in which a good backup was lost by a
@@ -9,7 +9,7 @@ import type { Candidate, Standing } from "./standing.ts";
 export function guardsOf(
   snapshots: readonly Candidate[],
   filling: readonly (Dated & { readonly landed: Date })[],
-  standings: ReadonlyMap<string, Standing>,
+  standings: ReadonlyMap<string, Eligibility>,
   context: Pick<RetentionContext, "rules" | "calendar" | "pinned" | "proven">,
 ): ReadonlyMap<string, readonly string[]> {
   const guards = new Map<string, string[]>();

@@ -4,6 +4,7 @@ import { parseDateWords } from "../policy/dates.ts";
 import { pickSnapshot } from "../policy/pick.ts";
 import type { Signer } from "../seal/sshsig.ts";
 import { readCatalog } from "../snapshot/catalog.ts";
+import { heldBack } from "../snapshot/held-back.ts";
 import { isInForce, type Note, noteKey, putNote, readNotes, removeNote } from "../snapshot/pin.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
 import { FORMAT, readRepository } from "../snapshot/repository.ts";
@@ -83,8 +84,10 @@ async function find(
   const wanted = parseDateWords(words, { zone, now: now() });
   const repository = await readRepository(store, trust, how);
   const { snapshots } = await readCatalog(store, repository, policyName, trust, how);
-  const listed = snapshots.map(({ record }) => {
-    return { id: record.id, ended: new Date(record.ended), state: record.state, record };
+  const { why } = await heldBack({ store, trust }, { snapshots, repository, policyName }, how);
+  const listed = snapshots.map((snapshot) => {
+    const { id, ended, state } = snapshot.record;
+    return { id, ended: new Date(ended), state, held: why(snapshot), record: snapshot.record };
   });
   return pickSnapshot(listed, wanted, { zone }).record;
 }

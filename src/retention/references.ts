@@ -59,13 +59,17 @@ export class References {
     return this.#lists.get(sha256) ?? { state: "missing" };
   }
 
-  /** The packs that a list names are all listed with their sizes, and none was found damaged. */
-  hasPacks(sha256: string): boolean {
-    const list = this.list(sha256);
-    return list.state === "read" && list.odd.length === 0;
+  /** Every manifest and list of a record, and the packs that these name, are listed with their sizes; none was found damaged. */
+  areWhole({ sources }: SnapshotRecord): boolean {
+    return sources.every(({ manifest, list }) => {
+      if (!manifest) return true;
+      if (!list || !this.#isListed("manifest", manifest) || !this.#isListed("list", list)) return false;
+      const read = this.list(list.sha256);
+      return read.state === "read" && read.odd.length === 0;
+    });
   }
 
-  isListed(kind: "manifest" | "list", sha256: string, size: number): boolean {
+  #isListed(kind: "manifest" | "list", { sha256, size }: PackInfo): boolean {
     return !this.#damaged.has(sha256) && this.#listed.get(objectKey({ kind, name: sha256 }))?.size === size;
   }
 

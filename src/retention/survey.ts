@@ -2,13 +2,13 @@ import type { Cancel } from "../lib/cancel.ts";
 import { type ListedSnapshot, readCatalog } from "../snapshot/catalog.ts";
 import { type Marks, readMarks } from "../snapshot/condemned.ts";
 import { damagedNames } from "../snapshot/damaged.ts";
+import { type Candidate, candidateOf } from "../snapshot/eligibility.ts";
 import { type ListedNote, readNotes } from "../snapshot/pin.ts";
 import { type Repository, readRepository } from "../snapshot/repository.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import type { Trust } from "../trust/trust.ts";
 import { type Listing, listObjects } from "./listing.ts";
 import { References } from "./references.ts";
-import { type Candidate, candidateOf } from "./standing.ts";
 
 /** Where to look, and whom to believe. No identity: nothing that is read is encrypted. */
 export interface SurveyParts {
@@ -92,8 +92,7 @@ export async function surveySnapshots(parts: SurveyParts, how: Cancel): Promise<
   const records = catalog.snapshots.map(({ record }) => record);
   await references.read(store, policyName, records, how);
   const snapshots = catalog.snapshots.map((listed) => {
-    const { isListed, hasPacks } = boundTo(references);
-    return { listed, candidate: candidateOf(listed, isListed, hasPacks) };
+    return { listed, candidate: candidateOf(listed, { whole: references.areWhole(listed.record) }) };
   });
   return {
     policyName,
@@ -132,13 +131,6 @@ function notesOn({ marks, unreadable }: Marks): string[] {
 
 function isDoubtful({ trusted }: ListedNote): boolean {
   return !trusted;
-}
-
-function boundTo(references: References) {
-  return {
-    isListed: references.isListed.bind(references),
-    hasPacks: references.hasPacks.bind(references),
-  };
 }
 
 async function clocks(

@@ -34,6 +34,15 @@ const Repository = z.object({
 });
 export type Repository = z.infer<typeof Repository>;
 
+/** Of every repository that this program makes. */
+export const CONSTANTS: Repository["constants"] = {
+  max_clock_skew: 15 * 60,
+  condemn_after: 48 * 3600,
+  delete_after: 24 * 3600,
+  commit_within: 3600,
+  min_pack_use: 30,
+};
+
 /** A new repository's description. `id` is 32 random hex digits. */
 export function newRepository(id: string, created: Date): Repository {
   return {
@@ -43,13 +52,7 @@ export function newRepository(id: string, created: Date): Repository {
     created: created.toISOString(),
     requires: [],
     chunker: { ...CHUNKER },
-    constants: {
-      max_clock_skew: 15 * 60,
-      condemn_after: 48 * 3600,
-      delete_after: 24 * 3600,
-      commit_within: 3600,
-      min_pack_use: 30,
-    },
+    constants: { ...CONSTANTS },
   };
 }
 

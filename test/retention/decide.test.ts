@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { type Decision, decide, type RetentionContext } from "../../src/retention/decide.ts";
 import { keep } from "../../src/retention/keep.ts";
 import { Calendar } from "../../src/retention/periods.ts";
-import { type Candidate, standingOf } from "../../src/retention/standing.ts";
+import { type Candidate, eligibilityOf } from "../../src/snapshot/eligibility.ts";
 
 const DAY = 86_400_000;
 const NOW = new Date("2026-11-24T12:00:00Z");
@@ -32,8 +32,7 @@ function context(change: Partial<RetentionContext> = {}): RetentionContext {
     rules: { rules: "sequential", last: 0, daily: 2, weekly: 0, monthly: 0, yearly: 0 },
     calendar: new Calendar("UTC"),
     now: NOW,
-    maxSkew: 900,
-    commitWithin: 3600,
+    limits: { max_clock_skew: 900, commit_within: 3600 },
     withdrawn: () => false,
     pinned: () => false,
     proven: () => false,
@@ -104,12 +103,6 @@ const table: readonly {
       "1 kept: daily 2/2",
       `0 kept: daily 1/2, ${NEWEST}`,
     ],
-  },
-  {
-    name: "in a bucket that was copied, landing says nothing",
-    snapshots: [night(9, { landedAfter: 9 * 86_400 }), night(8, { landedAfter: 9 * 86_400 })],
-    change: { copied: () => true, rules: { ...context().rules, daily: 1 } },
-    says: ["9 goes", `8 kept: daily 1/1, ${NEWEST}`],
   },
   {
     name: "one whose objects are gone fills no slot: an older one is kept in its place",
@@ -216,7 +209,7 @@ test("guards never let go what the rules alone keep", () => {
   fc.assert(
     fc.property(anySnapshots, anyContext, (snapshots, how) => {
       const filling = snapshots
-        .filter((snapshot) => standingOf(snapshot, how).fills)
+        .filter((snapshot) => eligibilityOf(snapshot, how).fills)
         .map(({ key, ended }) => ({ id: key, at: ended }));
       const byRules = [...keep(filling, how.rules, how.calendar).keys()];
       const kept = new Set(

@@ -87,7 +87,8 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
       makeRunbook: answer("makeRunbook", () => samples.runbook),
       setUp: answer("setUp", () => samples.setup),
       recallSnapshots: answer("recallSnapshots", () => [
-        { id: "5f1e0c3ab2d49788", ended: "20261120T023000Z" },
+        { id: "5f1e0c3ab2d49788", ended: "20261120T023000Z", isHeld: false },
+        { id: "00000000000000ff", ended: "20261123T023000Z", isHeld: true },
       ]),
     },
   };

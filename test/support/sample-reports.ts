@@ -162,7 +162,7 @@ export const snapshots: Out.SnapshotsReport = {
       state: "complete",
       sources: [{ name: "homeserver-db", outcome: "ok" }],
     },
-    { ...line, signature: "untrusted" },
+    { ...line, signature: "untrusted", held: "no trusted key signed it" },
   ],
   notes: [],
 };
@@ -191,6 +191,9 @@ export const show: Out.ShowReport = {
       facts: { sequence: "18446744073709551615" },
       notes: ["3 hot attempts"],
     },
+  ],
+  notes: [
+    "snapshot 5f1e0c3ab2d49788 is held back, and is used because it was named: it claims to be from the future",
   ],
 };
 

@@ -44,13 +44,18 @@ export class TinyRepository {
   identity = "";
   recipient = "";
   #sequence = 0;
+  /** Of its own store: a record lands there when it says that it ended. */
+  readonly #clock: { now?: Date };
 
-  private constructor(store: BlobStore) {
+  private constructor(store: BlobStore, clock: { now?: Date }) {
     this.store = store;
+    this.#clock = clock;
   }
 
-  static async create(store: BlobStore = openMemoryStore()): Promise<TinyRepository> {
-    const tiny = new TinyRepository(store);
+  static async create(given?: BlobStore): Promise<TinyRepository> {
+    const clock: { now?: Date } = {};
+    const store = given ?? openMemoryStore(() => clock.now ?? new Date());
+    const tiny = new TinyRepository(store, clock);
     tiny.identity = await generateX25519Identity();
     tiny.recipient = await identityToRecipient(tiny.identity);
     await writeRepository(store, newRepository(tiny.id, new Date("2026-01-01T00:00:00Z")), tiny.signer, HOW);
@@ -142,7 +147,10 @@ export class TinyRepository {
       sources: [...sources],
       ...fields,
     };
-    return { record, key: await commitRecord(this.store, record, signer, HOW) };
+    this.#clock.now = new Date(record.ended);
+    const key = await commitRecord(this.store, record, signer, HOW);
+    delete this.#clock.now;
+    return { record, key };
   }
 
   /** One source, one snapshot. */

@@ -40,9 +40,9 @@ async function candidates({ wanted, given }: Completion, shell: Shell): Promise<
     case "sources":
       return sources(given, shell);
     case "snapshots":
-      return snapshots(given, shell);
+      return snapshots(given, shell, "all");
     case "dates":
-      return [...DATES, ...(await snapshots(given, shell).catch(() => []))];
+      return [...DATES, ...(await snapshots(given, shell, "eligible").catch(() => []))];
     default:
       return [];
   }
@@ -56,13 +56,22 @@ async function sources(given: Completion["given"], shell: Shell): Promise<Candid
   return policy.sources.map(({ name, kind }) => ({ word: name, about: kind }));
 }
 
-/** One listing, no record is read: newest first. */
-async function snapshots(given: Completion["given"], shell: Shell): Promise<Candidate[]> {
+/** Two listings, no record is read: newest first, then those that no date takes, when all are wanted. */
+async function snapshots(
+  given: Completion["given"],
+  shell: Shell,
+  which: "eligible" | "all",
+): Promise<Candidate[]> {
   const { recallSnapshots } = await shell.app();
   const access = { policy: given.get("--policy"), store: given.get("--store") };
   const signal = AbortSignal.any([shell.signal, AbortSignal.timeout(PATIENCE_MS)]);
   const found = await recallSnapshots({ ...access, signal }, shell.context);
-  return found.map(({ id, ended }) => ({ word: id, about: ended }));
+  const eligible = found.filter(({ isHeld }) => !isHeld);
+  const held = which === "all" ? found.filter(({ isHeld }) => isHeld) : [];
+  return [
+    ...eligible.map(({ id, ended }) => ({ word: id, about: ended })),
+    ...held.map(({ id, ended }) => ({ word: id, about: `${ended}, held back` })),
+  ];
 }
 
 /** Descriptions are one line of ours; what stands in a name is not. */

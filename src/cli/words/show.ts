@@ -24,6 +24,7 @@ export function showInWords(report: ShowReport, paint: Paint): string {
       { right: ["files", "size"] },
     ),
     ...report.sources.flatMap(details),
+    ...notes(report.notes),
   ].join("\n");
 }
 

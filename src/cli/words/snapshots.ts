@@ -10,8 +10,13 @@ export function snapshotsInWords(report: SnapshotsReport): string {
     table(["ended", "id", "state", "files", "size", "sources"], rows, { right: ["files", "size"] }),
     "",
     `${count(report.snapshots.length, "snapshot")} of ${report.policy} in ${report.store}`,
+    ...report.snapshots.flatMap(heldBack),
     ...notes(report.notes),
   ].join("\n");
+}
+
+function heldBack({ id, held }: SnapshotLine): string[] {
+  return held === undefined ? [] : notes([`${id} is held back: ${held}`]);
 }
 
 function row(snapshot: SnapshotLine, zone: string): string[] {
@@ -20,7 +25,7 @@ function row(snapshot: SnapshotLine, zone: string): string[] {
   return [
     when(snapshot.ended, zone),
     snapshot.id,
-    snapshot.state + unsigned,
+    snapshot.state + unsigned + (snapshot.held === undefined ? "" : " HELD BACK"),
     snapshot.files.toLocaleString("en"),
     size(snapshot.bytes),
     `${snapshot.sources.length - failed.length} of ${snapshot.sources.length}${failed.length > 0 ? `, failed: ${failed.join(", ")}` : ""}`,
