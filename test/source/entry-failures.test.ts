@@ -65,6 +65,19 @@ test("text of the dump that looks like pg_restore's adds failures, and hides non
   assert.deepEqual([broken.length, refused.length, other], [1, 0, []]);
 });
 
+test("what is of the server and the moment is told as such, whatever entry it hit", () => {
+  const toc = parseToc("7; 1 2 INDEX s i app");
+  for (const error of [
+    'could not extend file "base/5/1": No space left on device',
+    "deadlock detected",
+    "canceling statement due to user request",
+  ]) {
+    const said = `pg_restore: from TOC entry 7; 1 2 INDEX s i app\npg_restore: error: could not execute query: ERROR:  ${error}\n`;
+    const { broken, other } = failuresIn(said, toc, FACTS);
+    assert.deepEqual([broken, other], [[], [error]]);
+  }
+});
+
 test("an error of no entry is told as such", () => {
   const said = "pg_restore: error: connection to server failed: the database system is shutting down";
   assert.deepEqual(failuresIn(said, [], FACTS).other, [

@@ -14,7 +14,7 @@ export interface Failures {
   readonly broken: readonly EntryFailure[];
   /** Without it rows are missing, or are seen by who must not see them, or nobody knows what is missing. */
   readonly fatal: readonly EntryFailure[];
-  /** What was said of no entry. */
+  /** What was said of no entry, or is of the server and the moment. */
   readonly other: readonly string[];
 }
 
@@ -45,8 +45,9 @@ export function failuresIn(
     }
     const error = ERROR.exec(line)?.[1];
     if (error === undefined) continue;
-    if (current === undefined) other.push(clean(error));
-    else if (found.get(current.id)?.error === "") found.set(current.id, { ...current, error: clean(error) });
+    if (current === undefined) other.push(cleanLine(error));
+    else if (found.get(current.id)?.error === "")
+      found.set(current.id, { ...current, error: cleanLine(error) });
   }
   const known = new Set([...facts.tables, ...facts.sequences].map(({ schema, name }) => `${schema} ${name}`));
   const by = (wanted: Verdict) => [...found.values()].filter((each) => verdictOn(each, known) === wanted);
@@ -54,11 +55,15 @@ export function failuresIn(
     refused: by("refused"),
     broken: by("broken"),
     fatal: by("fatal"),
-    other: other.filter((line) => !NEWER_SETTING.test(line)),
+    other: [...other.filter((line) => !NEWER_SETTING.test(line)), ...by("other").map(({ error }) => error)],
   };
 }
 
-type Verdict = "refused" | "broken" | "fatal";
+type Verdict = "refused" | "broken" | "fatal" | "other";
+
+/** Of the server and the moment, whatever the entry is. */
+const PASSING =
+  /No space left on device|Disk quota exceeded|could not extend file|out of (shared )?memory|deadlock detected|canceling statement|terminating connection|closed the connection|connection to server|too many (clients|connections)/;
 
 /** A newer pg_restore sets what an older server does not know. */
 const NEWER_SETTING = /^unrecognized configuration parameter/;
@@ -79,6 +84,7 @@ const LACKING = /does not exist$/;
 function verdictOn({ what, error }: EntryFailure, known: ReadonlySet<string>): Verdict {
   const isRefused = REFUSED.test(error);
   // tables of extensions are theirs, and so are the rows in them: nothing of it was counted
+  if (PASSING.test(error)) return "other";
   if (HOLDS_ROWS.test(what)) return isRefused && isForeign(what, known) ? "refused" : "fatal";
   if (isRefused && /^ACL (pg_catalog|information_schema) /.test(what)) return "refused";
   if (RESTRICTS.test(what)) return "fatal";
@@ -91,7 +97,7 @@ function isForeign(what: string, known: ReadonlySet<string>): boolean {
   return name !== undefined && !known.has(name);
 }
 
-/** Of one line, and nothing that a terminal would take for an order. */
-function clean(text: string): string {
+/** A line of pg_restore, cut, and nothing in it that a terminal would take for an order. */
+export function cleanLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?").slice(0, LONGEST);
 }

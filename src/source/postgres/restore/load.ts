@@ -3,10 +3,11 @@ import type { CommandResult } from "../../../host/host.ts";
 import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError } from "../../../lib/errors.ts";
 import type { PostgresFacts } from "../facts.ts";
-import { lastError, toolFailure, warningsIn } from "../failure.ts";
+import { lastError, toolFailure } from "../failure.ts";
 import { quoteIdentifier, quoteLiteral } from "../quote.ts";
-import { isFull, type RoleRow } from "./admin.ts";
-import { type EntryFailure, type Failures, failuresIn } from "./entry-failures.ts";
+import type { RoleRow } from "./admin.ts";
+import { type EntryFailure, failuresIn } from "./entry-failures.ts";
+import { inWords, loadFailure, warningsOf } from "./load-outcome.ts";
 import { createGrants, doIf, extensionSql, publicBackSql, whenOld } from "./load-sql.ts";
 import { LOADER_COMMENT, type LoaderParts, type Login, openLogin } from "./loader.ts";
 import { givePathSql, PATHLESS_SQL, takePathSql } from "./search-path.ts";
@@ -60,9 +61,9 @@ export async function loadDump(parts: LoadParts, how: Cancel): Promise<Loaded> {
       ...login.notes,
       ...owners.notes,
       ...load.notes,
-      ...shown("left out, since only a superuser may have it", left),
+      ...inWords("left out, since only a superuser may have it", left),
     ],
-    broken: shown("could not be made", load.broken),
+    broken: inWords("could not be made", load.broken),
   };
 }
 
@@ -159,19 +160,18 @@ class Loading {
       ];
       const ended = await this.#login.run("pg_restore", args, database, this.#how);
       const said = ended.stdout.toString("utf8");
-      if (ended.exit === 0) this.notes.push(...warningsIn(said.split("\n").filter(isWarning).join("\n")));
-      else this.#judge(facts, { ...ended, stderr: said });
+      if (ended.exit === 0) this.notes.push(...warningsOf(said));
+      else this.#judge(facts, said, ended);
     }
   }
 
   /** Throws what ends the loading. */
-  #judge(facts: PostgresFacts, ended: CommandResult): void {
-    const failures = failuresIn(ended.stderr, this.#toc, facts);
-    const { refused, broken, fatal, other } = failures;
-    const isWhole = /^pg_restore: warning: errors ignored on restore: \d+$/m.test(ended.stderr);
-    if (fatal.length > 0 || other.length > 0 || !isWhole) throw loadFailure(facts.database, ended, failures);
-    this.refused.push(...refused);
-    this.broken.push(...broken);
+  #judge(facts: PostgresFacts, said: string, ended: CommandResult): void {
+    const failures = failuresIn(said, this.#toc, facts);
+    const failure = loadFailure(facts.database, { ended, said, failures });
+    if (failure) throw failure;
+    this.refused.push(...failures.refused);
+    this.broken.push(...failures.broken);
   }
 
   /** What owners other than the database's need to be given things in a schema is granted for the loading. */
@@ -278,44 +278,5 @@ async function readToc(parts: LoadParts, how: Cancel): Promise<ReturnType<typeof
   if (!/unsupported version/.test(ended.stderr)) throw toolFailure("pg_restore", what, ended);
   throw new DropsError("source/failed", `${what} failed: ${lastError(ended.stderr)}`, {
     hint: `apt-get install postgresql-client-${Number.parseInt(facts.pg_dump, 10)}: the dump was made by pg_dump ${facts.pg_dump}`,
-  });
-}
-
-function isWarning(line: string): boolean {
-  return line.startsWith("pg_restore: warning: ");
-}
-
-const MOST_SHOWN = 20;
-
-function shown(why: string, entries: readonly EntryFailure[]): readonly string[] {
-  const lines = entries
-    .slice(0, MOST_SHOWN)
-    .map(
-      ({ id, what, error }) =>
-        `${why}: ${what.trim()}${error === "" ? "" : ` (${error})`}, entry ${id} of the dump`,
-    );
-  const more = entries.length - lines.length;
-  return more > 0 ? [...lines, `${why}: ${more} more`] : lines;
-}
-
-/** What of a failure can be mended on the server that is restored onto, so that the same again may do. */
-const OF_THE_SERVER = /could not create locale|could not open extension control file|could not access file/;
-
-function loadFailure(database: string, ended: CommandResult, { fatal, other }: Failures): DropsError {
-  if (isFull(ended.stderr)) {
-    return new DropsError("space/low", `the server's disk became full while loading ${database}`, {
-      hint: "make room on the host, then drops restore --resume",
-    });
-  }
-  const [first] = fatal;
-  if (first === undefined || other.length > 0)
-    return toolFailure("pg_restore", `loading the dump of ${database}`, ended);
-  const more = fatal.length > 1 ? `; and ${fatal.length - 1} more` : "";
-  const message = `the dump of ${database} cannot be loaded: ${first.what.trim()}: ${first.error}${more}`;
-  if (OF_THE_SERVER.test(first.error)) {
-    return new DropsError("source/failed", message, { hint: "install on the host what the message names" });
-  }
-  return new DropsError("format/unsupported", message, {
-    hint: 'the same again ends the same way: see docs/postgres.md, "What a restore leaves out", for how to load it by hand; restore the other sources with --only',
   });
 }
