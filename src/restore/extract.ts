@@ -8,11 +8,18 @@ import type { RestorePlan } from "./plan.ts";
 import { writeTar } from "./tar-out.ts";
 
 const MOST_WARNINGS = 5;
+/** Of `ENTER`; tar has no such one. */
+const SWAPPED = 63;
+/** What to do about whoever swaps directories meanwhile; a sentence may go on after it. */
+export const SWAPPED_HINT =
+  "look who owns the directories on the way (namei -l PATH), and end what runs as that user";
 
 /**
- * Write a plan's entries into an empty directory of this machine, through GNU tar. Answers what the operator should know.
+ * Write a plan's entries into an empty directory of a host, through GNU tar. Answers what the operator should know.
  *
- * @throws DropsError space/low, host/command-failed; whatever the packs throw. What was written so far is still there
+ * @param into `directory`: its real path, of the user who writes; when it leads elsewhere nothing is written
+ * @throws DropsError space/low, safety/refused, host/command-failed; whatever the packs throw. What was written so far is
+ * still there
  */
 export async function extract(
   plan: RestorePlan,
@@ -56,10 +63,14 @@ async function feed(
 
 function tarCommand(directory: string, isRoot: boolean): string[] {
   return [
+    "sh",
+    "-c",
+    ENTER,
+    "drops-extract",
+    directory,
     "tar",
     "--extract",
     "--file=-",
-    `--directory=${directory}`,
     "--preserve-permissions",
     isRoot ? "--same-owner" : "--no-same-owner",
     "--xattrs",
@@ -69,12 +80,24 @@ function tarCommand(directory: string, isRoot: boolean): string[] {
   ];
 }
 
+/** Goes to a directory, however its name is swapped meanwhile, and runs a command in it. */
+const ENTER = `
+cd -P -- "$1" && [ "$(pwd -P && echo .)" = "$1
+." ] && [ "$(stat -c %u .)" = "$(id -u)" ] || {
+  printf 'another user put something else in the place of %s\\n' "$1" >&2
+  exit ${SWAPPED}
+}
+shift
+exec "$@"`;
+
 function tarFailure(ended: CommandExit, directory: string): DropsError {
   if (/No space left on device|Disk quota exceeded/.test(ended.stderr)) {
     return new DropsError("space/low", `the disk became full while restoring into ${directory}`, {
       hint: "--to on a larger file system, or --only SOURCE",
     });
   }
+  if (ended.exit === SWAPPED)
+    return new DropsError("safety/refused", ended.stderr.trim(), { hint: SWAPPED_HINT });
   return commandFailed(`writing files into ${directory} with tar`, ended);
 }
 

@@ -54,8 +54,9 @@ export async function stageDatabase(
   };
   await directory.write(record, how);
   const load = `${directory.path}/load`;
-  await host.run(["sh", "-c", EMPTY, "sh", load], { ...how, as: policy.run_as });
-  const brought = await bringDatabaseFiles(parts.source, { host, user: policy.run_as, directory: load }, how);
+  const made = await host.run(["sh", "-c", EMPTY, "sh", load], { ...how, as: policy.run_as });
+  const real = made.stdout.toString("utf8").slice(0, -1);
+  const brought = await bringDatabaseFiles(parts.source, { host, user: policy.run_as, directory: real }, how);
   const { facts } = brought;
 
   const roles = await makeRoles(parts, load, how);
@@ -93,7 +94,8 @@ export async function stageDatabase(
   return staged;
 }
 
-const EMPTY = 'umask 077; rm -rf -- "$1" && mkdir -- "$1"';
+/** Says its real path. */
+const EMPTY = 'umask 077; rm -rf -- "$1" && mkdir -- "$1" && cd -P -- "$1" && pwd -P';
 
 async function makeRoles(
   { host, policy, admin }: StageParts,

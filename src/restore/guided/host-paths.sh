@@ -8,8 +8,11 @@
 # stray-ID.N (what appeared in a place while it was empty), and for `inside` out-ID (all of the old is in old-ID), was-ID
 # and will-ID (owner, mode and time of the place). NOTES/NAME.ID.time has its time while WORK is made or removed.
 # Every line may be the last one before a power cut: what is where tells what is left to do, and the same verb does it.
+# Whoever owns the directory that holds a place may swap any name in it at any moment, WORK too. So that directory and WORK
+# are opened once, found to be where their names say (WORK: our own, and closed to others), and worked in by way of /proc.
 # Fields on standard output end with NUL.
-# Status 60: nothing is staged. 61: something is in the way. 62: the input was broken off. 75: another one is at work.
+# Status 60: nothing is staged. 61: something is in the way. 62: the input was broken off. 63: another user swapped a
+# directory. 75: another one is at work.
 # Needs a POSIX sh and GNU coreutils and findutils from PATH, wherever that points.
 set -u
 LC_ALL=C
@@ -21,6 +24,53 @@ fail() { # STATUS SENTENCE
   exit "$1"
 }
 exists() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# ---- handles
+
+none=/proc/self/fd/none # there is nothing there, and nobody can make it
+swapped() { fail 63 "another user put something else in the place of $1"; }
+
+hold() { # FD PATH REAL: opens the directory REAL, by PATH
+  case $1 in
+    7) exec 7<"$2/." ;;
+    8) exec 8<"$2/." ;;
+  esac
+  [ "$(readlink -n -- "/proc/$$/fd/$1" && echo .)" = "$3." ] || swapped "$3"
+}
+
+hold_place() { # $at holds the place
+  at=$none
+  if [ -d "$above" ]; then
+    hold 7 "$above" "$above"
+    at=/proc/$$/fd/7/.
+  fi
+  case $mode in
+    inside) real=$at ;;
+    *) real=$at/${place##*/} ;;
+  esac
+  hold_work
+}
+
+hold_work() {
+  work=$none
+  if [ "$mode" != parent ] && exists "$at/$own"; then
+    if [ ! -d "$at/$own" ] || [ -L "$at/$own" ]; then swapped "${above%/}/$own"; fi
+    hold 8 "$at/$own" "${above%/}/$own"
+    work=/proc/$$/fd/8/.
+    [ -n "$(find "$work" -maxdepth 0 -user "$(id -u)" ! -perm /077)" ] || swapped "${above%/}/$own"
+  fi
+  new=$work/new-$id whole=$work/whole-$id old=$work/old-$id absent=$work/absent-$id
+  out=$work/out-$id was=$work/was-$id will=$work/will-$id
+}
+
+shown() { # PATH: by its name
+  case $1 in
+    "$work"/*) printf %s "${above%/}/$own/${1#"$work/"}" ;;
+    "$at"/*) printf %s "${above%/}/${1#"$at/"}" ;;
+    "$at") printf %s "$above" ;;
+    *) printf %s "$1" ;;
+  esac
+}
 
 # ---- looking
 
@@ -80,9 +130,9 @@ nocopy=
 case $(mv --help 2>/dev/null) in *--no-copy*) nocopy=--no-copy ;; esac # a rename, or nothing
 
 rename() { # FROM TO
-  if exists "$2"; then fail 61 "$2 is in the way"; fi
+  if exists "$2"; then fail 61 "$(shown "$2") is in the way"; fi
   [ "$(stat -c %d -- "$(dirname -- "$1")")" = "$(stat -c %d -- "$(dirname -- "$2")")" ] ||
-    fail 61 "$1 and $2 are not on the same file system"
+    fail 61 "$(shown "$1") and $(shown "$2") are not on the same file system"
   # shellcheck disable=SC2086
   mv $nocopy -T -- "$1" "$2" || exit 1
 }
@@ -123,7 +173,7 @@ move_entries() { # FROM TO from|to: in which of them a thing of the same name as
         done' drops-paths "$2" "$stray" {} + || exit 1
     fi
   fi
-  [ -z "$(entries "$1" -print -quit)" ] || fail 61 "$1 could not be emptied"
+  [ -z "$(entries "$1" -print -quit)" ] || fail 61 "$(shown "$1") could not be emptied"
   sync -- "$1" "$2" || exit 1
 }
 
@@ -177,7 +227,7 @@ swap_renamed() {
   if exists "$whole" && ! exists "$new" && exists "$real"; then
     if exists "$old" || exists "$absent"; then return 0; fi
   fi
-  if ! exists "$whole" || ! exists "$new"; then fail 60 "nothing is staged for $real"; fi
+  if ! exists "$whole" || ! exists "$new"; then fail 60 "nothing is staged for $place"; fi
   if exists "$old" || exists "$absent"; then # it was begun
     if exists "$real"; then aside "$real"; fi
   elif exists "$real"; then
@@ -202,7 +252,7 @@ put_back_renamed() {
 # old-ID is there from the beginning of a swap to the end of putting back. Without out-ID, what is in the place is old.
 swap_inside() {
   if exists "$old" && exists "$out" && ! exists "$new"; then return 0; fi
-  if ! exists "$whole" || ! exists "$new"; then fail 60 "nothing is staged for $real"; fi
+  if ! exists "$whole" || ! exists "$new"; then fail 60 "nothing is staged for $place"; fi
   if ! exists "$old"; then
     remember "$real" "$was"
     remember "$new" "$will"
@@ -233,20 +283,25 @@ put_back_inside() {
   sync -- "$work" "$real"
 }
 
-make_parent() {
-  if [ -d "$1" ]; then return 0; fi
-  make_parent "$(dirname -- "$1")"
-  access=0755
-  # systemd refuses a more open one
-  case $1 in /var/lib/private | /var/cache/private | /var/log/private) access=0700 ;; esac
-  mkdir -m "$access" -- "$1" || [ -d "$1" ] || exit 1
-  sync -- "$(dirname -- "$1")" || exit 1
+descend() { # REAL PATH: becomes the working directory, made where it is missing, without a symlink on the way
+  if [ ! -d "$1" ]; then
+    up=${1%/*}
+    descend "${up:-/}"
+    access=0755
+    # systemd refuses a more open one
+    case $1 in /var/lib/private | /var/cache/private | /var/log/private) access=0700 ;; esac
+    mkdir -m "$access" -- "./${1##*/}" || [ -d "$1" ] || exit 1
+    sync -- . || exit 1
+  fi
+  cd -P -- "$1" && [ "$(pwd -P && echo .)" = "$1
+." ] || swapped "$1"
 }
 
 remove() { # what may be written to by a tar that has not noticed yet that nobody listens
   for try in 1 2 3 4 5; do
     if rm -rf --one-file-system -- "$@" 2>/dev/null; then return 0; fi
-    chmod -R u+rwX -- "$@" 2>/dev/null
+    # root needs no permission, and chmod would follow what a process that is still in there swaps
+    [ "$(id -u)" = 0 ] || chmod -R u+rwX -- "$@" 2>/dev/null
     [ "$try" = 1 ] || sleep 1
   done
   rm -rf --one-file-system -- "$@" || exit 1
@@ -260,8 +315,12 @@ clear_one() {
 begin_one() {
   [ "$mode" != parent ] || return 0
   put_back_one
-  make_parent "$(dirname -- "$real")"
-  if [ ! -d "$work" ] || [ -L "$work" ]; then keeping_time mkdir -- "$work" || [ -d "$work" ] || exit 1; fi
+  (descend "$above") || exit
+  if [ "$at" = "$none" ]; then hold_place; fi
+  if [ "$work" = "$none" ]; then
+    keeping_time mkdir -- "$at/$own" || [ -d "$at/$own" ] || exit 1
+    hold_work
+  fi
   clear_one
   mkdir -- "$work/try-$id.$attempt" || exit 1
 }
@@ -282,21 +341,21 @@ discard_one() {
     return 0
   fi
   recover_time
-  [ -d "$work" ] || return 0
+  [ "$work" != "$none" ] || return 0
   put_back_one
   clear_one
   remove "$work/stray-$id".* "$was" "$will" "$was.part" "$will.part"
-  keeping_time rmdir -- "$work" 2>/dev/null # unless another source is in it
+  keeping_time rmdir -- "$at/$own" 2>/dev/null # unless another source is in it
   return 0
 }
 
 finish_one() {
   [ "$mode" != parent ] || return 0
   recover_time
-  [ -d "$work" ] || return 0
+  [ "$work" != "$none" ] || return 0
   remove "$old" "$work/stray-$id".* "$was" "$will"
   rm -f -- "$absent" "$out" "$whole" || exit 1
-  keeping_time rmdir -- "$work" 2>/dev/null
+  keeping_time rmdir -- "$at/$own" 2>/dev/null
   return 0
 }
 
@@ -306,10 +365,14 @@ each() { # FUNCTION [REAL WORK MODE ID]...
   action=$1
   shift
   while [ $# -ge 4 ]; do
-    real=$1 work=$2 mode=$3 id=$4
-    new=$work/new-$id whole=$work/whole-$id old=$work/old-$id absent=$work/absent-$id
-    out=$work/out-$id was=$work/was-$id will=$work/will-$id
+    place=$1 own=${2##*/} mode=$3 id=$4
+    case $mode in
+      inside) above=$place ;;
+      *) above=${place%/*} ;;
+    esac
+    above=${above:-/}
     kept=$notes/$name.$id.time
+    hold_place
     shift 4
     "$action"
   done

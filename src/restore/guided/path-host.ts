@@ -3,12 +3,14 @@ import { commandFailed } from "../../host/expect-success.ts";
 import type { CommandResult, Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
+import { SWAPPED_HINT } from "../extract.ts";
 import { PathRecord } from "./path-record.ts";
 import { type PartLook, parseLook } from "./path-state.ts";
 
 const SCRIPT = readFileSync(new URL("./host-paths.sh", import.meta.url), "utf8");
 const NOT_STAGED = 60;
 const IN_THE_WAY = 61;
+const SWAPPED = 63;
 const AT_WORK = 75;
 
 /** `-`: nothing; `o`: something else. */
@@ -142,7 +144,7 @@ export class PathHost {
     const ended = await this.#host.run(["sh", "-c", SCRIPT, "drops-paths", ...argv], {
       signal: how.signal,
       ...(stdin === undefined ? {} : { stdin }),
-      okExits: [0, 1, NOT_STAGED, IN_THE_WAY, AT_WORK],
+      okExits: [0, 1, NOT_STAGED, IN_THE_WAY, SWAPPED, AT_WORK],
     });
     if (ended.exit === 0) return ended;
     const words = ended.stderr.trim();
@@ -169,6 +171,7 @@ const VERBS: Readonly<Record<string, string>> = {
 const HINTS: Readonly<Record<number, string>> = {
   [NOT_STAGED]: "stage it first: drops restore --resume",
   [IN_THE_WAY]: "look what it is; move it away by hand, then drops restore --resume",
+  [SWAPPED]: `${SWAPPED_HINT}, then drops restore --resume`,
   [AT_WORK]: "wait for it, then drops restore --resume",
 };
 
