@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { test } from "node:test";
 import { DropsError } from "../src/lib/errors.ts";
 import { ownDirectory } from "../src/lib/own-directory.ts";
+import { newSigningKey } from "../src/seal/keygen.ts";
 import { scratchDirectory } from "./support/scratch.ts";
 
 /** Somebody who is neither root nor the caller. */
@@ -101,6 +102,55 @@ const table: readonly Row[] = [
     hint: /^elsewhere$/,
   },
 ];
+
+/** recover.sh holds the same rule, in its own words. */
+const SCRIPT = new URL("../src/backup/recover.sh", import.meta.url).pathname;
+const IN_RECOVER = `fail() { echo "$*" >&2; exit 1; }; umask 077
+  eval "$(sed -n '/^own_directory() {/,/^}/p' ${SCRIPT})"; own_directory "$1"`;
+
+function byScript(path: string, uid: number) {
+  const words = [
+    "--reuid",
+    `${uid}`,
+    "--regid",
+    `${uid}`,
+    "--clear-groups",
+    "bash",
+    "-euc",
+    IN_RECOVER,
+    "bash",
+  ];
+  return spawnSync("setpriv", [...words, path], { encoding: "utf8" });
+}
+
+for (const { name, given, path, uid = 0, real, refused } of table) {
+  test(`recover.sh, ${refused === undefined ? "taken" : "refused"}: ${name}`, async () => {
+    await using at = await scratchDirectory();
+    execFileSync("sh", ["-ec", `umask 022; chmod 755 .; ${given}`], { cwd: at.path });
+    const { status, stderr } = byScript(join(at.path, path), uid);
+    if (refused === undefined) {
+      assert.deepEqual([status, stderr], [0, ""]);
+      assert.ok(existsSync(join(at.path, real ?? "")));
+      return;
+    }
+    assert.equal(status, 1);
+    assert.equal(stderr.split(" ")[0], join(at.path, refused));
+    assert.ok(!existsSync(join(at.path, "h/new")) && !existsSync(join(at.path, "w/new")));
+  });
+}
+
+test("recover.sh writes nothing into a directory that another user can swap", async () => {
+  await using at = await scratchDirectory();
+  execFileSync("sh", ["-ec", `chmod 755 .; mkdir -p r/p/snapshots h; touch id; chown ${OTHER} h`], {
+    cwd: at.path,
+  });
+  const signer = newSigningKey("a key").publicKey;
+  const words = [join(at.path, "r"), "p", "latest", join(at.path, "id"), signer, join(at.path, "h/out")];
+  const { status, stderr } = spawnSync("bash", [SCRIPT, ...words], { encoding: "utf8" });
+  assert.equal(status, 1);
+  assert.match(stderr, /\/h belongs to another user .*chown -h root: /);
+  assert.deepEqual(readdirSync(join(at.path, "h")), []);
+});
 
 for (const { name, given, path, uid = 0, real, refused, hint } of table) {
   test(`${refused === undefined ? "taken" : "refused"}: ${name}`, async () => {

@@ -124,7 +124,40 @@ case $repository in
     [ -d "$repository/$policy/snapshots" ] || fail "no snapshots below $repository/$policy"
     ;;
 esac
-mkdir -p -- "$out"
+
+# own_directory DIRECTORY: made where it is missing. Everything on the way to it, symlinks too, is root's or ours, and nobody else may
+# rename in it, so that nobody can put something else in its place meanwhile.
+own_directory() {
+  local at='' next=/ rest=$1 name target links=0 owner group mode mend="or give another directory"
+  while :; do
+    [ -e "$next" ] || [ -L "$next" ] || mkdir -- "$next" || fail "cannot make $next"
+    read -r owner group mode < <(stat -c '%u %g %a' -- "$next") || fail "cannot look at $next"
+    [ "$owner" = 0 ] || [ "$owner" = "$EUID" ] \
+      || fail "$next belongs to another user (number $owner), who could swap it meanwhile: chown -h root: $next; chmod go-w $next; $mend"
+    if [ -L "$next" ]; then
+      [ $((links += 1)) -le 40 ] || fail "too many symlinks on the way to $1"
+      target=$(readlink -- "$next" && echo .) rest=${target%??}/$rest
+      case $target in /*) at='' ;; esac
+    else
+      [ "$EUID" = 0 ] || [ "$group" != "$EUID" ] || mode=$((mode / 100))0$((mode % 10)) # a group of the user's own may write
+      case $mode in
+        [1357]???) ;;
+        *[2367] | *[2367]?) fail "$next can be written by other users, who could swap it meanwhile: chmod go-w $next; $mend" ;;
+      esac
+      at=${next%/}
+    fi
+    while [ "${rest#/}" != "$rest" ]; do rest=${rest#/}; done
+    [ -n "$rest" ] || return 0
+    name=${rest%%/*}
+    case $rest in */*) rest=${rest#*/} ;; *) rest='' ;; esac
+    case $name in
+      .) next=${at:-/} ;;
+      ..) at=${at%/*} next=${at:-/} ;;
+      *) next=$at/$name ;;
+    esac
+  done
+}
+own_directory "$out"
 work=$(mktemp -d "$out/.recover-XXXXXX")
 clean() {
   local status=$?
@@ -631,7 +664,7 @@ load_database() {
 
 if [ -n "$bucket" ]; then
   prepare_s3
-  mkdir -p -- "$repository"
+  own_directory "$repository"
   bring 1 <<< $'repository.json\nrepository.json.sig'
 fi
 [ ${#revoked[@]} = 0 ] || look repository.json || fail "repository.json cannot be listed"
