@@ -104,16 +104,20 @@ test("what a killed run left is never listed, and swept by the first put when it
   await using first = await openDirectoryStore(path, { create: true });
   await first.put("p/a", bytes, how);
   const incoming = join(path, "+incoming");
+  const [old, young] = ["0", "f"].map((digit) => digit.repeat(32)) as [string, string];
   assert.deepEqual(await readdir(incoming), []);
-  await writeFile(join(incoming, "old"), "half a pack");
-  await writeFile(join(incoming, "young"), "half a pack");
+  await writeFile(join(incoming, old), "half a pack");
+  await writeFile(join(incoming, young), "half a pack");
   const twoDaysAgo = new Date(Date.now() - 48 * 3_600_000);
-  await utimes(join(incoming, "old"), twoDaysAgo, twoDaysAgo);
+  await utimes(join(incoming, old), twoDaysAgo, twoDaysAgo);
+  // whoever owns the directory could have put a link to another one in this place: what drops did not make stays
+  await writeFile(join(incoming, "passwd"), "");
+  await utimes(join(incoming, "passwd"), twoDaysAgo, twoDaysAgo);
   await using store = await openDirectoryStore(path);
   assert.deepEqual(await listed(store), ["p/a"]);
-  assert.deepEqual((await readdir(incoming)).sort(), ["old", "young"]);
+  assert.deepEqual((await readdir(incoming)).sort(), [old, young, "passwd"]);
   await store.put("p/b", bytes, how);
-  assert.deepEqual(await readdir(incoming), ["young"]);
+  assert.deepEqual((await readdir(incoming)).sort(), [young, "passwd"]);
 });
 
 test("a failed put leaves nothing behind", async () => {

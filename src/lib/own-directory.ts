@@ -13,6 +13,7 @@ interface OwnHow {
   readonly make?: number;
   readonly instead: string;
   readonly uid?: number;
+  readonly isFile?: boolean;
 }
 
 /**
@@ -35,6 +36,11 @@ export async function ownDirectory(path: string, how: OwnHow): Promise<string> {
   }
 }
 
+/** The same for a file, which nobody else may write either. Throws as `ownDirectory`. */
+export async function ownFile(path: string, how: { readonly instead: string }): Promise<string> {
+  return await ownDirectory(path, { ...how, isFile: true });
+}
+
 async function walk(path: string, how: OwnHow): Promise<string> {
   const uid = how.uid ?? process.geteuid?.() ?? -1;
   const rest = stepsOf(resolve(path));
@@ -49,10 +55,17 @@ async function walk(path: string, how: OwnHow): Promise<string> {
       const target = await readlink(next);
       rest.unshift(...stepsOf(target));
       if (isAbsolute(target)) at = "/";
-    } else if (found.isDirectory()) at = next;
-    else throw new DropsError("usage/invalid", `${next} is not a directory`, { hint: how.instead });
+    } else {
+      requireKind(next, found, how, rest.length === 0);
+      at = next;
+    }
   }
   return at;
+}
+
+function requireKind(path: string, found: Stats, { isFile, instead }: OwnHow, isLast: boolean): void {
+  if (found.isDirectory() || (isFile && isLast && found.isFile())) return;
+  throw new DropsError("usage/invalid", `${path} is not a directory`, { hint: instead });
 }
 
 function stepsOf(path: string): string[] {

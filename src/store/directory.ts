@@ -20,6 +20,7 @@ import { isSafeKey } from "./keys.ts";
 
 /** Where blobs are written before they get their name. `+` is in no key, so nothing in it is ever listed. */
 const INCOMING = "+incoming";
+const OWN_NAME = /^[0-9a-f]{32}$/;
 /** A file in there that is older was left by a run that was killed. */
 const STALE_MS = 24 * 60 * 60 * 1000;
 const READ_AT_ONCE = 8 * 1024 * 1024;
@@ -294,6 +295,7 @@ async function syncDirectory(path: string): Promise<void> {
 async function sweep(incoming: string): Promise<void> {
   const before = Date.now() - STALE_MS;
   for (const name of await readdir(incoming)) {
+    if (!OWN_NAME.test(name)) continue; // whoever owns the repository's directory may have put another in this place
     const stat = await statOrNothing(join(incoming, name));
     if (stat?.isFile() && stat.mtimeMs < before) await unlink(join(incoming, name)).catch(() => {});
   }

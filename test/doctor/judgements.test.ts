@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { test } from "node:test";
 import { judgeNights } from "../../src/doctor/check-nights.ts";
+import { policyWriters } from "../../src/doctor/check-policy.ts";
 import { judgeClock } from "../../src/doctor/clocks.ts";
 import { judgeCoverage } from "../../src/doctor/coverage.ts";
 import { judgeDatabases } from "../../src/doctor/databases.ts";
@@ -22,6 +25,7 @@ import { statusOf } from "../../src/status/status.ts";
 import type { Seen } from "../../src/status/types.ts";
 import { sampleEvidence } from "../support/sample-evidence.ts";
 import { failedIn, greenSeen, seenSnapshot } from "../support/sample-status.ts";
+import { scratchDirectory } from "../support/scratch.ts";
 
 const MIB = 1024 * 1024;
 const ROOT = { name: "root", uid: 0 };
@@ -532,4 +536,25 @@ test("the recovery identity: never shown is warned about, and so is a proof of m
   assert.match(told([judgeLastProof(undefined, now)]).join(), /^warn: .*never shown/);
   assert.match(told([judgeLastProof(at("2026-11-01T00:00:00.000Z"), now)]).join(), /^ok: .* on 2026-11-01$/);
   assert.match(told([judgeLastProof(at("2025-11-01T00:00:00.000Z"), now)]).join(), /^warn: .*388 days ago$/);
+});
+
+test("a policy that another user can write, or swap", async () => {
+  await using at = await scratchDirectory();
+  const [open, swapped, own] = ["open.yaml", "home/policy.yaml", "own.yaml"].map((name) =>
+    join(at.path, name),
+  );
+  assert.ok(open && swapped && own);
+  const script = `chmod 755 .; mkdir home; touch ${open} ${swapped} ${own}; chmod 666 ${open}; chown 12345 home`;
+  execFileSync("sh", ["-ec", script], { cwd: at.path });
+  assert.deepEqual(await policyWriters(own), []);
+  assert.deepEqual(await policyWriters("ops"), []);
+  for (const [path, whose] of [
+    [open, /^a policy says what is run: \S+\/open\.yaml can be written by other users/],
+    [swapped, /^a policy says what is run: \S+\/home belongs to another user/],
+  ] as const) {
+    const [line, ...others] = await policyWriters(path);
+    assert.deepEqual([line?.result, others], ["warn", []]);
+    assert.match(line?.what ?? "", whose);
+    assert.match(line?.fix ?? "", /chmod go-w .*; or keep the policy in \/etc\/drops$/);
+  }
 });

@@ -5,6 +5,7 @@ import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { expectSuccess } from "../../host/expect-success.ts";
 import type { Host } from "../../host/host.ts";
+import { readingPlain } from "../../host/plain-file.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure } from "../../lib/errors.ts";
 import { checkRocksdbDirectory } from "../../source/rocksdb/check-directory.ts";
@@ -53,7 +54,7 @@ async function fetchFile(
   to: { readonly path: string; readonly size: number },
   how: Cancel,
 ): Promise<void> {
-  await using cat = await host.start(["cat", "--", from], how);
+  await using cat = await host.start(readingPlain(from), how);
   cat.stdin.end();
   let left = to.size;
   const exactly = new Transform({

@@ -73,6 +73,12 @@ export class RecordDirectory {
     await this.#host.run(["sh", "-c", MAKE, "sh", this.path, this.#above, this.#runAs], how);
   }
 
+  /** The dump goes to another user of the host; false when it cannot. What is above stays the programs' user's. */
+  async giveDump(user: string, how: Cancel): Promise<boolean> {
+    const argv = ["sh", "-c", GIVE, "sh", this.path, user];
+    return (await this.#host.run(argv, { ...how, okExits: [0, 1] })).exit === 0;
+  }
+
   /** Resolves when it is on disk. */
   async write(record: DatabaseRecord, how: Cancel): Promise<void> {
     await this.#host.run(["sh", "-c", WRITE, "sh", this.path, NAME], {
@@ -89,7 +95,15 @@ export class RecordDirectory {
   }
 }
 
-const READ = '[ -e "$1" ] || exit 3; exec cat -- "$1"';
+/** Root reads in a directory of another user. */
+const READ = '[ -e "$1" ] || exit 3; exec dd if="$1" iflag=nofollow,nonblock bs=1M status=none';
+
+/** What is in the directory is its user's to swap: so it is entered first, and then worked in where one is. */
+const GIVE = `
+chmod o+x -- "$1" && cd -P -- "$1" || exit 1
+here=$(pwd -P) && cd -P -- load && [ "$(pwd -P)" = "$here/load" ] || exit 1
+chmod 755 . && chown -h -- "$2" database.dump
+`;
 
 /** Above it, only what is drops' own is opened for passing through. */
 const MAKE = `

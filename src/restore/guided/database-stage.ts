@@ -76,7 +76,8 @@ export async function stageDatabase(
       facts,
       roles: await admin.roles(how),
       jobs: await jobsOf(host, how),
-      giveTo: giveTo(host, directory.path),
+      // only root can hand files to another user
+      giveTo: host.user.uid === 0 ? (user, cancel) => directory.giveDump(user, cancel) : undefined,
     },
     how,
   );
@@ -144,17 +145,4 @@ async function jobsOf(host: Host, how: Cancel): Promise<number> {
   const told = await host.run(["sh", "-c", "nproc 2>/dev/null || getconf _NPROCESSORS_ONLN || echo 1"], how);
   const cores = Number.parseInt(told.stdout.toString("utf8"), 10);
   return Number.isInteger(cores) ? Math.min(Math.max(cores, 1), MAX_JOBS) : 1;
-}
-
-/** Only root can hand files to another user. What is above stays the programs' user's, who removes it afterwards. */
-function giveTo(
-  host: Host,
-  directory: string,
-): ((user: string, how: Cancel) => Promise<boolean>) | undefined {
-  if (host.user.uid !== 0) return undefined;
-  return async (user, how) => {
-    const script = 'chmod o+x -- "$2" && chmod 755 -- "$2/load" && chown -h -- "$1" "$2/load/database.dump"';
-    const done = await host.run(["sh", "-c", script, "sh", user, directory], { ...how, okExits: [0, 1] });
-    return done.exit === 0;
-  };
 }

@@ -76,7 +76,8 @@ async function fromSnapshot(
 }
 
 async function fromHost(path: string, host: Host, how: Cancel): Promise<Uint8Array | undefined> {
-  const script = 'if [ -f "$1" ]; then exec head -c "$2" -- "$1"; fi; exit 77';
+  const script =
+    'if [ -f "$1" ]; then exec dd if="$1" iflag=nonblock,fullblock bs="$2" count=1 status=none; fi; exit 77';
   const { exit, stdout } = await host.run(["sh", "-c", script, "drops-read", path, String(MAX_SIZE)], {
     ...how,
     okExits: [0, 77],

@@ -3,6 +3,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expectSuccess } from "../../host/expect-success.ts";
 import type { Host } from "../../host/host.ts";
+import { readingPlain } from "../../host/plain-file.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 
@@ -30,7 +31,7 @@ export function localDatabase(directory: string): DatabaseFiles {
   };
 }
 
-/** On a host, where nothing but find and cat is needed. */
+/** On a host, where nothing but find and dd is needed. */
 export function hostDatabase(host: Host, directory: string): DatabaseFiles {
   return {
     async list(how) {
@@ -41,7 +42,7 @@ export function hostDatabase(host: Host, directory: string): DatabaseFiles {
       return new Map(items.map((item) => sizeOf(item, host)));
     },
     async *read(name, how) {
-      await using command = await host.start(["cat", join(directory, name)], how);
+      await using command = await host.start(readingPlain(join(directory, name)), how);
       yield* command.stdout as AsyncIterable<Uint8Array>;
       await expectSuccess(command, `reading ${name} on ${host.label}`);
     },
