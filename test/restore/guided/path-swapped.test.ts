@@ -18,7 +18,7 @@ after(() => host[Symbol.asyncDispose]());
 
 const row = (path: string, before: string): PathRow => ({
   name: path,
-  before: `chmod 755 . srv; mkdir -m 700 srv/vault; mkdir srv/home; ${before}; chown -R 12345:12345 srv/home`,
+  before: `chmod 755 . srv; mkdir -m 700 srv/vault; mkdir srv/theirs; ${before}; chown -R 12345:12345 srv/theirs`,
   sources: (at) => [
     {
       policy: filesAt("app", [`${at}/srv/${path}`]),
@@ -31,12 +31,12 @@ const row = (path: string, before: string): PathRow => ({
   isNew: `cd srv/${path}; test "$(stat -c %u:%a:%s f)" = 12345:640:3000; test "$(stat -c %u:%a .)" = 12345:750`,
   spoiled: "f",
 });
-const IN_PLACE = row("home/app", "mkdir srv/home/app; echo old >srv/home/app/f");
-const MISSING = row("home/sub/app", ":");
+const IN_PLACE = row("theirs/app", "mkdir srv/theirs/app; echo old >srv/theirs/app/f");
+const MISSING = row("theirs/sub/app", ":");
 
 /** What Mallory does in his directory. */
 function mallory(its: PathCase, script: string): void {
-  execFileSync("setpriv", [...AS_MALLORY, `cd "$1"; ${script}`, "mallory", join(its.at, "srv/home")]);
+  execFileSync("setpriv", [...AS_MALLORY, `cd "$1"; ${script}`, "mallory", join(its.at, "srv/theirs")]);
 }
 
 /** The same host, on which something happens right before the first command that fits. */
@@ -64,7 +64,7 @@ describe("a guided restore in a directory of somebody who swaps names", () => {
     for (const each of [IN_PLACE, MISSING]) {
       await using its = await pathCase(each, { host });
       await its.open().stage(how);
-      const work = [join(its.at, "srv/home"), join(its.at, "srv/home/sub")]
+      const work = [join(its.at, "srv/theirs"), join(its.at, "srv/theirs/sub")]
         .map((path) => join(path, `.drops-restore-${RUN}`))
         .find((path) => existsSync(path));
       assert.throws(() => mallory(its, `ls ${work}`));
@@ -81,7 +81,7 @@ describe("a guided restore in a directory of somebody who swaps names", () => {
     const on = interrupted(
       (argv) => argv.includes("--extract"),
       () => {
-        const [name] = readdirSync(join(its.at, `srv/home/.drops-restore-${RUN}`));
+        const [name] = readdirSync(join(its.at, `srv/theirs/.drops-restore-${RUN}`));
         mallory(
           its,
           `mv .drops-restore-* away; mkdir .drops-restore-${RUN}; ln -s ${vault} .drops-restore-${RUN}/${name}`,
@@ -125,7 +125,7 @@ describe("a guided restore in a directory of somebody who swaps names", () => {
       mallory(its, `rm .drops-restore-*; mv away .drops-restore-${RUN}`);
       await its.open()[verb](how);
       if (verb === "swap" || verb === "finish") await its.assertNew();
-      else assert.equal(readFileSync(join(its.at, "srv/home/app/f"), "utf8"), "old\n");
+      else assert.equal(readFileSync(join(its.at, "srv/theirs/app/f"), "utf8"), "old\n");
     });
   }
 
@@ -141,6 +141,6 @@ describe("a guided restore in a directory of somebody who swaps names", () => {
         ),
     );
     await assert.rejects(its.openOn(on).swap(how), isRefusal);
-    assert.equal(readFileSync(join(its.at, "srv/home/app/f"), "utf8"), "old\n");
+    assert.equal(readFileSync(join(its.at, "srv/theirs/app/f"), "utf8"), "old\n");
   });
 });
