@@ -16,8 +16,8 @@ import type { Policy, SshPolicy } from "../policy/schema.ts";
 import type { ReadParts } from "../restore/choose.ts";
 import type { Signer } from "../seal/sshsig.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import { loadBelieved } from "../trust/own-keys.ts";
 import { trusting } from "../trust/trust.ts";
+import { signerOfEvidence } from "./evidence.ts";
 
 /** Where distributions keep PostgreSQL's servers, which are not on PATH as a rule. */
 const SERVER_ROOTS = ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt/postgresql"];
@@ -43,7 +43,9 @@ export async function drillRepository(
     });
   }
   const signer =
-    options.evidence === undefined ? undefined : await evidenceSigner(access, options.signingKey);
+    options.evidence === undefined
+      ? undefined
+      : await signerOfEvidence("drill", access.policy?.policy, options.signingKey, access.parts.trust);
   const directory = options.evidence && (await evidencePlace(options.evidence));
   const policy = options.checksFrom === undefined ? access.policy : await loadPolicy(options.checksFrom);
   const result =
@@ -180,14 +182,6 @@ function reportOf(parts: ReadParts, result: DrillResult, options: DrillOptions):
 async function evidencePlace(wanted: string): Promise<string> {
   const { openEvidenceDirectory } = await import("../drill/evidence-directory.ts");
   return await openEvidenceDirectory(wanted);
-}
-
-async function evidenceSigner({ policy, parts }: DrillAccess, file: string | undefined): Promise<Signer> {
-  const path = file ?? policy?.policy.keys.signing_key_file;
-  if (path !== undefined) return loadBelieved(path, parts.trust);
-  throw new DropsError("key/missing", "no key is given to sign the evidence with", {
-    hint: "ssh-keygen -t ed25519 -N '' -f drill-key, then --signing-key drill-key",
-  });
 }
 
 /** PATH first, then the places of distributions. */

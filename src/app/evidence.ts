@@ -1,4 +1,4 @@
-/** Which key signs the evidence of a verify. */
+/** Which key signs evidence. */
 import { DropsError } from "../lib/errors.ts";
 import type { Policy } from "../policy/schema.ts";
 import type { Signer } from "../seal/sshsig.ts";
@@ -6,20 +6,22 @@ import { loadBelieved } from "../trust/own-keys.ts";
 import type { Trust } from "../trust/trust.ts";
 
 /**
- * What signs the evidence of a verify: the key that is named, else the policy's for it, else the one that signs for prune,
- * else the one that signs snapshots.
+ * What signs evidence of a drill or a verify: the key that is named, else the policy's own for it, else the one that signs
+ * snapshots.
  *
- * @throws DropsError key/missing, key/wrong
+ * @throws DropsError key/missing; key/wrong for one that is no key, or revoked
  */
-export async function signerOfVerify(
+export async function signerOfEvidence(
+  of: "drill" | "verify",
   policy: Policy | undefined,
-  file: string | undefined,
+  named: string | undefined,
   trust: Trust,
 ): Promise<Signer> {
-  const path = file ?? ownKeyOfVerify(policy) ?? policy?.keys.signing_key_file;
+  const own = of === "verify" ? ownKeyOfVerify(policy) : undefined;
+  const path = named ?? own ?? policy?.keys.signing_key_file;
   if (path !== undefined) return loadBelieved(path, trust);
   throw new DropsError("key/missing", "no key is given to sign the evidence with", {
-    hint: "ssh-keygen -t ed25519 -N '' -f verify-key, then --signing-key verify-key",
+    hint: `ssh-keygen -t ed25519 -N '' -f ${of}-key, then --signing-key ${of}-key`,
   });
 }
 

@@ -22,7 +22,7 @@ import {
 import { markDamaged } from "../verify/mark-damaged.ts";
 import { coverageOf, oldestPlace, RING } from "../verify/rotation.ts";
 import { type ReadData, type VerifyResult, verifyRepository } from "../verify/verify.ts";
-import { ownKeyOfVerify, signerOfVerify } from "./evidence.ts";
+import { ownKeyOfVerify, signerOfEvidence } from "./evidence.ts";
 import { verifyView } from "./views.ts";
 
 /** What the routine reads where the policy says nothing, and how often it is then taken to run. */
@@ -80,7 +80,7 @@ async function signerFor(
 ): Promise<Signer | undefined> {
   if (!publish && !routine) return undefined;
   try {
-    const signer = await signerOfVerify(policy, signingKey, parts.trust);
+    const signer = await signerOfEvidence("verify", policy, signingKey, parts.trust);
     if (signingKey === undefined && ownKeyOfVerify(policy) === undefined)
       notes.push("the evidence is signed with the policy's signing key: a backup host could write it too");
     return signer;

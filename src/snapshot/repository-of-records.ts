@@ -1,13 +1,12 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { type DropsError, isFailure } from "../lib/errors.ts";
 import type { BlobReader } from "../store/blob-store.ts";
-import { parseRecordKey, signatureKey, snapshotsPrefix } from "../store/keys.ts";
+import { parseRecordKey, snapshotsPrefix } from "../store/keys.ts";
 import type { Trust } from "../trust/trust.ts";
 import { trustedSigner } from "../trust/trusted-signer.ts";
 import { decodeRecord, MAX_RECORD } from "./record.ts";
 import { newRepository, type Repository } from "./repository.ts";
-
-const MAX_SIGNATURE = 64 * 1024;
+import { signatureOf } from "./signature.ts";
 
 /** The creation time in a description that was not read but put together. */
 export const UNKNOWN_TIME = "1970-01-01T00:00:00.000Z";
@@ -47,7 +46,7 @@ async function signedId(
 ): Promise<string | undefined> {
   try {
     const bytes = await store.get(key, { ...how, maxSize: MAX_RECORD });
-    const signature = await store.get(signatureKey(key), { ...how, maxSize: MAX_SIGNATURE });
+    const signature = await signatureOf(store, key, how);
     trustedSigner("snapshot", { what: `snapshot record ${key}`, bytes, signature }, trust);
     const record = decodeRecord(bytes, key);
     return record.policy === policy ? record.repository : undefined;

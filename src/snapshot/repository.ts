@@ -8,6 +8,7 @@ import { REPOSITORY_KEY, REPOSITORY_SIGNATURE_KEY } from "../store/keys.ts";
 import type { Trust } from "../trust/trust.ts";
 import { trustedSigner } from "../trust/trusted-signer.ts";
 import { decodeDocument, encodeDocument } from "./canonical-json.ts";
+import { signatureOf } from "./signature.ts";
 
 /** The format that this program writes, and the newest that it reads. */
 export const FORMAT = 1;
@@ -136,12 +137,7 @@ async function checkSignature(
   how: Cancel,
 ): Promise<void> {
   if (trust.allowUnsigned) return;
-  const signature = await store
-    .get(REPOSITORY_SIGNATURE_KEY, { ...how, maxSize: MAX_SIZE })
-    .catch((error: unknown) => {
-      if (isFailure(error, "store/missing")) return undefined;
-      throw error;
-    });
+  const signature = await signatureOf(store, REPOSITORY_KEY, how);
   const landed = trust.revoked.length > 0 ? await landedWhole(store, how) : undefined;
   const what = `${REPOSITORY_KEY} in ${store.label}`;
   trustedSigner("repository", { what, bytes, signature, landed }, trust);
