@@ -6,6 +6,7 @@ import { createServer as createTcpServer, type Server, type Socket } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { signersGiven } from "../src/app/access.ts";
 import type { Host } from "../src/host/host.ts";
 import { hostKeyCheck } from "../src/host/host-key.ts";
 import { openLocalHost } from "../src/host/local.ts";
@@ -239,6 +240,11 @@ const textRows: readonly Row[] = [
     name: "known hosts without end",
     ...{ code: "host/key-mismatch", says: /too large/ },
     run: () => hostKeyCheck({ ...SSH, known_hosts: "/dev/zero", host_key: undefined }, scratch),
+  },
+  {
+    name: "signers without end",
+    ...{ code: "key/missing", says: /cannot read the trusted signer/ },
+    run: () => signersGiven(["/dev/zero"]),
   },
   {
     name: "an authority without end",

@@ -1,8 +1,8 @@
 /** From the options of a command that reads to what its verb needs: a store, keys, whom to believe, which zone. */
-import { readFile } from "node:fs/promises";
 import type { AppContext, ReadAccess } from "../cli/app.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
+import { readText } from "../lib/read-at-most.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy, parsePolicy } from "../policy/load.ts";
 import type { Policy, StorePolicy } from "../policy/schema.ts";
@@ -136,7 +136,7 @@ export async function signersGiven(linesOrFiles: readonly string[]): Promise<Sig
 
 async function signersIn(lineOrFile: string): Promise<Signers> {
   if (/^(ssh-ed25519|revoked) /.test(lineOrFile)) return parseSigners(lineOrFile, "--trusted-signer");
-  const text = await readFile(lineOrFile, "utf8").catch((cause: unknown) => {
+  const text = await readText(lineOrFile).catch((cause: unknown) => {
     throw new DropsError("key/missing", `cannot read the trusted signer ${lineOrFile}`, {
       hint: "give a file, or the whole line: ssh-ed25519 AAAA…",
       cause,

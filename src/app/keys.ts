@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { DropsError } from "../lib/errors.ts";
+import { readText } from "../lib/read-at-most.ts";
 import type { Policy } from "../policy/schema.ts";
 import { checkRecipients } from "../seal/recipients.ts";
 
@@ -12,7 +12,7 @@ export async function recoveryRecipients(policy: Policy): Promise<readonly strin
 }
 
 async function readRecipients(file: string): Promise<string[]> {
-  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+  const text = await readText(file).catch((cause: unknown) => {
     throw new DropsError("key/missing", `cannot read the recovery recipients in ${file}`, {
       hint: "drops keygen --to DIR makes them",
       cause,

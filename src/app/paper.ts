@@ -1,12 +1,12 @@
 /** What is printed: the recovery sheet and the runbook, from a policy or from a store and an identity alone. */
 import { hash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { recoveryObjects } from "../backup/recovery-objects.ts";
 import type { AppContext, RunbookOptions, SheetOptions } from "../cli/app.ts";
 import type { RunbookReport, SheetReport } from "../cli/outputs.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
+import { readText } from "../lib/read-at-most.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy, parsePolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
@@ -169,7 +169,7 @@ async function scriptObject(): Promise<Script & { readonly sha256: string }> {
 async function authorityOf(policy: Policy): Promise<string | undefined> {
   const file = "s3" in policy.store ? policy.store.s3.ca_file : undefined;
   if (file === undefined) return undefined;
-  const bytes = await readFile(file).catch((cause: unknown) => {
+  const bytes = await readText(file).catch((cause: unknown) => {
     throw new DropsError("key/missing", `cannot read the certificate authority ${file}`, { cause });
   });
   return hash("sha256", bytes, "hex");

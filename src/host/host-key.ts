@@ -1,7 +1,6 @@
 import { join } from "node:path";
-import { DropsError } from "../lib/errors.ts";
-import { MOST_TEXT } from "../lib/limits.ts";
-import { readAtMost } from "../lib/read-at-most.ts";
+import { DropsError, messageOf } from "../lib/errors.ts";
+import { readText } from "../lib/read-at-most.ts";
 import type { SshPolicy } from "../policy/schema.ts";
 import {
   fingerprint,
@@ -117,13 +116,9 @@ function inOrder(types: readonly string[]): readonly HostKeyAlgorithm[] {
 
 async function readLines(file: string): Promise<readonly KnownHost[]> {
   try {
-    const text = await readAtMost(file, MOST_TEXT);
-    if (text === undefined)
-      throw new DropsError("host/key-mismatch", `${file} is too large to hold host keys`);
-    return parseKnownHosts(text.toString("utf8"));
+    return parseKnownHosts(await readText(file));
   } catch (error) {
-    if (error instanceof DropsError) throw error;
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw new DropsError("host/key-mismatch", `cannot read ${file}`, { cause: error });
+    throw new DropsError("host/key-mismatch", `cannot read ${file}: ${messageOf(error)}`, { cause: error });
   }
 }

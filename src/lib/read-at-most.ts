@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { open } from "node:fs/promises";
+import { MOST_TEXT } from "./limits.ts";
 
 /**
  * All of a file, of a device or of a pipe, if that is no more than `most` bytes; undefined when there is more, of which no
@@ -25,3 +26,10 @@ export async function readAtMost(from: string | FileHandle, most: number): Promi
 }
 
 const PIECE = 64 * 1024;
+
+/** A text that people keep. Throws the system's error, or one that says that it is too large. */
+export async function readText(path: string): Promise<string> {
+  const bytes = await readAtMost(path, MOST_TEXT);
+  if (bytes === undefined) throw new Error("it is too large");
+  return bytes.toString("utf8");
+}

@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import * as z from "zod";
+import { readText } from "../lib/read-at-most.ts";
 import { parseYaml } from "../lib/yaml.ts";
 import { Duration, Name } from "./fields.ts";
 import type { LoadedPolicy } from "./load.ts";
@@ -23,7 +23,7 @@ export function alertPolicyOf({ policy: { name, zone, rpo, notify } }: LoadedPol
 /** Of a file that is no valid policy, as after a mistake in an edit: somebody must be told of that, too. */
 export async function readNotifyAlone(file: string): Promise<AlertPolicy | undefined> {
   try {
-    const document = parseYaml(await readFile(file, "utf8"), { uniqueKeys: false });
+    const document = parseYaml(await readText(file), { uniqueKeys: false });
     const read = Alone.safeParse(document.toJS({ maxAliasCount: 32 }));
     return read.success ? { ...read.data, zone: "UTC" } : undefined;
   } catch {

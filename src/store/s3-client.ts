@@ -1,8 +1,8 @@
 import { Agent as HttpAgent } from "node:http";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { DropsError, messageOf } from "../lib/errors.ts";
-import { ANSWER_MS, MOST_TEXT } from "../lib/limits.ts";
-import { readAtMost } from "../lib/read-at-most.ts";
+import { ANSWER_MS } from "../lib/limits.ts";
+import { readText } from "../lib/read-at-most.ts";
 import type { S3Policy } from "../policy/schema.ts";
 import type { S3Credentials } from "./credentials.ts";
 import { FrugalAgent } from "./frugal-agent.ts";
@@ -72,9 +72,7 @@ export async function makeS3Client(
 
 async function readAuthority(path: string): Promise<string> {
   try {
-    const text = await readAtMost(path, MOST_TEXT);
-    if (text === undefined) throw new Error("it is too large");
-    return text.toString("utf8");
+    return await readText(path);
   } catch (error) {
     throw new DropsError(
       "key/missing",

@@ -39,7 +39,7 @@ export class Pages {
 
   #refused(why: string): DropsError {
     return new DropsError("store/refused", `${this.#what}: ${why}`, {
-      hint: "look at the bucket with another program, and compare the server with docs/stores.md",
+      hint: "use a server that lists as S3 promises (ListObjectsV2, ListObjectVersions): docs/stores.md",
     });
   }
 }
