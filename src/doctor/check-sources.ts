@@ -87,6 +87,11 @@ async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promi
       ),
     );
   }
+  const attributed = await attributedFiles(world, source, how);
+  if (attributed.length > 0) {
+    const what = `immutable or append-only, which a restore does not bring back: ${someOf(attributed, 3)}`;
+    lines.push(warn(`${source.name}: ${what}`, "note them in the runbook: chattr +i or +a after a restore"));
+  }
   if (denied.length > 0) {
     const what = `${source.name}: ${host.user.name} may not read ${someOf(denied, 3, "; ")}`;
     lines.push(fail(what, "log in as a user who may read them, or name them under `exclude`"));
@@ -94,6 +99,21 @@ async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promi
     lines.push(warn(`${source.name}: there is nothing in it (${size})`, "correct its paths in the policy"));
   } else lines.push(ok(`${source.name}: ${size}`));
   return { lines, bytes };
+}
+
+/** What `chattr` made immutable or append-only, which no manifest holds; nothing where the host has no lsattr. At most 1000. */
+async function attributedFiles(world: World, source: FilesPolicy, how: Cancel): Promise<string[]> {
+  const host = await world.host;
+  const then = ["(", "-type", "f", "-o", "-type", "d", ")", "-print0"];
+  const argv = ["find", ...findArguments(source.paths, source, then)];
+  const script =
+    'command -v lsattr >/dev/null || exit 0; "$@" 2>/dev/null | xargs -0 -r lsattr -d 2>/dev/null | ' +
+    "sed -n 's/^[^ ]*[ia][^ ]* //p' | head -n 1000";
+  const { stdout } = await host.run(["env", "LC_ALL=C", "sh", "-c", script, "drops-doctor", ...argv], how);
+  return stdout
+    .toString()
+    .split("\n")
+    .filter((path) => path.startsWith("/"));
 }
 
 /** find lists what its directories let it see, whether or not the files can be read. At most 1000 are named. */
