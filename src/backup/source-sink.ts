@@ -51,7 +51,7 @@ export class ManifestSink implements SourceSink {
   keep(entry: ManifestEntry): boolean {
     const chunks = this.#base.locate(entry.chunks);
     if (!chunks) return false;
-    this.#record({ ...entry, chunks });
+    this.writer.add({ ...entry, chunks }); // read from a manifest: it can be read again
     return true;
   }
 

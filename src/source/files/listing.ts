@@ -19,6 +19,8 @@ export interface ListedFile {
   readonly links: number;
 }
 
+/** The last time that 64 bits of nanoseconds hold. */
+const LAST = 2n ** 63n - 1n;
 const FIRST_ENTRIES = 4096;
 const FIRST_BYTES = 256 * 1024;
 
@@ -65,7 +67,7 @@ export class Listing {
     all.gid[at] = file.gid;
     all.size[at] = file.size;
     all.mtime[at] = file.mtime;
-    if (all.mtime[at] !== file.mtime) this.#farMtimes.set(at, file.mtime);
+    if (file.mtime > LAST || file.mtime < -LAST) this.#farMtimes.set(at, file.mtime);
     all.ctime[at] = file.ctime;
     all.inode[at] = file.inode;
     all.device[at] = this.#deviceNumber(file.device);
@@ -96,7 +98,8 @@ export class Listing {
 
   mtime(position: number): bigint {
     const at = this.#at(position);
-    return this.#farMtimes.get(at) ?? (this.#columns.mtime[at] as bigint);
+    const far = this.#farMtimes.size === 0 ? undefined : this.#farMtimes.get(at);
+    return far ?? (this.#columns.mtime[at] as bigint);
   }
 
   ctime(position: number): bigint {
