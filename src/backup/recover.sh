@@ -426,7 +426,7 @@ decode() {
     u:*%00* | -) fail "a name in the manifest cannot be one" ;;
     u:*) printf -v decoded %b "${coded//%/"$hex"}" ;;
     b:*)
-      decoded=$(printf %s "$coded" | base64 -d; printf x) 2>/dev/null
+      decoded=$(printf %s "$coded" | base64 -d 2>/dev/null || true; printf x) # its length tells
       decoded=${decoded%x} length=$((${#coded} * 3 / 4))
       [[ $coded != *= ]] || length=$((length - 1))
       [[ $coded != *== ]] || length=$((length - 1))
