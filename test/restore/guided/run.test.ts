@@ -231,6 +231,30 @@ test("data that differs from the snapshot is not swapped in, and brought anew by
   assertRestored(host, "resumed");
 });
 
+test("what the same again cannot change is told without the offer of a resume, and can be rolled back", async () => {
+  const host = hostOf();
+  const world = host.process().world();
+  const broken = { ...world, replacements: new Map(world.replacements) };
+  const database = world.replacements.get("bridge-db");
+  assert.ok(database);
+  broken.replacements.set(
+    "bridge-db",
+    Object.assign(Object.create(database), {
+      stage: async () => {
+        throw new DropsError("format/unsupported", "the dump cannot be loaded", { hint: "load it by hand" });
+      },
+    }),
+  );
+  const parts = { world: broken, answers: agreed, teller: fakeTeller(), now: () => new Date(), commands };
+  await assert.rejects(runGuided(RUN, parts, HOW), (error: unknown) => {
+    assert.ok(isFailure(error, "format/unsupported"));
+    assert.equal(error.hint, "load it by hand\nor back: drops rollback --run R");
+    return true;
+  });
+  await rollback(host.process());
+  assertAsBefore(host, "rolled back");
+});
+
 test("tokens that do not fit together stop the restore before the files are swapped", async () => {
   const host = hostOf();
   host.answers = { appservice: [{ name: "as_token", ok: false, found: "differ", hint: "of one date" }] };
