@@ -159,8 +159,10 @@ own_directory() {
 }
 own_directory "$out"
 work=$(mktemp -d "$out/.recover-XXXXXX")
+loader='' half=no
 clean() {
   local status=$?
+  drop_loader
   chmod -R u+rwx -- "$work" && rm -rf -- "$work"
   rmdir -- "$out" 2>/dev/null || true # nothing came of it
   [ $status = 0 ] || note "stopped: only what was said to be recovered is whole"
@@ -579,7 +581,9 @@ restore_source() {
   echo "recovered $source: $(wc -l < "$work/entries") entries"
 }
 
-# --- Databases: everything is handed over on standard input, since whoever the programs run as cannot read $out.
+# --- Databases. A dump is code, and so are the statements beside it: the server that was backed up chose them, and the facts in the
+# manifest too. So facts have a strict form, roles.sql is read and never run, and the dump is loaded, and looked at, in sessions
+# that were never a superuser's. Everything is handed over on standard input, since whoever the programs run as cannot read $out.
 
 # as_postgres PROGRAM ARGUMENT...: as the user of the machine that may connect.
 as_postgres() {
@@ -587,25 +591,149 @@ as_postgres() {
   else (cd / && exec runuser -u "$postgres_user" -- "$@"); fi
 }
 
-# sql DATABASE: the statements on standard input, up to the first that fails.
-sql() { as_postgres psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$1"; }
+# sql DATABASE: the statements on standard input, up to the first that fails, as the superuser. Nothing of the database is
+# found by a name that PostgreSQL has itself.
+sql() { { echo 'SET search_path = pg_catalog, pg_temp;'; cat; } | as_postgres psql -X -w -q -A -t -v ON_ERROR_STOP=1 -d "$1"; }
 
-# make_roles FILE: those that the server lacks, none of them as a superuser. Roles that are there stay as they are. Nothing
-# but plain statements of one line is taken from the file: psql would run what follows a backslash.
+# as_loader PROGRAM ARGUMENT...: over a connection of the role that the dump is loaded as; see open_login.
+as_loader() {
+  (
+    export PGUSER=${login_peer:-$loader} PGPASSWORD=$password ${login_host:+PGHOST="$login_host"}
+    if [ -n "$login_peer" ]; then cd / && exec runuser -u "$login_peer" -- "$@"; else as_postgres "$@"; fi
+  )
+}
+
+# What jq needs to write SQL, and to read names and texts as pg_dumpall writes them.
+# shellcheck disable=SC2016 # it is jq's
+sql_in_jq='
+  def literal: "\u0027" + gsub("\u0027"; "\u0027\u0027") + "\u0027";
+  def name: "\"" + gsub("\""; "\"\"") + "\"";
+  def unquoted: if startswith("\"") then .[1:-1] | gsub("\"\""; "\"") else . end;
+  def is($form): type == "string" and test("\\A(?:" + $form + ")\\z");
+  def loads_code: ascii_downcase | test("preload_libraries\\z|\\Adynamic_library_path\\z|\\Ajit_provider\\z|\\Arole\\z|\\Asession_authorization\\z");
+  def a_name: "[a-z_][a-z0-9_$]*|\"(?:[^\"\\\\\\p{C}]|\"\")+\"";
+  def a_text: "\u0027(?:[^\u0027\\\\\\p{C}]|\u0027\u0027)*\u0027";
+  def a_setting: "[A-Za-z_][A-Za-z0-9_$]*(?:[.][A-Za-z_][A-Za-z0-9_$]*)?";
+'
+
+# check_facts HEAD: they have the form that PostgreSQL gives them.
+check_facts() {
+  jq -e "$sql_in_jq"' .facts
+    | def a_plain_name: is("[^\\p{C}\"\u0027\\\\`]{1,255}");
+      def a_word: is("[^\\p{C}\"\u0027\\\\`]{0,255}");
+      def any_text: type == "string" and all(explode[]; . != 0);
+      (.server.version_num | is("[0-9]{5,7}")) and (.encoding | is("[A-Za-z0-9_]{1,63}")) and (.provider | is("libc|icu|builtin"))
+      and (.collate | a_word) and (.ctype | a_word) and (.locale == null or (.locale | a_word)) and (.icu_rules == null or (.icu_rules | any_text))
+      and (.owner | a_plain_name) and (.connection_limit | type == "number" and floor == . and . >= -1) and (.is_template | type == "boolean")
+      and (.comment == null or (.comment | any_text))
+      and ((.acl // []) | all(.[]; (.grantee == null or (.grantee | a_plain_name)) and (.privilege | is("CREATE|CONNECT|TEMPORARY")) and (.grantable | type == "boolean")))
+      and (.settings | all(.[]; (.role == null or (.role | a_plain_name)) and (.name | is(a_setting)) and (.value | any_text)))
+      and (.extensions | all(.[]; (.name | is("[A-Za-z0-9_-]{1,63}")) and (.schema | is("[A-Za-z_][A-Za-z0-9_$]{0,62}"))))
+      and (.roles | all(.[]; any_text)) and (.pg_dump | is("[0-9][0-9A-Za-z.+~-]{0,40}"))
+      and (.large_objects | is("[0-9]{1,20}")) and (.digest_version == null or (.digest_version | is("v[0-9]+")))
+      and (.tables | all(.[]; (.schema | any_text) and (.name | any_text) and (.rows | is("[0-9]{1,20}"))))
+      and (.sequences | all(.[]; (.schema | any_text) and (.name | any_text) and (.last_value == null or (.last_value | is("-?[0-9]{1,20}")))))' "$1" >/dev/null 2>&1
+}
+
+# make_roles FILE: those that the server lacks, none of them with power over the server, none of them a member of a role that is
+# there. Roles that are there stay as they are. What is left out is said.
 make_roles() {
-  sql postgres > "$work/roles" <<< "SELECT 'CREATE ROLE ' || quote_ident(rolname) || ';' FROM pg_catalog.pg_roles
-    UNION ALL SELECT 'ALTER ROLE ' || quote_ident(rolname) || ' ' FROM pg_catalog.pg_roles"
-  grep -E '^(CREATE ROLE|ALTER ROLE|GRANT) [^\\]*;$' "$1" | grep -vF -f "$work/roles" | sed 's/ SUPERUSER / NOSUPERUSER /' > "$work/new-roles" || true
-  sql postgres < "$work/new-roles" >/dev/null || fail "the roles could not be made; they are in $1"
+  [ "$(stat -c %s -- "$1")" -le 8388608 ] || fail "$1 is larger than any such file"
+  sql postgres > "$work/there" <<< "SELECT json_agg(rolname) FROM pg_roles;"
+  jq -n -R --slurpfile there "$work/there" "$sql_in_jq"'
+    [inputs | select(test("\\A(?:\\s*|--.*|SET [a-z_]+ = [^;\\\\]*;|\\\\(?:un)?restrict [A-Za-z0-9]+)\\z") | not)
+      | . as $line
+      | (capture("\\ACREATE ROLE (?<role>\(a_name));\\z") | {kind: "create"} + .)
+        // (capture("\\AALTER ROLE (?<role>\(a_name)) WITH (?<words>(?:(?:NO)?(?:SUPERUSER|INHERIT|CREATEROLE|CREATEDB|LOGIN|REPLICATION|BYPASSRLS)(?: |(?=;)))+)(?:CONNECTION LIMIT (?<limit>[0-9]{1,9})(?: |(?=;)))?(?:PASSWORD \u0027(?<password>SCRAM-SHA-256[$][0-9]+:[A-Za-z0-9+/=]+[$][A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+|md5[0-9a-f]{32})\u0027(?: |(?=;)))?(?:VALID UNTIL \u0027(?<until>[0-9A-Za-z: +.-]+)\u0027)?;\\z") | {kind: "alter"} + .)
+        // (capture("\\AALTER ROLE (?<role>\(a_name)) SET (?<setting>\(a_setting)) TO (?<value>(?:\(a_text))(?:, (?:\(a_text)))*);\\z") | {kind: "set"} + .)
+        // (capture("\\ACOMMENT ON ROLE (?<role>\(a_name)) IS (?<value>\(a_text));\\z") | {kind: "comment"} + .)
+        // (capture("\\AGRANT (?<group>\(a_name)) TO (?<role>\(a_name))(?<with> WITH (?:ADMIN|INHERIT|SET) (?:OPTION|TRUE|FALSE)(?:, (?:ADMIN|INHERIT|SET) (?:OPTION|TRUE|FALSE))*)?(?: GRANTED BY (?:\(a_name)))?;\\z") | {kind: "grant"} + .)
+        // {kind: "ignored", role: $line}
+      | if .kind == "ignored" then . else .role |= unquoted end]
+    | . as $all
+    | ([$all[] | select(.kind == "create") | .role] - ($there[0] // []) | map(select(startswith("pg_") | not)) | unique) as $made
+    | def of_made: select(.role | IN($made[]));
+      {made: $made,
+       ignored: [$all[] | select(.kind == "ignored") | .role],
+       lacking: ([$all[] | select(.kind == "alter") | of_made | .role as $role | .words | split(" ")[] | select(IN("SUPERUSER", "CREATEROLE", "REPLICATION", "BYPASSRLS")) | "role \($role) was made without \(.)"]
+         + [$all[] | select(.kind == "grant") | of_made | select((.group | unquoted | IN($made[])) | not) | "role \(.role) was not made a member of \(.group | unquoted)"]
+         + [$all[] | select(.kind == "set") | of_made | select(.setting | loads_code) | "the setting \(.setting) of role \(.role) was left out"]),
+       sql: ([$made[] | . as $role
+           | ([$all[] | select(.kind == "alter" and .role == $role)] | last // {words: ""}) as $its
+           | ($its.words | split(" ")) as $words
+           | "CREATE ROLE \($role | name) NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+             + (if $words | index("LOGIN") then " LOGIN" else " NOLOGIN" end) + (if $words | index("NOINHERIT") then " NOINHERIT" else " INHERIT" end)
+             + (if $words | index("CREATEDB") then " CREATEDB" else " NOCREATEDB" end)
+             + (if $its.limit then " CONNECTION LIMIT \($its.limit)" else "" end) + (if $its.password then " PASSWORD \($its.password | literal)" else "" end)
+             + (if $its.until then " VALID UNTIL \($its.until | literal)" else "" end) + ";"]
+         + [$all[] | select(.kind == "set") | of_made | select(.setting | loads_code | not) | "ALTER ROLE \(.role | name) SET \(.setting | split(".") | map(name) | join(".")) TO \(.value);"]
+         + [$all[] | select(.kind == "comment") | of_made | "COMMENT ON ROLE \(.role | name) IS \(.value);"]
+         + [$all[] | select(.kind == "grant") | of_made | select(.group | unquoted | IN($made[])) | "GRANT \(.group | unquoted | name) TO \(.role | name)\(.with // "");"])}' \
+    < "$1" > "$work/plan" || fail "$1 cannot be read"
+  jq -r '.lacking[:20][], (.ignored | select(length > 0) | "\(length) statements in roles.sql were ignored: \(.[:3] | map(.[:60]) | join(" ")) They do not make roles")' "$work/plan" \
+    | while IFS= read -r line; do note "$(printf %s "$line" | tr -cd '[:print:]')"; done
+  { echo 'BEGIN;'; jq -r '.sql[]' "$work/plan"; echo 'COMMIT;'; } | sql postgres >/dev/null || fail "the roles could not be made; they are in $1"
+}
+
+# Whether role r has power over the server or over roles, or can take it as a member: who works as it could become a superuser.
+power="EXISTS (SELECT FROM pg_roles p WHERE pg_has_role(r.oid, p.oid, 'MEMBER') AND (p.rolsuper OR p.rolcreaterole OR p.rolreplication OR p.rolbypassrls
+  OR p.rolname ~ '^pg_' AND p.rolname NOT IN ('pg_database_owner', 'pg_monitor', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables')))"
+
+# make_database HEAD: empty, with its extensions, of the owner, or of the loader when the owner has power over the server.
+make_database() {
+  jq -r --arg owner "$made_for" "$sql_in_jq"' .facts
+    | "CREATE DATABASE \(.database | name) WITH TEMPLATE = template0 ENCODING = \(.encoding | literal)"
+      + (if .provider == "libc" then (if (.server.version_num | tonumber) >= 150000 then " LOCALE_PROVIDER = libc" else "" end) else " LOCALE_PROVIDER = \(.provider)" end)
+      + " LC_COLLATE = \(.collate | literal) LC_CTYPE = \(.ctype | literal)"
+      + (if .locale == null or .provider == "libc" then "" elif .provider == "icu" then " ICU_LOCALE = \(.locale | literal)" else " BUILTIN_LOCALE = \(.locale | literal)" end)
+      + (if .icu_rules == null then "" else " ICU_RULES = \(.icu_rules | literal)" end) + " OWNER = \($owner | name);"' "$1" | sql postgres >/dev/null \
+    || fail "database $database could not be made"
+  jq -r --arg loader "$loader" "$sql_in_jq"' .facts.extensions[] | select(.name != "plpgsql")
+    | (if .schema | test("\\A(?:public\\z|pg_)") then empty else "CREATE SCHEMA IF NOT EXISTS \(.schema | name) AUTHORIZATION \($loader | name);" end),
+      "CREATE EXTENSION IF NOT EXISTS \(.name | name) WITH SCHEMA \(.schema | name) CASCADE;"' "$1" > "$work/extensions"
+  printf '%s\n' "SELECT format('ALTER SCHEMA public OWNER TO %I', '$loader') WHERE current_setting('server_version_num')::int < 150000 \gexec" >> "$work/extensions"
+  sql "$database" < "$work/extensions" >/dev/null || fail "the extensions of database $database could not be made; are they installed?"
+}
+
+# open_login HEAD: the loader, a role without any power, can log in: as the superuser does, over 127.0.0.1, or as the owner's own
+# user of the machine. A superuser who takes the owner's role would not do: the dump can take it back.
+open_login() {
+  local owner way
+  owner=$(jq -r .facts.owner "$1")
+  for way in '' 127.0.0.1 peer; do
+    login_host='' login_peer=''
+    case $way in
+      peer)
+        if [ "$EUID" != 0 ] || [ "$made_for" = "$loader" ] || [[ ! $owner =~ ^[a-z_][a-z0-9_-]*$ ]] || ! id -u "$owner" >/dev/null 2>&1; then continue; fi
+        login_peer=$owner
+        ;;
+      *) login_host=$way ;;
+    esac
+    [ "$(as_loader psql -X -w -q -A -t -d "$database" -c 'SELECT session_user' 2>/dev/null </dev/null || true)" != "${login_peer:-$loader}" ] || return 0
+  done
+  return 1
+}
+
+# drop_loader: whatever became of the loading, the role is gone; and a database that was not loaded whole.
+drop_loader() {
+  [ -n "$loader" ] || return 0
+  [ "$half" = no ] || sql postgres <<< "DROP DATABASE IF EXISTS \"$database\";" >/dev/null 2>&1 || true
+  sql postgres <<< "DROP ROLE IF EXISTS \"$loader\";" >/dev/null 2>&1 || note "role $loader was left; drop it"
+  loader=''
+}
+
+# load_dump DUMP OPTION...: without what only a superuser may have, which is made already or left out.
+load_dump() {
+  local dump=$1
+  shift
+  as_loader pg_restore --exit-on-error --no-tablespaces -w "$@" --use-list=/dev/fd/3 -d "$database" < "$dump" 3< "$work/list"
 }
 
 # compare_database DATABASE HEAD: rows and digests of every table, sequences and large objects, with what was captured. A line
-# for each difference. The digest is v2 of drops: sums over the SHA-256 of the rows' lines as COPY writes them, columns by
+# for each difference. As the loader: a SELECT runs what is in indexes and views. The digest is v2 of drops: sums over the SHA-256 of the rows' lines as COPY writes them, columns by
 # their names, with all settings pinned; or v1, of the rows' text, columns in the table's order, which says nothing of a table that inherits.
 compare_database() {
-  jq -r '
-    def literal: "\u0027" + gsub("\u0027"; "\u0027\u0027") + "\u0027";
-    def name: "\"" + gsub("\""; "\"\"") + "\"";
+  jq -r "$sql_in_jq"'
     def both: "\u0027schema\u0027, \(.schema | literal), \u0027name\u0027, \(.name | literal), \u0027rows\u0027, count(*)::text";
     .facts.digest_version as $version | .facts
     | (.tables[] | "FROM ONLY \(.schema | name).\(.name | name) AS t" as $from
@@ -626,12 +754,12 @@ compare_database() {
       (.sequences[] | select(.last_value != null and (.last_value | startswith("-") | not))
       | "SELECT json_build_object(\u0027behind\u0027, \("\(.schema).\(.name)" | literal)) WHERE coalesce((SELECT last_value FROM pg_sequences
           WHERE schemaname = \(.schema | literal) AND sequencename = \(.name | literal)), 0) < \(.last_value);"),
-      "SELECT json_build_object(\u0027large\u0027, count(*)::text) FROM pg_largeobject_metadata;"' "$2" > "$work/measure"
+      "SELECT json_build_object(\u0027large\u0027, count(*)::text) FROM pg_largeobject_metadata;"' "$2" > "$work/measure" || fail "the facts of database $1 cannot be read"
   {
     printf "SET %s;\n" "TimeZone = 'UTC'" "DateStyle = 'ISO, YMD'" "IntervalStyle = 'postgres'" "bytea_output = 'hex'" 'extra_float_digits = 3' \
-      "lc_monetary = 'C'" 'quote_all_identifiers = off' 'standard_conforming_strings = on' "client_encoding = 'UTF8'" 'row_security = off' "search_path = ''"
+      "lc_monetary = 'C'" 'quote_all_identifiers = off' 'standard_conforming_strings = on' "client_encoding = 'UTF8'" 'row_security = off' "search_path = pg_catalog, pg_temp"
     cat "$work/measure"
-  } | sql "$1" > "$work/measured" || fail "the rows of database $1 cannot be counted"
+  } | as_loader psql -X -w -q -A -t -v ON_ERROR_STOP=1 -d "$1" > "$work/measured" || fail "the rows of database $1 cannot be counted"
   jq -r -s --slurpfile head "$2" '
     . as $found | $head[0].facts as $was
     | ($was.tables[] | . as $table | "\(.schema).\(.name)" as $name
@@ -642,22 +770,77 @@ compare_database() {
       ($found[] | select(.large and .large != $was.large_objects) | "there are \(.large) large objects instead of \($was.large_objects)")' "$work/measured"
 }
 
+# hand_over HEAD: to the owner, and to the database what belongs to it and is not in its dump.
+hand_over() {
+  local owner
+  owner=$(jq -r .facts.owner "$1")
+  {
+    # before 15 the schema public was the first superuser's
+    printf '%s\n' "SELECT format('ALTER SCHEMA public OWNER TO %I', rolname) FROM pg_roles WHERE oid = 10 AND current_setting('server_version_num')::int < 150000 \gexec"
+    printf 'REASSIGN OWNED BY "%s" TO "%s";\nDROP OWNED BY "%s";\n' "$loader" "$owner" "$loader"
+  } | sql "$database" >/dev/null || fail "what was loaded into $database could not be given to $owner"
+  jq -r "$sql_in_jq"' .facts | (.database | name) as $database | (.owner | name) as $owner
+    | "BEGIN;", "ALTER DATABASE \($database) OWNER TO \($owner);",
+      (if .connection_limit == -1 then empty else "ALTER DATABASE \($database) CONNECTION LIMIT \(.connection_limit);" end),
+      (if .is_template then "ALTER DATABASE \($database) IS_TEMPLATE true;" else empty end),
+      (if .comment == null then empty else "COMMENT ON DATABASE \($database) IS \(.comment | literal);" end),
+      (if .acl == null then empty else "REVOKE ALL ON DATABASE \($database) FROM PUBLIC;", "REVOKE ALL ON DATABASE \($database) FROM \($owner);" end),
+      ((.acl // [])[] | "GRANT \(.privilege) ON DATABASE \($database) TO \(if .grantee == null then "PUBLIC" else .grantee | name end)\(if .grantable then " WITH GRANT OPTION" else "" end);"),
+      (.settings[] | select(.name | loads_code | not) | (if .role == null then "ALTER DATABASE \($database)" else "ALTER ROLE \(.role | name) IN DATABASE \($database)" end) as $of
+        | "\($of) SET \(.name | split(".") | map(name) | join(".")) TO \(if (.name | ascii_downcase | IN("search_path", "temp_tablespaces")) then
+            ([.value | scan("\"((?:[^\"]|\"\")*)\"|([^\\s,\"]+)") | (.[0] // .[1]) | gsub("\"\""; "\"") | literal] | if length == 0 then "\u0027\u0027" else join(", ") end)
+          else .value | literal end);"), "COMMIT;"' "$1" | sql postgres >/dev/null || fail "the settings of database $database could not be made"
+}
+
 # load_database SOURCE: into a new database of the same name.
 load_database() {
-  local from=$out/$1 head=$work/head database differences
+  local from=$out/$1 head=$work/head owner differences state
   head -n 1 -- "$out/$1.manifest" > "$head"
   [ "$(jq -r .kind "$head")" = postgres ] || return 0
-  database=$(jq -r .facts.database "$head")
-  [[ $database =~ ^[A-Za-z_][A-Za-z0-9_\$-]*$ ]] || fail "not the name of a database: $database"
-  pg_restore --list < "$from/database.dump" >/dev/null \
+  database=$(jq -r '.facts.database | tostring' "$head")
+  [[ $database =~ ^[A-Za-z_][A-Za-z0-9_\$-]{0,62}$ ]] || fail "not the name of a database: ${database//[^[:print:]]/?}"
+  check_facts "$head" || fail "the facts of $1 in the manifest are not those of a PostgreSQL database: nothing of it is loaded"
+  pg_restore --list < "$from/database.dump" > "$work/contents" \
     || fail "this pg_restore cannot read the dump: it was made by pg_dump $(jq -r .facts.pg_dump "$head"), and needs a pg_restore that is not older"
-  [ -z "$(sql postgres <<< "SELECT 1 FROM pg_catalog.pg_database WHERE datname = '$database'")" ] \
+  [ -z "$(sql postgres <<< "SELECT 1 FROM pg_database WHERE datname = '$database'")" ] \
     || fail "database $database exists already; nothing is written over. Rename it: ALTER DATABASE \"$database\" RENAME TO \"${database}_before\""
   make_roles "$from/roles.sql"
-  sql postgres < "$from/database.sql" >/dev/null || fail "database $database could not be made as $from/database.sql says"
-  as_postgres pg_restore --exit-on-error -d "$database" < "$from/database.dump" \
-    || fail "the dump could not be loaded; before another try: DROP DATABASE \"$database\""
-  differences=$(compare_database "$database" "$head")
+  jq -r '.made[]' "$work/plan" >> "$work/made"
+  owner=$(jq -r .facts.owner "$head")
+  state=$(sql postgres <<< "SELECT $power FROM pg_roles r WHERE rolname = '$owner'")
+  [ -n "$state" ] || fail "there is no role $owner, whom database $database belongs to: CREATE ROLE it"
+  loader=drops_loader_$(head -c 16 /dev/urandom | sha256sum | cut -c1-8) password=$(head -c 32 /dev/urandom | sha256sum | cut -c1-64)
+  made_for=$owner
+  [ "$state" = f ] || made_for=$loader
+  # of the roles that are there, the loader is a member of the owner alone
+  jq -R -s -r --arg loader "$loader" --arg password "$password" --arg owner "$made_for" "$sql_in_jq"'
+    "SET password_encryption = \u0027scram-sha-256\u0027;", "CREATE ROLE \($loader | name) LOGIN INHERIT PASSWORD \($password | literal);",
+    ([split("\n")[] | select(. != "")] + [$owner] | unique | .[] | select(. != $loader) | "GRANT \(name) TO \($loader | name);")' "$work/made" | sql postgres >/dev/null \
+    || fail "the role that the dump is loaded as could not be made"
+  half=yes
+  make_database "$head"
+  open_login "$head" || fail "nobody but a superuser can log in to $database, and a dump is not loaded as one:" \
+    "add \"host all all 127.0.0.1/32 scram-sha-256\" to pg_hba.conf and reload the server"
+  # extensions and their schemas are there; the other kinds are for superusers
+  jq -r '.facts.extensions[].schema | select(test("\\A(?:public\\z|pg_)") | not) | "SCHEMA - \(.) "' "$head" | sort -u > "$work/schemas"
+  grep -E '^[0-9]+; [0-9]+ [0-9]+ ' "$work/contents" | sed -E 's/^([0-9]+); [0-9]+ [0-9]+ /\1; /' \
+    | grep -vE '^[0-9]+; ((COMMENT|SECURITY LABEL) - )?(EXTENSION|EVENT TRIGGER|SUBSCRIPTION|FOREIGN DATA WRAPPER|PROCEDURAL LANGUAGE) ' \
+    | { if [ -s "$work/schemas" ]; then grep -vF -f "$work/schemas"; else cat; fi; } | sed -E 's/^([0-9]+;).*/\1/' > "$work/list" || true
+  state=$(grep -cE '^[0-9]+; [0-9]+ [0-9]+ ((COMMENT|SECURITY LABEL) - )?(EVENT TRIGGER|SUBSCRIPTION|FOREIGN DATA WRAPPER) ' "$work/contents" || true)
+  [ "$state" = 0 ] || note "$state things of database $database were left out, since only a superuser may make them: event triggers, subscriptions, foreign data wrappers"
+  chmod 644 "$work/list"
+  if [ "$made_for" = "$loader" ] || ! load_dump "$from/database.dump" > "$work/said" 2>&1; then
+    if [ "$made_for" != "$loader" ]; then
+      note "not everything can belong to whom it belonged: $(head -n 3 "$work/said" | tr -cd '[:print:]' | cut -c1-300). It is loaded again, and belongs to $owner"
+      sql postgres <<< "DROP DATABASE \"$database\";" >/dev/null || fail "database $database is in use"
+      make_database "$head"
+    fi
+    load_dump "$from/database.dump" --no-owner || fail "the dump could not be loaded"
+  fi
+  half=no
+  differences=$(compare_database "$database" "$head") || fail "database $database could not be compared with what was captured"
+  hand_over "$head"
+  drop_loader
   [ -z "$differences" ] || fail "database $database is not what was captured: $differences"
   echo "loaded $1 into database $database: $(jq '.facts.tables | length' "$head") tables have the rows that were captured"
 }

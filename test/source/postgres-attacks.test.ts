@@ -7,7 +7,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { openLocalHost } from "../../src/host/local.ts";
 import type { DropsError } from "../../src/lib/errors.ts";
+import { databaseSql } from "../../src/source/postgres/database-sql.ts";
+import { type PostgresFacts, parsePostgresFacts } from "../../src/source/postgres/facts.ts";
+import { quoteIdentifier, quoteLiteral } from "../../src/source/postgres/quote.ts";
+import { ServerAdmin } from "../../src/source/postgres/restore/admin.ts";
 import { type Postgres, startPostgres } from "../support/postgres.ts";
 import { capture, measured } from "../support/postgres-captures.ts";
 
@@ -166,4 +171,96 @@ describe("a table that is replaced while the backup waits for its lock", () => {
       assert.equal(marked(`race-${name}`), true, "the trap was not armed");
     });
   }
+});
+
+test("a role that can take a superuser's power counts as one", async () => {
+  await pg.psql(
+    "postgres",
+    `CREATE ROLE plain; CREATE ROLE watcher; GRANT pg_monitor TO watcher; CREATE ROLE maker CREATEROLE; CREATE ROLE writer;
+     GRANT pg_write_server_files TO writer; CREATE ROLE group_of_writer; GRANT writer TO group_of_writer; CREATE ROLE admins; GRANT postgres TO admins`,
+  );
+  await using host = await openLocalHost();
+  const admin = new ServerAdmin(host, pg.policyFor("traps"), "test");
+  const roles = [...(await admin.roles({ signal: AbortSignal.timeout(60_000) })).values()];
+  const strong = roles.filter(({ name, superuser }) => superuser && !name.startsWith("pg_"));
+  assert.deepEqual(strong.map(({ name }) => name).sort(), [
+    "admins",
+    "group_of_writer",
+    "maker",
+    "postgres",
+    "writer",
+  ]);
+});
+
+test("names that are statements stay names when database.sql is run", async () => {
+  const mark = join(pg.socketDir, "mark-name");
+  const name = `x"; \\! touch ${mark}\n\\! touch ${mark}\n--`.slice(0, 63);
+  const quoted = quoteIdentifier(name);
+  await pg.psql("postgres", `CREATE ROLE ${quoted}`);
+  await pg.psql("postgres", `CREATE DATABASE ${quoted} OWNER ${quoted}`);
+  await pg.psql("postgres", `COMMENT ON DATABASE ${quoted} IS ${quoteLiteral(`'\n\\! touch ${mark}\n`)}`);
+  const captured = await capture(pg.policyFor(name));
+  await pg.psql("postgres", `DROP DATABASE ${quoted}`);
+  await pg.psql("postgres", captured.sink.bytes("database.sql").toString());
+  assert.equal(existsSync(mark), false);
+  assert.equal(
+    await pg.psql(
+      "postgres",
+      `SELECT datdba::regrole::text = ${quoteLiteral(quoted)} FROM pg_database WHERE datname = ${quoteLiteral(name)}`,
+    ),
+    "t",
+  );
+});
+
+describe("facts in a form that is none of PostgreSQL's are refused where they are read and where they are written", () => {
+  const LINE = "15.13\n\\! touch /tmp/mark\n";
+  const ROWS: readonly { readonly name: string; readonly facts: Readonly<Record<string, unknown>> }[] = [
+    { name: "a version of several lines", facts: { server: { version: LINE, version_num: "150013" } } },
+    {
+      name: "a version with a command",
+      facts: { server: { version: "15.13 \\! id", version_num: "150013" } },
+    },
+    { name: "a version that is no number", facts: { server: { version: "15.13", version_num: "15; DROP" } } },
+    { name: "an encoding that is a statement", facts: { encoding: "UTF8'; DROP" } },
+    { name: "a locale of several lines", facts: { collate: LINE } },
+    { name: "a provider that is none", facts: { provider: "libc LOCALE" } },
+    {
+      name: "a privilege that is none",
+      facts: { acl: [{ grantee: null, privilege: "ALL ON SCHEMA", grantable: false }] },
+    },
+    {
+      name: "a privilege of other things",
+      facts: { acl: [{ grantee: null, privilege: "EXECUTE", grantable: false }] },
+    },
+    {
+      name: "a parameter that is a statement",
+      facts: { settings: [{ role: null, name: "a TO b; --", value: "" }] },
+    },
+    { name: "a name with NUL", facts: { owner: "a\0b" } },
+    { name: "a name that is too long", facts: { database: "a".repeat(256) } },
+  ];
+  let facts: PostgresFacts;
+  before(async () => {
+    ({ facts } = await capture(pg.policyFor("postgres")));
+  });
+  for (const row of ROWS) {
+    test(row.name, () => {
+      const hostile = { ...facts, ...row.facts } as PostgresFacts;
+      assert.throws(() => parsePostgresFacts(hostile), { code: "format/unsupported" });
+      assert.throws(() => databaseSql(hostile), { name: "ZodError" });
+    });
+  }
+
+  test("a setting that loads code is left out of database.sql", () => {
+    const sql = databaseSql({
+      ...facts,
+      settings: [
+        { role: null, name: "session_preload_libraries", value: '"/tmp/evil.so"' },
+        { role: "postgres", name: "local_preload_libraries", value: "evil" },
+        { role: null, name: "work_mem", value: "64MB" },
+      ],
+    });
+    assert.doesNotMatch(sql, /evil/);
+    assert.match(sql, /SET "work_mem" TO '64MB'/);
+  });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import fc from "fast-check";
 import { isFailure } from "../../src/lib/errors.ts";
 import { quoteIdentifier, quoteLiteral } from "../../src/source/postgres/quote.ts";
@@ -111,7 +111,7 @@ test("whatever roles.sql holds, names and texts come out as they went in, and no
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 300 }), (anything) => {
       const rubbish = anything.replaceAll("\0", "");
-      const { sql } = planRoles(parseRolesFile(`CREATE ROLE x;${rubbish}`), new Map());
+      const { sql } = planRoles(parseRolesFile(`CREATE ROLE x;${rubbish}`), new Set());
       assert.doesNotMatch(sql.replaceAll(/'[0-9a-f]*'/g, ""), /SUPERUSER|PROGRAM|SYSTEM/); // all of it is in hex
     }),
   );
@@ -134,6 +134,53 @@ test("a string of many megabytes is read", () => {
   const comment = "it''s ".repeat(3_000_000);
   const { roles, ignored } = parseRolesFile(`CREATE ROLE x;\nCOMMENT ON ROLE x IS '${comment}';\n`);
   assert.deepEqual([roles[0]?.comment?.length, ignored], [5 * 3_000_000, 0]);
+});
+
+describe("what roles.sql may not bring: each leaves a role without it, and is said", () => {
+  const ROWS: readonly { readonly sql: string; readonly says: RegExp }[] = [
+    { sql: "ALTER ROLE x WITH SUPERUSER;", says: /x was made without SUPERUSER/ },
+    {
+      sql: "ALTER ROLE x WITH CREATEROLE REPLICATION BYPASSRLS;",
+      says: /CREATEROLE, REPLICATION, BYPASSRLS/,
+    },
+    { sql: "GRANT pg_execute_server_program TO x;", says: /not a member of pg_execute_server_program/ },
+    {
+      sql: "GRANT pg_write_server_files TO x WITH ADMIN OPTION;",
+      says: /not a member of pg_write_server_files/,
+    },
+    { sql: "GRANT pg_signal_backend TO x GRANTED BY postgres;", says: /not a member of pg_signal_backend/ },
+    { sql: "GRANT pg_checkpoint TO x;", says: /not a member of pg_checkpoint/ },
+    { sql: "GRANT postgres TO x;", says: /not a member of postgres/ },
+    { sql: "GRANT other_service TO x;", says: /not a member of other_service/ },
+    {
+      sql: "ALTER ROLE x SET session_preload_libraries TO '/tmp/x.so';",
+      says: /session_preload_libraries of role x/,
+    },
+    { sql: "COPY (SELECT 1) TO PROGRAM 'id';", says: /^1 ignored$/ },
+    { sql: "ALTER ROLE postgres WITH PASSWORD 'x';", says: /^1 ignored$/ },
+    { sql: "ALTER ROLE x IN DATABASE d SET role TO postgres;", says: /^1 ignored$/ },
+    { sql: "GRANT ALL ON SCHEMA pg_catalog TO x;", says: /^1 ignored$/ },
+  ];
+  for (const { sql, says } of ROWS) {
+    test(sql, () => {
+      const file = parseRolesFile(`CREATE ROLE x;\n${sql}\n`);
+      const plan = planRoles(file, new Set(["postgres", "other_service"]));
+      const [notes, made] = [
+        [...plan.notes, ...(file.ignored > 0 ? [`${file.ignored} ignored`] : [])],
+        decoded(plan.sql),
+      ];
+      assert.equal(notes.length, 1);
+      assert.match(notes[0] ?? "", says);
+      const inherit = sql.startsWith("ALTER ROLE x WITH") ? "NOINHERIT" : "INHERIT";
+      const words = `NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS NOLOGIN ${inherit} NOCREATEDB`;
+      assert.deepEqual(made, [[{ name: "x", sql: `CREATE ROLE "x" WITH ${words};` }], []]);
+    });
+  }
+  /** The roles and the memberships that are made. */
+  const decoded = (sql: string) =>
+    Array.from(sql.matchAll(/decode\('([0-9a-f]*)', 'hex'\)/g), ([, hex = ""]) =>
+      JSON.parse(Buffer.from(hex, "hex").toString()),
+    );
 });
 
 test("the list of a dump is sorted by what may be loaded when", () => {

@@ -110,7 +110,7 @@ async function makeRoles(
   });
   const file = parseRolesFile(read.stdout.toString("utf8"));
   const plan = planRoles(file, await admin.roles(how));
-  const ignored = `${file.ignored} statements of roles.sql are none that make roles, and were not carried out`;
+  const ignored = `${file.ignored} statements in roles.sql were ignored: they do not make roles`;
   const notes = [...plan.notes, ...(file.ignored === 0 ? [] : [ignored])];
   if (plan.wanted.length === 0) return { made: [], notes };
   const answer = await admin.act(plan.sql, { ...how, what: "making the roles that are missing" });

@@ -1,4 +1,5 @@
 import { quote } from "../../host/quote.ts";
+import { quoteIdentifier } from "../../source/postgres/quote.ts";
 import { commands, facts, type Section, text } from "./document.ts";
 import type { RunbookFacts } from "./runbook-facts.ts";
 import { needsSignersFile, withoutDrops } from "./store-commands.ts";
@@ -17,7 +18,7 @@ export function withoutDropsSection(about: RunbookFacts): Section {
         ...withoutDrops(about, "latest"),
       ),
       text(
-        "Broken off, it goes on with what was fetched already, once ./restored is removed. With a PostgreSQL that runs, it makes roles and databases, loads the dumps and compares counts and digests: --load-databases --postgres-user postgres, before the address.",
+        "Broken off, it goes on with what was fetched already, once ./restored is removed. With a PostgreSQL that runs, it makes roles and databases, loads the dumps as their owners and compares counts and digests. A dump is code; it never runs as a superuser: --load-databases --postgres-user postgres, before the address.",
       ),
       facts(
         [
@@ -53,10 +54,10 @@ export function bareHands(about: RunbookFacts): Section {
           `cp -a restored/${source} ${quote(path)} && chown -R --reference=${quote(`${path}.before`)} ${quote(path)}`,
         ]),
         ...databases.flatMap(({ source, database }) => [
-          `runuser -u postgres -- psql -d postgres < restored/${source}/roles.sql    # what exists already is reported`,
-          `runuser -u postgres -- psql -d postgres -c 'ALTER DATABASE "${database}" RENAME TO "${database}_before"'`,
-          `runuser -u postgres -- psql -d postgres -v ON_ERROR_STOP=1 < restored/${source}/database.sql`,
-          `runuser -u postgres -- pg_restore --exit-on-error -d ${quote(database)} < restored/${source}/database.dump`,
+          `runuser -u postgres -- psql -X -d postgres -c ${quote(`ALTER DATABASE ${quoteIdentifier(database)} RENAME TO ${quoteIdentifier(`${database}_before`)}`)}`,
+          `less restored/${source}/roles.sql restored/${source}/database.sql    # a dump is code: these are statements that the server chose. Type those you want`,
+          "runuser -u postgres -- psql -X -d postgres    # CREATE ROLE of the owner, CREATE DATABASE; never SUPERUSER, COPY, or a line with a backslash",
+          `pg_restore --exit-on-error --no-owner -h 127.0.0.1 -U OWNER -d ${quote(database)} < restored/${source}/database.dump    # as the owner, who is no superuser, never as postgres`,
         ]),
         "cp -a restored/SOURCE/PATH /PATH    # every other source, as root; media before the first start",
         `rm ${quote(gate)}; systemctl start ${start || "UNITS"}`,

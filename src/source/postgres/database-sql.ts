@@ -1,13 +1,14 @@
-import type { DatabaseFacts } from "./facts.ts";
+import { Database, type DatabaseFacts } from "./facts.ts";
 import { quoteIdentifier, quoteLiteral } from "./quote.ts";
 
 /**
  * Statements for psql that make the same, empty database: encoding and locale (from template0, the only template that
  * takes any), owner, privileges, settings. `name` makes it under another name, to be renamed when it is complete. The
  * roles must exist; where something lay in tablespaces is left to the server. It runs as a superuser, or as a role
- * that may create databases and become the owner.
+ * that may create databases and become the owner. Throws a ZodError for facts that did not come through a parser.
  */
-export function databaseSql(facts: DatabaseFacts, name: string = facts.database): string {
+export function databaseSql(given: DatabaseFacts, name: string = given.database): string {
+  const facts = Database.parse(given);
   return [
     `-- database ${JSON.stringify(facts.database)} of PostgreSQL ${facts.server.version}`,
     createDatabaseSql(facts, name),
@@ -15,7 +16,7 @@ export function databaseSql(facts: DatabaseFacts, name: string = facts.database)
   ].join("\n");
 }
 
-/** All but the creation: owner, connection limit, privileges, comment, settings. */
+/** All but the creation: owner, connection limit, privileges, comment, settings but those that load code. */
 export function describeDatabaseSql(facts: DatabaseFacts, name: string): string {
   const database = quoteIdentifier(name);
   return [
@@ -71,8 +72,16 @@ function privileges(facts: DatabaseFacts, database: string): readonly string[] {
   ];
 }
 
+/** Parameters by which the server is told to load code into its sessions, a superuser's too. A restore never sets them. */
+export function loadsCode(parameter: string): boolean {
+  return /^(session_preload_libraries|local_preload_libraries|shared_preload_libraries|dynamic_library_path|jit_provider)$/i.test(
+    parameter,
+  );
+}
+
 function settings(facts: DatabaseFacts, database: string): readonly string[] {
-  return facts.settings.map(({ role, name, value }) => {
+  return facts.settings.flatMap(({ role, name, value }) => {
+    if (loadsCode(name)) return [`-- left out, since it loads code into the server: ${name}`];
     const target =
       role === null
         ? `ALTER DATABASE ${database}`
@@ -85,10 +94,7 @@ function settings(facts: DatabaseFacts, database: string): readonly string[] {
 
 /** Parameters whose stored value is a list of names in double quotes (GUC_LIST_QUOTE in PostgreSQL's guc_tables.c). */
 const NAME_LISTS: ReadonlySet<string> = new Set([
-  "local_preload_libraries",
   "search_path",
-  "session_preload_libraries",
-  "shared_preload_libraries",
   "temp_tablespaces",
   "unix_socket_directories",
 ]);

@@ -2,22 +2,39 @@ import * as z from "zod";
 import { DropsError } from "../../lib/errors.ts";
 import { Obstacle } from "./obstacles.ts";
 
+// Facts come from a server, or from whoever wrote the snapshot: nothing of them may mean more than it says, wherever it is written.
+/** As a server has them; 63 bytes in most. */
+const Name = z.string().regex(/^[^\0]{1,255}$/);
+const Text = z
+  .string()
+  .max(1024 * 1024)
+  .regex(/^[^\0]*$/);
+/** Of versions, encodings and locales: printable, without what quotes or escapes. */
+const Word = z.string().regex(/^[^\p{C}\\'"`]{0,255}$/u);
+export const PostgresVersion = z.string().regex(/^\d[^\p{C}\\'"`]{0,99}$/u);
+
 /** A 64-bit number as text: JSON readers round bigger ones. */
-const Count = z.string().regex(/^-?\d+$/);
+const Count = z.string().regex(/^-?\d{1,20}$/);
 
 const Table = z.object({
-  schema: z.string(),
-  name: z.string(),
+  schema: Name,
+  name: Name,
   rows: Count,
-  digest: z.string().optional(),
+  digest: z
+    .string()
+    .regex(/^v\d+:[0-9a-f]{1,128}$/)
+    .optional(),
 });
 
-const Relation = z.object({ schema: z.string(), name: z.string(), kind: z.string() });
-const Sequence = z.object({ schema: z.string(), name: z.string(), last_value: Count.nullable() });
+const Relation = z.object({ schema: Name, name: Name, kind: Word });
+const Sequence = z.object({ schema: Name, name: Name, last_value: Count.nullable() });
 
 /** What the rows of a database come to; see row-digest.ts for what a digest is. */
 export const Measure = z.object({
-  digest_version: z.string().optional(),
+  digest_version: z
+    .string()
+    .regex(/^v\d+$/)
+    .optional(),
   tables: z.array(Table),
   /** Relations whose rows are not compared, and of what kind they are. */
   uncounted: z.array(Relation),
@@ -28,35 +45,35 @@ export const Measure = z.object({
 
 const Grant = z.object({
   /** Null: PUBLIC. */
-  grantee: z.string().nullable(),
-  privilege: z.string().regex(/^[A-Z]+$/),
+  grantee: Name.nullable(),
+  privilege: z.enum(["CREATE", "CONNECT", "TEMPORARY"]),
   grantable: z.boolean(),
 });
 
 const Setting = z.object({
   /** Null: for every role. */
-  role: z.string().nullable(),
-  name: z.string().regex(/^[A-Za-z_][A-Za-z0-9_$.]*$/),
-  value: z.string(),
+  role: Name.nullable(),
+  name: z.string().regex(/^[A-Za-z_][A-Za-z0-9_$.]{0,254}$/),
+  value: Text,
 });
 
 /** What CREATE DATABASE and what follows it need to make the same empty database again. */
 export const Database = z.object({
-  database: z.string(),
-  server: z.object({ version: z.string(), version_num: z.string().regex(/^\d+$/) }),
-  encoding: z.string(),
-  collate: z.string(),
-  ctype: z.string(),
+  database: Name,
+  server: z.object({ version: PostgresVersion, version_num: z.string().regex(/^\d{5,7}$/) }),
+  encoding: z.string().regex(/^\w{1,63}$/),
+  collate: Word,
+  ctype: Word,
   provider: z.enum(["libc", "icu", "builtin"]),
   /** Of providers icu and builtin. */
-  locale: z.string().nullable(),
-  icu_rules: z.string().nullable(),
-  collation_version: z.string().nullable(),
-  owner: z.string(),
+  locale: Word.nullable(),
+  icu_rules: Text.nullable(),
+  collation_version: Word.nullable(),
+  owner: Name,
   connection_limit: z.number().int(),
   is_template: z.boolean(),
-  tablespace: z.string(),
-  comment: z.string().nullable(),
+  tablespace: Name,
+  comment: Text.nullable(),
   /** Null: the default privileges; empty: none at all. */
   acl: z.array(Grant).nullable(),
   settings: z.array(Setting),
@@ -66,11 +83,11 @@ const Facts = z.object({
   kind: z.literal("postgres"),
   ...Database.shape,
   ...Measure.shape,
-  extensions: z.array(z.object({ name: z.string(), version: z.string(), schema: z.string() })),
-  roles: z.array(z.string()),
+  extensions: z.array(z.object({ name: Name, version: Text, schema: Name })),
+  roles: z.array(Name),
   /** False when the capturing role may not read passwords: roles.sql then has none. */
   role_passwords: z.boolean(),
-  pg_dump: z.string(),
+  pg_dump: PostgresVersion,
   /** What a restore cannot bring back as it is. Undefined: nobody looked. */
   obstacles: z.array(Obstacle).optional(),
   /** Size on the server's disk, in bytes, indexes included. */

@@ -12,8 +12,9 @@ export type ReadFacts = DatabaseFacts &
 
 /** Read what the session's database is. `to_jsonb` of the catalog's row hides which columns which version has. */
 export async function readFacts(session: PsqlSession): Promise<ReadFacts> {
-  const [read] = Answer.parse(await session.json(FACTS_SQL));
-  const { row, ...rest } = read;
+  const answer = Answer.safeParse(await session.json(FACTS_SQL));
+  if (!answer.success) throw unknownForm(answer.error);
+  const { row, ...rest } = answer.data[0];
   const provider = PROVIDERS[row.datlocprovider ?? "c"];
   if (provider === undefined) {
     throw new DropsError(
@@ -34,17 +35,26 @@ export async function readFacts(session: PsqlSession): Promise<ReadFacts> {
   };
 }
 
+function unknownForm(cause: z.ZodError): DropsError {
+  const fields = cause.issues.map(({ path }) => path.slice(1).join(".")).join(", ");
+  return new DropsError(
+    "source/failed",
+    `the server tells its ${fields} in a form that is none of PostgreSQL's`,
+    { cause },
+  );
+}
+
 const PROVIDERS: Readonly<Record<string, DatabaseFacts["provider"]>> = { c: "libc", i: "icu", b: "builtin" };
 
 const Answer = z.tuple([
   z.object({
     database: Database.shape.database,
     server: Database.shape.server,
-    encoding: z.string(),
-    owner: z.string(),
-    tablespace: z.string(),
-    tablespaces: z.array(z.string()),
-    comment: z.string().nullable(),
+    encoding: Database.shape.encoding,
+    owner: Database.shape.owner,
+    tablespace: Database.shape.tablespace,
+    tablespaces: z.array(Database.shape.tablespace),
+    comment: Database.shape.comment,
     acl: Database.shape.acl,
     settings: Database.shape.settings,
     extensions: z.array(z.object({ name: z.string(), version: z.string(), schema: z.string() })),
@@ -52,15 +62,15 @@ const Answer = z.tuple([
     role_passwords: z.boolean(),
     size_bytes: z.string(),
     row: z.object({
-      datcollate: z.string(),
-      datctype: z.string(),
+      datcollate: Database.shape.collate,
+      datctype: Database.shape.ctype,
       datconnlimit: z.number(),
       datistemplate: z.boolean(),
       datlocprovider: z.string().optional(), // from 15
-      datcollversion: z.string().nullish(), // from 15
-      daticulocale: z.string().nullish(), // 15 and 16
-      daticurules: z.string().nullish(), // from 16
-      datlocale: z.string().nullish(), // from 17
+      datcollversion: Database.shape.collation_version.optional(), // from 15
+      daticulocale: Database.shape.locale.optional(), // 15 and 16
+      daticurules: Database.shape.icu_rules.optional(), // from 16
+      datlocale: Database.shape.locale.optional(), // from 17
     }),
   }),
 ]);

@@ -15,7 +15,7 @@ export function pgRestoreVersion(client: PostgresClient, how: Cancel): Promise<s
 async function versionOf(program: PostgresProgram, client: PostgresClient, how: Cancel): Promise<string> {
   const what = `${program} of ${client.label}`;
   const told = await client.run(program, ["--version"], { what, signal: how.signal });
-  const version = /\(PostgreSQL\) (\d\S*)/.exec(told.stdout.toString("utf8"))?.[1];
+  const version = /\(PostgreSQL\) (\d[\w.+~-]*)/.exec(told.stdout.toString("utf8"))?.[1];
   if (version !== undefined) return version;
   throw new DropsError("source/failed", `${what} told no version`);
 }

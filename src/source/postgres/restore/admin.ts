@@ -18,6 +18,7 @@ const DatabaseRow = z.object({
 });
 export type DatabaseRow = z.infer<typeof DatabaseRow>;
 
+/** `superuser`: one, or a role that can take a superuser's powers (`POWER_SQL`). */
 const RoleRow = z.object({ name: z.string(), oid: z.string(), superuser: z.boolean() });
 export type RoleRow = z.infer<typeof RoleRow>;
 
@@ -44,7 +45,7 @@ export class ServerAdmin {
   }
 
   async roles(how: Cancel): Promise<ReadonlyMap<string, RoleRow>> {
-    const sql = `SELECT json_agg(json_build_object('oid', oid::text, 'name', rolname, 'superuser', rolsuper)) FROM pg_roles`;
+    const sql = `SELECT json_agg(json_build_object('oid', oid::text, 'name', rolname, 'superuser', ${POWER_SQL})) FROM pg_roles r`;
     const rows = z.array(RoleRow).parse(await this.#json(sql, "looking at the roles", how));
     return new Map(rows.map((row) => [row.name, row]));
   }
@@ -82,6 +83,14 @@ export class ServerAdmin {
   }
 }
 
+/**
+ * Whether role `r` of pg_roles has power over the server, or over roles, or can take it as a member: who works as it could
+ * become a superuser, or reach what is another's.
+ */
+export const POWER_SQL = `EXISTS (SELECT FROM pg_roles p WHERE pg_has_role(r.oid, p.oid, 'MEMBER')
+  AND (p.rolsuper OR p.rolcreaterole OR p.rolreplication OR p.rolbypassrls OR p.rolname ~ '^pg_' AND p.rolname NOT IN
+    ('pg_database_owner', 'pg_monitor', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables')))`;
+
 /** Terse: an error shall not quote the statement, which may hold a password's hash. */
 const PSQL = ["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=terse"];
 
@@ -91,7 +100,7 @@ SET lock_timeout = '60s';
 SET default_transaction_read_only = off;
 SET default_transaction_isolation = 'read committed';
 SET standard_conforming_strings = on;
-SET search_path = pg_catalog;`;
+SET search_path = pg_catalog, pg_temp;`;
 
 function actFailure(what: string, ended: Parameters<typeof toolFailure>[2]): DropsError {
   if (isFull(ended.stderr)) {

@@ -1,10 +1,9 @@
 import type { Cancel } from "../../../lib/cancel.ts";
 import { isFailure } from "../../../lib/errors.ts";
-import { describeDatabaseSql } from "../database-sql.ts";
+import { describeDatabaseSql, loadsCode } from "../database-sql.ts";
 import type { DatabaseFacts } from "../facts.ts";
 import { quoteIdentifier } from "../quote.ts";
 import type { ServerAdmin } from "./admin.ts";
-import { loadsCode } from "./roles-sql.ts";
 
 /**
  * Give a loaded database all that belongs to it and is not in its dump: owner, privileges, comment, limit, settings. Last of

@@ -57,12 +57,7 @@ export async function loadDump(parts: LoadParts, how: Cancel): Promise<Loaded> {
   await load.handOver();
   const left = [...lists.leftOut.map((entry) => ({ ...entry, error: "" })), ...load.refused];
   return {
-    notes: [
-      ...login.notes,
-      ...owners.notes,
-      ...load.notes,
-      ...inWords("left out, since only a superuser may have it", left),
-    ],
+    notes: [...owners.notes, ...load.notes, ...inWords("left out, since only a superuser may have it", left)],
     broken: inWords("could not be made", load.broken),
   };
 }

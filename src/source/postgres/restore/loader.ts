@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { CommandResult } from "../../../host/host.ts";
 import type { Cancel } from "../../../lib/cancel.ts";
+import { DropsError } from "../../../lib/errors.ts";
 import { PostgresClient, type PostgresPlace, type PostgresProgram } from "../client.ts";
 import { quoteIdentifier, quoteLiteral } from "../quote.ts";
 import type { ServerAdmin } from "./admin.ts";
@@ -11,8 +12,6 @@ import { scramVerifier } from "./scram.ts";
 export interface Login {
   /** The role that objects are made by. */
   readonly role: string;
-  /** Whether the session is that of the role alone: what the dump holds cannot become a superuser. */
-  readonly isWall: boolean;
   /** Run a client program in a database. What pg_restore says is its answer. */
   run(
     program: PostgresProgram,
@@ -20,8 +19,6 @@ export interface Login {
     database: string,
     how: Cancel & { readonly stdin?: string },
   ): Promise<CommandResult>;
-  /** What the operator should know. */
-  readonly notes: readonly string[];
 }
 
 export interface LoaderParts {
@@ -44,7 +41,9 @@ export const LOADER_COMMENT = "drops: passing role of a restore, may be dropped"
 /**
  * Make the passing role, a member of the owners and of nothing else, and find a way in for it: as the policy connects, over
  * 127.0.0.1 with a password that is known to nobody and kept on the host for the loading alone, or as the user of the host who is
- * named like the owner. Where there is none, SET ROLE by a superuser has to do, which a dump can undo: a note says so.
+ * named like the owner. A session that began as a superuser's is none of them: what the dump holds could make it one again.
+ *
+ * @throws DropsError source/failed when the server lets nobody in but its superuser
  */
 export async function openLogin(parts: LoaderParts, how: Cancel): Promise<Login> {
   const { admin, loader, memberOf } = parts;
@@ -63,7 +62,9 @@ export async function openLogin(parts: LoaderParts, how: Cancel): Promise<Login>
     const login = loginAt(parts, place, { role: loader, settings: [`PGPASSFILE=${passFile}`] });
     if (await getsIn(login, parts.database, how)) return login;
   }
-  return (await peerLogin(parts, how)) ?? setRoleLogin(parts);
+  const login = await peerLogin(parts, how);
+  if (login === undefined) throw noWayIn(parts);
+  return login;
 }
 
 /** Remove the passing role: by its mark, since a name alone proves nothing. Nothing in a database may depend on it any more. */
@@ -110,18 +111,13 @@ function loginAt(
   how: {
     readonly role: string;
     readonly settings?: readonly string[];
-    readonly setRole?: boolean;
-    readonly notes?: readonly string[];
   },
 ): Login {
   const client = new PostgresClient(admin.client.host, { ...place, database });
   return {
     role: how.role,
-    isWall: how.setRole !== true,
-    notes: how.notes ?? [],
     run: (program, args, at, { signal, stdin = "" }) => {
-      const role = how.setRole && program === "pg_restore" ? [`--role=${how.role}`] : [];
-      const words = client.argv(program, ["-w", "-d", connectionTo(at), ...role, ...args]);
+      const words = client.argv(program, ["-w", "-d", connectionTo(at), ...args]);
       const joined = program === "pg_restore" ? ["sh", "-c", JOIN, "drops", ...words] : words;
       return client.runAny(["env", PGOPTIONS, ...(how.settings ?? []), ...joined], {
         signal,
@@ -147,11 +143,14 @@ async function peerLogin(parts: LoaderParts, how: Cancel): Promise<Login | undef
   return (await parts.giveTo(owner, how)) ? login : undefined;
 }
 
-function setRoleLogin(parts: LoaderParts): Login {
-  const note =
-    `the dump was loaded by a superuser in the role of the owner, since pg_hba.conf lets neither a password in over 127.0.0.1 ` +
-    `nor the owner by peer: what is in the dump was not kept from becoming a superuser`;
-  return loginAt(parts, parts.place, { role: parts.loader, setRole: true, notes: [note] });
+function noWayIn({ admin, database }: LoaderParts): DropsError {
+  return new DropsError(
+    "source/failed",
+    `nobody but a superuser can log in to ${database} on ${admin.client.host.label}: what is in a restored database is code, and does not run as one`,
+    {
+      hint: 'add "host all all 127.0.0.1/32 scram-sha-256" to pg_hba.conf, systemctl reload postgresql, then drops restore --resume',
+    },
+  );
 }
 
 async function getsIn(login: Login, database: string, how: Cancel): Promise<boolean> {

@@ -1,16 +1,9 @@
+import { loadsCode } from "../database-sql.ts";
 import { quoteIdentifier, quoteLiteral } from "../quote.ts";
 import type { Membership, Role, RolesFile } from "./roles-file.ts";
 
 /** Serialises restores of several databases that make the same roles. A number of our own. */
 const ROLES_LOCK = "7236827340910541";
-
-/** Parameters by which the server is told to load code; a restore never sets them. */
-const LOADS_CODE =
-  /^(session_preload_libraries|local_preload_libraries|shared_preload_libraries|dynamic_library_path)$/i;
-
-export function loadsCode(parameter: string): boolean {
-  return LOADS_CODE.test(parameter);
-}
 
 export interface RolesPlan {
   /** One transaction; answers the names and object ids of the roles that it made, as JSON. */
@@ -21,20 +14,19 @@ export interface RolesPlan {
 
 /**
  * Statements that make the roles of a `roles.sql` that do not exist, with attributes, password, settings and the
- * memberships between roles that are made and roles that have no power over the server. Roles that exist are left as they are. A
- * superuser's power, or that over other roles, is handed to nobody: a note says to whom it is lacking.
+ * memberships among the roles that are made. Roles that exist are left as they are, and what they may do is handed to nobody: nor
+ * is a superuser's power, or that over other roles. Notes say to whom what is lacking.
  *
- * @param existing role names of the server, with whether each is a superuser
+ * @param existing names of the server's roles
  */
-export function planRoles(file: RolesFile, existing: ReadonlyMap<string, { superuser: boolean }>): RolesPlan {
+export function planRoles(file: RolesFile, existing: { has(name: string): boolean }): RolesPlan {
   const made = file.roles.filter(({ name }) => !existing.has(name) && !name.startsWith("pg_"));
   const names = new Set(made.map(({ name }) => name));
   const notes = made.flatMap(roleNotes);
   const memberships: Membership[] = [];
   for (const each of file.memberships) {
     if (!names.has(each.member)) continue;
-    const harmless = names.has(each.role) || existing.get(each.role)?.superuser === false;
-    if (harmless && !each.role.startsWith("pg_")) memberships.push(each);
+    if (names.has(each.role)) memberships.push(each);
     else
       notes.push(
         `role ${each.member} was made, but not a member of ${each.role}: GRANT it by hand if it must be`,
