@@ -50,7 +50,7 @@ require() {
   [ -z "$programs" ] || fail "missing programs:$programs (Debian: apt-get install$packages)"
 }
 
-endpoint=${AWS_ENDPOINT_URL:-} region=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-1}} authority=${AWS_CA_BUNDLE:-}
+endpoint=${AWS_ENDPOINT_URL:-} region=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-1}} authority=${AWS_CA_BUNDLE:+$(absolute "$AWS_CA_BUNDLE")}
 client='' cache='' virtual_host=no load_databases=no postgres_user='' signers=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -192,6 +192,8 @@ prepare_s3() {
   endpoint=${endpoint:-https://s3.$region.amazonaws.com} endpoint=${endpoint%/}
   [[ $endpoint =~ ^https?://([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?(/[A-Za-z0-9._-]+)*$ ]] || fail "not an endpoint: $endpoint"
   [ -z "$authority" ] || [ -r "$authority" ] || fail "cannot read $authority"
+  # some servers answer 501 to the checksums that newer clients send and ask for; every object is checked here anyway
+  export AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALIDATION=when_required
   address=$endpoint/$bucket
   [ $virtual_host = no ] || address=${endpoint%%://*}://$bucket.${endpoint#*://}
   case $client in
@@ -202,7 +204,7 @@ prepare_s3() {
         [ -z "${AWS_SESSION_TOKEN:-}" ] || printf 'header = "x-amz-security-token: %s"\n' "$AWS_SESSION_TOKEN"
         [ -z "$authority" ] || printf 'cacert = "%s"\n' "$authority"
         printf 'header = "x-amz-content-sha256: %s"\n' e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 # of nothing
-        printf '%s\n' fail silent show-error no-progress-meter create-dirs globoff 'connect-timeout = 20' 'speed-limit = 1' 'speed-time = 60'
+        printf '%s\n' fail silent show-error no-progress-meter create-dirs globoff 'connect-timeout = 20' 'speed-limit = 1' 'speed-time = 60' 'max-time = 86400'
       } > "$work/curl"
       ;;
     rclone)
@@ -211,6 +213,7 @@ prepare_s3() {
       export RCLONE_S3_ACCESS_KEY_ID=$AWS_ACCESS_KEY_ID RCLONE_S3_SECRET_ACCESS_KEY=$AWS_SECRET_ACCESS_KEY
       [ $virtual_host = no ] || export RCLONE_S3_FORCE_PATH_STYLE=false
       [ -z "$authority" ] || export RCLONE_CA_CERT=$authority
+      unset AWS_CA_BUNDLE # what rclone is built on refuses it, since rclone has its own way with authorities
       ;;
     aws)
       each=path
@@ -227,7 +230,7 @@ prepare_s3() {
 # YYYY-MM-DDThh:mm:ss. s3 get DIRECTORY: the keys on standard input, as files below it; what could not be had is
 # not there afterwards, whatever the exit status says.
 s3() {
-  local where=$2 key last='' page
+  local where=$2 key last='' page pages=0
   case $client:$1 in
     curl:list)
       while :; do
@@ -235,10 +238,10 @@ s3() {
         page=$(curl -q --config "$work/curl" "$address?${page//\//%2F}" | head -c 8000000) || return 1
         { tr -d '\r\n' <<< "$page"; echo; } | sed 's/<Contents>/\n/g' \
           | sed -nE '/<Key>/{h;s/.*<LastModified>([^<]*)<.*/\1/;x;s/.*<Key>([^<]*)<.*/\1/;G;s/\n/ /;p}' > "$work/page"
-        sed -E 's/^[^ ]*(\/|%2F)//' "$work/page" # some servers write / as it is
+        sed -E 's/^[^ ]*(\/|%2F)//' "$work/page" || return 1 # some servers write / as it is
         [[ $page == *'<IsTruncated>true'* ]] || return 0
         key=$(tail -n 1 "$work/page" | cut -d' ' -f1)
-        [ -n "$key" ] && [ "$key" != "$last" ] || return 1
+        [ -n "$key" ] && [ "$key" != "$last" ] && [ $((pages += 1)) -lt 10000 ] || return 1
         last=$key
       done
       ;;
@@ -267,9 +270,15 @@ s3() {
   esac
 }
 
+# plain FILE BYTES: an ordinary file, and no link to one, of no more than that many bytes. Nothing else of a repository is read:
+# a device or a pipe has no end.
+plain() {
+  [ -f "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %s -- "$1")" -le "$2" ]
+}
+
 # is_right KEY: what the cache holds under it has the hash that is its name.
 is_right() {
-  [ -f "$repository/$1" ] && [ "$(sha256sum < "$repository/$1")" = "${1##*/}  -" ]
+  plain "$repository/$1" 1073741824 && [ "$(sha256sum < "$repository/$1")" = "${1##*/}  -" ]
 }
 
 # bring MEBIBYTES: the objects whose keys are on standard input are in $repository afterwards, none of them larger. What is
@@ -306,8 +315,8 @@ bring() {
 declare -A landed=()
 look() {
   local name time
-  if [ -n "$bucket" ]; then s3 list "$1" | head -c 64000000
-  else (cd "$repository/${1%"${1##*/}"}" && TZ=UTC find . -mindepth 1 -maxdepth 1 -name "${1##*/}*" -printf '%f %TY-%Tm-%TdT%TH:%TM:%TS\n'); fi \
+  if [ -n "$bucket" ]; then s3 list "$1"
+  else (cd "$repository/${1%"${1##*/}"}" && TZ=UTC find . -mindepth 1 -maxdepth 1 -name "${1##*/}*" -printf '%f %TY-%Tm-%TdT%TH:%TM:%TS\n'); fi | head -c 64000000 \
     | sed -E 's/ ([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]+)?(Z|\+00:00)?$/ \1\2\3\4\5\6/' > "$work/names" || return 1
   while read -r name time; do
     [[ $name =~ ^[A-Za-z0-9._-]+$ ]] || continue
@@ -315,19 +324,23 @@ look() {
   done < "$work/names"
 }
 
-# hash_is FILE SHA256 WHAT
+# hash_is FILE SHA256 SIZE WHAT
 hash_is() {
   local found
+  [[ $3 =~ ^[0-9]{1,10}$ ]] || fail "the record tells no size of $4"
+  plain "$1" 2147483648 || fail "$4 is missing, or no plain file"
   found=$(sha256sum < "$1") || fail "cannot read $1"
-  [ "${found%% *}" = "$2" ] || fail "$3 does not hold the bytes that its name promises"
+  [ "${found%% *} $(stat -c %s -- "$1")" = "$2 $3" ] || fail "$4 does not hold the bytes that its name promises"
 }
 
-# signed FILE NAMESPACE: its signature is that of a believed key, or of a revoked one and both landed before it was. If it is
+# signed FILE NAMESPACE: it is a plain file of at most 8 MiB, and its signature is that of a believed key, or of a revoked one and both landed before it was. If it is
 # not, $why says what it is.
 signed() {
   local name=${1##*/} each time before
+  why='no plain file of at most 8 MiB'
+  if [ -e "$1" ] || [ -L "$1" ]; then plain "$1" 8388608 || return 1; fi
   why='not signed by a trusted key'
-  [ -f "$1.sig" ] || return 1
+  if ! plain "$1" 8388608 || ! plain "$1.sig" 65536; then return 1; fi
   ! verified "$work/allowed" "$@" || return 0
   for each in "${revoked[@]}"; do
     before=${each%% *}
@@ -536,10 +549,15 @@ open_chunks() {
   [ -s "$work/sums" ] || return 0
   if [ -n "$bucket" ]; then note "fetching what is not in $repository yet of $(wc -l < "$work/sums") packs"; fi
   bring 64 < <(cut -c67- "$work/sums" | sed "s|^|$policy/|")
+  tail -n +2 -- "$1" | sed -E 'N;s/^# ([0-9]+)\n[0-9a-f]{64}  /regular file \1  /' > "$work/expected"
+  (cd "$repository/$policy" && cut -c67- "$work/sums" | xargs stat -c '%F %s  %n' --) > "$work/found-packs" || fail "a pack is damaged or missing"
+  [ "$(sha256sum < "$work/expected")" = "$(sha256sum < "$work/found-packs")" ] \
+    || fail "a pack is damaged or missing: $(comm -23 <(sort -u "$work/expected") <(sort -u "$work/found-packs") | head -n 1)"
   (cd "$repository/$policy" && sha256sum --quiet --strict -c "$work/sums" >&2) || fail "a pack is damaged or missing"
   while read -r pack; do
-    age -d -i "$identity" "$repository/$policy/packs/${pack:0:2}/$pack" | zstd -dq --memory=128MB \
-      | tar -x -C "$work/chunks" --no-same-owner --no-same-permissions || fail "pack $pack cannot be opened"
+    # no pack holds more than 32 MiB, no chunk more than 4 MiB
+    age -d -i "$identity" "$repository/$policy/packs/${pack:0:2}/$pack" | zstd -dq --memory=128MB | head -c 67108864 \
+      | (ulimit -S -f 65536; tar -x -C "$work/chunks" --no-same-owner --no-same-permissions) || fail "pack $pack cannot be opened"
   done < "$work/packs"
   [ -z "$(find "$work/chunks" -mindepth 1 ! -type f -print -quit)" ] || fail "a pack holds something else than chunks"
   (cd "$work/chunks" && find . -type f -printf '%f  %f\n' | sha256sum --quiet --strict -c >&2) || fail "a chunk does not match its name"
@@ -552,9 +570,10 @@ restore_source() {
   [[ $manifest =~ ^[0-9a-f]{64}$ && $list =~ ^[0-9a-f]{64}$ ]] || fail "this snapshot holds nothing of source $source"
   bring 512 <<< "$policy/lists/$list"
   bring 1024 <<< "$policy/manifests/$manifest"
-  hash_is "$repository/$policy/lists/$list" "$list" "list $list"
-  hash_is "$repository/$policy/manifests/$manifest" "$manifest" "manifest $manifest"
-  age -d -i "$identity" "$repository/$policy/manifests/$manifest" | zstd -dq --memory=128MB > "$lines" || fail "manifest $manifest cannot be opened"
+  hash_is "$repository/$policy/lists/$list" "$list" "$(part "$source" .list.size)" "list $list"
+  hash_is "$repository/$policy/manifests/$manifest" "$manifest" "$(part "$source" .manifest.size)" "manifest $manifest"
+  # more than 32 GiB of text is none of a manifest, whose end would be missing then
+  age -d -i "$identity" "$repository/$policy/manifests/$manifest" | zstd -dq --memory=128MB | head -c 34359738368 > "$lines" || fail "manifest $manifest cannot be opened"
   head -n 1 "$lines" | jq -e --arg repository "$id_of_repository" --arg policy "$policy" --arg source "$source" '
     .drops == "manifest" and .format == 1 and .repository == $repository and .policy == $policy and .source == $source' >/dev/null \
     || fail "manifest $manifest is that of another source"

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { RunResult } from "../../src/backup/snapshot-run.ts";
@@ -272,6 +272,80 @@ for (const place of ["a directory", "S3"] as const)
           assert.deepEqual(withoutTimes(await walkTree(box)), withoutTimes(before));
         });
       }
+
+      // what is read from a directory is plain and of the size that is expected: a device has no end, and a pipe no beginning
+      const endless: readonly { name: string; put: (path: string) => Promise<unknown> }[] = [
+        { name: "a link to a device", put: (path) => symlink("/dev/zero", path) },
+        { name: "a pipe", put: (path) => runTool("mkfifo", path) },
+        {
+          name: "a hole of 16 TiB",
+          put: async (path) => {
+            await writeFile(path, "");
+            await truncate(path, 2 ** 43);
+          },
+        },
+        {
+          name: "a link to what it should be",
+          put: async (path) => {
+            await rename(`${path}.was`, `${path}.aside`);
+            await symlink(`${path}.aside`, path);
+          },
+        },
+      ];
+      const places: readonly { what: string; path: () => Promise<string>; says: RegExp }[] = [
+        {
+          what: "repository.json",
+          path: async () => "repository.json",
+          says: /repository\.json is no plain file/,
+        },
+        {
+          what: "the signature of repository.json",
+          path: async () => "repository.json.sig",
+          says: /repository\.json is not signed/,
+        },
+        { what: "the record", path: async () => second.key, says: /ignored, no plain file of at most 8 MiB/ },
+        { what: "its signature", path: async () => `${second.key}.sig`, says: /ignored, not signed/ },
+        {
+          what: "a list",
+          path: async () => `rehearsal/${partsOf(second.record, "files").list}`,
+          says: /list [0-9a-f]+ (is missing, or no plain file|does not hold)/,
+        },
+        {
+          what: "a manifest",
+          path: async () => `rehearsal/${partsOf(second.record, "files").manifest}`,
+          says: /manifest [0-9a-f]+ (is missing, or no plain file|does not hold)/,
+        },
+        {
+          what: "a pack",
+          path: async () => `rehearsal/${(await of.packsIn(partsOf(second.record, "files").list))[0]}`,
+          says: /a pack is damaged or missing: regular file \d+ {2}packs/,
+        },
+      ];
+      if (place === "a directory")
+        for (const { what, path, says } of places)
+          test(`${what} that is no plain file, or of another size, is not read`, {
+            timeout: 600_000,
+          }, async () => {
+            for (const { name, put } of endless) {
+              const box = of.newPath("endless");
+              const copy = join(box, "repository");
+              await mkdir(box);
+              await runTool("cp", "-rl", of.repository, copy);
+              const at = join(copy, await path());
+              await rename(at, `${at}.was`);
+              await put(at);
+              const out = join(box, "out");
+              const { exit, stderr } = await recover({
+                repository: copy,
+                snapshot: second.record.id,
+                out,
+                sources: ["files"],
+              });
+              assert.equal(exit, 1, `${name}: ${stderr}`);
+              assert.match(stderr, says, name);
+              await assert.rejects(stat(out), { code: "ENOENT" });
+            }
+          });
 
       test("latest passes over a record that cannot be believed, and says so", async () => {
         const copy = of.newPath("tampered");

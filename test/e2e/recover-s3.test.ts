@@ -1,10 +1,11 @@
 /** recover.sh reads a bucket with whatever client is there, fetches what it needs once, and shows nobody a secret. */
 import assert from "node:assert/strict";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { RunResult } from "../../src/backup/snapshot-run.ts";
 import { type Bucket, openBucket } from "../support/bucket.ts";
+import { startFaultProxy } from "../support/fault-proxy.ts";
 import { buildHostileTree, walkTree } from "../support/hostile-tree.ts";
 import { partsOf, type Recoverable, recoverable } from "../support/recoverable.ts";
 import { startS3, type TestS3 } from "../support/s3.ts";
@@ -50,7 +51,7 @@ describe("recover.sh from S3", () => {
     await of[Symbol.asyncDispose]();
   });
 
-  /** A program that does something first. */
+  /** A program that does something first; in place of what was wrapped before. */
   const wrap = async (program: string, first: string): Promise<void> => {
     const path = join(of.scratch, "bin", program);
     const real = (await runTool("readlink", "-f", path)).toString().trim();
@@ -60,6 +61,39 @@ describe("recover.sh from S3", () => {
   };
 
   for (const client of ["curl", "rclone", "aws"]) {
+    test(`with ${client}: the authority from AWS_CA_BUNDLE, by a relative path`, async () => {
+      const to = of.newPath("out");
+      const { exit, stderr } = await of.recover({
+        ...{ snapshot: "latest", out: to, repository: address, sources: ["said"] },
+        env: { ...bucket.env, AWS_CA_BUNDLE: relative(of.scratch, s3.caFile) },
+        options: ["--client", client, "--endpoint", s3.tlsEndpoint, "--cache", of.newPath("cache")],
+      });
+      assert.equal(exit, 0, stderr);
+      assert.equal(await readFile(join(to, "said/output"), "utf8"), "said");
+    });
+
+    test(`with ${client}: a server that answers 501 to checksums`, async () => {
+      await using proxy = await startFaultProxy(s3.endpoint);
+      const headers = ["mode", "algorithm", "crc32", "crc32c", "crc64nvme"].map(
+        (name) => `x-amz-checksum-${name}`,
+      );
+      const refused = [...headers, "x-amz-sdk-checksum-algorithm", "x-amz-trailer"];
+      proxy.plan(...refused.map((header) => ({ header, mishap: { answer: 501, code: "NotImplemented" } })));
+      const [to, said] = [of.newPath("out"), of.newPath("environment")];
+      // newer clients than the ones here send checksums, unless they are told not to
+      if (client !== "curl") await wrap(client, `/usr/bin/env > ${said}`);
+      const { exit, stderr } = await of.recover({
+        ...{ snapshot: "latest", out: to, repository: address, sources: ["said"], env: bucket.env },
+        options: ["--client", client, "--endpoint", proxy.endpoint, "--cache", of.newPath("cache")],
+      });
+      assert.equal(exit, 0, stderr);
+      assert.equal(await readFile(join(to, "said/output"), "utf8"), "said");
+      if (client === "curl") return;
+      const environment = await readFile(said, "utf8");
+      assert.match(environment, /^AWS_REQUEST_CHECKSUM_CALCULATION=when_required$/m);
+      assert.match(environment, /^AWS_RESPONSE_CHECKSUM_VALIDATION=when_required$/m);
+    });
+
     test(`with ${client}: the same tree, and nothing left in the home directory`, async () => {
       const to = of.newPath("out");
       const { exit, stderr } = await recover(to, ["--client", client]);

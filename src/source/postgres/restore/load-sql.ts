@@ -1,13 +1,24 @@
 import type { PostgresFacts } from "../facts.ts";
 import { quoteIdentifier, quoteLiteral } from "../quote.ts";
 
-/** Make an extension where it was: as this role when the server lets owners make it, else as the superuser. */
+/**
+ * Make an extension where it was: as this role when the server lets owners make it, else as the superuser. Its script is run by a
+ * superuser in either case, and finds by name what is in its schema: so nothing may be there but what is another extension's.
+ */
 export function extensionSql({ name, schema }: PostgresFacts["extensions"][number], role: string): string {
   const [extension, at] = [quoteIdentifier(name), quoteIdentifier(schema)];
   const body = `DECLARE
   trusted boolean := EXISTS (SELECT FROM pg_available_extension_versions v JOIN pg_available_extensions a
     ON a.name = v.name AND a.default_version = v.version WHERE v.name = ${quoteLiteral(name)} AND v.trusted);
 BEGIN
+  IF EXISTS (SELECT FROM (
+      SELECT 'pg_proc'::regclass AS kind, oid, pronamespace AS space FROM pg_proc
+      UNION ALL SELECT 'pg_operator'::regclass, oid, oprnamespace FROM pg_operator
+      UNION ALL SELECT 'pg_class'::regclass, oid, relnamespace FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f')) AS found
+    WHERE space = to_regnamespace(${quoteLiteral(at)}) AND space <> 'pg_catalog'::regnamespace AND NOT EXISTS (
+      SELECT FROM pg_depend d WHERE d.classid = found.kind AND d.objid = found.oid AND d.deptype = 'e')) THEN
+    RAISE EXCEPTION 'drops: the schema % of the extension % is not empty', ${quoteLiteral(at)}, ${quoteLiteral(name)};
+  END IF;
   IF trusted THEN SET LOCAL ROLE ${quoteIdentifier(role)}; END IF;
   IF to_regnamespace(${quoteLiteral(at)}) IS NULL THEN
     CREATE EXTENSION IF NOT EXISTS ${extension};
