@@ -34,6 +34,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
       "id",
       "mktemp",
       "mv",
+      "readlink",
       "rm",
       "rmdir",
       "sha256sum",
