@@ -20,6 +20,9 @@ import { readTar, type TarEntry } from "../../src/source/files/tar-stream.ts";
 import { runTool, scratchDirectory } from "../support/scratch.ts";
 
 const MIB = 1024 * 1024;
+const hugeAttributes = formatPax(
+  new Map(Array.from({ length: 40 }, (_, at) => [`SCHILY.xattr.user.${at}`, Buffer.alloc(65_000, at)])),
+);
 const GIB = 1024 * MIB;
 
 describe("tar streams that GNU tar writes", () => {
@@ -229,6 +232,15 @@ describe("damaged tar streams", () => {
     { name: "an unknown kind", tar: changed(whole, 1024, (block) => block.write("Q", 156)) },
     { name: "a number that is none", tar: changed(whole, 1024, (block) => block.write("12x4", 124)) },
     { name: "a pax header of 2 MiB", tar: extended("x", Buffer.alloc(2 * MIB, 0x20)) },
+    { name: "a pax header of 2 MiB of one key", tar: extended("x", Buffer.alloc(2 * MIB, "9 aaaaaaaa")) },
+    {
+      name: "a pax header of 2 MiB of a path",
+      tar: extended("x", formatPax(new Map([["path", Buffer.alloc(2 * MIB, 0x61)]]))),
+    },
+    {
+      name: "a record past the end of 2 MiB",
+      tar: extended("x", Buffer.concat([hugeAttributes, Buffer.from("99 path=a\n")])),
+    },
     { name: "a long name of 128 KiB", tar: extended("L", Buffer.alloc(128 * 1024, 0x61)) },
     { name: "a pax record without length", tar: extended("x", Buffer.from("path=a\n")) },
     { name: "a pax record that is longer than the header", tar: extended("x", Buffer.from("99 path=a\n")) },
@@ -245,6 +257,24 @@ describe("damaged tar streams", () => {
     { name: "a sparse map of other data", tar: sparse("1\n0\n100\n", "1000") },
     { name: "a sparse map of letters", tar: sparse("one\n", "1000") },
   ];
+  test("more attributes than are held cost those of that file alone", async () => {
+    const path = new Map([["path", Buffer.from("named in pax")]]);
+    const pax = Buffer.concat([
+      formatPax(path),
+      hugeAttributes,
+      formatPax(new Map([["mtime", Buffer.from("7")]])),
+    ]);
+    const one = tarHeader({ ...plain, mtime: 0n, size: 3 });
+    const after = tarHeader({ ...plain, path: Buffer.from("after"), mtime: 0n, size: 0 });
+    const tar = [extended("x", pax), one, Buffer.from("abc"), tarPadding(3), after, TAR_END];
+    const [cut, good] = await collect(Buffer.concat(tar), 777);
+    assert.deepEqual(
+      [cut?.path.toString(), cut?.mtime, cut?.bytes.toString(), cut?.xattrs, cut?.lacksXattrs],
+      ["named in pax", 7_000_000_000n, "abc", undefined, true],
+    );
+    assert.deepEqual([good?.path.toString(), good?.lacksXattrs], ["after", false]);
+  });
+
   const unusable: readonly { name: string; map: string; size: string; why: RegExp }[] = [
     { name: "a sparse map of millions", map: "99999999\n", size: "1000", why: /2000000 pieces/ },
     { name: "a sparse file of 8 EiB", map: "1\n0\n512\n", size: "9223372036854775807", why: /8 PiB/ },
@@ -325,10 +355,12 @@ describe("written and read back", () => {
           ]);
           const read = await collect(Buffer.concat([...tar, TAR_END]), piece);
           assert.deepEqual(
-            read.map(({ bytes: content, sparse, holes, unusable: _none, data: _data, ...rest }) => ({
-              ...rest,
-              content,
-            })),
+            read.map(
+              ({ bytes: content, sparse, lacksXattrs, holes, unusable: _none, data: _data, ...rest }) => ({
+                ...rest,
+                content,
+              }),
+            ),
             heads,
           );
         },

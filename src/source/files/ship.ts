@@ -167,7 +167,11 @@ class Shipping {
       this.#missing.set(position, session);
       return false;
     }
-    const same = identityOf(this.#listing, position, this.#listed.listedAt);
+    if (entry.lacksXattrs)
+      this.#unrecordable.push(`'${shownPath(path)}': it has more than 1 MiB of extended attributes`);
+    const same = entry.lacksXattrs
+      ? undefined // to be told of every night
+      : identityOf(this.#listing, position, this.#listed.listedAt);
     if (entry.type === "device" || entry.type === "hardlink") {
       this.#skipped.add(path);
       return true;

@@ -43,9 +43,13 @@ export function formatPax(records: PaxRecords): Buffer {
 export function xattrsOf(records: PaxRecords): Record<string, Buffer> | undefined {
   const found: [string, Buffer][] = [];
   for (const [key, value] of records) {
-    if (key.startsWith(XATTR)) found.push([decodeKey(key.slice(XATTR.length)), value]);
+    if (isXattrKey(key)) found.push([decodeKey(key.slice(XATTR.length)), value]);
   }
   return found.length === 0 ? undefined : Object.fromEntries(found);
+}
+
+export function isXattrKey(key: string): boolean {
+  return key.startsWith(XATTR);
 }
 
 export function xattrKey(name: string): string {

@@ -2,9 +2,9 @@ import type { EntryType, Hole } from "../../snapshot/entry.ts";
 import { openContent } from "./tar-content.ts";
 import { BLOCK, damagedTar, decodeHeader, paddingOf, type TarHeader } from "./tar-header.ts";
 import { TarInput } from "./tar-input.ts";
-import { type PaxRecords, parsePax, paxNumber, paxTime, xattrsOf } from "./tar-pax.ts";
+import { type PaxRecords, paxNumber, paxTime, xattrsOf } from "./tar-pax.ts";
+import { type ReadPax, readPax } from "./tar-pax-input.ts";
 
-const MAX_PAX = 1024 * 1024;
 const MAX_NAME = 64 * 1024;
 const MAX_ID = 2 ** 32 - 1;
 /** Records that hold for all entries after them: every entry has a copy. GNU tar writes none unless it is asked to. */
@@ -34,6 +34,8 @@ export interface TarEntry {
   readonly size: number;
   readonly target: Buffer | undefined;
   readonly xattrs: Readonly<Record<string, Buffer>> | undefined;
+  /** There are more extended attributes than are held, and `xattrs` has none of them. */
+  readonly lacksXattrs: boolean;
   readonly sparse: boolean;
   /** What of the content is not in `data` and reads as zeros: long holes of a sparse file, in ascending order. */
   readonly holes: readonly Hole[] | undefined;
@@ -56,10 +58,10 @@ export async function* readTar(stream: AsyncIterable<Uint8Array>): AsyncGenerato
   try {
     for (;;) {
       const { header, before } = await nextHeader(input);
-      if (before.g) globals = merged(globals, parsePax(before.g));
+      if (before.g) globals = merged(globals, before.g.records);
       if (globals.size > MAX_GLOBALS) throw damagedTar("has too many global headers");
       if (!header) break;
-      const records = merged(globals, before.x ? parsePax(before.x) : NO_RECORDS);
+      const records = merged(globals, before.x?.records ?? NO_RECORDS);
       const { entry, skipRest } = await openEntry(input, header, records, before);
       yield entry;
       await skipRest();
@@ -71,7 +73,12 @@ export async function* readTar(stream: AsyncIterable<Uint8Array>): AsyncGenerato
 }
 
 /** Contents of the headers that speak about the entry after them. */
-type Extensions = { readonly [Flag in "g" | "x" | "L" | "K"]?: Buffer };
+interface Extensions {
+  readonly g?: ReadPax;
+  readonly x?: ReadPax;
+  readonly L?: Buffer;
+  readonly K?: Buffer;
+}
 
 /** The next entry's header with those before it; without a header at the trailer. */
 async function nextHeader(input: TarInput): Promise<{ header: TarHeader | undefined; before: Extensions }> {
@@ -80,18 +87,19 @@ async function nextHeader(input: TarInput): Promise<{ header: TarHeader | undefi
     const header = decodeHeader(await input.take(BLOCK));
     if (!header) break;
     if (!"gxLK".includes(header.flag)) return { header, before };
-    before = { ...before, [header.flag]: await extension(input, header) };
+    const isPax = header.flag === "g" || header.flag === "x";
+    const read = isPax ? await readPax(input, header.size) : await longName(input, header.size);
+    before = { ...before, [header.flag]: read };
   }
   if (decodeHeader(await input.take(BLOCK))) throw damagedTar("has a block of zeros in its middle");
   return { header: undefined, before };
 }
 
-async function extension(input: TarInput, header: TarHeader): Promise<Buffer> {
-  const most = header.flag === "L" || header.flag === "K" ? MAX_NAME : MAX_PAX;
-  if (header.size < 0 || header.size > most) throw damagedTar("has an extended header that is too long");
-  const content = Buffer.from(await input.take(header.size));
-  await input.skip(paddingOf(header.size));
-  return content;
+async function longName(input: TarInput, size: number): Promise<Buffer> {
+  if (size < 0 || size > MAX_NAME) throw damagedTar("has a name that is too long");
+  const name = Buffer.from(await input.take(size));
+  await input.skip(paddingOf(size));
+  return name;
 }
 
 async function openEntry(input: TarInput, header: TarHeader, records: PaxRecords, long: Extensions) {
@@ -100,7 +108,7 @@ async function openEntry(input: TarInput, header: TarHeader, records: PaxRecords
   const stored = type === "file" ? storedSize(header, records) : 0;
   const content = await openContent(input, stored, records);
   const entry: TarEntry = {
-    path: records.get("GNU.sparse.name") ?? records.get("path") ?? untilZero(long.L) ?? header.path,
+    path: pathOf(header, records, long),
     type,
     mode: header.mode,
     uid: paxNumber(records, "uid", MAX_ID) ?? header.uid,
@@ -114,13 +122,19 @@ async function openEntry(input: TarInput, header: TarHeader, records: PaxRecords
         ? (records.get("linkpath") ?? untilZero(long.K) ?? header.target)
         : undefined,
     xattrs: xattrsOf(records),
+    lacksXattrs: long.x?.isCut ?? false,
     sparse: content.sparse,
     holes: content.holes,
     unusable: content.unusable,
     data: content.read(),
   };
-  if (entry.path.length === 0) throw damagedTar("has an entry without a name");
   return { entry, skipRest: () => content.skipRest() };
+}
+
+function pathOf(header: TarHeader, records: PaxRecords, long: Extensions): Buffer {
+  const path = records.get("GNU.sparse.name") ?? records.get("path") ?? untilZero(long.L) ?? header.path;
+  if (path.length === 0) throw damagedTar("has an entry without a name");
+  return path;
 }
 
 function storedSize(header: TarHeader, records: PaxRecords): number {
