@@ -333,8 +333,8 @@ hash_is() {
   [ "${found%% *} $(stat -c %s -- "$1")" = "$2 $3" ] || fail "$4 does not hold the bytes that its name promises"
 }
 
-# signed FILE NAMESPACE: it is a plain file of at most 8 MiB, and its signature is that of a believed key, or of a revoked one and both landed before it was. If it is
-# not, $why says what it is.
+# signed FILE NAMESPACE: it is a plain file of at most 8 MiB, and its signature is that of a believed key, or of a revoked one and
+# both landed before it was. If it is not, $why says what it is.
 signed() {
   local name=${1##*/} each time before
   why='no plain file of at most 8 MiB'
@@ -368,7 +368,7 @@ held() {
   if [ -n "${landed[$2.json]:-}" ]; then
     [ -z "${landed[$2.json.sig]:-}" ] || bring 1 <<< "$key.sig"$'\n'"$key"
     note=$repository/$key
-    if [ -f "$note.sig" ] && verified "$work/allowed" "$note" drops-prune-v1 && jq -e --arg repository "$id_of_repository" \
+    if plain "$note" 1048576 && plain "$note.sig" 65536 && verified "$work/allowed" "$note" drops-prune-v1 && jq -e --arg repository "$id_of_repository" \
       --arg policy "$policy" --arg id "$2" '.drops == "withdrawn" and .repository == $repository and .policy == $policy
       and .snapshot == $id' "$note" >/dev/null 2>&1; then why='it was withdrawn'; return 0; fi
     note "a note withdraws $2, and no key that is known here signed it"

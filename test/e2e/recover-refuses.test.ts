@@ -347,6 +347,24 @@ for (const place of ["a directory", "S3"] as const)
             }
           });
 
+      test("a withdrawal that is a link to a device is not read", { timeout: 600_000 }, async () => {
+        const copy = of.newPath("withdrawn");
+        await runTool("cp", "-rl", of.repository, copy);
+        const note = join(copy, `rehearsal/withdrawn/${second.record.id}.json`);
+        await mkdir(join(copy, "rehearsal/withdrawn"));
+        await symlink("/dev/zero", note);
+        await writeFile(`${note}.sig`, await readFile(join(copy, `${second.key}.sig`)));
+        const to = of.newPath("out");
+        const { exit, stderr } = await of.recover({
+          repository: copy,
+          snapshot: second.record.id,
+          out: to,
+          sources: ["said"],
+        });
+        assert.equal(exit, 0, stderr);
+        assert.match(stderr, /a note withdraws [0-9a-f]+, and no key that is known here signed it/);
+      });
+
       test("latest passes over a record that cannot be believed, and says so", async () => {
         const copy = of.newPath("tampered");
         await runTool("cp", "-rl", of.repository, copy);
