@@ -7,6 +7,7 @@ import { ownDirectory } from "../lib/own-directory.ts";
 
 const SYNC_EVERY = 512 * 1024 * 1024;
 const HINT = "--to with a directory that is empty or does not exist";
+const OWN = "--to with a directory in which no other user can write, such as /root/restored";
 const PARTIAL = /^\.drops-partial-(\d+)$/;
 
 /**
@@ -34,7 +35,7 @@ export class Destination implements AsyncDisposable {
    * @throws DropsError as `ownDirectory`; safety/refused when the directory holds something else, or another restore is at work in it
    */
   static async prepare(to: string, host: Host, say: (line: string) => void): Promise<Destination> {
-    const path = await ownDirectory(to, { make: 0o700, instead: HINT });
+    const path = await ownDirectory(to, { make: 0o700, instead: OWN });
     const names = await readdir(path);
     const strange = names.filter((name) => !PARTIAL.test(name));
     if (strange.length > 0) throw notEmpty(path, strange);

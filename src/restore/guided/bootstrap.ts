@@ -85,7 +85,8 @@ export async function bootstrap(
 /** Closed to everybody else until it is settled: what comes into it belongs to users who may exist on this machine too. */
 async function makeEmpty(wanted: string): Promise<string> {
   const instead = "--to with a directory that is empty or does not exist";
-  const to = await ownDirectory(wanted, { make: 0o700, instead });
+  const own = "--to with a directory in which no other user can write, such as /root/extra";
+  const to = await ownDirectory(wanted, { make: 0o700, instead: own });
   const names = await readdir(to);
   if (names.length > 0) throw new DropsError("safety/refused", `${to} is not empty`, { hint: instead });
   await chmod(to, 0o700);
