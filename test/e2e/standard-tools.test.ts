@@ -203,7 +203,7 @@ describe("a repository opens with standard tools alone", () => {
     test("whoever is not root gets all but the owners", async () => {
       const open = of.newPath("open");
       await mkdir(open);
-      await chmod(open, 0o777);
+      await chmod(open, 0o1777); // as /tmp: what others could swap is refused
       const [repository, to] = [join(open, "repository"), join(open, "out")];
       await runTool("cp", "-r", of.repository, repository);
       await runTool("chmod", "-R", "a+rX", repository, of.identity);
