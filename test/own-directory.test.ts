@@ -116,11 +116,12 @@ function byScript(path: string, uid: number) {
     `${uid}`,
     "--clear-groups",
     "bash",
+    "--norc",
     "-euc",
     IN_RECOVER,
     "bash",
   ];
-  return spawnSync("setpriv", [...words, path], { encoding: "utf8" });
+  return spawnSync("setpriv", [...words, path], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
 for (const { name, given, path, uid = 0, real, refused } of table) {
