@@ -324,28 +324,35 @@ look() {
   done < "$work/names"
 }
 
-# hash_is FILE SHA256 SIZE WHAT
-hash_is() {
-  local found
-  [[ $3 =~ ^[0-9]{1,10}$ ]] || fail "the record tells no size of $4"
-  plain "$1" 2147483648 || fail "$4 is missing, or no plain file"
-  found=$(sha256sum < "$1") || fail "cannot read $1"
-  [ "${found%% *} $(stat -c %s -- "$1")" = "$2 $3" ] || fail "$4 does not hold the bytes that its name promises"
+# taken KEY BYTES: $work/taken/KEY is a copy of a plain object of at most so many bytes. It is what is checked and then used: in
+# the repository, if that is a directory, somebody may swap it in between.
+taken() {
+  local from=$repository/$1 to=$work/taken/$1
+  plain "$from" "$2" && mkdir -p -- "${to%/*}" && dd if="$from" of="$to" iflag=nofollow,nonblock,count_bytes bs=1M count="$2" status=none
 }
 
-# signed FILE NAMESPACE: it is a plain file of at most 8 MiB, and its signature is that of a believed key, or of a revoked one and
-# both landed before it was. If it is not, $why says what it is.
+# hash_is KEY SHA256 SIZE WHAT: of the copy
+hash_is() {
+  local found copy=$work/taken/$1
+  [[ $3 =~ ^[0-9]{1,10}$ ]] || fail "the record tells no size of $4"
+  taken "$1" 2147483648 || fail "$4 is missing, or no plain file"
+  found=$(sha256sum < "$copy") || fail "cannot read $copy"
+  [ "${found%% *} $(stat -c %s -- "$copy")" = "$2 $3" ] || fail "$4 does not hold the bytes that its name promises"
+}
+
+# signed KEY NAMESPACE: it is a plain file of at most 8 MiB, and its signature, of the copy, is that of a believed key, or of a
+# revoked one and both landed before it was. If it is not, $why says what it is.
 signed() {
-  local name=${1##*/} each time before
+  local name=${1##*/} file=$work/taken/$1 each time before
   why='no plain file of at most 8 MiB'
-  if [ -e "$1" ] || [ -L "$1" ]; then plain "$1" 8388608 || return 1; fi
+  if [ -e "$repository/$1" ] || [ -L "$repository/$1" ]; then taken "$1" 8388608 || return 1; fi
   why='not signed by a trusted key'
-  if ! plain "$1" 8388608 || ! plain "$1.sig" 65536; then return 1; fi
-  ! verified "$work/allowed" "$@" || return 0
+  if [ ! -f "$file" ] || ! taken "$1.sig" 65536; then return 1; fi
+  ! verified "$work/allowed" "$file" "$2" || return 0
   for each in "${revoked[@]}"; do
     before=${each%% *}
     printf 'drops %s\n' "${each#* }" > "$work/one"
-    verified "$work/one" "$@" || continue
+    verified "$work/one" "$file" "$2" || continue
     why="signed by a revoked key and not in the store before $before (UTC)"
     for time in "${landed[$name]:-}" "${landed[$name.sig]:-}"; do
       [[ $time =~ ^[0-9]{14}$ && $time < $before ]] || return 1
@@ -367,8 +374,8 @@ held() {
   local apart limit='.constants | .max_clock_skew + .commit_within'
   if [ -n "${landed[$2.json]:-}" ]; then
     [ -z "${landed[$2.json.sig]:-}" ] || bring 1 <<< "$key.sig"$'\n'"$key"
-    note=$repository/$key
-    if plain "$note" 1048576 && plain "$note.sig" 65536 && verified "$work/allowed" "$note" drops-prune-v1 && jq -e --arg repository "$id_of_repository" \
+    note=$work/taken/$key
+    if taken "$key" 1048576 && taken "$key.sig" 65536 && verified "$work/allowed" "$note" drops-prune-v1 && jq -e --arg repository "$id_of_repository" \
       --arg policy "$policy" --arg id "$2" '.drops == "withdrawn" and .repository == $repository and .policy == $policy
       and .snapshot == $id' "$note" >/dev/null 2>&1; then why='it was withdrawn'; return 0; fi
     note "a note withdraws $2, and no key that is known here signed it"
@@ -377,7 +384,7 @@ held() {
   [[ $time =~ ^[0-9]{14}$ ]] || return 0
   time=${time:0:4}-${time:4:2}-${time:6:2}T${time:8:2}:${time:10:2}:${time:12:2}Z
   apart=$(jq --arg landed "$time" '($landed | fromdateiso8601) - (.ended[0:19] + "Z" | fromdateiso8601)' "$1") || return 0
-  limit=$(jq "$limit" "$repository/repository.json")
+  limit=$(jq "$limit" "$work/taken/repository.json")
   why="it says that it ended $((-apart / 60)) minutes after it landed"
   [ "$apart" -ge "-$limit" ] || return 0
   why="it landed $((apart / 60)) minutes after it says that it ended"
@@ -393,7 +400,7 @@ pick() {
   look "$policy/snapshots/" || fail "the snapshots of $policy cannot be listed"
   while read -r name _; do
     [[ $name =~ ^([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{8,32})\.json$ ]] || continue
-    time=${BASH_REMATCH[1]} id=${BASH_REMATCH[2]} key=$policy/snapshots/$name file=$repository/$policy/snapshots/$name
+    time=${BASH_REMATCH[1]} id=${BASH_REMATCH[2]} key=$policy/snapshots/$name file=$work/taken/$policy/snapshots/$name
     [ -z "$newest" ] || [ "$time" = "$newest" ] || break # of one second, all: the sequence decides
     case $wanted in
       latest) ;;
@@ -401,7 +408,7 @@ pick() {
       *) [ "$id" = "$wanted" ] || continue ;;
     esac
     if [ -n "${landed[$name.sig]:-}" ]; then bring 8 <<< "$key.sig"$'\n'"$key"; fi
-    signed "$file" drops-snapshot-v1 || { note "ignored, $why: $name"; continue; }
+    signed "$key" drops-snapshot-v1 || { note "ignored, $why: $name"; continue; }
     jq -e --arg repository "$id_of_repository" --arg policy "$policy" --arg id "$id" --arg time "$time" '
       .drops == "snapshot" and .format == 1 and .repository == $repository and .policy == $policy and .id == $id
       and (.ended[0:19] | split("-") | join("") | split(":") | join("")) + "Z" == $time' "$file" >/dev/null 2>&1 \
@@ -418,7 +425,7 @@ pick() {
   done < <(sort -r "$work/names")
   [ -n "$newest" ] || fail "no snapshot for $wanted that a trusted key signed$passed"
   found=$(sort -k1,1 -k2,2n "$work/found" | tail -n 1)
-  printf '%s\n' "$repository/$policy/snapshots/${found##* }"
+  printf '%s\n' "$work/taken/$policy/snapshots/${found##* }"
 }
 
 # Lines of: type mode uid gid mtime size sparse path target chunks. Names are u:percent-encoded, b:base64 or -; +N among
@@ -556,7 +563,7 @@ open_chunks() {
   (cd "$repository/$policy" && sha256sum --quiet --strict -c "$work/sums" >&2) || fail "a pack is damaged or missing"
   while read -r pack; do
     # no pack holds more than 32 MiB, no chunk more than 4 MiB
-    age -d -i "$identity" "$repository/$policy/packs/${pack:0:2}/$pack" | zstd -dq --memory=128MB | head -c 67108864 \
+    dd if="$repository/$policy/packs/${pack:0:2}/$pack" iflag=nofollow,nonblock bs=1M status=none | age -d -i "$identity" | zstd -dq --memory=128MB | head -c 67108864 \
       | (ulimit -S -f 65536; tar -x -C "$work/chunks" --no-same-owner --no-same-permissions) || fail "pack $pack cannot be opened"
   done < "$work/packs"
   [ -z "$(find "$work/chunks" -mindepth 1 ! -type f -print -quit)" ] || fail "a pack holds something else than chunks"
@@ -570,10 +577,10 @@ restore_source() {
   [[ $manifest =~ ^[0-9a-f]{64}$ && $list =~ ^[0-9a-f]{64}$ ]] || fail "this snapshot holds nothing of source $source"
   bring 512 <<< "$policy/lists/$list"
   bring 1024 <<< "$policy/manifests/$manifest"
-  hash_is "$repository/$policy/lists/$list" "$list" "$(part "$source" .list.size)" "list $list"
-  hash_is "$repository/$policy/manifests/$manifest" "$manifest" "$(part "$source" .manifest.size)" "manifest $manifest"
+  hash_is "$policy/lists/$list" "$list" "$(part "$source" .list.size)" "list $list"
+  hash_is "$policy/manifests/$manifest" "$manifest" "$(part "$source" .manifest.size)" "manifest $manifest"
   # more than 32 GiB of text is none of a manifest, whose end would be missing then
-  age -d -i "$identity" "$repository/$policy/manifests/$manifest" | zstd -dq --memory=128MB | head -c 34359738368 > "$lines" || fail "manifest $manifest cannot be opened"
+  age -d -i "$identity" "$work/taken/$policy/manifests/$manifest" | zstd -dq --memory=128MB | head -c 34359738368 > "$lines" || fail "manifest $manifest cannot be opened"
   head -n 1 "$lines" | jq -e --arg repository "$id_of_repository" --arg policy "$policy" --arg source "$source" '
     .drops == "manifest" and .format == 1 and .repository == $repository and .policy == $policy and .source == $source' >/dev/null \
     || fail "manifest $manifest is that of another source"
@@ -584,7 +591,8 @@ restore_source() {
   entries < "$work/body" > "$work/entries" || fail "manifest $manifest is malformed"
   [ "$(grep -cE "$entry" "$work/entries" || true) $(wc -l < "$work/entries")" = "$(wc -l < "$work/body") $(wc -l < "$work/body")" ] \
     || fail "manifest $manifest is malformed"
-  open_chunks "$repository/$policy/lists/$list"
+  rm -- "$work/taken/$policy/manifests/$manifest"
+  open_chunks "$work/taken/$policy/lists/$list"
   jq -r '.chunks[]? | select(length == 3) | "\(.[1]) \(.[2])"' "$work/body" | sort -u > "$work/wanted"
   [ -z "$(find "$work/chunks" -type f -printf '%f %s\n' | sort | comm -23 "$work/wanted" -)" ] || fail "a chunk of $source is missing or has another size"
   mkdir "$work/tree"
@@ -870,9 +878,9 @@ if [ -n "$bucket" ]; then
   bring 1 <<< $'repository.json\nrepository.json.sig'
 fi
 [ ${#revoked[@]} = 0 ] || look repository.json || fail "repository.json cannot be listed"
-signed "$repository/repository.json" drops-repository-v1 || fail "repository.json is $why"
-[ "$(jq -r '"\(.drops) \(.format)"' "$repository/repository.json")" = "repository 1" ] || fail "this script reads format 1 only"
-id_of_repository=$(jq -r .id "$repository/repository.json")
+signed repository.json drops-repository-v1 || fail "repository.json is $why"
+[ "$(jq -r '"\(.drops) \(.format)"' "$work/taken/repository.json")" = "repository 1" ] || fail "this script reads format 1 only"
+id_of_repository=$(jq -r .id "$work/taken/repository.json")
 record=$(pick)
 echo "recovering $(jq -r '"\(.policy) \(.id), \(.state), ended \(.ended)"' "$record")"
 sources=("$@")

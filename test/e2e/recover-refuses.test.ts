@@ -252,6 +252,25 @@ for (const place of ["a directory", "S3"] as const)
           says: /not signed by a trusted key/,
         },
       ];
+      if (place === "a directory")
+        test("a list and a manifest that are swapped once they were checked", async () => {
+          const [old, now] = [partsOf(first.record, "said"), partsOf(second.record, "said")];
+          const box = of.newPath("swapped");
+          await mkdir(join(box, "bin"), { recursive: true });
+          await runTool("cp", "-rl", of.repository, join(box, "repository"));
+          const theirs = join(box, "repository/rehearsal");
+          const swaps = [old.list, now.list, old.manifest, now.manifest].map((name) => join(theirs, name));
+          // age is what opens a manifest that was checked
+          const age = `#!/bin/sh\ncp --remove-destination ${swaps[0]} ${swaps[1]}; cp --remove-destination ${swaps[2]} ${swaps[3]}
+PATH=\${PATH#*:}; exec age "$@"\n`;
+          await writeFile(join(box, "bin/age"), age, { mode: 0o755 });
+          const env = { PATH: `${join(box, "bin")}:${join(of.scratch, "bin")}` };
+          const how = { snapshot: second.record.id, out: join(box, "out"), sources: ["said"], env };
+          const { exit, stderr } = await recover({ repository: join(box, "repository"), ...how });
+          assert.equal(exit, 0, stderr);
+          assert.equal(await readFile(join(box, "out/said/output"), "utf8"), "said in the second night");
+        });
+
       for (const { name, tamper, how, says, fromS3 } of table) {
         test(name, async () => {
           const box = of.newPath("tampered");

@@ -23,6 +23,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
       "comm",
       "cp",
       "cut",
+      "dd",
       "dirname",
       "head",
       "ln",
