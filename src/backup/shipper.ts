@@ -1,5 +1,5 @@
 import type { ContentCutter } from "../chunk/fastcdc.ts";
-import { breathe } from "../lib/breathe.ts";
+import { breathe, isBreathDue } from "../lib/breathe.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { freeMemory } from "../lib/free-memory.ts";
 import { PACK_BUFFER_SIZE, PackBuffer } from "../pack/pack-buffer.ts";
@@ -81,7 +81,7 @@ export class Shipper {
           buffer = await this.#room();
         }
         if (start < view.length) buffer.append(view.subarray(start));
-        await breathe();
+        if (isBreathDue()) await breathe();
       }
       if (buffer.chunkSize > 0) await onChunk(this.#endChunk(buffer, lookup));
     } finally {

@@ -13,9 +13,14 @@ let since = 0;
  * last breath is more than 20 ms ago. Called after every piece of work that takes up to a few milliseconds.
  */
 export async function breathe(): Promise<void> {
-  if (performance.now() - since < BREATH_MS) return;
+  if (!isBreathDue()) return;
   await turn();
   since = performance.now();
+}
+
+/** Whether `breathe` would do anything, for where even to await it is much. */
+export function isBreathDue(): boolean {
+  return performance.now() - since >= BREATH_MS;
 }
 
 /** Whether the clock is worth a look, in a loop over very small things that counts them. */

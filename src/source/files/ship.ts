@@ -1,7 +1,6 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { isFailure } from "../../lib/errors.ts";
 import type { ChunkRef, EntryHead, ManifestEntry } from "../../snapshot/entry.ts";
-import { whyUnrecordable } from "../../snapshot/recordable.ts";
 import { RegistrationWatch } from "../appservice/registration.ts";
 import type { CaptureContext, SourceSink } from "../source.ts";
 import { keptEntry, listedHead, type OwnerNames, readHead } from "./entry-heads.ts";
@@ -132,14 +131,18 @@ class Shipping {
     this.#names.set(first, (this.#names.get(first) ?? 0) + 1);
   }
 
+  /** An entry that cannot be recorded costs itself alone. */
   #add(head: EntryHead): void {
-    if (this.#isRecordable(head)) this.#into.add(head);
+    try {
+      this.#into.add(head);
+    } catch (error) {
+      this.#lose(head, error);
+    }
   }
 
-  #isRecordable(head: EntryHead): boolean {
-    const why = whyUnrecordable(head);
-    if (why !== undefined) this.#unrecordable.push(`'${shownPath(head.path)}': ${why}`);
-    return why === undefined;
+  #lose({ path }: EntryHead, error: unknown): void {
+    if (!isFailure(error, "source/failed")) throw error;
+    this.#unrecordable.push(`'${shownPath(path)}': ${error.message}`);
   }
 
   #keep(previous: ManifestEntry): boolean {
@@ -179,7 +182,7 @@ class Shipping {
     const head = readHead(entry, path, entry.type, same);
     if (entry.type !== "file") this.#add(head);
     else if (entry.unusable !== undefined) this.#unrecordable.push(`'${shownPath(path)}': ${entry.unusable}`);
-    else if (this.#isRecordable(head)) await this.#readContent(entry, head, { session, previous });
+    else await this.#readContent(entry, head, { session, previous });
     return true;
   }
 
@@ -195,8 +198,7 @@ class Shipping {
         this.#into.note(`content changed without trace: ${shownPath(head.path)}`);
     } catch (error) {
       await from.session.explain(error);
-      if (!isFailure(error, "source/failed")) throw error;
-      this.#unrecordable.push(`'${shownPath(head.path)}': ${error.message}`);
+      this.#lose(head, error);
     }
   }
 
