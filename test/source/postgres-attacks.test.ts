@@ -13,7 +13,6 @@ import { databaseSql } from "../../src/source/postgres/database-sql.ts";
 import { type PostgresFacts, parsePostgresFacts } from "../../src/source/postgres/facts.ts";
 import { quoteIdentifier, quoteLiteral } from "../../src/source/postgres/quote.ts";
 import { ServerAdmin } from "../../src/source/postgres/restore/admin.ts";
-import { extensionSql } from "../../src/source/postgres/restore/load-sql.ts";
 import { type Postgres, startPostgres } from "../support/postgres.ts";
 import { capture, measured } from "../support/postgres-captures.ts";
 
@@ -191,21 +190,6 @@ test("a role that can take a superuser's power counts as one", async () => {
     "postgres",
     "writer",
   ]);
-});
-
-test("an extension is not made among what a dump could have put into its schema", async () => {
-  await pg.psql("postgres", "CREATE DATABASE extended");
-  const make = (name: string) =>
-    pg.psql("extended", extensionSql({ name, schema: "s", version: "" }, "postgres"));
-  await pg.psql("extended", "CREATE SCHEMA s");
-  await make("hstore");
-  await make("dblink");
-  for (const object of ["FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "VIEW s.v AS SELECT 1"]) {
-    await pg.psql("extended", `CREATE ${object}`);
-    await assert.rejects(make("citext"), /the schema "s" of the extension citext is not empty/);
-    await pg.psql("extended", `DROP ${object.split(/ RETURNS| AS/)[0]}`);
-  }
-  await make("citext");
 });
 
 test("names that are statements stay names when database.sql is run", async () => {

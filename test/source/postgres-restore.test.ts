@@ -190,6 +190,9 @@ test("the list of a dump is sorted by what may be loaded when", () => {
 2; 3079 16400 EXTENSION - hstore 
 4321; 0 0 COMMENT - EXTENSION hstore 
 6; 2615 16390 SCHEMA - s app owner
+7; 2615 16391 SCHEMA - tools app owner
+8; 2615 16392 SCHEMA - admin's admin
+9; 2615 2200 SCHEMA - public pg_database_owner
 215; 1259 16385 TABLE s odd EXTENSION - x owner
 216; 1259 16386 TABLE s message app owner
 217; 0 16386 TABLE DATA s message app owner
@@ -206,13 +209,22 @@ test("the list of a dump is sorted by what may be loaded when", () => {
     ["admin", { superuser: true }],
   ]);
   const all = (...ids: readonly string[]) => [{ ids, asDumped: true }];
-  assert.deepEqual(planLoading(toc, roles, "owner"), {
-    schemas: all("6"),
+  const extensions = ["tools", "admin's", "public", "app owner"].map((schema) => ({
+    name: "x",
+    version: "1",
+    schema,
+  }));
+  assert.deepEqual(planLoading(toc, roles, { owner: "owner", extensions }), {
+    schemas: all("6", "9"),
     definitions: all("215", "216"),
     rows: all("217"),
     last: all("3300", "3302", "3304"),
-    owners: ["app owner", "owner"],
+    owners: ["admin", "app owner", "owner"],
     extensions: ["hstore"],
+    extensionSchemas: new Map([
+      ["tools", "app owner"],
+      ["admin's", undefined],
+    ]),
     leftOut: [
       { id: "3301", what: "DEFAULT ACL s DEFAULT PRIVILEGES FOR TABLES admin", owner: "admin" },
       { id: "3303", what: "SUBSCRIPTION - sub admin", owner: "admin" },
@@ -236,7 +248,7 @@ test("what a superuser owned is the loader's own, what others owned is theirs, i
     ["third", { superuser: false }],
     ["admin", { superuser: true }],
   ]);
-  const { definitions, rows, owners } = planLoading(toc, roles, "owner");
+  const { definitions, rows, owners } = planLoading(toc, roles, { owner: "owner", extensions: [] });
   assert.deepEqual(definitions, [
     { ids: ["1", "2", "3"], asDumped: false },
     { ids: ["4", "5", "6"], asDumped: true },

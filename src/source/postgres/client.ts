@@ -4,6 +4,18 @@ import type { Cancel } from "../../lib/cancel.ts";
 import type { PostgresPolicy } from "../../policy/schema.ts";
 import { toolFailure } from "./failure.ts";
 
+/** What pg_dump and pg_dumpall leave to the settings of the database and the role, and what their text depends on. */
+const DUMP_OPTIONS = [
+  "bytea_output=hex",
+  "DateStyle=ISO,YMD",
+  "quote_all_identifiers=off",
+  "standard_conforming_strings=on",
+  "statement_timeout=0",
+  "TimeZone=UTC",
+]
+  .map((setting) => `-c ${setting}`)
+  .join(" ");
+
 /** Where a database is, and as whom it is reached. */
 export type PostgresPlace = Pick<PostgresPolicy, "database" | "run_as" | "host" | "port" | "user" | "bin">;
 
@@ -91,7 +103,7 @@ export class PostgresClient {
       ...(port === undefined ? {} : { PGPORT: String(port) }),
       ...(user === undefined ? {} : { PGUSER: user }),
       // not for pg_dump: a dump stays in the encoding of its database
-      ...(psql ? { PGCLIENTENCODING: "UTF8" } : {}),
+      ...(psql ? { PGCLIENTENCODING: "UTF8" } : { PGOPTIONS: DUMP_OPTIONS }),
     };
   }
 }

@@ -21,6 +21,7 @@ const PINNED_SETTINGS: Readonly<Record<string, string>> = {
 /** Settings that not every server knows. */
 const NEWER_SETTINGS: readonly (readonly [name: string, value: string])[] = [
   ["client_connection_check_interval", "10s"], // a long query ends soon after its client is gone
+  ["idle_session_timeout", "0"],
   ["transaction_timeout", "0"],
   ["restrict_nonsystem_relation_kind", "view, foreign-table"], // what took a table's place cannot run its owner's code
 ];

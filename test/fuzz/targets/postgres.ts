@@ -64,7 +64,10 @@ const TOC: FuzzTarget = {
     const toc = parseToc(bytes.toString());
     const roles = ["postgres", "synapse", 'Odd "name"', "line\nbreak"];
     const known = new Map(roles.map((role) => [role, { superuser: role === "postgres" }]));
-    const { schemas, definitions, rows, last, leftOut } = planLoading(toc, known, "synapse");
+    const { schemas, definitions, rows, last, leftOut } = planLoading(toc, known, {
+      owner: "synapse",
+      extensions: [],
+    });
     const runs = [...schemas, ...definitions, ...rows, ...last];
     for (const { ids } of runs) for (const id of ids) assert.match(id, /^\d+$/);
     return toc.reduce((sum, { what }) => sum + 64 + what.length, 0) + runs.length * 64 + leftOut.length * 64;

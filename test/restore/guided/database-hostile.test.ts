@@ -7,7 +7,8 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { isFailure } from "../../../src/lib/errors.ts";
 import { checkService } from "../../../src/restore/guided/service-checks.ts";
-import { type Bench, databasesOf, openBench, storeDatabase } from "../../support/database-restoring.ts";
+import { replacementNames } from "../../../src/source/postgres/restore/names.ts";
+import { type Bench, databasesOf, openBench, RUN, storeDatabase } from "../../support/database-restoring.ts";
 import { type Postgres, startPostgres } from "../../support/postgres.ts";
 import { scratchDirectory } from "../../support/scratch.ts";
 import { until } from "../../support/until.ts";
@@ -125,6 +126,32 @@ describe("a dump that tries to become a superuser", () => {
     await replacement.unswap(how);
     await replacement.discard(how);
   });
+});
+
+test("nobody puts anything beside an extension before it is made", async () => {
+  await pg.psql("postgres", "CREATE DATABASE extended OWNER app");
+  await pg.psql(
+    "extended",
+    "SET ROLE app; CREATE EXTENSION hstore; CREATE SCHEMA s; CREATE EXTENSION citext SCHEMA s",
+  );
+  const policy = pg.policyFor("extended", { name: "extended-db" });
+  const replacement = bench.open(await storeDatabase(policy), policy);
+  const staging = replacement.stage(how);
+  const { staged } = replacementNames("extended", RUN);
+  // as the owner, as soon as there is the database and it is let
+  const beside = (schema: string) =>
+    pg.psql(
+      staged,
+      `SET SESSION AUTHORIZATION app; CREATE FUNCTION ${schema}.beside() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT count(*) FROM pg_extension`,
+    );
+  let extensions = "";
+  await until("the owner may make something", async () => {
+    extensions = await Promise.any([beside("public"), beside("s")]).catch(() => "");
+    return extensions !== "";
+  });
+  assert.equal(extensions, "3");
+  await staging.catch(() => {}); // what the owner made may be in its way
+  await replacement.discard(how);
 });
 
 describe("a policy's check of a restored database", () => {

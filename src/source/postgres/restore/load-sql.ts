@@ -2,24 +2,39 @@ import type { PostgresFacts } from "../facts.ts";
 import { quoteIdentifier, quoteLiteral } from "../quote.ts";
 
 /**
- * Make an extension where it was: as this role when the server lets owners make it, else as the superuser. Its script is run by a
- * superuser in either case, and finds by name what is in its schema: so nothing may be there but what is another extension's.
+ * Make the recorded extensions where they were: as the loading role those that the server lets an owner make. Their scripts are run
+ * by a superuser in either case and find by name what is in their schemas. So this comes before anything of the dump, in schemas that
+ * nobody else may make anything in, and these are given to `owners` afterwards; undefined: to the loading role.
  */
-export function extensionSql({ name, schema }: PostgresFacts["extensions"][number], role: string): string {
+export function extensionsSql(
+  extensions: readonly Pick<PostgresFacts["extensions"][number], "name" | "schema">[],
+  owners: ReadonlyMap<string, string | undefined>,
+  loader: string,
+): string {
+  const role = quoteIdentifier(loader);
+  const schemas = [...owners].map(([schema, owner]) => [
+    quoteIdentifier(schema),
+    quoteIdentifier(owner ?? loader),
+  ]);
+  return [
+    whenOld("REVOKE CREATE ON SCHEMA public FROM PUBLIC;"),
+    ...schemas.map(([schema]) => `CREATE SCHEMA ${schema};`),
+    ...extensions.map((extension) => extensionSql(extension, role)),
+    ...schemas.map(([schema, owner]) => `ALTER SCHEMA ${schema} OWNER TO ${owner};`),
+    whenOld("GRANT CREATE ON SCHEMA public TO PUBLIC;"),
+  ].join("\n");
+}
+
+function extensionSql(
+  { name, schema }: Pick<PostgresFacts["extensions"][number], "name" | "schema">,
+  role: string,
+): string {
   const [extension, at] = [quoteIdentifier(name), quoteIdentifier(schema)];
   const body = `DECLARE
   trusted boolean := EXISTS (SELECT FROM pg_available_extension_versions v JOIN pg_available_extensions a
     ON a.name = v.name AND a.default_version = v.version WHERE v.name = ${quoteLiteral(name)} AND v.trusted);
 BEGIN
-  IF EXISTS (SELECT FROM (
-      SELECT 'pg_proc'::regclass AS kind, oid, pronamespace AS space FROM pg_proc
-      UNION ALL SELECT 'pg_operator'::regclass, oid, oprnamespace FROM pg_operator
-      UNION ALL SELECT 'pg_class'::regclass, oid, relnamespace FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f')) AS found
-    WHERE space = to_regnamespace(${quoteLiteral(at)}) AND space <> 'pg_catalog'::regnamespace AND NOT EXISTS (
-      SELECT FROM pg_depend d WHERE d.classid = found.kind AND d.objid = found.oid AND d.deptype = 'e')) THEN
-    RAISE EXCEPTION 'drops: the schema % of the extension % is not empty', ${quoteLiteral(at)}, ${quoteLiteral(name)};
-  END IF;
-  IF trusted THEN SET LOCAL ROLE ${quoteIdentifier(role)}; END IF;
+  IF trusted THEN SET LOCAL ROLE ${role}; END IF;
   IF to_regnamespace(${quoteLiteral(at)}) IS NULL THEN
     CREATE EXTENSION IF NOT EXISTS ${extension};
   ELSE
@@ -29,17 +44,22 @@ END`;
   return `DO ${quoteLiteral(body)};`;
 }
 
-/** In every schema of the database, for owners who could not be given anything there by who is no superuser. */
+/**
+ * Let roles make things in the schemas that are another's: nobody but a superuser could give them anything there. Once more with
+ * REVOKE and FROM, before the dump's own privileges are granted, it is as it was: a schema without privileges of its own too.
+ */
 export function createGrants(verb: "GRANT" | "REVOKE", to: "TO" | "FROM", roles: readonly string[]): string {
   if (roles.length === 0) return "";
-  const list = roles.map(quoteIdentifier).join(", ");
-  const body = `DECLARE space text;
+  const body = `DECLARE space text; role text;
 BEGIN
-  FOR space IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
-    EXECUTE format('${verb} CREATE ON SCHEMA %I ${to} ', space) || ${quoteLiteral(list)};
+  FOR space, role IN SELECT n.nspname, r.rolname FROM pg_namespace n JOIN pg_roles r ON r.oid <> n.nspowner
+    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND r.rolname IN (${roles.map(quoteLiteral).join(", ")}) LOOP
+    EXECUTE format('${verb} CREATE ON SCHEMA %I ${to} %I', space, role);
   END LOOP;
 END`;
-  return `DO ${quoteLiteral(body)};`;
+  const back = "UPDATE pg_namespace SET nspacl = NULL WHERE nspacl = acldefault('n', nspowner);";
+  return `DO ${quoteLiteral(body)};${verb === "REVOKE" ? `\n${back}` : ""}`;
 }
 
 export function publicBackSql(loader: string): string {

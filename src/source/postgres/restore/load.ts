@@ -8,7 +8,7 @@ import { quoteIdentifier, quoteLiteral } from "../quote.ts";
 import type { RoleRow } from "./admin.ts";
 import { type EntryFailure, failuresIn } from "./entry-failures.ts";
 import { inWords, loadFailure, warningsOf } from "./load-outcome.ts";
-import { createGrants, doIf, extensionSql, publicBackSql, whenOld } from "./load-sql.ts";
+import { createGrants, doIf, extensionsSql, publicBackSql, whenOld } from "./load-sql.ts";
 import { LOADER_COMMENT, type LoaderParts, type Login, openLogin } from "./loader.ts";
 import { givePathSql, PATHLESS_SQL, takePathSql } from "./search-path.ts";
 import { type LoadingLists, type LoadingRun, parseToc, planLoading, type TocEntry } from "./toc.ts";
@@ -39,14 +39,14 @@ export interface Loaded {
 export async function loadDump(parts: LoadParts, how: Cancel): Promise<Loaded> {
   const { roles, facts } = parts;
   const toc = await readToc(parts, how);
-  const lists = planLoading(toc, roles, facts.owner);
+  const lists = planLoading(toc, roles, facts);
   const owners = ownersOf(parts, lists);
   const login = await openLogin({ ...parts, memberOf: owners.members }, how);
   const load = new Loading(parts, { login, owners, toc }, how);
+  await load.extensions(lists);
   await load.prepare();
   await load.pass("schemas", lists.schemas);
   await load.letOwnersMake();
-  await load.extensions(lists.extensions);
   await load.pass("definitions", lists.definitions);
   const pathless = await load.givePath();
   await load.pass("rows", lists.rows);
@@ -111,14 +111,21 @@ class Loading {
     this.#how = how;
   }
 
+  /** The database is the loading role's meanwhile, which nobody else gets in as: nobody can put anything beside them. */
+  async extensions({ extensions, extensionSchemas }: LoadingLists): Promise<void> {
+    const { facts, database, loader } = this.#parts;
+    const rank = (name: string) =>
+      (extensions.indexOf(name) + extensions.length + 1) % (extensions.length + 1);
+    const wanted = facts.extensions.toSorted((a, b) => rank(a.name) - rank(b.name));
+    const made = wanted.filter(({ name }) => name !== "plpgsql");
+    await this.#own(loader);
+    await this.#admin(extensionsSql(made, extensionSchemas, loader), "making the extensions", database);
+  }
+
   /** The database's owner, and on servers before 15 the schema public, which belongs to a superuser there. */
   async prepare(): Promise<void> {
     const { database, loader } = this.#parts;
-    const owner = quoteIdentifier(this.#owners.database ?? loader);
-    await this.#admin(
-      `ALTER DATABASE ${quoteIdentifier(database)} OWNER TO ${owner};`,
-      "giving the new database to its owner",
-    );
+    await this.#own(this.#owners.database ?? loader);
     await this.#admin(
       whenOld(`ALTER SCHEMA public OWNER TO ${quoteIdentifier(this.#login.role)};`),
       "preparing the schema public",
@@ -126,18 +133,9 @@ class Loading {
     );
   }
 
-  /** Make the recorded extensions: as the owner those that an owner may make, the others as a superuser. */
-  async extensions(order: readonly string[]): Promise<void> {
-    const { facts, database } = this.#parts;
-    const rank = (name: string) => (order.indexOf(name) + order.length + 1) % (order.length + 1);
-    const wanted = facts.extensions.toSorted((a, b) => rank(a.name) - rank(b.name));
-    for (const extension of wanted.filter(({ name }) => name !== "plpgsql")) {
-      await this.#admin(
-        extensionSql(extension, this.#login.role),
-        `making the extension ${extension.name}`,
-        database,
-      );
-    }
+  async #own(owner: string): Promise<void> {
+    const sql = `ALTER DATABASE ${quoteIdentifier(this.#parts.database)} OWNER TO ${quoteIdentifier(owner)};`;
+    await this.#admin(sql, "giving the new database to its owner");
   }
 
   async pass(name: string, runs: readonly LoadingRun[]): Promise<void> {

@@ -88,6 +88,7 @@ function makeLoaderSql(loader: string, memberOf: readonly string[], verifier: st
     "BEGIN;",
     `CREATE ROLE ${role} WITH LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD ${quoteLiteral(verifier)};`,
     `COMMENT ON ROLE ${role} IS ${quoteLiteral(LOADER_COMMENT)};`,
+    `ALTER ROLE ${role} SET lc_messages TO 'C';`, // what the server says of an entry is judged
     ...grants,
     "COMMIT;",
   ].join("\n");

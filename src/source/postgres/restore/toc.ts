@@ -1,3 +1,5 @@
+import type { PostgresFacts } from "../facts.ts";
+
 /** One line of `pg_restore --list`. */
 export interface TocEntry {
   /** Number of the entry, what `pg_restore -L` goes by. */
@@ -15,7 +17,6 @@ export interface LoadingRun {
 
 /** What of a table of contents is loaded when. */
 export interface LoadingLists {
-  /** Before the extensions, which may lie in them. */
   readonly schemas: readonly LoadingRun[];
   /** All that is there before the first row. */
   readonly definitions: readonly LoadingRun[];
@@ -27,6 +28,8 @@ export interface LoadingLists {
   readonly owners: readonly string[];
   /** Names of extensions, in an order in which they can be made. */
   readonly extensions: readonly string[];
+  /** Schemas that extensions are in, made with them, and who owns them; undefined: who loads. */
+  readonly extensionSchemas: ReadonlyMap<string, string | undefined>;
   /** What is not tried, since only a superuser may have it. */
   readonly leftOut: readonly TocEntry[];
 }
@@ -49,34 +52,59 @@ export function parseToc(list: string): readonly TocEntry[] {
  * a superuser's alone, and a subscription would go on taking what is published for the old database.
  *
  * @param roles names that may own something (the list does not tell where an owner's name begins), and whether each is a superuser
- * @param owner of the database: what is its own may be the loading role's meanwhile
+ * @param facts of the database: what is its owner's may be the loading role's meanwhile
  */
 export function planLoading(
   toc: readonly TocEntry[],
   roles: ReadonlyMap<string, { readonly superuser: boolean }>,
-  owner: string,
+  { owner, extensions }: Pick<PostgresFacts, "owner" | "extensions">,
 ): LoadingLists {
   const isSuperuser = (name: string | undefined) => name !== undefined && roles.get(name)?.superuser === true;
   const owned = toc.map((entry) => ({ ...entry, owner: ownerOf(entry.what, [...roles.keys()]) }));
-  const isDefault = ({ what, owner: by }: (typeof owned)[number]) =>
-    isSuperuser(by) && /^DEFAULT ACL /.test(what);
+  const isDefault = ({ what, owner: by }: Owned) => isSuperuser(by) && /^DEFAULT ACL /.test(what);
   const leftOut = owned.filter((entry) => isForSuperuser(entry.what) || isDefault(entry));
   const left = new Set(leftOut);
-  const loaded = owned.filter((entry) => !isExtension(entry.what) && !left.has(entry));
+  const made = extensionSchemasOf(owned, extensions);
+  const wanted = owned.filter((entry) => !isExtension(entry.what) && !left.has(entry));
+  const loaded = wanted.filter((entry) => !made.has(entry));
   const runs = { schemas: [], definitions: [], rows: [], last: [] } as Record<Stage, Run[]>;
   const asDumped = !loaded.some((entry) => isOwnable(entry.what) && isSuperuser(entry.owner));
   let stage: "definitions" | "rows" = "definitions";
   for (const { what, owner: by, id } of loaded) {
     if (HOLDS_DATA.test(what)) stage = "rows";
-    const wanted = !isOwnable(what) || by === owner || by === undefined ? undefined : !isSuperuser(by);
-    addTo(runs[/^SCHEMA /.test(what) ? "schemas" : LAST.test(what) ? "last" : stage], id, wanted, asDumped);
+    const follows = !isOwnable(what) || by === owner || by === undefined ? undefined : !isSuperuser(by);
+    addTo(runs[/^SCHEMA /.test(what) ? "schemas" : LAST.test(what) ? "last" : stage], id, follows, asDumped);
   }
   return {
     ...runs,
-    owners: [...new Set(loaded.filter(isOwners).flatMap((entry) => entry.owner ?? []))].sort(),
+    owners: [...new Set(wanted.filter(isOwners).flatMap((entry) => entry.owner ?? []))].sort(),
+    extensionSchemas: new Map(
+      Array.from(made, ([{ owner: by }, schema]) => [schema, isSuperuser(by) ? undefined : by]),
+    ),
     extensions: toc.flatMap(({ what }) => /^EXTENSION - (.*) $/.exec(what)?.slice(1) ?? []),
     leftOut,
   };
+}
+
+interface Owned extends TocEntry {
+  readonly owner: string | undefined;
+}
+
+/** The entries that make schemas of extensions, with the schema's name. The schema public is there already. */
+function extensionSchemasOf(
+  toc: readonly Owned[],
+  extensions: Pick<PostgresFacts, "extensions">["extensions"],
+): ReadonlyMap<Owned, string> {
+  const names = new Map(extensions.map(({ schema }) => [`SCHEMA - ${shownName(schema)} `, schema]));
+  names.delete("SCHEMA - public ");
+  return new Map(
+    toc.flatMap((entry) => {
+      const schema = names.get(
+        entry.owner === undefined ? "" : entry.what.slice(0, -shownName(entry.owner).length),
+      );
+      return schema === undefined ? [] : [[entry, schema] as const];
+    }),
+  );
 }
 
 interface Run {
