@@ -43,7 +43,8 @@ export async function storeSource(
     head: ManifestHead;
     packs: PackTable;
     recipients: readonly string[];
-    unfinished?: ManifestEntry | undefined;
+    /** As of `ManifestWriter.compressed`. */
+    unfinished?: { readonly file: ManifestEntry | undefined } | undefined;
     /** Names of objects that nothing new may refer to. */
     unusable?: ReadonlySet<string>;
     locks?: { readonly list: Lock | undefined; readonly manifest: Lock | undefined };

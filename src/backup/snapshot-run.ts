@@ -143,21 +143,36 @@ export class SnapshotRun {
     };
     const sink = new ManifestSink({ shipper: this.#shipper, base, onChunk }, how);
     this.#parts.say(`source ${source.name}: shipping`);
+    const problem = await this.#shipInto(sink, view, how);
+    if (problem) tellOfFailure(source.name, problem, this.#parts.say);
+    if (problem && !(isFailure(problem, "source/incomplete") && sink.writer.entries > 0)) {
+      // What was read is saved all the same, so that it is not sent again every night.
+      if (sink.writer.entries > 0) await this.#checkpoint(how, () => this.#soFar(source, view, sink, how));
+      return failed(source, problem, sink.notes());
+    }
+    const outcome = (await this.#isUnchanged(sink, base, how)) ? "unchanged" : "stored";
+    const error = problem && { error: recorded(problem) };
+    const shown = {
+      ...captured(source, view, sink),
+      outcome,
+      recipients: this.#recipients,
+      ...error,
+    } as const;
+    if (outcome === "unchanged" && base.success) return { ...shown, ...this.#referTo(base.success) };
+    return { ...shown, ...(await this.#store(source, view, sink, how)) };
+  }
+
+  /** Answers what is wrong with the source alone; throws what ends the run. */
+  async #shipInto(sink: ManifestSink, view: FrozenSource, how: Cancel): Promise<DropsError | undefined> {
     try {
       await view.ship(sink, how);
+      return undefined;
     } catch (error) {
       how.signal.throwIfAborted();
       if (!isFailure(error) || isFailure(error, "host/unreachable", "store/unavailable", "store/refused"))
         throw error;
-      // What was read is saved all the same: one bad file must not send the others again every night.
-      if (sink.writer.entries > 0) await this.#checkpoint(how, () => this.#soFar(source, view, sink, how));
-      tellOfFailure(source.name, error, this.#parts.say);
-      return failed(source, error, sink.notes());
+      return error;
     }
-    const outcome = (await this.#isUnchanged(sink, base, how)) ? "unchanged" : "stored";
-    const shown = { ...captured(source, view, sink), outcome, recipients: this.#recipients } as const;
-    if (outcome === "unchanged" && base.success) return { ...shown, ...this.#referTo(base.success) };
-    return { ...shown, ...(await this.#store(source, view, sink, how)) };
   }
 
   #referTo({ record: { manifest, list }, manifest: { numbers } }: NonNullable<SourceBase["success"]>) {
@@ -192,7 +207,7 @@ export class SnapshotRun {
       head: this.#head(source, view),
       packs: this.#packs,
       recipients: [...recoveryRecipients, ...metadata.recipients],
-      unfinished: unfinished ? sink.unfinished() : undefined,
+      unfinished: unfinished ? { file: sink.unfinished() } : undefined,
       unusable: new Set([...this.#known.unusable, ...sink.unusable]),
       // A list is the same bytes again where the source's end added no pack, and is then not put again.
       locks: { list: locks?.snapshot, manifest: unfinished ? locks?.passing : locks?.snapshot },
@@ -335,13 +350,10 @@ function captured(source: SourcePolicy, view: FrozenSource, sink: ManifestSink) 
   };
 }
 
-function failed(source: SourcePolicy, error: DropsError, notes: string[]): SourceRecord {
-  const { code, message } = error;
-  return {
-    name: source.name,
-    kind: source.kind,
-    outcome: "failed",
-    notes,
-    error: { code, message: message.slice(0, 4000) },
-  };
+function failed({ name, kind }: SourcePolicy, error: DropsError, notes: string[]): SourceRecord {
+  return { name, kind, outcome: "failed", notes, error: recorded(error) };
+}
+
+function recorded({ code, message }: DropsError): NonNullable<SourceRecord["error"]> {
+  return { code, message: message.slice(0, 4000) };
 }

@@ -74,8 +74,15 @@ export class ManifestSink implements SourceSink {
       this.readBytes += chunk.size;
       await this.#onChunk(chunk.size);
     };
+    let last = 0xff;
+    async function* watched(): AsyncGenerator<Uint8Array> {
+      for await (const view of data) {
+        last = view.at(-1) ?? last;
+        yield view;
+      }
+    }
     try {
-      for (const { run, hole } of runsBetween(entry.holes ?? [], data)) {
+      for (const { run, hole } of runsBetween(entry.holes ?? [], watched())) {
         await this.#shipper.ship(run, cutter, lookup, onChunk);
         if (hole === undefined) continue;
         file.holes.push(hole);
@@ -84,13 +91,18 @@ export class ManifestSink implements SourceSink {
     } finally {
       this.#unfinished = undefined;
     }
-    this.#record({ ...entry, size: file.size, chunks: file.chunks });
+    // zeros at the end may be in the place of what could not be read: the source learns of it at its own end
+    this.#record({ ...entry, size: file.size, chunks: file.chunks }, last === 0);
     return file;
   }
 
-  #record(entry: ManifestEntry): void {
+  #record(entry: ManifestEntry, isDoubtful = false): void {
     requireRecordable(entry);
-    this.writer.add(entry);
+    this.writer.add(entry, isDoubtful);
+  }
+
+  drop(paths: readonly Buffer[]): Promise<readonly Buffer[]> {
+    return this.writer.drop(paths);
   }
 
   /** Names of earlier manifests and lists that turned out to be damaged. */

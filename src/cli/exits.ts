@@ -3,7 +3,7 @@ export const EXITS = {
   0: "done, all of it",
   1: "a bug: please report",
   2: "wrong usage or policy",
-  3: "partial: some source failed; what did succeed is stored and marked",
+  3: "partial: some source failed or is incomplete; what did succeed is stored and marked",
   10: "no repository, or no such snapshot",
   11: "store unreachable or refused",
   12: "host unreachable, host key mismatch, or a command failed there",

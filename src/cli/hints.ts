@@ -21,6 +21,8 @@ export const GENERAL_HINTS: Readonly<Record<Exclude<FailureCode, "interrupted">,
   "host/login-refused": "try  ssh -i KEY USER@ADDRESS true  as the user that runs drops",
   "host/command-failed": "run the command that is named on the host, as the user that is named",
   "source/failed": "the same command again; if it stays so, drops backup --source NAME for this source alone",
+  "source/incomplete":
+    "log in to the host as a user who may read them, or name them under `exclude` of the source",
   "key/missing": "drops policy show  tells where keys are looked for; drops keygen makes new ones",
   "key/wrong": "drops policy show  tells which keys are used",
   "signature/untrusted":

@@ -111,9 +111,9 @@ export const StatusReport = z.object({
         files: Count,
         bytes: Bytes,
         failed: z
-          .object({ snapshot: Id, at: Time, message: z.string() })
+          .object({ snapshot: Id, at: Time, message: z.string(), stored: z.literal(true).optional() })
           .optional()
-          .describe("its last attempt, when that failed"),
+          .describe("its last attempt, when that failed; with `stored`, when files could not be read"),
       }),
     )
     .readonly(),

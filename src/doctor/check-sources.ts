@@ -5,6 +5,7 @@ import { isFailure } from "../lib/errors.ts";
 import { someOf } from "../lib/some-of.ts";
 import { inBytes } from "../lib/units.ts";
 import type { CommandPolicy, FilesPolicy, SourcePolicy } from "../policy/schema.ts";
+import { attributedFiles } from "../source/files/attributed-files.ts";
 import { findArguments, findFiles } from "../source/files/find.ts";
 import { checkPostgres } from "./source-postgres.ts";
 import { checkRocksdb } from "./source-rocksdb.ts";
@@ -27,7 +28,7 @@ const LIMIT_MS = 180_000;
 const WHY: Readonly<Record<SourcePolicy["kind"], string>> = {
   rocksdb: "what cannot be frozen tonight is not in tonight's snapshot",
   postgres: "what cannot be dumped tonight is not in tonight's snapshot",
-  files: "what cannot be read is not backed up, and a source that is not whole fails",
+  files: "what cannot be read is not in the backup",
   command: "a program that is not there backs nothing up; it was not run",
 };
 
@@ -70,27 +71,34 @@ function look(world: World, source: SourcePolicy, how: Cancel): Promise<LookedAt
 
 async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promise<LookedAt> {
   const host = await world.host;
-  const { listing, unreadable, mounts, notes } = await findFiles(host, source, how);
+  const { listing, unread, mounts, notes } = await findFiles(host, source, how);
   let bytes = 0;
   for (let at = 0; at < listing.length; at++) if (listing.kind(at) === "f") bytes += listing.size(at);
-  const denied = [...unreadable, ...(host.user.uid === 0 ? [] : await unreadableFiles(world, source, how))];
+  const denied = [
+    ...unread.sentences,
+    ...(host.user.uid === 0 ? [] : await unreadableFiles(world, source, how)),
+  ];
   const size = `${listing.length.toLocaleString("en")} entries, ${inBytes(bytes)}`;
   const lines: Line[] = notes.map((note) =>
     warn(`${source.name}: ${note}`, "correct the path in the policy"),
   );
   if (mounts.length > 0) {
     const some = someOf(mounts.map(({ path, kind }) => `${path} (${kind})`));
-    lines.push(
-      warn(
+    lines.push({
+      ...warn(
         `${source.name}: other file systems are mounted inside, and are not backed up: ${some}`,
         "name them in `paths`, or under `exclude` what need not be backed up; `one_file_system: false` takes all",
       ),
-    );
+      why: "a restore brings back an empty directory in the place of each",
+    });
   }
-  const attributed = await attributedFiles(world, source, how);
-  if (attributed.length > 0) {
-    const what = `immutable or append-only, which a restore does not bring back: ${someOf(attributed, 3)}`;
-    lines.push(warn(`${source.name}: ${what}`, "note them in the runbook: chattr +i or +a after a restore"));
+  const attributed = await attributedFiles(host, source, how);
+  if (attributed.count > 0) {
+    const what = `immutable or append-only, which a restore does not bring back: ${attributed}`;
+    lines.push({
+      ...warn(`${source.name}: ${what}`, "note them in the runbook: chattr +i or +a after a restore"),
+      why: "their content is backed up, and after a restore anybody who may write can change or remove them",
+    });
   }
   if (denied.length > 0) {
     const what = `${source.name}: ${host.user.name} may not read ${someOf(denied, 3, "; ")}`;
@@ -99,21 +107,6 @@ async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promi
     lines.push(warn(`${source.name}: there is nothing in it (${size})`, "correct its paths in the policy"));
   } else lines.push(ok(`${source.name}: ${size}`));
   return { lines, bytes };
-}
-
-/** What `chattr` made immutable or append-only, which no manifest holds; nothing where the host has no lsattr. At most 1000. */
-async function attributedFiles(world: World, source: FilesPolicy, how: Cancel): Promise<string[]> {
-  const host = await world.host;
-  const then = ["(", "-type", "f", "-o", "-type", "d", ")", "-print0"];
-  const argv = ["find", ...findArguments(source.paths, source, then)];
-  const script =
-    'command -v lsattr >/dev/null || exit 0; "$@" 2>/dev/null | xargs -0 -r lsattr -d 2>/dev/null | ' +
-    "sed -n 's/^[^ ]*[ia][^ ]* //p' | head -n 1000";
-  const { stdout } = await host.run(["env", "LC_ALL=C", "sh", "-c", script, "drops-doctor", ...argv], how);
-  return stdout
-    .toString()
-    .split("\n")
-    .filter((path) => path.startsWith("/"));
 }
 
 /** find lists what its directories let it see, whether or not the files can be read. At most 1000 are named. */

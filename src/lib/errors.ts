@@ -14,6 +14,7 @@ const FAILURES = {
   "host/login-refused": { exit: 12, retryable: false },
   "host/command-failed": { exit: 12, retryable: false },
   "source/failed": { exit: 12, retryable: false },
+  "source/incomplete": { exit: 3, retryable: false },
   "key/missing": { exit: 13, retryable: false },
   "key/wrong": { exit: 13, retryable: false },
   "signature/untrusted": { exit: 13, retryable: false },

@@ -80,7 +80,7 @@ export async function restoreSnapshot(
   );
   const sources = wantedSources(record, what.only);
   const present = what.only.length > 0 ? sources : sources.filter(({ manifest }) => manifest);
-  const notes = [...chosen.notes, ...absent(sources, present)];
+  const notes = [...chosen.notes, ...absent(sources, present), ...incomplete(present)];
 
   await using host = await parts.openHost();
   await using destination = await Destination.prepare(what.to, host, parts.say);
@@ -104,6 +104,12 @@ export async function restoreSnapshot(
     next: run.next,
     notes,
   };
+}
+
+function incomplete(present: readonly SourceRecord[]): string[] {
+  return present.flatMap(({ name, error }) =>
+    error ? [`${name} is incomplete in this snapshot: ${error.message}`] : [],
+  );
 }
 
 function absent(sources: readonly SourceRecord[], present: readonly SourceRecord[]): string[] {

@@ -1,11 +1,14 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { once } from "node:events";
 import { constants, createZstdCompress, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { breathe } from "../lib/breathe.ts";
 import type { ManifestEntry } from "./entry.ts";
-import { encodeEntry } from "./entry-line.ts";
+import { decodeEntry, encodeEntry } from "./entry-line.ts";
 import type { ManifestHead } from "./manifest-head.ts";
 
 const BLOCK = 1024 * 1024;
+/** No text in a line has a quote that is not escaped. */
+const SAME = /,"same":"(?:[^"\\]|\\.)*"/;
 
 /**
  * Collects the entries of one source, held compressed (about 80 bytes a file), and writes the manifest's plaintext:
@@ -17,24 +20,55 @@ export class ManifestWriter {
   #lines: string[] = [];
   #held = 0;
   #last: Buffer | undefined;
-  readonly #hash = createHash("sha256");
+  #hash: Hash = createHash("sha256");
+  /** Entries that may yet be dropped, by the order in which they came. */
+  #doubtful = new Set<number>();
   entries = 0;
   /** Logical bytes of all files. */
   bytes = 0;
 
-  /** Throws when entries come out of order: that is a bug of the source. */
-  add(entry: ManifestEntry): void {
+  /**
+   * Throws when entries come out of order: that is a bug of the source.
+   *
+   * @param isDoubtful only later is it known whether it was read well: until then no manifest says by what it is told from a changed file
+   */
+  add(entry: ManifestEntry, isDoubtful = false): void {
     if (this.#last && Buffer.compare(this.#last, entry.path) >= 0) {
       throw new Error(`entries out of order: ${entry.path.toString()} after ${this.#last.toString()}`);
     }
     this.#last = entry.path;
     const line = encodeEntry(entry, (pack) => this.#listIndex(pack));
-    this.#lines.push(line);
-    this.#hash.update(line);
-    this.#held += line.length;
-    this.entries++;
-    this.bytes += entry.type === "file" ? entry.size : 0;
-    if (this.#held >= BLOCK) this.#flush();
+    this.#take(line, entry.type === "file" ? entry.size : 0, isDoubtful);
+  }
+
+  /** Take entries back by their paths, and the hard links to them, of which it answers the paths. Reads all there is. */
+  async drop(paths: readonly Buffer[]): Promise<Buffer[]> {
+    this.#flush();
+    const blocks = this.#blocks.splice(0);
+    const doubtful = this.#doubtful;
+    this.#doubtful = new Set();
+    this.#hash = createHash("sha256");
+    const before = this.entries;
+    this.entries = 0;
+    this.bytes = 0;
+    const dropped = new Set(paths.map((path) => path.toString("latin1")));
+    const links: Buffer[] = [];
+    let at = 0;
+    for (const line of linesOf(blocks)) {
+      const { path, type, target, size } = decodeEntry(
+        line.slice(0, -1),
+        (index) => index,
+        "an entry of this run",
+      );
+      const isLink = type === "hardlink" && target !== undefined && dropped.has(target.toString("latin1"));
+      if (isLink) links.push(path);
+      else if (!dropped.has(path.toString("latin1")))
+        this.#take(line, type === "file" ? size : 0, doubtful.has(at));
+      at++;
+      await breathe();
+    }
+    if (at !== before) throw new Error(`${at} entries are held instead of ${before}`);
+    return links;
   }
 
   /** The run's pack numbers that the entries refer to, in the order of the list. */
@@ -48,10 +82,15 @@ export class ManifestWriter {
   }
 
   /**
-   * One zstd frame of the whole manifest. Entries may be added afterwards, for a later one; `unfinished` is a file that
-   * is still being read and stands in this one alone, so that a checkpoint knows what was stored of it.
+   * One zstd frame of the whole manifest. Entries may be added afterwards, for a later one.
+   *
+   * @param unfinished for a checkpoint in the middle: `file` is still being read and stands in this one alone, so that it is
+   *   known what was stored of it. What is doubtful is not taken for unchanged by whoever goes on from here.
    */
-  async compressed(head: ManifestHead, unfinished?: ManifestEntry): Promise<Buffer> {
+  async compressed(
+    head: ManifestHead,
+    unfinished?: { readonly file: ManifestEntry | undefined },
+  ): Promise<Buffer> {
     this.#flush();
     const stream = createZstdCompress({
       params: { [constants.ZSTD_c_compressionLevel]: 3 },
@@ -64,17 +103,36 @@ export class ManifestWriter {
       if (!stream.write(bytes)) await once(stream, "drain");
     };
     await write(`${JSON.stringify(head)}\n`);
-    for (const block of this.#blocks) await write(zstdDecompressSync(block));
-    const hash = this.#hash.copy();
-    if (unfinished) {
-      const line = encodeEntry(unfinished, (pack) => this.#listIndex(pack));
+    let hash = this.#hash.copy();
+    if (unfinished && this.#doubtful.size > 0) {
+      hash = createHash("sha256");
+      let at = 0;
+      for (const line of linesOf(this.#blocks)) {
+        const said = this.#doubtful.has(at++) ? line.replace(SAME, "") : line;
+        hash.update(said);
+        await write(said);
+      }
+    } else for (const block of this.#blocks) await write(zstdDecompressSync(block));
+    if (unfinished?.file) {
+      const line = encodeEntry(unfinished.file, (pack) => this.#listIndex(pack));
       hash.update(line);
       await write(line);
     }
-    const end = { end: true, entries: this.entries + (unfinished ? 1 : 0), sha256: hash.digest("hex") };
+    const entries = this.entries + (unfinished?.file ? 1 : 0);
+    const end = { end: true, entries, sha256: hash.digest("hex") };
     stream.end(`${JSON.stringify(end)}\n`);
     await ended;
     return Buffer.concat(parts);
+  }
+
+  #take(line: string, bytes: number, isDoubtful: boolean): void {
+    if (isDoubtful) this.#doubtful.add(this.entries);
+    this.#lines.push(line);
+    this.#hash.update(line);
+    this.#held += line.length;
+    this.entries++;
+    this.bytes += bytes;
+    if (this.#held >= BLOCK) this.#flush();
   }
 
   #listIndex(pack: number): number {
@@ -92,5 +150,17 @@ export class ManifestWriter {
     );
     this.#lines = [];
     this.#held = 0;
+  }
+}
+
+/** The lines of these blocks, newlines included. */
+function* linesOf(blocks: readonly Buffer[]): Generator<string> {
+  for (const block of blocks) {
+    const text = zstdDecompressSync(block).toString();
+    for (let start = 0; start < text.length; ) {
+      const end = text.indexOf("\n", start) + 1;
+      yield text.slice(start, end);
+      start = end;
+    }
   }
 }

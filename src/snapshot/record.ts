@@ -24,6 +24,7 @@ const SourceRecord = z.object({
   list: Stored.optional(),
   recipients: Hash.optional(),
   notes: z.array(z.string().max(1024)).max(101),
+  /** Why it failed; beside `stored` and `unchanged`, which files could not be read and are not in the manifest. */
   error: z.object({ code: z.string(), message: z.string().max(4096) }).optional(),
 });
 export type SourceRecord = z.infer<typeof SourceRecord>;

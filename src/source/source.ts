@@ -29,7 +29,7 @@ export interface FrozenSource extends AsyncDisposable {
   /**
    * Hand every entry to `into`, in ascending order of path bytes. Throws source/failed (or a host failure) when the
    * source as a whole cannot be trusted; a vanished or changing file is a note. When a file is there but cannot be read, the
-   * rest is handed over first, so that it need not be read again.
+   * rest is handed over first, and is to be stored: then source/incomplete is thrown, which names what is missing.
    */
   ship(into: SourceSink, how: Cancel): Promise<void>;
 }
@@ -55,6 +55,11 @@ export interface SourceSink {
     data: AsyncIterable<Uint8Array>,
     how: Cancel & { readonly cutting: "content" | "fixed" },
   ): Promise<{ readonly size: number; readonly chunks: readonly ChunkRef[] }>;
+  /**
+   * Take files back that turned out not to be what they are on the host, by their paths, and the hard links to them.
+   * Answers the paths of those links.
+   */
+  drop(paths: readonly Buffer[]): Promise<readonly Buffer[]>;
   /** Something the operator should know that does not make the source fail; kept in the record. */
   note(text: string): void;
 }

@@ -117,11 +117,7 @@ function coverageConcerns({ restore, sources, failing }: Facts): Concern[] {
   const wanted = sources.filter(({ inPolicy }) => inPolicy);
   for (const source of wanted) {
     const { name, failed } = source;
-    if (failed) {
-      const what = `${name} failed in the last backup that tried it: ${short(failed.message)}`;
-      const hint = `drops doctor --only sources  says what to do; then ${BACKUP} --source ${name}`;
-      found.push({ kind: "failed", what, hint });
-    }
+    if (failed) found.push(failedSource(name, failed));
     if (!source.newest) {
       found.push({ kind: "uncovered", what: `no snapshot holds ${name}`, hint: BACKUP });
     } else if (isLateAlone(source, restore)) {
@@ -130,6 +126,13 @@ function coverageConcerns({ restore, sources, failing }: Facts): Concern[] {
     }
   }
   return found;
+}
+
+function failedSource(name: string, { message, stored }: NonNullable<SourceStatus["failed"]>): Concern {
+  const outcome = stored ? "is incomplete" : "failed";
+  const what = `${name} ${outcome} in the last backup that tried it: ${short(message)}`;
+  const hint = `drops doctor --only sources  says what to do; then ${BACKUP} --source ${name}`;
+  return { kind: "failed", what, hint };
 }
 
 /** Where the newest restore point is late itself, its sources need not be named one by one. */

@@ -133,7 +133,7 @@ function sourceRow({ name, inPolicy, newest, files, bytes, failed }: SourceStatu
     ? `${time(newest.captured, zone)}<br><span class="soft">${rough(newest.ageSeconds)} old</span>`
     : '<strong class="wrong">never</strong>';
   const why = failed
-    ? `<br><span class="wrong">failed ${time(failed.at, zone)}: ${escaped(failed.message)}</span>`
+    ? `<br><span class="wrong">${failed.stored ? "incomplete" : "failed"} ${time(failed.at, zone)}: ${escaped(failed.message)}</span>`
     : "";
   const held = newest ? [number(files), size(bytes)] : ["", ""];
   return `<tr><td>${escaped(name)}${outside}</td><td>${age}${why}</td><td class="number wide">${held[0]}</td><td class="number">${held[1]}</td></tr>`;

@@ -86,8 +86,10 @@ function sources({ policy, sources: all }: Status): Metric[] {
       "Its age when this was found out.",
       (source) => source.newest?.ageSeconds,
     ),
-    each("drops_source_failed", "1 when the last backup that tried a source failed.", (source) =>
-      Number(source.failed !== undefined),
+    each(
+      "drops_source_failed",
+      "1 when the last backup that tried a source failed, or could not read all of it.",
+      (source) => Number(source.failed !== undefined),
     ),
     each("drops_source_bytes", "Size of a source in its newest success.", (source) =>
       source.newest ? source.bytes : undefined,

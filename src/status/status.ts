@@ -92,8 +92,6 @@ function sourceOf(
     return outcome === "stored" || outcome === "unchanged";
   });
   const success = held && of(held);
-  const attempt = attempts.findLast((one) => of(one) !== undefined);
-  const failure = attempt && of(attempt);
   const captured = success?.captured_at ?? held?.record.ended;
   return {
     name,
@@ -103,16 +101,22 @@ function sourceOf(
       : {}),
     files: success?.files ?? 0,
     bytes: success?.bytes ?? 0,
-    ...(attempt && failure?.outcome === "failed"
-      ? {
-          failed: {
-            snapshot: attempt.record.id,
-            at: attempt.record.ended,
-            message: failure.error?.message ?? "no reason was recorded",
-          },
-        }
-      : {}),
+    ...failedOf(name, attempts),
   };
+}
+
+/** What the last attempt at a source did not bring. */
+function failedOf(name: string, attempts: readonly SeenSnapshot[]): Pick<SourceStatus, "failed"> {
+  const tried = attempts.flatMap(({ record }) =>
+    record.sources.flatMap((source) => (source.name === name ? [{ record, source }] : [])),
+  );
+  const last = tried.at(-1);
+  if (!last) return {};
+  const { record, source } = last;
+  if (source.outcome !== "failed" && !source.error) return {};
+  const message = source.error?.message ?? "no reason was recorded";
+  const stored = source.outcome === "failed" ? {} : { stored: true as const };
+  return { failed: { snapshot: record.id, at: record.ended, message, ...stored } };
 }
 
 /** Snapshots of a part that are newer than the newest restore point. */

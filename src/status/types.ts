@@ -112,8 +112,13 @@ export interface SourceStatus {
   /** Of the newest success. */
   readonly files: number;
   readonly bytes: number;
-  /** The last attempt, when it failed. */
-  readonly failed?: { readonly snapshot: string; readonly at: string; readonly message: string };
+  /** The last attempt, when it failed; with `stored`, when all but what could not be read is in the snapshot. */
+  readonly failed?: {
+    readonly snapshot: string;
+    readonly at: string;
+    readonly message: string;
+    readonly stored?: true;
+  };
 }
 
 export interface ShownSnapshot {

@@ -7,7 +7,9 @@ import type { Line } from "../../src/doctor/types.ts";
 import type { World } from "../../src/doctor/world.ts";
 import type { Host } from "../../src/host/host.ts";
 import { openLocalHost } from "../../src/host/local.ts";
+import { freezeFiles } from "../../src/source/files/capture.ts";
 import { alteredHost } from "../support/altered-host.ts";
+import { collectingSink } from "../support/collecting-sink.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
 const source = { name: "media", kind: "files", exclude: [], optional: false, one_file_system: true } as const;
@@ -19,7 +21,26 @@ async function linesOf(host: Host, path: string): Promise<readonly Line[]> {
   return (await check?.run({ signal: new AbortController().signal })) ?? [];
 }
 
-test("what chattr made immutable or append-only is a warning with its names", async () => {
+/** What a backup notes. */
+async function notesOf(host: Host, path: string): Promise<readonly string[]> {
+  const { signal } = new AbortController();
+  const context = {
+    policyName: "test",
+    rereadShare: 0,
+    now: () => new Date(),
+    random: Math.random,
+    say: () => {},
+  };
+  await using frozen = await freezeFiles(
+    { ...source, paths: [path], exclude: [] },
+    { ...context, host, signal },
+  );
+  const sink = collectingSink();
+  await frozen.ship(sink, { signal });
+  return sink.notes;
+}
+
+test("what chattr made immutable or append-only is a warning and a note with its names", async () => {
   await using scratch = await scratchDirectory();
   await using real = await openLocalHost();
   const programs = join(scratch.path, "bin");
@@ -36,27 +57,30 @@ for path; do case $path in
 esac; done
 `;
   await writeFile(join(programs, "lsattr"), lsattr, { mode: 0o755 });
-  const withIt = alteredHost(real, (argv) =>
-    argv[0] === "env" ? ["env", `PATH=${programs}:/usr/bin:/bin`, ...argv.slice(1)] : argv,
-  );
+  const within = (path: string) =>
+    alteredHost(real, (argv) =>
+      argv.includes("drops-lsattr") ? ["env", `PATH=${path}`, "/bin/sh", ...argv.slice(1)] : argv,
+    );
+  const withIt = within(`${programs}:/usr/bin:/bin`);
   const [warning, ...rest] = await linesOf(withIt, data);
   assert.equal(warning?.result, "warn");
-  const [, named = ""] = /^media: immutable or append-only, [^:]*: (.*)$/.exec(warning.what) ?? [];
-  assert.deepEqual(named.split(", ").sort(), [join(data, "app"), join(data, "imm")]);
+  assert.match(warning.why ?? "", /after a restore anybody who may write can change or remove them$/);
+  const namesIn = (said = "") => {
+    const [, named = ""] =
+      /immutable or append-only, which a restore does not bring back: (.*)$/.exec(said) ?? [];
+    return named.split(", ").sort();
+  };
+  const both = [join(data, "app"), join(data, "imm")];
+  assert.deepEqual(namesIn(warning.what), both);
+  assert.deepEqual(namesIn((await notesOf(withIt, data))[0]), both);
   assert.deepEqual(
     rest.map(({ result }) => result),
     ["ok"],
   );
-  const without = alteredHost(real, (argv) =>
-    argv[0] === "env" ? ["env", "PATH=/nonexistent", ...argv.slice(1)] : argv,
-  );
+  const without = within("/nonexistent");
+  assert.deepEqual(await notesOf(without, data), []);
   assert.deepEqual(
-    (
-      await linesOf(
-        alteredHost(without, (argv) => argv.map((word) => (word === "sh" ? "/bin/sh" : word))),
-        data,
-      )
-    ).map(({ result }) => result),
+    (await linesOf(without, data)).map(({ result }) => result),
     ["ok"],
   );
 });
@@ -73,6 +97,7 @@ test("a file system that is mounted inside is a warning", async () => {
   ]);
   const [warning] = await linesOf(mounted, scratch.path);
   assert.equal(warning?.result, "warn");
+  assert.equal(warning.why, "a restore brings back an empty directory in the place of each");
   assert.match(
     warning.what,
     /^media: other file systems are mounted inside, and are not backed up: \S+\/repos \(tmpfs\)$/,

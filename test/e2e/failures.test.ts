@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import test from "node:test";
@@ -12,6 +12,7 @@ import { COMPILE_CACHE } from "../support/compile-cache.ts";
 import { type Mishap, startFaultProxy } from "../support/fault-proxy.ts";
 import { freePort } from "../support/free-port.ts";
 import { startPostgres } from "../support/postgres.ts";
+import { runTool } from "../support/scratch.ts";
 import { openSite, type Site } from "../support/site.ts";
 import { startSshd } from "../support/sshd.ts";
 import { until } from "../support/until.ts";
@@ -187,6 +188,21 @@ const rows: readonly Row[] = [
     exit: 3,
     code: "backup/partial",
     says: /dies/,
+    listed: true,
+  },
+  {
+    name: "a file that is too large beside one that is not",
+    prepare: async (site) => {
+      const directory = await mkdtemp("/dev/shm/drops-large-"); // elsewhere no file system holds one
+      await writeFile(join(directory, "good"), "good");
+      await runTool("truncate", "--size=9P", join(directory, "large"));
+      await site.policy({ sources: `  - { name: tree, kind: files, paths: [${directory}] }\n` });
+      return { [Symbol.asyncDispose]: () => rm(directory, { recursive: true }) };
+    },
+    args: backup,
+    exit: 3,
+    code: "backup/partial",
+    says: /source tree is incomplete: 1 file of source tree could not be read: \S+\/large: too large, 8 PiB or more[\s\S]*drops: tree could not be read whole, the rest is stored/,
     listed: true,
   },
   {
@@ -495,6 +511,7 @@ test("exit 130: interrupted in the middle of a source, cleaned up", async () => 
 
 /** Kinds of failure that no command ends with, and why: whoever catches them knows better. */
 const NEVER_TOLD: Readonly<Partial<Record<FailureCode, string>>> = {
+  "source/incomplete": "its source is stored, and the run ends with backup/partial",
   "store/missing": "a verb knows what it is that is missing: repository/missing, data/missing",
   "notify/unreachable":
     "another try was made already: a channel that was not told is notify/refused in the end",

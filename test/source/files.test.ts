@@ -352,7 +352,9 @@ describe("files", () => {
       const asOther = night({ paths: [scratch.path] }, { between, host: asNobody(host) });
       await assert.rejects(
         asOther,
-        /^DropsError: 1 file of source media could not be read: .*kept: Cannot open/,
+        (error) =>
+          isFailure(error, "source/incomplete") &&
+          /^1 file of source media could not be read: .*kept: Cannot open/.test(error.message),
       );
     });
 
@@ -475,22 +477,78 @@ describe("files", () => {
       );
     });
 
-    test("an unreadable file and directory fail the source, after the rest was handed over", async () => {
+    test("an unreadable file and directory are told after the rest was handed over", async () => {
       await using scratch = await scratchDirectory();
       await chmod(scratch.path, 0o755);
-      for (const name of ["a", "b", "c"]) await writeFile(join(scratch.path, name), name);
+      const names = ["a", "b", "c", "é\n: Cannot open: x"];
+      for (const name of names) await writeFile(join(scratch.path, name), name);
       await mkdir(join(scratch.path, "closed"), { mode: 0o700 });
-      await chmod(join(scratch.path, "b"), 0o600);
+      for (const name of ["b", names[3] ?? ""]) await chmod(join(scratch.path, name), 0o600);
+      await link(join(scratch.path, "b"), join(scratch.path, "d"));
       const sink = collectingSink();
-      await assert.rejects(night({ paths: [scratch.path] }, { host: asNobody(host), sink }), (error) => {
-        assert.ok(isFailure(error, "source/failed"));
-        assert.match(
-          error.message,
-          /^2 files of source media could not be read: .*closed: Cannot open: Permission denied; .*b: Cannot open: Permission denied$/,
-        );
-        return true;
+      const between = () => rm(join(scratch.path, "c"));
+      const others = { host: asNobody(host), sink, between };
+      const denied = "Permission denied";
+      await assert.rejects(night({ paths: [scratch.path] }, others), {
+        code: "source/incomplete",
+        message: `4 files of source media could not be read: ${[
+          `${scratch.path}/closed: ${denied}`,
+          `${scratch.path}/b: Cannot open: ${denied}`,
+          `${scratch.path}/é\\n: Cannot open: x: Cannot open: ${denied}`,
+          `${scratch.path}/d: Cannot open: ${denied}`,
+        ].join("; ")}`,
       });
-      assert.deepEqual(pathsBelow(sink, scratch.path), ["a", "c"]);
+      assert.deepEqual(pathsBelow(sink, scratch.path), ["a"]);
+      assert.deepEqual(sink.notes, [`vanished before it was read: ${scratch.path}/c`]);
+    });
+
+    test("what the policy names and cannot be read fails the source", async () => {
+      await using scratch = await scratchDirectory();
+      await chmod(scratch.path, 0o755);
+      await mkdir(join(scratch.path, "open"));
+      await mkdir(join(scratch.path, "closed"), { mode: 0o700 });
+      const paths = [join(scratch.path, "open"), join(scratch.path, "closed")];
+      await assert.rejects(night({ paths }, { host: asNobody(host) }), (error) =>
+        isFailure(error, "source/failed"),
+      );
+    });
+
+    test("more unreadable files than are named, with long names, beside some that vanish", async () => {
+      await using scratch = await scratchDirectory();
+      await chmod(scratch.path, 0o755);
+      const closed = Array.from({ length: 60 }, (_, at) => join(scratch.path, `${"é".repeat(120)}${at}`));
+      for (const file of closed) await writeFile(file, "x", { mode: 0o600 });
+      for (const name of ["a", "z"]) await writeFile(join(scratch.path, name), name);
+      const sink = collectingSink();
+      const between = () => rm(join(scratch.path, "a"));
+      await assert.rejects(
+        night({ paths: [scratch.path] }, { host: asNobody(host), sink, between }),
+        (error) => {
+          assert.ok(isFailure(error, "source/incomplete"));
+          assert.match(error.message, /^6[01] files of source media could not be read: .*; and 5[01] more$/);
+          return error.message.length < 4000;
+        },
+      );
+      assert.deepEqual(pathsBelow(sink, scratch.path), ["z"]);
+    });
+
+    test("a file that cannot be read to its end is not kept, and neither are links to it", async () => {
+      // the kernel says that it has 4096 bytes, and refuses to give one
+      const torn = "/sys/devices/virtual/net/lo/speed";
+      await using scratch = await scratchDirectory();
+      await writeFile(join(scratch.path, "a"), "x");
+      const plain = alteredHost(host, (argv) => argv.filter((word) => word !== "--sparse"));
+      const sink = collectingSink();
+      await assert.rejects(
+        night({ paths: [scratch.path, "/sys/devices/virtual/net/lo"] }, { host: plain, sink }),
+        {
+          code: "source/incomplete",
+          message: new RegExp(`${torn}: Read error at byte 0, while reading \\d+ bytes: Invalid argument`),
+        },
+      );
+      const paths = sink.entries.map(({ path }) => `/${path}`);
+      assert.ok(!paths.includes(torn) && paths.includes("/sys/devices/virtual/net/lo/mtu"));
+      assert.ok(paths.includes(join(scratch.path, "a")));
     });
 
     test("a path longer than a system call takes is a note, and so are other names outside", async () => {
@@ -564,7 +622,16 @@ describe("files", () => {
         tar: "yes; cat >/dev/null",
         message: /^DropsError: reading the files of media on this machine gave nothing whole: /,
       },
-      { name: "hides a file", tar: "tar --create --file=- --files-from=/dev/null", message: /passed over/ },
+      {
+        name: "hides a file",
+        tar: "tar --create --file=- --files-from=/dev/null",
+        message: /passed over/,
+      },
+      {
+        name: "complains of something else",
+        tar: `tar "$@"; echo 'tar: Something: is wrong' >&2; exit 2`,
+        message: /^DropsError: source media could not be read: Something: is wrong/,
+      },
     ];
     for (const row of breaks) {
       test(`a tar that ${row.name} fails the source`, async () => {

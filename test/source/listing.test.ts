@@ -312,49 +312,83 @@ test("300,000 files cost little memory, and are planned in seconds", async () =>
 });
 
 describe("what a command told", () => {
-  const table: readonly { line: string; kind: "gone" | "changed" | "bad" | "nothing" }[] = [
+  const table: readonly { line: string; kind: "gone" | "changed" | "unread" | "strange" | "nothing" }[] = [
     { line: "find: '/x': No such file or directory", kind: "gone" },
-    { line: "find: '/x': Permission denied", kind: "bad" },
+    { line: "find: '/x': Permission denied", kind: "unread" },
     {
       line: "find: File system loop detected; '/a' is part of the same file system loop as '/b'.",
-      kind: "bad",
+      kind: "unread",
     },
     { line: "tar: a/b: Cannot stat: No such file or directory", kind: "gone" },
     { line: "tar: a/b: File removed before we read it", kind: "gone" },
     { line: "tar: a/b: file changed as we read it", kind: "changed" },
     { line: "tar: a/b: File shrank by 5 bytes; padding with zeros", kind: "changed" },
     { line: "tar: a/b: socket ignored", kind: "changed" },
-    { line: "tar: a/b: Cannot open: Permission denied", kind: "bad" },
-    { line: "tar: a/b: Read error at byte 0, while reading 512 bytes: Input/output error", kind: "bad" },
-    { line: "/bin/tar: something nobody has seen", kind: "bad" },
+    { line: "tar: a/b: Cannot open: Permission denied", kind: "unread" },
+    { line: "tar: a/b: Read error at byte 0, while reading 512 bytes: Input/output error", kind: "unread" },
+    { line: "tar: -: Cannot write: No space left on device", kind: "strange" },
+    { line: "tar: Memory exhausted", kind: "strange" },
+    { line: "/bin/tar: something nobody has seen", kind: "strange" },
     { line: "tar: Exiting with failure status due to previous errors", kind: "nothing" },
     { line: "", kind: "nothing" },
   ];
   for (const { line, kind } of table) {
     test(`${kind}: ${line}`, () => {
       const told = toldOf(line);
-      const counts = { gone: told.gone.length, changed: told.changed.length, bad: told.bad.length };
-      assert.deepEqual(counts, { gone: 0, changed: 0, bad: 0, ...(kind === "nothing" ? {} : { [kind]: 1 }) });
+      const { gone, changed, unread, strange } = told;
+      const counts = {
+        gone: gone.length,
+        changed: changed.length,
+        unread: unread.length,
+        strange: strange.length,
+      };
+      assert.deepEqual(counts, {
+        gone: 0,
+        changed: 0,
+        unread: 0,
+        strange: 0,
+        ...(kind === "nothing" ? {} : { [kind]: 1 }),
+      });
     });
   }
 
-  test("more than was kept is bad, since anything may be missing", () => {
-    const lines = "tar: a: Cannot stat: No such file or directory\n".repeat(200).slice(-8100);
-    const { bad, gone } = toldOf(lines);
-    assert.deepEqual([bad, gone.length], [["there was more to complain about than could be kept"], 172]);
+  test("names of any bytes are read back from their quotes", () => {
+    const torn = "Read error at byte 5, while reading 9 bytes: Input/output error";
+    const table: readonly [string, string, string][] = [
+      [
+        "tar: a\\303\\251 b\\\\n\\n: Cannot open: Permission denied",
+        "aé b\\n\n",
+        "Cannot open: Permission denied",
+      ],
+      [`tar: x: ${torn}: ${torn}`, `x: ${torn}`, torn],
+      ["find: '/a\\'b\\033': Input/output error", "a'b\x1b", "Input/output error"],
+    ];
+    for (const [line, path, why] of table)
+      assert.deepEqual(toldOf(line).unread, [{ path: Buffer.from(path), why, torn: why === torn }]);
   });
 
-  test("of thousands of lines the first few of each kind are passed on, and all that are bad", async () => {
+  test("more than was kept is strange, since anything may be missing", () => {
+    const lines = "tar: a: Cannot stat: No such file or directory\n".repeat(200).slice(-8100);
+    const { strange, gone } = toldOf(lines);
+    assert.deepEqual([strange, gone.length], [["there was more to complain about than could be kept"], 172]);
+  });
+
+  test("of thousands of lines the first few of each kind are passed on, cut where they are long, and all others", async () => {
     const script = `for i in $(seq 1 3000); do
       echo "tar: a$i: Cannot stat: No such file or directory"
       echo "tar: b$i: file changed as we read it"
-    done >&2; echo "tar: c: Cannot open: Permission denied" >&2; exit 2`;
+      echo "tar: ${"d".repeat(4000)}$i: Cannot open: Permission denied"
+    done >&2; for i in $(seq 9); do echo "tar: c$i: Read error at byte 0, while reading 512 bytes: Input/output error"; done >&2; exit 2`;
     await using host = await openLocalHost();
     const how = { signal: new AbortController().signal, okExits: [0] };
     const ended = judgedExit(await host.run(judged(["sh", "-c", script]), how));
-    const { gone, changed, bad } = toldOf(ended.stderr);
-    assert.deepEqual([ended.exit, gone.length, changed.length], [2, 10, 10]);
-    assert.deepEqual(bad, ["c: Cannot open: Permission denied"]);
+    const { gone, changed, unread, strange } = toldOf(ended.stderr);
+    assert.deepEqual([ended.exit, gone.length, changed.length, strange], [2, 10, 10, []]);
+    assert.equal(unread.filter(({ path }) => path === undefined).length, 10);
+    assert.deepEqual(
+      unread.flatMap(({ path, torn }) => (path && torn ? [path.toString()] : [])),
+      Array.from({ length: 9 }, (_, at) => `c${at + 1}`),
+    );
   });
 });
 

@@ -89,6 +89,26 @@ const rows: readonly {
     next: "drops doctor --only sources  says what to do; then drops backup --source media",
   },
   {
+    what: "a source of which a file could not be read last night",
+    seen: {
+      snapshots: [
+        seenSnapshot(LAST, {
+          sources: [
+            sourceIn(LAST, { name: "homeserver-db" }),
+            sourceIn(LAST, {
+              name: "media",
+              error: { code: "source/incomplete", message: "1 file of source media could not be read: /a" },
+            }),
+          ],
+        }),
+      ],
+    },
+    state: "late",
+    kinds: ["failed"],
+    says: /media is incomplete in the last backup that tried it: 1 file of source media could not be read: \/a/,
+    next: "drops doctor --only sources  says what to do; then drops backup --source media",
+  },
+  {
     what: "a failure that a later backup made good",
     seen: {
       snapshots: [

@@ -81,6 +81,13 @@ export function collectingSink(
       entries.push({ ...entry, size, chunks, bytes, how: how.cutting });
       return { size, chunks };
     },
+    drop: async (paths) => {
+      const isDropped = (path: Buffer | undefined) => paths.some((dropped) => path && dropped.equals(path));
+      const links = entries.filter(({ type, target }) => type === "hardlink" && isDropped(target));
+      const kept = entries.filter((entry) => !isDropped(entry.path) && !links.includes(entry));
+      entries.splice(0, entries.length, ...kept);
+      return links.map(({ path }) => path);
+    },
     note: (text) => {
       notes.push(text);
     },

@@ -36,10 +36,25 @@ async function backup(shell: Shell, flags: Flags, about: About): Promise<void> {
   const { backupInOneLine, backupInWords } = await import("../words/backup.ts");
   shell.screen.show(report, backupInWords);
   about.summary = backupInOneLine(report);
-  const failed = report.sources.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
-  if (failed.length === 0) return;
-  about.trouble = failed.toSorted().join(" ");
-  throw new DropsError("backup/partial", `${failed.join(", ")} could not be backed up, the rest is stored`, {
+  const bad = report.sources.filter(({ error }) => error !== undefined);
+  if (bad.length === 0) return;
+  about.trouble = bad
+    .map(({ name }) => name)
+    .toSorted()
+    .join(" ");
+  const named = (which: typeof bad, words: string) =>
+    which.length === 0 ? [] : [`${which.map(({ name }) => name).join(", ")} ${words}`];
+  const what = [
+    ...named(
+      bad.filter(({ outcome }) => outcome === "failed"),
+      "could not be backed up",
+    ),
+    ...named(
+      bad.filter(({ outcome }) => outcome !== "failed"),
+      "could not be read whole",
+    ),
+  ];
+  throw new DropsError("backup/partial", `${what.join(", ")}, the rest is stored`, {
     hint: `drops show ${report.snapshot.id}`,
   });
 }

@@ -45,5 +45,9 @@ function details(source: BackedUpSource): string[] {
   const { error } = source;
   if (!error) return listed;
   const hint = error.hint === undefined ? [] : [`    hint: ${clean(error.hint)}`];
-  return [`  ${source.name} failed: ${clean(error.message)}`, ...hint, ...listed];
+  return [
+    `  ${source.name} ${source.outcome === "failed" ? "failed" : "is incomplete"}: ${clean(error.message)}`,
+    ...hint,
+    ...listed,
+  ];
 }

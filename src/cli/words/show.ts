@@ -41,5 +41,10 @@ function row(source: ShownSource, zone: string): string[] {
 
 function details(source: ShownSource): string[] {
   const listed = notes(source.notes).map((line) => line.replace("note:", `${source.name}:`));
-  return source.error ? [`  ${source.name} failed: ${clean(source.error.message)}`, ...listed] : listed;
+  return source.error
+    ? [
+        `  ${source.name} ${source.outcome === "failed" ? "failed" : "is incomplete"}: ${clean(source.error.message)}`,
+        ...listed,
+      ]
+    : listed;
 }

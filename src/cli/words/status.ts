@@ -119,7 +119,7 @@ function clock({ clock: { skewSeconds } }: StatusReport): Row {
 
 function sourceRow(zone: string): (source: StatusReport["sources"][number]) => string[] {
   return ({ name, inPolicy, newest, files, bytes, failed }) => {
-    const said = failed ? `FAILED ${when(failed.at, zone)}` : "ok";
+    const said = failed ? `${failed.stored ? "INCOMPLETE" : "FAILED"} ${when(failed.at, zone)}` : "ok";
     const named = inPolicy ? name : `${name} (not in the policy)`;
     if (!newest) return [named, "NEVER", "", "", "", failed ? said : ""];
     const held = [duration(newest.ageSeconds), files.toLocaleString("en"), size(bytes)];

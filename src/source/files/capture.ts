@@ -1,7 +1,8 @@
-import { DropsError } from "../../lib/errors.ts";
-import { someOf } from "../../lib/some-of.ts";
+import type { Host } from "../../host/host.ts";
+import { messageOf } from "../../lib/errors.ts";
 import type { FilesPolicy } from "../../policy/schema.ts";
 import type { CaptureContext, FrozenSource } from "../source.ts";
+import { attributedFiles } from "./attributed-files.ts";
 import { findFiles } from "./find.ts";
 import { hostTime, ownerNames, requireGnuTools } from "./gnu-tools.ts";
 import { shipFiles } from "./ship.ts";
@@ -17,7 +18,7 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
   const versions = await requireGnuTools(host, { signal });
   const capturedAt = context.now();
   const listedAt = await hostTime(host, { signal });
-  const { listing, unreadable, mounts, notes } = await findFiles(host, source, { signal });
+  const { listing, unread, mounts, notes } = await findFiles(host, source, { signal });
   const { uids, gids } = listing.owners();
   const [users, groups] = await Promise.all([
     ownerNames(host, "passwd", uids, { signal }),
@@ -31,31 +32,30 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
       for (const note of notes) into.note(note);
       for (const { path, kind } of mounts)
         into.note(`${path} is another file system (${kind}) and not backed up: see one_file_system`);
-      const bad = await shipFiles(
-        { source: source.name, context, listing, listedAt, names: { users, groups } },
-        into,
-        how,
-      );
-      throwIfUnreadable(source, [...unreadable, ...bad]);
+      const names = { users, groups };
+      const stop = new AbortController();
+      const attributed = attributesNote(host, source, AbortSignal.any([how.signal, stop.signal])); // meanwhile
+      try {
+        await shipFiles({ source: source.name, context, listing, listedAt, names, unread }, into, how);
+        for (const note of await attributed) into.note(note);
+      } finally {
+        stop.abort();
+      }
+      const failure = unread.failure(source.name);
+      if (failure) throw failure;
     },
     async [Symbol.asyncDispose]() {},
   };
 }
 
-/** Thrown after everything else was handed over, so that the next night does not read that again. */
-function throwIfUnreadable(source: FilesPolicy, bad: readonly string[]): void {
-  const complaints = [...new Map(bad.map((words) => [pathIn(words), words])).values()];
-  if (complaints.length === 0) return;
-  const files = complaints.length === 1 ? "1 file" : `${complaints.length} files`;
-  throw new DropsError(
-    "source/failed",
-    `${files} of source ${source.name} could not be read: ${someOf(complaints, 5, "; ")}`,
-    { hint: "log in to the host as a user who may read them, or name them under `exclude`" },
-  );
-}
-
-/** What a complaint of find (`'/a': …`) or tar (`a: Cannot …`) is about, so that both count once. */
-function pathIn(words: string): string {
-  const found = /^'\/(.*)': |^(.*?): Cannot /.exec(words);
-  return found?.[1] ?? found?.[2] ?? words;
+/** Fails only when all does. */
+async function attributesNote(host: Host, source: FilesPolicy, signal: AbortSignal): Promise<string[]> {
+  try {
+    const found = await attributedFiles(host, source, { signal });
+    return found.count === 0
+      ? []
+      : [`immutable or append-only, which a restore does not bring back: ${found}`];
+  } catch (error) {
+    return [`which files are immutable or append-only was not found out: ${messageOf(error)}`];
+  }
 }

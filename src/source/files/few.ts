@@ -6,7 +6,7 @@ const SHOWN = 200;
 /** Counts paths and keeps the first few: `/a, /b and 7 more`. */
 export class Few {
   readonly #most: number;
-  readonly #names: string[] = [];
+  readonly #first: Buffer[] = [];
   count = 0;
 
   constructor(most = 5) {
@@ -15,15 +15,21 @@ export class Few {
 
   /** `path` is raw and relative to `/`. */
   add(path: Uint8Array): void {
-    if (this.count++ < this.#most) this.#names.push(shortened(shownPath(path)));
+    if (this.count++ < this.#most) this.#first.push(Buffer.from(path));
+  }
+
+  get first(): readonly Buffer[] {
+    return this.#first;
   }
 
   toString(): string {
-    const more = this.count - this.#names.length;
-    return this.#names.join(", ") + (more > 0 ? ` and ${more} more` : "");
+    const more = this.count - this.#first.length;
+    return this.#first.map(shortPath).join(", ") + (more > 0 ? ` and ${more} more` : "");
   }
 }
 
-function shortened(path: string): string {
+/** As `shownPath`, cut where it is very long. */
+export function shortPath(raw: Uint8Array): string {
+  const path = shownPath(raw);
   return path.length > SHOWN ? `${path.slice(0, SHOWN)}…` : path;
 }

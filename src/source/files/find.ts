@@ -10,12 +10,13 @@ import { PLAIN } from "./gnu-tools.ts";
 import { Listing } from "./listing.ts";
 import { type MountInside, mountsInside } from "./mounts-inside.ts";
 import { shownPath } from "./shown-path.ts";
-import { judged, judgedExit, PASSED_ON, toldOf } from "./told.ts";
+import { judged, judgedExit, PASSED_ON, type Told, toldOf } from "./told.ts";
+import { UnreadFiles } from "./unread-files.ts";
 
 export interface FoundFiles {
   readonly listing: Listing;
-  /** What could not be looked into: the source is not whole. */
-  readonly unreadable: readonly string[];
+  /** What could not be looked into, or is too large. */
+  readonly unread: UnreadFiles;
   /** Directories on which another file system is mounted, which `one_file_system` leaves out; and its kind. */
   readonly mounts: readonly MountInside[];
   readonly notes: readonly string[];
@@ -29,7 +30,8 @@ export interface FoundFiles {
 export async function findFiles(host: Host, source: FilesPolicy, how: Cancel): Promise<FoundFiles> {
   const { paths, notes } = await startingPaths(host, source, how);
   const listing = new Listing();
-  if (paths.length === 0) return { listing, unreadable: [], mounts: [], notes };
+  const unread = new UnreadFiles(paths);
+  if (paths.length === 0) return { listing, unread, mounts: [], notes };
   const argv = judged(["find", ...findArguments(paths, source, ["-printf", FIND_FORMAT])]);
   await using find = await host.start(argv, { ...how, env: PLAIN });
   find.stdin.end();
@@ -43,15 +45,21 @@ export async function findFiles(host: Host, source: FilesPolicy, how: Cancel): P
   }
   const ended = judgedExit(await find.ended);
   how.signal.throwIfAborted();
-  const { gone, bad } = judge(ended, `listing the files of ${source.name} on ${host.label}`);
+  const {
+    gone,
+    unread: closed,
+    strange,
+  } = judge(ended, `listing the files of ${source.name} on ${host.label}`);
   if (leftOut === undefined) throw damage;
   await listing.sort();
+  for (const one of closed) unread.add(one);
+  unread.addStrange(strange);
+  const { large } = leftOut;
+  for (const path of large.first) unread.add({ path, why: "too large, 8 PiB or more" });
+  unread.count += large.count - large.first.length;
   return {
     listing,
-    unreadable:
-      leftOut.large.count === 0
-        ? bad
-        : [...bad, `too large to be backed up, 8 PiB or more: ${leftOut.large}`],
+    unread,
     mounts: source.one_file_system ? await mountsInside(host, listing, paths, how) : [],
     notes: [...notes, ...vanished(gone), ...longPaths(leftOut)],
   };
@@ -110,8 +118,11 @@ async function startingPaths(host: Host, source: FilesPolicy, how: Cancel) {
       .filter((line) => line !== "")
       .map((line) => [line.slice(1), line.slice(0, 1)]),
   );
-  const { bad } = judge(ended, `looking for the files of ${source.name} on ${host.label}`);
-  const [denied] = bad;
+  const { unread, strange } = judge(ended, `looking for the files of ${source.name} on ${host.label}`);
+  const [denied] = [
+    ...unread.map(({ path, why }) => (path ? `${shownPath(path)}: ${why}` : why)),
+    ...strange,
+  ];
   if (denied !== undefined)
     throw new DropsError(
       "source/failed",
@@ -152,8 +163,8 @@ function missingPath(missing: readonly string[], source: FilesPolicy, host: Host
 }
 
 /** What find complained about: 1 means that something could not be listed, more that it did not work. */
-function judge(ended: CommandExit, what: string) {
-  if (ended.exit === 0) return { gone: [], bad: [] };
+function judge(ended: CommandExit, what: string): Told {
+  if (ended.exit === 0) return { gone: [], changed: [], unread: [], strange: [] };
   if (ended.exit !== 1) throw commandFailed(what, ended);
   return toldOf(ended.stderr);
 }

@@ -11,7 +11,8 @@ import { type Decision, identityOf, planFiles } from "./plan.ts";
 import { shownPath } from "./shown-path.ts";
 import type { TarSession } from "./tar-session.ts";
 import type { TarEntry } from "./tar-stream.ts";
-import { PASSED_ON } from "./told.ts";
+import { PASSED_ON, type Told } from "./told.ts";
+import type { UnreadFiles } from "./unread-files.ts";
 
 /** Of the files that vanished so many are named. */
 const NAMED = 20;
@@ -23,17 +24,12 @@ export interface ListedSource {
   /** The host's time before the listing began. */
   readonly listedAt: bigint;
   readonly names: OwnerNames;
+  /** What is there and could not be read is added. */
+  readonly unread: UnreadFiles;
 }
 
-/**
- * Hand all files of the listing to the sink, reading what is not unchanged. The complaints that it returns are about files
- * which are there and could not be read.
- */
-export async function shipFiles(
-  listed: ListedSource,
-  into: SourceSink,
-  how: Cancel,
-): Promise<readonly string[]> {
+/** Hand all files of the listing to the sink, reading what is not unchanged. */
+export async function shipFiles(listed: ListedSource, into: SourceSink, how: Cancel): Promise<void> {
   const { listing, listedAt, context, source } = listed;
   const reread = () => context.rereadShare > 0 && context.random() < context.rereadShare;
   const plan = planFiles(listing, into.previous(), { reread, listedAt });
@@ -43,7 +39,7 @@ export async function shipFiles(
     how.signal.throwIfAborted();
     await shipping.take(step);
   }
-  return await shipping.finish(); // awaited: the tars are closed on the way out
+  await shipping.finish();
 }
 
 class Shipping {
@@ -58,7 +54,8 @@ class Shipping {
   /** Which name of an inode holds its content when the first one went away. */
   readonly #standIns = new Map<number, number>();
   readonly #skipped = new Few();
-  readonly #unrecordable: string[] = [];
+  /** Positions of which no entry holds the content, so that none may link to them. */
+  readonly #lost = new Set<number>();
   /** How many names of an inode are in the source, by the first one's position. */
   readonly #names = new Map<number, number>();
 
@@ -76,29 +73,60 @@ class Shipping {
     const { position } = decision;
     this.#countName(decision);
     if (decision.act === "skip") this.#skipped.add(this.#listing.path(position));
-    else if (decision.act === "record") this.#add(this.#fromListing(position, "fifo"));
+    else if (decision.act === "record") this.#add(this.#fromListing(position, "fifo"), position);
     else if (decision.act === "link") await this.#link(position, decision.first);
     else if (step.session) await this.#read(position, step.session, expected(decision));
     else if (decision.act === "keep" && !this.#keep(decision.previous))
       await this.#read(position, await this.#ahead.askAgain(step));
   }
 
-  /** Wait for every tar to end, note what it said, and return what could not be read. */
-  async finish(): Promise<readonly string[]> {
-    const bad: string[] = [...this.#unrecordable];
+  /** Wait for every tar to end, note what it said, and take back what it could not read to its end. */
+  async finish(): Promise<void> {
     const vanished = new Few(NAMED);
+    const torn: Buffer[] = [];
     for (const session of this.#ahead.sessions) {
       const told = await session.finish();
       this.#noteChanged(told.changed);
-      const missing = this.#missingOf(session, told.bad);
-      if (told.isSmooth) bad.push(...missing.map((path) => `'${shownPath(path)}': passed over by tar`));
-      else for (const path of missing) vanished.add(path);
-      bad.push(...told.bad);
+      for (const { path, why, torn: isTorn } of told.unread) {
+        if (path) this.#listed.unread.add({ path, why });
+        if (path && isTorn) torn.push(path);
+      }
+      this.#listed.unread.addStrange(told.strange);
+      this.#judgeMissing(session, told, vanished);
     }
-    if (vanished.count > 0) this.#into.note(`vanished before it was read: ${vanished}`);
-    if (this.#skipped.count > 0) this.#into.note(`sockets and devices are not backed up: ${this.#skipped}`);
+    if (torn.length > 0) await this.#takeBack(torn);
+    this.#note("vanished before it was read", vanished);
+    this.#note("sockets and devices are not backed up", this.#skipped);
     this.#noteLinksOutside();
-    return bad;
+  }
+
+  async #takeBack(torn: readonly Buffer[]): Promise<void> {
+    for (const path of await this.#into.drop(torn)) this.#addLink(path);
+  }
+
+  #note(what: string, few: Few): void {
+    if (few.count > 0) this.#into.note(`${what}: ${few}`);
+  }
+
+  /** What a tar passed over: it says why of the first few, and nothing of what it has no reason for. */
+  #judgeMissing(
+    session: TarSession,
+    { unread, isSmooth }: Told & { readonly isSmooth: boolean },
+    vanished: Few,
+  ): void {
+    const told = new Set(unread.map(({ path }) => path?.toString("latin1")));
+    const why = isSmooth ? "passed over by tar" : "it could not be read, or vanished";
+    const isUnsaid = isSmooth || unread.length >= PASSED_ON || told.has(undefined);
+    for (const [position, of] of this.#missing) {
+      const path = this.#listing.path(position);
+      if (of !== session || told.has(path.toString("latin1"))) continue;
+      if (isUnsaid) this.#listed.unread.add({ path, why });
+      else vanished.add(path);
+    }
+  }
+
+  #addLink(path: Buffer): void {
+    this.#listed.unread.add({ path, why: "another name of a file that could not be read" });
   }
 
   #noteChanged(changed: readonly string[]): void {
@@ -106,21 +134,12 @@ class Shipping {
     if (changed.length >= PASSED_ON) this.#into.note("changed while they were read: others as well");
   }
 
-  /** What a tar passed over and has nothing against. */
-  #missingOf(session: TarSession, bad: readonly string[]): Buffer[] {
-    return [...this.#missing]
-      .filter(([, of]) => of === session)
-      .map(([position]) => this.#listing.path(position))
-      .filter((path) => !bad.some((words) => words.startsWith(`${shownPath(path).slice(1)}: `)));
-  }
-
   /** A restore makes one file of the names that are here, and knows nothing of the others. */
   #noteLinksOutside(): void {
     const outside = new Few();
     for (const [first, names] of this.#names)
       if (names < this.#listing.links(first)) outside.add(this.#listing.path(first));
-    if (outside.count > 0)
-      this.#into.note(`hard links to files outside of this source are not kept: ${outside}`);
+    this.#note("hard links to files outside of this source are not kept", outside);
   }
 
   #countName(decision: Decision): void {
@@ -132,17 +151,22 @@ class Shipping {
   }
 
   /** An entry that cannot be recorded costs itself alone. */
-  #add(head: EntryHead): void {
+  #add(head: EntryHead, position: number): void {
     try {
       this.#into.add(head);
     } catch (error) {
-      this.#lose(head, error);
+      this.#lose(position, error);
     }
   }
 
-  #lose({ path }: EntryHead, error: unknown): void {
+  #lose(position: number, error: unknown): void {
     if (!isFailure(error, "source/failed")) throw error;
-    this.#unrecordable.push(`'${shownPath(path)}': ${error.message}`);
+    this.#leaveOut(position, error.message);
+  }
+
+  #leaveOut(position: number, why: string): void {
+    this.#lost.add(position);
+    this.#listed.unread.add({ path: this.#listing.path(position), why });
   }
 
   #keep(previous: ManifestEntry): boolean {
@@ -153,10 +177,14 @@ class Shipping {
   }
 
   async #link(position: number, first: number): Promise<void> {
+    if (this.#lost.has(first)) {
+      this.#addLink(this.#listing.path(position));
+      return;
+    }
     const holder = this.#missing.has(first) ? this.#standIns.get(first) : first;
     if (holder !== undefined) {
       const target = this.#listing.path(holder);
-      this.#add({ ...this.#fromListing(position, "hardlink"), target });
+      this.#add({ ...this.#fromListing(position, "hardlink"), target }, position);
       return;
     }
     if (await this.#read(position, await this.#ahead.askAlone(position))) this.#standIns.set(first, position);
@@ -171,25 +199,33 @@ class Shipping {
       return false;
     }
     if (entry.lacksXattrs)
-      this.#unrecordable.push(`'${shownPath(path)}': it has more than 1 MiB of extended attributes`);
+      this.#listed.unread.add({
+        path,
+        why: "it has more than 1 MiB of extended attributes, which are left out",
+      });
     const same = entry.lacksXattrs
       ? undefined // to be told of every night
       : identityOf(this.#listing, position, this.#listed.listedAt);
     if (entry.type === "device" || entry.type === "hardlink") {
       this.#skipped.add(path);
+      this.#lost.add(position);
       return true;
     }
     const head = readHead(entry, path, entry.type, same);
-    if (entry.type !== "file") this.#add(head);
-    else if (entry.unusable !== undefined) this.#unrecordable.push(`'${shownPath(path)}': ${entry.unusable}`);
-    else await this.#readContent(entry, head, { session, previous });
+    if (entry.type !== "file") this.#add(head, position);
+    else if (entry.unusable !== undefined) this.#leaveOut(position, entry.unusable);
+    else await this.#readContent(entry, head, { session, previous, position });
     return true;
   }
 
   async #readContent(
     entry: TarEntry,
     head: EntryHead,
-    from: { readonly session: TarSession; readonly previous: ManifestEntry | undefined },
+    from: {
+      readonly session: TarSession;
+      readonly previous: ManifestEntry | undefined;
+      readonly position: number;
+    },
   ): Promise<void> {
     const watched = head.holes ? entry.data : this.#registrations.watch(head.path, entry.size, entry.data);
     try {
@@ -198,7 +234,7 @@ class Shipping {
         this.#into.note(`content changed without trace: ${shownPath(head.path)}`);
     } catch (error) {
       await from.session.explain(error);
-      this.#lose(head, error);
+      this.#lose(from.position, error);
     }
   }
 

@@ -156,8 +156,8 @@ const TOLD: FuzzTarget = {
     ),
   ],
   run(bytes) {
-    const { gone, changed, bad } = toldOf(bytes.toString());
-    return [...gone, ...changed, ...bad].join("").length;
+    const { gone, changed, unread, strange } = toldOf(bytes.toString());
+    return [...gone, ...changed, ...unread.map(({ why }) => why), ...strange].join("").length;
   },
 };
 
