@@ -14,8 +14,8 @@ export class ChunkIndex {
 
   /** The pack number of a chunk, or undefined. `id` is 32 bytes. */
   get(id: Uint8Array): number | undefined {
-    const at = this.#slots[this.#find(id)];
-    return at === undefined || at < 0 ? undefined : this.#packs[at];
+    const at = this.#slots[this.#find(id)] as number;
+    return at < 0 ? undefined : this.#packs[at];
   }
 
   /** Remember where a chunk lies; a later place replaces an earlier one. */

@@ -39,20 +39,20 @@ export interface RetentionContext extends EligibilityContext {
  */
 export function decide(snapshots: readonly Candidate[], context: RetentionContext): Decision[] {
   const { rules, calendar } = context;
-  const standings = new Map(snapshots.map((snapshot) => [snapshot.key, eligibilityOf(snapshot, context)]));
-  const filling = snapshots
-    .filter(({ key }) => standings.get(key)?.fills)
-    .map((snapshot) => ({ id: snapshot.key, at: snapshot.ended, landed: snapshot.landed }));
+  const judged = snapshots.map((snapshot) => ({ snapshot, standing: eligibilityOf(snapshot, context) }));
+  const filling = judged
+    .filter(({ standing }) => standing.fills)
+    .map(({ snapshot }) => ({ id: snapshot.key, at: snapshot.ended, landed: snapshot.landed }));
   const slots = keep(filling, rules, calendar);
-  const guards = guardsOf(snapshots, filling, standings, context);
+  const guards = guardsOf(judged, filling, context);
   const kept = filling.filter(({ id }) => slots.has(id));
   const goes = context.foresee === false ? new Map() : forecast(kept, rules, calendar);
-  return snapshots.map((snapshot) => {
+  return judged.map(({ snapshot, standing }) => {
     const { key } = snapshot;
     const [filled, guarded, date] = [slots.get(key) ?? [], guards.get(key) ?? [], goes.get(key)];
     return {
       snapshot,
-      standing: standings.get(key) ?? { fills: true },
+      standing,
       keep: filled.length > 0 || guarded.length > 0,
       slots: filled,
       guards: guarded,

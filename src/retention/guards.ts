@@ -7,24 +7,22 @@ import { type Dated, keep } from "./keep.ts";
  * plan that was right. What is not in the answer has no such reason.
  */
 export function guardsOf(
-  snapshots: readonly Candidate[],
+  judged: readonly { readonly snapshot: Candidate; readonly standing: Eligibility }[],
   filling: readonly (Dated & { readonly landed: Date })[],
-  standings: ReadonlyMap<string, Eligibility>,
   context: Pick<RetentionContext, "rules" | "calendar" | "pinned" | "proven">,
 ): ReadonlyMap<string, readonly string[]> {
   const guards = new Map<string, string[]>();
   const guard = (key: string | undefined, why: string) => {
     if (key !== undefined) guards.set(key, [...(guards.get(key) ?? []), why]);
   };
-  for (const { key, id } of snapshots) {
-    const standing = standings.get(key);
-    if (standing?.fills === false && standing.quarantined) guard(key, `in quarantine: ${standing.why}`);
+  for (const { snapshot, standing } of judged) {
+    const { key, id } = snapshot;
+    if (!standing.fills && standing.quarantined) guard(key, `in quarantine: ${standing.why}`);
     if (context.pinned(id)) guard(key, "pinned");
   }
-  const believed = snapshots.filter(({ key }) => {
-    const standing = standings.get(key);
-    return standing?.fills === true || standing?.quarantined === false;
-  });
+  const believed = judged
+    .filter(({ standing }) => standing.fills || !standing.quarantined)
+    .map(({ snapshot }) => snapshot);
   const complete = believed.filter(({ state }) => state === "complete");
   const newest = complete.at(-1);
   guard(newest?.key, "the newest complete one");

@@ -42,16 +42,17 @@ export function lockTargets(
   rules: LockRules,
 ): LockTargets {
   const kept = decisions.filter(({ keep }) => keep);
-  const believed = kept.filter(({ snapshot }) => snapshot.trusted);
-  const records = new Map(survey.snapshots.map(({ listed }) => [listed.key, listed.record]));
+  const believed = new Map(
+    kept.filter(({ snapshot }) => snapshot.trusted).map((decision) => [decision.snapshot.key, decision]),
+  );
   const found = new Targets();
   const { now } = survey;
   const forNow = lockUntil(soon(now, rules), now, rules).until;
   for (const key of [REPOSITORY_KEY, REPOSITORY_SIGNATURE_KEY, ...others]) found.add(key, undefined, forNow);
-  for (const decision of believed) {
-    const { key } = decision.snapshot;
-    const record = records.get(key);
-    if (!record) throw new Error(`no record is known of ${key}`);
+  for (const { listed } of survey.snapshots) {
+    const { key, record } = listed;
+    const decision = believed.get(key);
+    if (!decision) continue;
     const { until } = lockUntil(keptUntil(decision, survey, rules), now, rules);
     found.add(key, undefined, until);
     found.add(signatureKey(key), undefined, until);

@@ -83,15 +83,13 @@ function planSweep(survey: Survey, kept: ReadonlySet<string>): SweepPlan {
 }
 
 function bytesAlone({ snapshots, references }: Survey): ReadonlyMap<string, number> {
-  const holders = new Map<StoredObject, string | undefined>();
-  for (const { listed } of snapshots) {
-    for (const object of references.objectsOf(listed.record)) {
-      holders.set(object, holders.has(object) ? undefined : listed.key); // undefined: several
+  const alone = snapshots.map(({ listed }) => ({ ...listed, bytes: 0 }));
+  const holders = new Map<StoredObject, { bytes: number } | undefined>();
+  for (const one of alone) {
+    for (const object of references.objectsOf(one.record)) {
+      holders.set(object, holders.has(object) ? undefined : one); // undefined: several
     }
   }
-  const alone = new Map(snapshots.map(({ listed }) => [listed.key, 0]));
-  for (const [{ size }, key] of holders) {
-    if (key !== undefined) alone.set(key, (alone.get(key) ?? 0) + size);
-  }
-  return alone;
+  for (const [{ size }, holder] of holders) if (holder) holder.bytes += size;
+  return new Map(alone.map(({ key, bytes }) => [key, bytes]));
 }

@@ -1,9 +1,9 @@
 import { isFailure } from "../lib/errors.ts";
-import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
+import type { SourceRecord } from "../snapshot/record.ts";
 import { requireUnderstood } from "../snapshot/repository.ts";
 import type { Decision } from "./decide.ts";
 import { listsOf } from "./references.ts";
-import type { Survey, SurveyedSnapshot } from "./survey.ts";
+import type { Survey } from "./survey.ts";
 
 /** What a policy sets. */
 export interface Limits {
@@ -127,15 +127,11 @@ function shrunk(
   forgotten: number,
 ): Refusal[] {
   const complete = completeOf(decisions);
-  const newest = complete.at(-1);
   const proven = complete.findLast(({ snapshot }) => survey.proven.has(snapshot.id));
-  const before = proven ?? complete.at(-2);
-  if (!newest || !before || newest === before) return [];
-  const records = new Map(survey.snapshots.map((one) => [one.listed.key, one]));
-  const [now, then] = [
-    recordOf(records, newest.snapshot.key),
-    recordOf(records, before.snapshot.key),
-  ] as const;
+  const recordOf = (decision: Decision | undefined) =>
+    survey.snapshots.find(({ listed }) => listed.key === decision?.snapshot.key)?.listed.record;
+  const [now, then] = [recordOf(complete.at(-1)), recordOf(proven ?? complete.at(-2))];
+  if (!now || !then || now === then) return [];
   const hint = `look at it: drops ls ${now.id}; a drill that proves it, or drops prune --accept ${forgotten}, goes on`;
   const since = `${proven ? "proven " : ""}snapshot ${then.id}`;
   return then.sources.flatMap((source) => {
@@ -164,12 +160,6 @@ function collapsed(
     if (now * 100 < old * (100 - maxShrink)) return `from ${old} to ${now} ${unit}`;
   }
   return undefined;
-}
-
-function recordOf(records: ReadonlyMap<string, SurveyedSnapshot>, key: string): SnapshotRecord {
-  const found = records.get(key);
-  if (!found) throw new Error(`${key} was decided about and not surveyed`);
-  return found.listed.record;
 }
 
 /** Complete ones that are not in quarantine, oldest first. */

@@ -51,7 +51,7 @@ export function checkShape<Schema extends z.ZodType>(
 ): z.infer<Schema> {
   const read = schema.safeParse(value);
   if (read.success) return read.data;
-  const issue = read.error.issues[0];
-  const where = issue && issue.path.length > 0 ? ` at ${issue.path.join(".")}` : "";
-  throw new DropsError("data/damaged", `${what} is malformed${where}: ${issue?.message ?? "unknown"}`);
+  const [{ path, message }] = read.error.issues as [z.core.$ZodIssue];
+  const where = path.length > 0 ? ` at ${path.join(".")}` : "";
+  throw new DropsError("data/damaged", `${what} is malformed${where}: ${message}`);
 }

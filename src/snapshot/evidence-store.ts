@@ -135,7 +135,7 @@ async function readOne<Evidence extends AnyEvidence>(
     const signature = await read(signatureKey(name), LARGEST_SIGNATURE).catch(absentIsNothing);
     trustedSigner(kind.claim, { what: name, bytes, signature }, trust);
     const evidence = decodeDocument(bytes, kind.schema, name);
-    const [, time, id] = kind.name.exec(name) ?? [];
+    const [, time, id] = kind.name.exec(name) as RegExpExecArray; // only such names are read
     if (evidence.id !== id || keyTime(new Date(evidence.ended)) !== time) {
       return { file: name, refused: `${name} is evidence of another ${kind.claim}` };
     }

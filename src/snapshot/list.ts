@@ -19,6 +19,9 @@ export function encodeList(packs: readonly PackInfo[]): Buffer {
   return Buffer.from(`${TITLE}\n${lines.join("")}`);
 }
 
+/** The lines of one pack. */
+const PACK = /^# (0|[1-9]\d{0,11})\n(([0-9a-f]{2})[0-9a-f]{62}) {2}packs\/\3\/\2$/;
+
 /** Throws data/damaged when a byte is not as `encodeList` writes it. */
 export function decodeList(bytes: Uint8Array, name: string): PackInfo[] {
   const lines = Buffer.from(bytes).toString("latin1").split("\n");
@@ -27,11 +30,10 @@ export function decodeList(bytes: Uint8Array, name: string): PackInfo[] {
     throw new DropsError("data/damaged", `list ${name} names over ${MAX_PACKS} packs`);
   const packs: PackInfo[] = [];
   for (let at = 1; at < lines.length - 1; at += 2) {
-    const size = /^# (0|[1-9]\d{0,11})$/.exec(lines[at] ?? "")?.[1];
-    const entry = /^([0-9a-f]{64}) {2}packs\/([0-9a-f]{2})\/([0-9a-f]{64})$/.exec(lines[at + 1] ?? "");
-    if (!size || !entry?.[1] || entry[1] !== entry[3] || !entry[1].startsWith(entry[2] ?? "-"))
-      throw malformed(name, at + 1);
-    packs.push({ sha256: entry[1], size: Number(size) });
+    const pack = PACK.exec(`${lines[at]}\n${lines[at + 1]}`);
+    if (!pack) throw malformed(name, at + 1);
+    const [, size, sha256 = ""] = pack;
+    packs.push({ sha256, size: Number(size) });
   }
   return packs;
 }

@@ -26,8 +26,8 @@ export function parseSigners(text: string, origin: string): Signers {
     const line = raw.trim();
     if (line === "" || line.startsWith("#")) continue;
     const where = `${origin}, line ${index + 1},`;
-    const [, before, key] = REVOKED.exec(line) ?? [];
-    if (before === undefined || key === undefined) signers.push(checkPublicKey(line, where));
+    const [, before = "", key = ""] = REVOKED.exec(line) ?? [];
+    if (before === "") signers.push(checkPublicKey(line, where));
     else revoked.push({ key: checkPublicKey(key, where), before: timeOf(before, where) });
   }
   if (signers.length + revoked.length > 0) return { signers, revoked };

@@ -131,4 +131,12 @@ test("a stranger's is held back where somebody is known, and nothing for that wh
   assert.equal(await of([stranger, ...others], true), undefined);
   assert.deepEqual(candidateOf(stranger, { whole: true }).trusted, false);
   assert.deepEqual(candidateOf(first, { whole: true }).holds, ["data"]);
+  const [source] = first.record.sources;
+  assert.ok(source);
+  const { manifest: _none, ...failed } = source;
+  for (const held of [failed, { ...source, outcome: "partial" as const }]) {
+    const sources = [{ ...held, name: "media" }, source];
+    const listed = { ...first, record: { ...first.record, sources } };
+    assert.deepEqual(candidateOf(listed, { whole: true }).holds, ["data"]);
+  }
 });

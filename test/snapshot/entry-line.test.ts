@@ -170,6 +170,15 @@ const good = encodeEntry(
   (pack) => pack,
 ).trimEnd();
 
+test("an entry of more pieces than a reader takes is not written, whether they are chunks or holes", () => {
+  const entry = decodeEntry(good, (index) => index, "line");
+  const many = 1_500_000;
+  const refused = { code: "source/failed", message: /has more than 1500000 chunks$/ };
+  const chunks = new Array<ChunkRef>(many).fill(entry.chunks[0] as ChunkRef);
+  assert.throws(() => requireRecordable({ ...entry, chunks, holes: [{ offset: 0, size: 1 }] }), refused);
+  assert.throws(() => requireRecordable({ ...entry, chunks: [...chunks, ...entry.chunks] }), refused);
+});
+
 const hostile: readonly { name: string; line: string }[] = [
   { name: "a path that climbs", line: good.replace("a/b", "a/../b") },
   { name: "an absolute path", line: good.replace("a/b", "/a/b") },
@@ -187,6 +196,10 @@ const hostile: readonly { name: string; line: string }[] = [
   { name: "space where there is none", line: good.replace('"type":', '"type": ') },
   { name: "half a line", line: good.slice(0, 40) },
   { name: "a mode that is a number", line: good.replace('"0644"', "420") },
+  {
+    name: "a hard link to nothing",
+    line: '{"path":"a","type":"hardlink","mode":"0644","uid":0,"gid":0,"mtime":"1","size":"0"}',
+  },
   {
     name: "a hard link out of the source",
     line: '{"path":"a","type":"hardlink","mode":"0644","uid":0,"gid":0,"mtime":"1","size":"0","target":"../b"}',

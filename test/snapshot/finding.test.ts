@@ -40,6 +40,14 @@ test("the newest of each counts, whichever run found it", async () => {
   assert.deepEqual([recovery?.snapshot, recovery?.at], ["0123456789abcdef", "2026-11-01T00:00:00.000Z"]);
 });
 
+test("each may be found by a run of its own", async () => {
+  const { put, read } = world();
+  await put(1, shown);
+  await put(2, no);
+  const { destroy, recovery } = await read();
+  assert.deepEqual([destroy?.answer, recovery?.snapshot], ["no", "0123456789abcdef"]);
+});
+
 test("what nobody trusted signed is refused and named, and hides nothing older", async () => {
   const { put, read } = world();
   await put(1, yes);

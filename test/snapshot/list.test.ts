@@ -47,6 +47,9 @@ const hostile: readonly { name: string; bytes: string }[] = [
   { name: "a size in another spelling", bytes: text.replace("# 3\n", "# 03\n") },
   { name: "a path that is not the pack's", bytes: text.replace(/packs\/../, "packs/zz") },
   { name: "a path out of the folder", bytes: text.replace("  packs/", "  ../packs/") },
+  { name: "a folder that is not the pack's", bytes: text.replace(/packs\/../, "packs/00") },
+  { name: "a pack under another's name", bytes: text.replace(/[0-9a-f]{64}\n/, `${"0".repeat(64)}\n`) },
+  { name: "over a million packs", bytes: text + "\n".repeat(2_000_000) },
   { name: "nothing", bytes: "" },
 ];
 for (const { name, bytes } of hostile) {

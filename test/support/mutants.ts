@@ -1,5 +1,4 @@
-import { stripTypeScriptTypes } from "node:module";
-import { type Node, parse } from "acorn";
+import { isSyntax, parseModule, type Syntax, visit } from "./syntax.ts";
 
 /** One small fault in a source text: the characters from `start` to `end` become `text`. */
 export interface Mutant {
@@ -38,8 +37,6 @@ const OTHER: ReadonlyMap<string, string> = new Map(
 /** Calls that hand on their receiver when they are taken away. */
 const DROPPED = new Set(["filter", "slice", "sort", "toSorted", "reverse", "toReversed", "trim"]);
 
-type Walked = Node & Readonly<Record<string, unknown>>;
-
 /**
  * Every single fault of a TypeScript module that the table of operators knows, in order of place: an operator replaced,
  * a condition fixed to true or false, a negation or a call of a chain dropped, a literal flipped, a block emptied. The operators are
@@ -47,39 +44,27 @@ type Walked = Node & Readonly<Record<string, unknown>>;
  * expressions. Texts of messages are left alone: nothing decides by them.
  */
 export function mutantsOf(source: string): readonly Mutant[] {
-  const plain = stripTypeScriptTypes(source); // white space for types, so places stay true
+  const { tree, plain } = parseModule(source);
   const found: Mutant[] = [];
-  visit(parse(plain, { ecmaVersion: "latest", sourceType: "module" }) as unknown as Walked, (node) =>
-    found.push(...faultsAt(node, plain)),
-  );
+  visit(tree, (node) => {
+    if (isMessage(node)) return false;
+    found.push(...faultsAt(node, plain));
+    return true;
+  });
   return found.sort((a, b) => a.start - b.start || a.end - b.end);
 }
 
-function visit(node: Walked, each: (node: Walked) => void): void {
-  if (isMessage(node)) return;
-  each(node);
-  for (const value of Object.values(node)) {
-    for (const child of Array.isArray(value) ? value : [value]) if (isNode(child)) visit(child, each);
-  }
-}
-
-function isNode(value: unknown): value is Walked {
-  return (
-    typeof value === "object" && value !== null && typeof (value as { type?: unknown }).type === "string"
-  );
-}
-
 /** The construction of a failure, and imports. */
-function isMessage(node: Walked): boolean {
+function isMessage(node: Syntax): boolean {
   if (node.type === "ImportDeclaration") return true;
   return node.type === "NewExpression" && /Error$|^Rejection$/.test(nameOf(node["callee"]));
 }
 
 function nameOf(node: unknown): string {
-  return isNode(node) && node.type === "Identifier" ? String(node["name"]) : "";
+  return isSyntax(node) && node.type === "Identifier" ? String(node["name"]) : "";
 }
 
-function faultsAt(node: Walked, text: string): Mutant[] {
+function faultsAt(node: Syntax, text: string): Mutant[] {
   switch (node.type) {
     case "BinaryExpression":
     case "LogicalExpression":
@@ -110,10 +95,10 @@ function faultsAt(node: Walked, text: string): Mutant[] {
   }
 }
 
-function operator(node: Walked, text: string): Mutant[] {
+function operator(node: Syntax, text: string): Mutant[] {
   const sign = String(node["operator"]);
   const other = OTHER.get(sign);
-  const [left, right] = [node["left"] as Walked, node["right"] as Walked];
+  const [left, right] = [node["left"] as Syntax, node["right"] as Syntax];
   if (other === undefined || (sign === "+" && [left, right].some(isText))) return [];
   const at = text.indexOf(sign, left.end);
   // a bare ?? beside && is no JavaScript: both sides get brackets
@@ -124,21 +109,21 @@ function operator(node: Walked, text: string): Mutant[] {
   return [{ start: at, end: at + sign.length, text: other, kind: `${sign} to ${other}` }];
 }
 
-function isText(node: Walked): boolean {
+function isText(node: Syntax): boolean {
   return node.type === "TemplateLiteral" || (node.type === "Literal" && typeof node["value"] === "string");
 }
 
-function literal(node: Walked): Mutant[] {
+function literal(node: Syntax): Mutant[] {
   const value = node["value"];
   if (typeof value === "boolean") return [replaced(node, String(!value), "boolean")];
   if (typeof value === "string" && value !== "") return [replaced(node, '""', "string")];
   return [];
 }
 
-function call(node: Walked, text: string): Mutant[] {
-  const callee = node["callee"] as Walked;
+function call(node: Syntax, text: string): Mutant[] {
+  const callee = node["callee"] as Syntax;
   if (callee.type !== "MemberExpression" || callee["computed"] === true) return [];
-  const property = callee["property"] as Walked;
+  const property = callee["property"] as Syntax;
   const name = nameOf(property);
   const other = OTHER.get(name);
   if (other !== undefined)
@@ -147,14 +132,14 @@ function call(node: Walked, text: string): Mutant[] {
 }
 
 function fixed(node: unknown, to: string): Mutant {
-  return replaced(node as Walked, to, `condition is ${to}`);
+  return replaced(node as Syntax, to, `condition is ${to}`);
 }
 
-function replaced(node: Walked, text: string, kind: string): Mutant {
+function replaced(node: Syntax, text: string, kind: string): Mutant {
   return { start: node.start, end: node.end, text, kind };
 }
 
 function sliceOf(node: unknown, text: string): string {
-  const { start, end } = node as Walked;
+  const { start, end } = node as Syntax;
   return text.slice(start, end);
 }

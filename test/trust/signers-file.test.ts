@@ -9,7 +9,7 @@ const newKey = (): string => checkPublicKey(newSigningKey("x").publicKey, "a new
 const [first, second, lost] = [newKey(), newKey(), newKey()];
 
 test("keys with and without comments, revoked ones, blank lines and remarks", () => {
-  const text = `# of the sheet\n\n${first} a comment\r\n  ${second}\nrevoked 2026-11-20T00:00:00.5Z ${lost} theirs`;
+  const text = `# of the sheet\n\n \t\n  # two\r\n${first} a comment\r\n  ${second}\nrevoked 2026-11-20T00:00:00.5Z ${lost} theirs`;
   assert.deepEqual(parseSigners(text, "signers.txt"), {
     signers: [first, second],
     revoked: [{ key: lost, before: new Date("2026-11-20T00:00:00.500Z") }],
@@ -21,6 +21,12 @@ test("what is written is read back", () => {
     const signers = { signers: [second, first], revoked: [{ key: lost, before }] };
     assert.deepEqual(parseSigners(signerLines(signers).join("\n"), "it"), signers);
   }
+  const nobody = { signers: [], revoked: [{ key: lost, before: new Date(0) }] };
+  assert.deepEqual(
+    parseSigners(signerLines(nobody).join("\n"), "it"),
+    nobody,
+    "revoked ones alone say something",
+  );
 });
 
 const wrong: readonly { name: string; text: string; says: RegExp }[] = [

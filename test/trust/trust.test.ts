@@ -213,6 +213,22 @@ test("a revoked key that is no key would revoke nothing: refused", () => {
   assert.throws(() => trustOf(policy), { code: "key/wrong", message: /^keys.revoked_signers of policy ops/ });
 });
 
+for (const role of ["prune", "verify"] as const) {
+  test(`the ${role} key of this machine: absent, or no key, it is nobody; a key is itself`, async () => {
+    await using at = await scratchDirectory();
+    const file = join(at.path, "key");
+    const policy = policyWith({ keys: at.path, prune: `${role}: { signing_key_file: ${file} }` });
+    const read = async () => (await ownKeys(policy))[role];
+    assert.equal(await read(), undefined);
+    await writeFile(file, "no key", { mode: 0o600 });
+    assert.equal(await read(), undefined);
+    await writeFile(file, newSigningKey("role").privateKey);
+    assert.match((await read()) ?? "", /^ssh-ed25519 /);
+    await chmod(file, 0o644);
+    assert.equal(await read(), undefined, "everybody can read it: whoever signs with it is told");
+  });
+}
+
 test("keys of this machine: absent ones are nobody; one that signs snapshots must be one", async () => {
   await using at = await scratchDirectory();
   const file = (name: string) => join(at.path, name);
