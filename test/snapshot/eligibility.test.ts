@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readCatalog } from "../../src/snapshot/catalog.ts";
+import { type ListedSnapshot, readCatalog } from "../../src/snapshot/catalog.ts";
 import { type Candidate, candidateOf, eligibilityOf } from "../../src/snapshot/eligibility.ts";
 import { heldBack, newestInTime } from "../../src/snapshot/held-back.ts";
 import { putNote } from "../../src/snapshot/pin.ts";
@@ -136,7 +136,7 @@ test("a stranger's is held back where somebody is known, and nothing for that wh
   const { manifest: _none, ...failed } = source;
   for (const held of [failed, { ...source, outcome: "partial" as const }]) {
     const sources = [{ ...held, name: "media" }, source];
-    const listed = { ...first, record: { ...first.record, sources } };
-    assert.deepEqual(candidateOf(listed, { whole: true }).holds, ["data"]);
+    const partly: ListedSnapshot = { ...first, record: { ...first.record, sources } };
+    assert.deepEqual(candidateOf(partly, { whole: true }).holds, ["data"]);
   }
 });

@@ -110,7 +110,7 @@ test("an unfinished file stands in the checkpoint's manifest alone", async () =>
     return { ...first, type: "file", target: undefined, path: Buffer.from(path), size: 1, chunks };
   };
   writer.add(entry("a"));
-  const checkpoint = await writer.compressed(HEAD, entry("b"));
+  const checkpoint = await writer.compressed(HEAD, { file: entry("b") });
   assert.deepEqual(await pathsOf("", checkpoint), ["a", "b"]);
   assert.deepEqual(await pathsOf("", await writer.compressed(HEAD)), ["a"]);
   assert.deepEqual([writer.entries, writer.packs()], [1, [7]]);
