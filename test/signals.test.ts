@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { COMPILE_CACHE } from "./support/compile-cache.ts";
 import { everyCommand } from "./support/every-command.ts";
+import { runTool, scratchDirectory } from "./support/scratch.ts";
 import { openSite, type Site } from "./support/site.ts";
 import { until } from "./support/until.ts";
 
@@ -131,6 +132,40 @@ test("drops backup, SIGTERM in the middle of a source: exit 130, the source's co
   assert.deepEqual(records(await site.objects()), records(before));
 });
 
+const WALKS: readonly (readonly [how: string, tar: string])[] = [
+  ["tar looks for data in it", 'exec "$tar" --hole-detection=raw "$@"'],
+  ["all its zeros come through", `set -f; exec "$tar" $(printf '%s\\n' "$@" | grep -vx -e --sparse)`],
+];
+for (const [how, walk] of WALKS) {
+  test(`drops backup, SIGTERM in a sparse file of 1 TiB while ${how}: exit 130`, async () => {
+    await using scratch = await scratchDirectory();
+    const mark = join(scratch.path, "started");
+    const data = join(scratch.path, "data");
+    const programs = join(scratch.path, "bin");
+    for (const directory of [data, programs]) await mkdir(directory);
+    await runTool("truncate", "--size=1T", join(data, "big"));
+    await appendFile(join(data, "big"), "end"); // a file without any data is not looked into
+    const script = `#!/bin/sh
+tar=$(PATH=$\{PATH#*:} && command -v tar)
+case "$*" in *--create*) ;; *) exec "$tar" "$@" ;; esac
+echo $$ >${mark}.new && mv ${mark}.new ${mark}
+${walk}
+`;
+    await writeFile(join(programs, "tar"), script, { mode: 0o755 });
+    await site.policy({ sources: `  - { name: tree, kind: files, paths: [${data}] }\n` });
+    const child = start("backup", `${programs}:${process.env["PATH"]}`);
+    const pid = Number(await appears(mark));
+    const read = async () => /^rchar: (\d+)$/m.exec(await readFile(`/proc/${pid}/io`, "utf8"))?.[1];
+    await until("tar is on its way", async () => Number(await read()) > 64 * 1024 * 1024);
+    const asked = performance.now();
+    child.kill("SIGTERM");
+    const { exit, stderr } = await child.ended;
+    assert.equal(exit, 130, stderr);
+    assert.ok(performance.now() - asked < AT_ONCE_MS, "at once");
+    await gone(pid);
+  });
+}
+
 async function interrupted(line: string, name: NodeJS.Signals): Promise<void> {
   const child = start(line);
   const connection = silence.next();
@@ -148,13 +183,13 @@ async function interrupted(line: string, name: NodeJS.Signals): Promise<void> {
   assert.ok(!(await readdir(site.directory)).includes("OUT"), "nothing half-written");
 }
 
-function start(line: string) {
+function start(line: string, path = process.env["PATH"]) {
   const words = line.split(" ").map((word) => (word === "OUT" ? join(site.directory, "OUT") : word));
   const policy = join(site.directory, "policy.yaml");
   const child = spawn(process.execPath, [main, "--policy", policy, ...words], {
     env: {
       ...COMPILE_CACHE,
-      PATH: process.env["PATH"],
+      PATH: path,
       HOME: site.directory,
       AWS_ACCESS_KEY_ID: "a",
       AWS_SECRET_ACCESS_KEY: "b",

@@ -2,12 +2,17 @@ import { commandFailed } from "../host/expect-success.ts";
 import type { CommandExit, Host, RunningCommand } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
+import { Few } from "../source/files/few.ts";
 import { ByteSink } from "./byte-sink.ts";
 import type { PackReader } from "./pack-reader.ts";
 import type { RestorePlan } from "./plan.ts";
 import { writeTar } from "./tar-out.ts";
 
 const MOST_WARNINGS = 5;
+/** Told by a count instead. */
+const DENIED_ATTRIBUTE = /: Cannot set '(?:trusted|security)\.(?!selinux').*: Operation not permitted$/;
+/** Attributes that root alone may set. */
+const OF_ROOT = /^(?:trusted|security)\.(?!selinux$)/;
 /** Of `ENTER`; tar has no such one. */
 const SWAPPED = 63;
 /** What to do about whoever swaps directories meanwhile; a sentence may go on after it. */
@@ -41,8 +46,10 @@ export async function extract(
   const ended = await tar.ended;
   if (ended.exit !== 0) throw tarFailure(ended, directory);
   if (failure) throw failure;
-  const warnings = ended.stderr.split("\n").filter((line) => line.trim() !== "");
-  return [...warnings.slice(0, MOST_WARNINGS), ...ownerNotes(plan, host)];
+  const warnings = ended.stderr
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !DENIED_ATTRIBUTE.test(line));
+  return [...warnings.slice(0, MOST_WARNINGS), ...(isRoot ? [] : notesForOthers(plan, host))];
 }
 
 /** Answers what went wrong: a foreseen failure of ours, or that tar takes no more, which its exit status explains. */
@@ -101,9 +108,16 @@ function tarFailure(ended: CommandExit, directory: string): DropsError {
   return commandFailed(`writing files into ${directory} with tar`, ended);
 }
 
-function ownerNotes(plan: RestorePlan, host: Host): string[] {
-  if (host.user.uid === 0) return [];
-  const all = [plan.directories, plan.files, plan.links, plan.hardLinks];
-  if (all.every((shelf) => shelf.every(({ owner }) => owner.uid === host.user.uid))) return [];
-  return [`not root: everything belongs to ${host.user.name}; restore as root to have the owners back`];
+/** What only root can bring back, and did not come back. */
+function notesForOthers({ directories, files, links, hardLinks }: RestorePlan, { user }: Host): string[] {
+  const attributed = new Few();
+  let isAllOurs = true;
+  for (const { owner, path, xattrs } of [directories, files, links, hardLinks].flat()) {
+    isAllOurs &&= owner.uid === user.uid;
+    if (xattrs && Object.keys(xattrs).some((name) => OF_ROOT.test(name)))
+      attributed.add(Buffer.from(path, "latin1"));
+  }
+  const owners = `not root: everything belongs to ${user.name}; restore as root to have the owners back`;
+  const lost = `not root: attributes that only root may set (trusted.*, security.*) are not back on ${attributed.count} files: ${attributed}`;
+  return [...(isAllOurs ? [] : [owners]), ...(attributed.count === 0 ? [] : [lost])];
 }

@@ -1,20 +1,71 @@
 import assert from "node:assert/strict";
 import type { BigIntStats } from "node:fs";
-import { lstat, mkdir, readdir, readFile, readlink, writeFile } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, readdir, readFile, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { Host } from "../../src/host/host.ts";
+import { openLocalHost } from "../../src/host/local.ts";
 import { isFailure } from "../../src/lib/errors.ts";
+import { PackPool } from "../../src/pack/pool.ts";
+import { openSource } from "../../src/restore/open-source.ts";
+import { RestorePlanner } from "../../src/restore/plan.ts";
+import { writePlan } from "../../src/restore/source-writer.ts";
+import { alteredHost } from "../support/altered-host.ts";
 import { faultyStore } from "../support/faulty-store.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { restoring } from "../support/restoring.ts";
 import { runTool, scratchDirectory } from "../support/scratch.ts";
-import { TinyRepository } from "../support/tiny-repository.ts";
+import { readPartsOf, TinyRepository } from "../support/tiny-repository.ts";
 
 const isRoot = process.getuid?.() === 0;
 const OWNER = isRoot
   ? { uid: 12_345, gid: 54_321 }
   : { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 const NANOSECONDS = 1_699_999_999_987_654_321n;
+
+test("whoever is not root is told of the attributes that did not come back", async () => {
+  const tiny = await TinyRepository.create();
+  const [one] = await tiny.pack(fixedBytes("one", 1000));
+  assert.ok(one);
+  const secret = { "trusted.t": Buffer.from("t"), "user.u": Buffer.from("u") };
+  const names = Array.from({ length: 12 }, (_, at) => `f${String(at).padStart(2, "0")}`);
+  const entries = names.map((path) => ({ path, chunks: [one], xattrs: secret }));
+  const { record } = await tiny.snapshot({
+    name: "media",
+    entries: [...entries, { path: "plain", chunks: [one] }],
+  });
+  const [source] = record.sources;
+  assert.ok(source);
+  await using to = await scratchDirectory();
+  await using here = await openLocalHost();
+  const nobody = { name: "nobody", uid: 65_534 };
+  const host: Host = isRoot ? { ...alteredHost(here, undefined, { as: nobody.name }), user: nobody } : here;
+  const directory = join(to.path, "media");
+  await mkdir(directory);
+  if (isRoot) await chmod(to.path, 0o755);
+  if (isRoot) await chown(directory, nobody.uid, nobody.uid);
+  const { store, identities } = readPartsOf(tiny);
+  const how = { signal: new AbortController().signal, onBytes: () => {} };
+  const opened = await openSource(store, record, source, identities, how);
+  const planner = new RestorePlanner("media");
+  for await (const entry of opened.entries) planner.add(entry);
+  const plan = await planner.finish(opened.manifest.numbers);
+  await using pool = new PackPool(1);
+  const parts = { store, identities, pool, policyName: record.policy, scratch: to.path };
+  const { notes } = await writePlan(
+    parts,
+    { source: "media", plan, packs: opened.packs },
+    { host, directory },
+    how,
+  );
+  assert.deepEqual(
+    notes.filter((note) => !note.includes("owners")),
+    [
+      "not root: attributes that only root may set (trusted.*, security.*) are not back on 12 files: /f00, /f01, /f02, /f03, /f04 and 7 more",
+    ],
+  );
+  assert.match((await runTool("getfattr", "-d", join(directory, "f00"))).toString(), /user\.u="u"/);
+});
 
 test("every kind of entry comes back as it was", async () => {
   const tiny = await TinyRepository.create();
