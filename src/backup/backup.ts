@@ -126,6 +126,7 @@ class FrozenSources implements AsyncDisposable {
         ...how,
         host,
         policyName: policy.name,
+        sources: policy.sources,
         rereadShare,
         now,
         random,

@@ -4,6 +4,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import type { PostgresPolicy } from "../policy/schema.ts";
 import { PostgresClient, type PostgresPlace } from "../source/postgres/client.ts";
+import { besideDatabase } from "../source/rocksdb/beside.ts";
 import { judgeCoverage, pathsOf } from "./coverage.ts";
 import { type DatabaseThere, judgeDatabases } from "./databases.ts";
 import { readHostState } from "./host-state.ts";
@@ -44,8 +45,15 @@ export function coverageChecks(world: World): Check[] {
 
 async function directories(world: World, how: Cancel): Promise<Line[]> {
   const { policy } = world.loaded;
-  const state = await readHostState(await world.host, pathsOf(policy), how);
-  return judgeCoverage(policy, state, JUDGED_BY_DATABASES);
+  const host = await world.host;
+  const state = await readHostState(host, pathsOf(policy), how);
+  const beside: string[] = [];
+  for (const source of policy.sources) {
+    if (source.kind !== "rocksdb" || !state.resolved.has(source.path)) continue;
+    const found = await besideDatabase(host, source, policy.sources, how);
+    if (found !== undefined) beside.push(`in the directory of ${source.name} and in no source: ${found}`);
+  }
+  return judgeCoverage(policy, state, JUDGED_BY_DATABASES, beside);
 }
 
 async function databases(world: World, how: Cancel): Promise<Line[]> {

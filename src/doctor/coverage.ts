@@ -16,15 +16,25 @@ const ANY = 4096 + 1;
 /** Others, which may be anything, from this. Bytes. */
 const BIG = 64 * 1024 * 1024;
 
+const BESIDE_FIX =
+  "a source of kind rocksdb takes the database alone: add a files source with the rest, or exclude it in a files source above";
+
 /**
  * Pure: what lies on the host and in no source, but for `leftOut` and what is below it. A path that a source reaches and excludes was thought of, and is not named.
+ * `beside`: what lies with a database and is in no source, in words.
  * Directories of DynamicUser= services are symlinks to /var/lib/private: compared by where they lead to.
  */
-export function judgeCoverage(policy: Policy, state: HostState, leftOut: readonly string[]): Line[] {
+export function judgeCoverage(
+  policy: Policy,
+  state: HostState,
+  leftOut: readonly string[],
+  beside: readonly string[] = [],
+): Line[] {
   const roots = pathsOf(policy).flatMap((path) => [path, state.resolved.get(path) ?? path]);
   const lines = state.trees
     .filter(({ path }) => !isIn(path, leftOut) && !OF_THE_SYSTEM.has(nameOf(path)))
     .flatMap((tree) => judgeTree(tree, roots, ownerOf(tree, state)));
+  lines.push(...beside.map((what) => warn(what, BESIDE_FIX)));
   if (state.units === undefined) {
     lines.push({
       result: "ok",

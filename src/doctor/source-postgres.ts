@@ -21,8 +21,8 @@ const KEYS_WITHIN_MS = 20_000;
 export async function checkPostgres(world: World, source: PostgresPolicy, how: Cancel): Promise<LookedAt> {
   const host = await world.host;
   const { now, random } = world;
-  const policyName = world.loaded.policy.name;
-  const context = { ...how, host, policyName, rereadShare: 0, now, random, say: () => {} };
+  const { name: policyName, sources } = world.loaded.policy;
+  const context = { ...how, host, policyName, sources, rereadShare: 0, now, random, say: () => {} };
   await using frozen = await freezePostgres(source, context);
   // counted when it is shipped, which this is not
   const facts = parsePostgresFacts({

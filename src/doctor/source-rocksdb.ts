@@ -33,8 +33,8 @@ export async function checkRocksdb(world: World, source: RocksdbPolicy, how: Can
   const host = await world.host;
   if (source.mode === "stopped") return reachable(host, source, how);
   const { now, random } = world;
-  const policyName = world.loaded.policy.name;
-  const context = { ...how, host, policyName, rereadShare: 0, now, random, say: () => {} };
+  const { name: policyName, sources } = world.loaded.policy;
+  const context = { ...how, host, policyName, sources, rereadShare: 0, now, random, say: () => {} };
   await using frozen = await freezeRocksdb(source, context);
   const facts = Facts.parse(frozen.facts);
   const free = await freeBytes(host, source.staging ?? dirname(facts.database), how);

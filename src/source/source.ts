@@ -1,5 +1,6 @@
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { SourcePolicy } from "../policy/schema.ts";
 import type { ChunkRef, EntryHead, ManifestEntry } from "../snapshot/entry.ts";
 
 /** Plain JSON for the manifest's head: what a restore must know and compare (64-bit numbers as strings). */
@@ -9,6 +10,8 @@ export type Facts = Readonly<Record<string, unknown>>;
 export interface CaptureContext extends Cancel {
   readonly host: Host;
   readonly policyName: string;
+  /** Of the whole policy. */
+  readonly sources: readonly SourcePolicy[];
   /** Share (0 to 1) of the unchanged files that is read and compared all the same; 1 reads all. */
   readonly rereadShare: number;
   readonly now: () => Date;

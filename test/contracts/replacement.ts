@@ -46,6 +46,7 @@ export function replacementContract(name: string, make: () => Promise<Replacemen
       assert.deepEqual(await its.open().check(how), []);
       await twice((one) => one.swap(how), "swapped");
       await its.assertNew();
+      assert.deepEqual(await its.open().onlyInOld(how), []);
       await twice((one) => one.finish(how), "finished");
       await its.assertNew();
       assert.deepEqual(await its.leftOvers(), []);

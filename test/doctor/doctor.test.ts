@@ -209,6 +209,19 @@ const table: readonly Row[] = [
     result: "warn",
   },
   {
+    name: "media in the directory of a database",
+    breaks: async () => {
+      const media = join(rocksdb.directory, "media");
+      await mkdir(media);
+      await writeFile(join(media, "picture"), Buffer.alloc(500_000));
+      return () => runTool("rm", "-r", media);
+    },
+    check: "directories",
+    what: /^in the directory of homeserver-db and in no source: \/\S+\/media \(49\d KiB\)$/,
+    fix: /add a files source/,
+    result: "warn",
+  },
+  {
     name: "a full disk",
     breaks: async () => {
       const small = join(scratch.path, "small");

@@ -284,6 +284,14 @@ test("coverage: what is in no source, by unit or by size, symlinks followed", ()
     const lines = judgeCoverage(policy, { ...STATE, ...state }, ["/var/lib/postgresql"]);
     assert.deepEqual(told(lines), said, name);
   }
+  const beside = ["in the directory of db and in no source: /var/lib/db/media (288 MiB)"];
+  const lines = judgeCoverage(
+    policyWith("  - { name: some, kind: files, paths: [/srv] }\n"),
+    STATE,
+    [],
+    beside,
+  );
+  assert.deepEqual(told(lines), [`warn: ${beside[0]}`], "what lies with a database is not covered by it");
 });
 
 test("what a host says of itself is read field by field, whatever its names hold", () => {

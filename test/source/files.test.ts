@@ -729,7 +729,16 @@ function policyOf(source: Partial<FilesPolicy> & { paths: string[] }): FilesPoli
 
 function contextOf(host: Host, more: NightOptions): CaptureContext {
   const { rereadShare = 0, random = () => 0.5 } = more;
-  return { host, signal, rereadShare, random, policyName: "test", now: () => new Date(), say: () => {} };
+  return {
+    host,
+    signal,
+    rereadShare,
+    random,
+    policyName: "test",
+    sources: [],
+    now: () => new Date(),
+    say: () => {},
+  };
 }
 
 async function buildTree(root: string): Promise<void> {

@@ -202,6 +202,7 @@ export class FakeProcess {
           if (slot.live === "new") throw new Error(`${name} is in place`);
           slot.staged = "nothing";
         }),
+      onlyInOld: () => Promise.resolve([]),
       finish: () =>
         call(() => {
           if (slot.live !== "new") throw new Error(`${name} is not in place`);

@@ -17,6 +17,7 @@ export function captureContext(host: Host, more: Partial<CaptureContext> = {}): 
   return {
     host,
     policyName: "test",
+    sources: [],
     rereadShare: 0,
     now: () => new Date(),
     random: Math.random,

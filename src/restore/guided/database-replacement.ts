@@ -176,6 +176,11 @@ class DatabaseReplacement implements Replacement {
     await this.#directory.remove(how);
   }
 
+  /** A dump is of the whole database. */
+  async onlyInOld(): Promise<readonly string[]> {
+    return [];
+  }
+
   async finish(how: Cancel): Promise<void> {
     const look = await this.#look(how);
     const state = this.#stateOf(look);

@@ -1,5 +1,6 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
+import { ONLY_HINT } from "./path-outside.ts";
 import { progressOf } from "./progress.ts";
 import type { CloseParts, GuidedRun } from "./run.ts";
 import { isInPlace, isRunning } from "./run-steps.ts";
@@ -8,7 +9,7 @@ import { replacementOf } from "./stager.ts";
 /**
  * Remove the old data, after everything was started on the new. May be called again after any crash.
  *
- * @throws DropsError safety/refused before start succeeded, or when the run is closed
+ * @throws DropsError safety/refused before start succeeded, when the run is closed, or when old data holds what is nowhere else
  */
 export async function finishRun(
   run: GuidedRun,
@@ -28,6 +29,10 @@ export async function finishRun(
   const states = units.length === 0 ? [] : await world.services.states(units, how);
   const down = states.filter((state) => !isRunning(state)).map(({ unit }) => unit);
   for (const unit of down) teller.say(`WARNING: ${unit} is not running`);
+  for (const { name } of run.groups) {
+    const [only] = await replacementOf(world, name).onlyInOld(how);
+    if (only !== undefined) throw refused(only, ONLY_HINT);
+  }
   await answers.confirm(
     `remove the old data that run ${run.run} kept on ${run.host}? Afterwards there is no rollback`,
     "removing anything",

@@ -1,12 +1,16 @@
 # Brings new paths beside old ones and swaps them. Run by drops on the machine that is restored, as
 #   sh -c THIS drops-paths probe PATH...        where each path really is, and what is there
 #   sh -c THIS drops-paths ground PATH...       the nearest thing above each path that exists, and its free space
-#   sh -c THIS drops-paths note NOTES NAME SIZE the record on standard input to NOTES/NAME, on disk
+#   sh -c THIS drops-paths note NOTES NAME SIZE SUFFIX   standard input to NOTES/NAME and SUFFIX, on disk
+#   sh -c THIS drops-paths list NOTES NAME FORMAT REAL WORK MODE ID   what is below old-ID, or in place, as find prints it
 #   sh -c THIS drops-paths look|begin|whole|swap|unswap|discard|finish NOTES NAME TRY [REAL WORK MODE ID]...
 # MODE is `rename`, `inside` (REAL is a mount point: what is in it is moved) or `parent` (REAL was made on the way).
 # In WORK: new-ID, whole-ID (new-ID is all there), old-ID, absent-ID (there was nothing), try-ID.TRY (being brought),
 # stray-ID.N (what appeared in a place while it was empty), and for `inside` out-ID (all of the old is in old-ID), was-ID
 # and will-ID (owner, mode and time of the place). NOTES/NAME.ID.time has its time while WORK is made or removed.
+# What no source takes is not replaced: NOTES/NAME.ID.carry names it (`p PATH`, and `d PATH` for each directory above it, outer
+# ones first; `\\` and `\n` stand for a backslash and a line break), and a swap moves it on from old-ID to new-ID, before that
+# is put in place. carried-ID: all of it is there. NOTES/NAME.ID.carry.times has the times of the directories on both sides.
 # Every line may be the last one before a power cut: what is where tells what is left to do, and the same verb does it.
 # Whoever owns the directory that holds a place may swap any name in it at any moment, WORK too. So that directory and WORK
 # are opened once, found to be where their names say (WORK: our own, and closed to others), and worked in by way of /proc.
@@ -60,7 +64,7 @@ hold_work() {
     [ -n "$(find "$work" -maxdepth 0 -user "$(id -u)" ! -perm /077)" ] || swapped "${above%/}/$own"
   fi
   new=$work/new-$id whole=$work/whole-$id old=$work/old-$id absent=$work/absent-$id
-  out=$work/out-$id was=$work/was-$id will=$work/will-$id
+  out=$work/out-$id was=$work/was-$id will=$work/will-$id carried=$work/carried-$id
 }
 
 shown() { # PATH: by its name
@@ -122,6 +126,14 @@ look_one() {
     if exists "$path"; then found=${found}1; else found=${found}0; fi
   done
   printf '%s\0' "$found"
+}
+
+list_one() {
+  from=$real
+  if exists "$old"; then from=$old; fi
+  if exists "$absent" || [ ! -d "$from" ]; then return 0; fi
+  find -P "$from" -mindepth 1 -type d \( -name '.drops-restore-*' -o -name '.drops-staging-*' \) -prune -o -printf "$attempt" ||
+    [ "$(id -u)" != 0 ] || exit 1
 }
 
 # ---- moving
@@ -206,6 +218,100 @@ recover_time() { # it may have been killed in between
   touch --reference="$kept" -- "$real" && rm -f -- "$kept" || exit 1
 }
 
+# ---- what no source takes
+# Whoever used the old may still be in there, and swap what lies in it: each directory is opened, found to be
+# where its name says, and worked in by its handle.
+
+enter() { # FD old|new DIRECTORY: fails when there is no such directory, or not by this name
+  inner=$work/$2-$id${3:+/$3}
+  [ -d "$inner" ] || return 1
+  case $1 in
+    5) exec 5<"$inner/." ;;
+    6) exec 6<"$inner/." ;;
+  esac
+  [ "$(readlink -n -- "/proc/$$/fd/$1" && echo .)" = "${above%/}/$own/$2-$id${3:+/$3}." ]
+}
+
+listed() { # FILE FUNCTION: of each of its lines, $fields (what is before the path) and $path
+  while IFS= read -r line <&3; do
+    fields=${line%%/*} path=${line#*/}
+    case $path in *\\*) path=$(printf '%b.' "$path") && path=${path%.} ;; esac
+    base=${path##*/} parent=
+    case $path in */*) parent=${path%/*} ;; esac
+    "$2"
+  done 3<"$1"
+}
+
+time_of() { # as touch takes it; - when there is no such directory
+  if [ -d "$1" ]; then stat -c %.9Y -- "$1"; else echo -; fi
+}
+
+note_times() {
+  case $fields in d*) printf '%s %s /%s\n' "$(time_of "$old/$path")" "$(time_of "$new/$path")" "${line#*/}" ;; esac
+}
+
+set_times() {
+  of_old=${fields%% *} of_new=${fields#* }
+  of_new=${of_new% }
+  [ "$of_new" != - ] || of_new=$of_old
+  if enter 5 old "$path"; then touch -d "@$of_old" -- /proc/$$/fd/5/. || exit 1; fi
+  if enter 6 new "$path"; then touch -d "@$of_new" -- /proc/$$/fd/6/. || exit 1; fi
+}
+
+carry_one() { # what is on both sides is the snapshot's: the old one stays
+  if ! enter 5 old "$parent" || ! enter 6 new "$parent" || exists "/proc/$$/fd/6/$base"; then return 0; fi
+  case $fields in
+    d*) # made like the old one, where the snapshot has none
+      if [ -z "$path" ] || ! enter 5 old "$path"; then return 0; fi
+      mkdir -- "/proc/$$/fd/6/$base" && enter 6 new "$path" && like /proc/$$/fd/5/. /proc/$$/fd/6/. || exit 1
+      ;;
+    p*) if exists "/proc/$$/fd/5/$base"; then move "/proc/$$/fd/5/$base" "/proc/$$/fd/6/$base"; fi ;;
+  esac
+}
+
+take_back_one() {
+  case $fields in p*) ;; *) return 0 ;; esac
+  if exists "$old/$path" || ! exists "$new/$path"; then return 0; fi
+  if ! enter 5 old "$parent" || ! enter 6 new "$parent"; then swapped "$place${parent:+/$parent}"; fi
+  if exists "/proc/$$/fd/6/$base"; then move "/proc/$$/fd/6/$base" "/proc/$$/fd/5/$base" || exit 1; fi
+}
+
+move() {
+  # shellcheck disable=SC2086
+  mv $nocopy -T -- "$1" "$2" || [ "$(id -u)" != 0 ] || exit 1
+}
+
+unmake_one() { # outer ones first: the next round has those that hold others
+  case $fields in *' - ') ;; *) return 0 ;; esac
+  if enter 6 new "$parent" && exists "/proc/$$/fd/6/$base"; then
+    rmdir -- "/proc/$$/fd/6/$base" 2>/dev/null && again=yes
+  fi
+}
+
+carry() {
+  if [ ! -s "$list" ] || ! exists "$old" || exists "$carried"; then return 0; fi
+  if ! exists "$list.times"; then
+    listed "$list" note_times >"$list.part" && sync -- "$list.part" && mv -f -- "$list.part" "$list.times" || exit 1
+  fi
+  listed "$list" carry_one
+  listed "$list.times" set_times
+  sync -f -- "$work" || exit 1
+  mark "$carried"
+}
+
+take_back() {
+  if [ ! -s "$list" ] || ! exists "$old" || ! exists "$new" || ! exists "$list.times"; then return 0; fi
+  rm -f -- "$carried" && sync -- "$work" || exit 1
+  listed "$list" take_back_one
+  again=yes
+  while [ -n "$again" ]; do
+    again=
+    listed "$list.times" unmake_one
+  done
+  listed "$list.times" set_times
+  sync -f -- "$work" || exit 1
+}
+
 # ---- one path
 
 swap_one() {
@@ -231,10 +337,12 @@ swap_renamed() {
   if exists "$old" || exists "$absent"; then # it was begun
     if exists "$real"; then aside "$real"; fi
   elif exists "$real"; then
+    rm -f -- "$list.times" "$carried" || exit 1
     rename "$real" "$old"
   else
     mark "$absent"
   fi
+  carry
   rename "$new" "$real"
   sync -- "$work" "$(dirname -- "$real")"
 }
@@ -244,6 +352,7 @@ put_back_renamed() {
   if exists "$real"; then
     if exists "$whole" && ! exists "$new"; then rename "$real" "$new"; else aside "$real"; fi
   fi
+  take_back
   if exists "$old"; then rename "$old" "$real"; fi
   rm -f -- "$absent" || exit 1
   sync -- "$work" "$(dirname -- "$real")"
@@ -256,12 +365,14 @@ swap_inside() {
   if ! exists "$old"; then
     remember "$real" "$was"
     remember "$new" "$will"
+    rm -f -- "$list.times" "$carried" || exit 1
     mkdir -- "$old" || exit 1
   fi
   if ! exists "$out"; then
     move_entries "$real" "$old" from
     mark "$out"
   fi
+  carry
   move_entries "$new" "$real" to
   like "$will" "$real"
   rmdir -- "$new" || exit 1
@@ -273,6 +384,7 @@ put_back_inside() {
   if exists "$out"; then
     if ! exists "$new"; then mkdir -- "$new" || exit 1; fi
     move_entries "$real" "$new" from
+    take_back
     like "$will" "$new"
     sync -- "$new" "$work" || exit 1
     rm -f -- "$out" && sync -- "$work" || exit 1
@@ -344,7 +456,7 @@ discard_one() {
   [ "$work" != "$none" ] || return 0
   put_back_one
   clear_one
-  remove "$work/stray-$id".* "$was" "$will" "$was.part" "$will.part"
+  remove "$work/stray-$id".* "$was" "$will" "$was.part" "$will.part" "$carried" "$list" "$list.part" "$list.times"
   keeping_time rmdir -- "$at/$own" 2>/dev/null # unless another source is in it
   return 0
 }
@@ -353,7 +465,7 @@ finish_one() {
   [ "$mode" != parent ] || return 0
   recover_time
   [ "$work" != "$none" ] || return 0
-  remove "$old" "$work/stray-$id".* "$was" "$will"
+  remove "$old" "$work/stray-$id".* "$was" "$will" "$carried" "$list" "$list.times"
   rm -f -- "$absent" "$out" "$whole" || exit 1
   keeping_time rmdir -- "$at/$own" 2>/dev/null
   return 0
@@ -371,7 +483,7 @@ each() { # FUNCTION [REAL WORK MODE ID]...
       *) above=${place%/*} ;;
     esac
     above=${above:-/}
-    kept=$notes/$name.$id.time
+    kept=$notes/$name.$id.time list=$notes/$name.$id.carry
     hold_place
     shift 4
     "$action"
@@ -383,10 +495,11 @@ make_directory() { # with its parents, each one on disk before what comes into i
   make_directory "$(dirname -- "$1")" && mkdir -- "$1" && sync -- "$(dirname -- "$1")"
 }
 
-note() { # SIZE
-  cat >"$notes/$name.part" || exit 1
-  [ "$(stat -c %s -- "$notes/$name.part")" = "$1" ] || fail 62 'the record was broken off'
-  sync -- "$notes/$name.part" && mv -f -T -- "$notes/$name.part" "$notes/$name" && sync -- "$notes"
+note() { # SIZE SUFFIX
+  set -- "$1" "$notes/$name$2"
+  cat >"$2.part" || exit 1
+  [ "$(stat -c %s -- "$2.part")" = "$1" ] || fail 62 'the record was broken off'
+  sync -- "$2.part" && mv -f -T -- "$2.part" "$2" && sync -- "$notes"
 }
 
 verb=$1
@@ -397,16 +510,16 @@ case $verb in
 esac
 notes=$1 name=$2 attempt=$3
 shift 3
-if [ "$verb" = look ]; then
-  look "$@"
-  exit
-fi
+case $verb in
+  look) look "$@"; exit ;;
+  list) each list_one "$@"; exit ;;
+esac
 make_directory "$notes" || exit 1
 exec 9>"$notes/$name.lock"
 # What was started by a connection that is lost may still be at work.
 if command -v flock >/dev/null; then flock -w 60 9 || fail 75 "another command of this restore is still at work"; fi
 case $verb in
-  note) note "$attempt" ;;
+  note) note "$attempt" "$1" ;;
   begin) each begin_one "$@" ;;
   whole) each whole_one "$@" ;;
   swap) each swap_one "$@" ;;

@@ -44,7 +44,7 @@ async function compareAll(
   for (const source of tree.sources)
     for await (const { part, entry } of tree.entries(source, how))
       trees.get(part)?.compare(entry).forEach(add);
-  for (const its of trees.values()) for (const words of its.strangers()) add(words);
+  for (const [part, its] of trees) for (const words of its.strangers(tree.scope(part))) add(words);
   return count > first.length ? [...first, `and ${count - first.length} more differences`] : first;
 }
 

@@ -1,10 +1,13 @@
 import { readFileSync } from "node:fs";
-import { commandFailed } from "../../host/expect-success.ts";
+import { commandFailed, expectSuccess } from "../../host/expect-success.ts";
 import type { CommandResult, Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
+import type { Few } from "../../source/files/few.ts";
+import { FIND_FORMAT, readFindOutput } from "../../source/files/find-output.ts";
+import { Listing } from "../../source/files/listing.ts";
 import { SWAPPED_HINT } from "../extract.ts";
-import { PathRecord } from "./path-record.ts";
+import { type PathPart, PathRecord } from "./path-record.ts";
 import { type PartLook, parseLook } from "./path-state.ts";
 
 const SCRIPT = readFileSync(new URL("./host-paths.sh", import.meta.url), "utf8");
@@ -99,9 +102,28 @@ export class PathHost {
 
   /** Resolves when it is on disk. */
   async note(record: PathRecord, how: Cancel): Promise<void> {
-    const text = `${JSON.stringify(record)}\n`;
-    const argv = ["note", this.#notes, this.#name, String(Buffer.byteLength(text))];
-    await this.#run(argv, "noting what is restored", how, text);
+    await this.#note("", Buffer.from(`${JSON.stringify(record)}\n`), how);
+  }
+
+  /** Which paths of the old the next swap moves on into the new; raw. Resolves when it is on disk. */
+  async noteCarried({ id }: PathPart, paths: readonly string[], how: Cancel): Promise<void> {
+    await this.#note(`.${id}.carry`, carryList(paths), how);
+  }
+
+  /** What is below the old of a part, kept aside or still in place; and paths that are too long. Throws host/command-failed. */
+  async listOld(
+    { real, work, mode, id }: PathPart,
+    how: Cancel,
+  ): Promise<{ readonly listing: Listing; readonly long: Few }> {
+    const format = FIND_FORMAT.replace("%p", "/%P");
+    const argv = ["list", this.#notes, this.#name, format, real, work, mode, id];
+    await using find = await this.#host.start(["sh", "-c", SCRIPT, "drops-paths", ...argv], how);
+    find.stdin.end();
+    const listing = new Listing();
+    const { long } = await readFindOutput(find.stdout, listing);
+    await expectSuccess(find, `looking for what no source takes in ${real} on ${this.#host.label}`);
+    await listing.sort();
+    return { listing, long };
   }
 
   /** Take back what is half swapped, remove what was staged, make the directories for another try. */
@@ -133,6 +155,11 @@ export class PathHost {
     }
   }
 
+  async #note(suffix: string, text: Buffer, how: Cancel): Promise<void> {
+    const argv = ["note", this.#notes, this.#name, String(text.length), suffix];
+    await this.#run(argv, "noting what is restored", how, text);
+  }
+
   #verb(verb: string, record: PathRecord | undefined, attempt: string, how: Cancel): Promise<CommandResult> {
     const parts = (record?.parts ?? []).flatMap(({ real, work, mode, id }) => [real, work, mode, id]);
     const parents = (record?.parents ?? []).flatMap((path) => [path, "-", "parent", "-"]);
@@ -140,7 +167,7 @@ export class PathHost {
     return this.#run(argv, `${VERBS[verb] ?? verb} ${this.#what}`, how);
   }
 
-  async #run(argv: readonly string[], what: string, how: Cancel, stdin?: string): Promise<CommandResult> {
+  async #run(argv: readonly string[], what: string, how: Cancel, stdin?: Buffer): Promise<CommandResult> {
     const ended = await this.#host.run(["sh", "-c", SCRIPT, "drops-paths", ...argv], {
       signal: how.signal,
       ...(stdin === undefined ? {} : { stdin }),
@@ -174,6 +201,20 @@ const HINTS: Readonly<Record<number, string>> = {
   [SWAPPED]: `${SWAPPED_HINT}, then drops restore --resume`,
   [AT_WORK]: "wait for it, then drops restore --resume",
 };
+
+/** As the host's script reads it: directories above them, outer ones first, then the paths. */
+function carryList(paths: readonly string[]): Buffer {
+  const directories = new Set<string>();
+  for (const path of paths) {
+    directories.add("");
+    for (let end = path.indexOf("/"); end > 0; end = path.indexOf("/", end + 1))
+      directories.add(path.slice(0, end));
+  }
+  const outerFirst = [...directories].toSorted((a, b) => a.length - b.length);
+  const line = (letter: string) => (path: string) =>
+    `${letter}/${path.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}\n`;
+  return Buffer.from([...outerFirst.map(line("d")), ...paths.map(line("p"))].join(""), "latin1");
+}
 
 /** From the text of /proc/self/mountinfo. */
 export function mountPoints(mountinfo: string): readonly string[] {

@@ -1,7 +1,8 @@
 import { posix } from "node:path";
 import { DropsError } from "../../lib/errors.ts";
+import { below, rawPath } from "../../source/scope.ts";
 import type { Ground, HostPlace } from "./path-host.ts";
-import { below, hostPath, joined, type PathPart, type PathPiece, rawPath } from "./path-record.ts";
+import { hostPath, joined, type PathPart, type PathPiece } from "./path-record.ts";
 import type { Wanted } from "./path-survey.ts";
 
 /** Something that is swapped as one, with all that belongs into it. */

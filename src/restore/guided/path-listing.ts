@@ -4,8 +4,9 @@ import type { Cancel } from "../../lib/cancel.ts";
 import type { EntryType, ManifestEntry } from "../../snapshot/entry.ts";
 import { FIND_FORMAT, readFindOutput } from "../../source/files/find-output.ts";
 import { Listing } from "../../source/files/listing.ts";
+import { ancestorsOf, below, rawPath, type Scope, type TreeEntry } from "../../source/scope.ts";
 import { shownPath } from "../shown-path.ts";
-import { below, joined, rawPath } from "./path-record.ts";
+import { joined } from "./path-record.ts";
 import { TOP } from "./path-tree.ts";
 
 const LETTERS: Readonly<Record<EntryType, string>> = {
@@ -65,10 +66,28 @@ export class HostTree {
     return isSame ? [] : [`${shown} is no hard link to ${this.#shown(entry.target ?? entry.path)} any more`];
   }
 
-  /** What is there and was not expected. */
-  *strangers(): Generator<string> {
-    for (let at = 0; at < this.#seen.length; at++)
-      if (this.#seen[at] === 0) yield `${this.#listing.shown(at)} is not in the snapshot`;
+  /** What is there and was not expected, but for what no source takes: that was there before, and goes along. */
+  *strangers(scope: Scope): Generator<string> {
+    if (!this.#seen.includes(0)) return;
+    const tops = new Set(scope.outside(this.#below()).map(({ path }) => path));
+    const above = new Set([...tops].flatMap(ancestorsOf)); // made to hold it, where the snapshot has no such directory
+    for (let at = 0; at < this.#listing.length; at++) {
+      if (this.#seen[at] !== 0) continue;
+      const path = this.#relative(at);
+      if (above.has(path) || [path, ...ancestorsOf(path)].some((each) => tops.has(each))) continue;
+      yield `${this.#listing.shown(at)} is not in the snapshot`;
+    }
+  }
+
+  *#below(): Generator<TreeEntry> {
+    for (let at = 0; at < this.#listing.length; at++) {
+      const path = this.#relative(at);
+      if (path !== "") yield { path, isDirectory: this.#listing.kind(at) === "d", bytes: 0 };
+    }
+  }
+
+  #relative(at: number): string {
+    return below(this.#listing.path(at).toString("latin1"), this.#raw) ?? "";
   }
 
   /** Names and sizes of the files in a directory of it. */

@@ -54,12 +54,7 @@ export const PathRecord = z.object({
 });
 export type PathRecord = z.infer<typeof PathRecord>;
 
-/** A path of the host as the characters of its bytes, without the slash it begins with. */
-export function rawPath(path: string): string {
-  return Buffer.from(path.replace(/^\/+/, "")).toString("latin1");
-}
-
-/** The other way. */
+/** A raw path as one of the host: the other way than `rawPath`. */
 export function hostPath(raw: string): string {
   return `/${Buffer.from(raw, "latin1").toString()}`;
 }
@@ -67,10 +62,4 @@ export function hostPath(raw: string): string {
 export function joined(above: string, below: string): string {
   if (above === "") return below;
   return below === "" ? above : `${above}/${below}`;
-}
-
-/** What `path` is below `above`: empty when it is the same, undefined when it lies elsewhere. */
-export function below(path: string, above: string): string | undefined {
-  if (above === "" || path === above) return path === above ? "" : path;
-  return path.startsWith(`${above}/`) ? path.slice(above.length + 1) : undefined;
 }

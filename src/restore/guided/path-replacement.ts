@@ -9,8 +9,10 @@ import { type OpenSource, openSource } from "../open-source.ts";
 import { checkPaths } from "./path-check.ts";
 import { PathHost } from "./path-host.ts";
 import { mountProblem } from "./path-layout.ts";
+import { ONLY_HINT, OutsideOfPart } from "./path-outside.ts";
 import { planRecord } from "./path-plan.ts";
-import type { PathRecord } from "./path-record.ts";
+import type { PathPart, PathRecord } from "./path-record.ts";
+import { scopeOf } from "./path-scope.ts";
 import { stagePaths } from "./path-stage.ts";
 import { type PartLook, pathState } from "./path-state.ts";
 import { PathTree } from "./path-tree.ts";
@@ -75,15 +77,9 @@ class PathReplacement implements Replacement {
       return look.record.staged ?? { files: 0, bytes: 0, notes: [] };
     const { host, run, parts, snapshot, scratch } = this.#options;
     const sources = await this.#openAll(how);
-    const surveyed = sources.map(({ opened, policy }) => ({ opened, policy }));
     const record =
-      look.record ??
-      (await planRecord(surveyed, { host, paths: this.#paths, run, source: this.source }, how));
-    const tree = await PathTree.open(
-      record,
-      sources.map(({ opened }) => opened),
-      how,
-    );
+      look.record ?? (await planRecord(sources, { host, paths: this.#paths, run, source: this.source }, how));
+    const tree = await PathTree.open(record, sources, how);
     const own = { host, paths: this.#paths, tree, record, again: look.record !== undefined };
     const read = { ...parts, policyName: snapshot.policy, scratch };
     return stagePaths({ ...read, ...own }, { onBytes: () => {}, ...how });
@@ -94,11 +90,7 @@ class PathReplacement implements Replacement {
     if (record === undefined || state === "staging")
       throw refused(`${this.label} is not staged: there is nothing to compare`);
     const sources = await this.#openAll(how);
-    const tree = await PathTree.open(
-      record,
-      sources.map(({ opened }) => opened),
-      how,
-    );
+    const tree = await PathTree.open(record, sources, how);
     const places = record.parts.map((part, index): [typeof part, string] => {
       const isBeside = state !== "finished" && looks[index]?.fresh === true;
       return [part, isBeside ? `${part.work}/new-${part.id}` : part.real];
@@ -118,11 +110,15 @@ class PathReplacement implements Replacement {
   }
 
   async swap(how: Cancel): Promise<void> {
-    const { record, state } = await this.#look(how);
+    const { record, state, looks } = await this.#look(how);
     if (state === "swapped" || state === "finished") return;
     if (record === undefined || state !== "staged")
       throw refused(`${this.label} is not staged: there is nothing to put in place`);
     if (record.parts.length === 0) return this.#paths.note({ ...record, empty: "swapped" }, how);
+    for (const [index, part] of record.parts.entries()) {
+      if (looks[index]?.old || looks[index]?.absent) continue; // begun: what goes along was noted then
+      await this.#paths.noteCarried(part, (await this.#outside(part, how)).movable(), how);
+    }
     await this.#paths.act("swap", record, how);
   }
 
@@ -143,9 +139,28 @@ class PathReplacement implements Replacement {
     const { record, state } = await this.#look(how);
     if (record === undefined || (state !== "swapped" && state !== "finished"))
       throw refused(`the restored ${this.label} is not in place: what is there now is not removed`);
+    const [only] = await this.onlyInOld(how);
+    if (only !== undefined) throw refused(only, ONLY_HINT);
     // from here on there is no way back, whatever of the old is still there
     if (!record.finishing) await this.#paths.note({ ...record, finishing: true }, how);
     await this.#paths.act("finish", record, how);
+  }
+
+  async onlyInOld(how: Cancel): Promise<readonly string[]> {
+    const { record, state } = await this.#look(how);
+    if (record === undefined || state !== "swapped") return [];
+    const found: string[] = [];
+    for (const part of record.parts) {
+      const words = (await this.#outside(part, how)).words();
+      if (words !== undefined) found.push(`${part.work}/old-${part.id}, the old ${part.real}, ${words}`);
+    }
+    return found;
+  }
+
+  async #outside(part: PathPart, how: Cancel): Promise<OutsideOfPart> {
+    const policies = this.#options.sources.map(({ policy }) => policy);
+    const { listing, long } = await this.#paths.listOld(part, how);
+    return new OutsideOfPart(scopeOf(part, policies), listing, long);
   }
 
   async #putBack({ record }: Look, how: Cancel): Promise<void> {

@@ -3,9 +3,10 @@ import * as z from "zod";
 import type { Cancel } from "../../lib/cancel.ts";
 import type { FilesPolicy, RocksdbPolicy } from "../../policy/schema.ts";
 import type { EntryType, ManifestEntry } from "../../snapshot/entry.ts";
+import { rawPath } from "../../source/scope.ts";
 import type { OpenSource } from "../open-source.ts";
 import { shownPath } from "../shown-path.ts";
-import { hostPath, rawPath } from "./path-record.ts";
+import { hostPath } from "./path-record.ts";
 
 const MOST_SHOWN = 5;
 
@@ -112,7 +113,7 @@ function wantedFiles(policy: FilesPolicy, scan: Scan): Pick<Survey, "wanted" | "
   );
   if (exclude.length > 0)
     notes.push(
-      `excluded from the capture, so not in what is restored: ${exclude.slice(0, MOST_SHOWN).join(", ")}${more}`,
+      `excluded from the capture, so not in the snapshot: what is there now stays: ${exclude.slice(0, MOST_SHOWN).join(", ")}${more}`,
     );
   return { wanted, notes };
 }

@@ -1,11 +1,13 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import type { ManifestEntry } from "../../snapshot/entry.ts";
+import { below } from "../../source/scope.ts";
 import type { OpenSource } from "../open-source.ts";
 import { shownPath } from "../shown-path.ts";
 import { ownerHere } from "./path-owners.ts";
-import { below, joined, type PathPart, type PathPiece, type PathRecord } from "./path-record.ts";
-import { databaseDirectory } from "./path-survey.ts";
+import { joined, type PathPart, type PathPiece, type PathRecord } from "./path-record.ts";
+import { type PartScope, scopeOf } from "./path-scope.ts";
+import { databaseDirectory, type SurveyedSource } from "./path-survey.ts";
 
 /** The name under which a place is brought. */
 export const TOP = "new";
@@ -38,25 +40,34 @@ export class PathTree {
   readonly #above = new Map<string, ManifestEntry>();
   /** By source and path: files that hard links in another piece lead to. */
   readonly #targets = new Map<string, ManifestEntry>();
+  readonly #scopes: ReadonlyMap<PathPart, PartScope>;
 
-  private constructor(record: PathRecord, sources: readonly OpenSource[]) {
+  private constructor(record: PathRecord, surveyed: readonly SurveyedSource[]) {
+    const sources = surveyed.map(({ opened }) => opened);
+    const policies = surveyed.map(({ policy }) => policy);
     this.#record = record;
     this.#sources = sources;
     this.#pieces = new Map(sources.map((source) => [source.record.name, piecesOf(source, record)]));
+    this.#scopes = new Map(record.parts.map((part) => [part, scopeOf(part, policies)]));
   }
 
   /** Reads the manifests for what lies across pieces. Throws as their reading does. */
-  static async open(record: PathRecord, sources: readonly OpenSource[], how: Cancel): Promise<PathTree> {
-    const tree = new PathTree(record, sources);
+  static async open(record: PathRecord, surveyed: readonly SurveyedSource[], how: Cancel): Promise<PathTree> {
+    const tree = new PathTree(record, surveyed);
     const wanted = record.parts.flatMap((part) =>
       part.pieces.flatMap(({ at }) => ancestors(at).map((above) => keyOf(part, above))),
     );
-    for (const source of sources) await tree.#survey(source, new Set(wanted), how);
+    for (const { opened } of surveyed) await tree.#survey(opened, new Set(wanted), how);
     return tree;
   }
 
   get sources(): readonly OpenSource[] {
     return this.#sources;
+  }
+
+  /** What of a part the sources take. */
+  scope(part: PathPart): PartScope {
+    return this.#scopes.get(part) ?? raise(part);
   }
 
   /** The entries of one source in ascending order within each piece. */
@@ -71,7 +82,7 @@ export class PathTree {
     }
     const placed = new Map<string, Buffer>();
     for await (const entry of (await source.manifest.entries(how)).entries) {
-      const spot = this.#spotOf(source, entry.path.toString("latin1"));
+      const spot = this.#spotOf(source, entry.path.toString("latin1"), entry.type === "dir");
       if (!spot) continue;
       const { part, piece, at } = spot;
       const path = Buffer.from(joined(TOP, at), "latin1");
@@ -121,7 +132,7 @@ export class PathTree {
   }
 
   /** Where an entry of a source goes; undefined when another source, or nobody, brings what is there. */
-  #spotOf(source: OpenSource, path: string): Spot | undefined {
+  #spotOf(source: OpenSource, path: string, isDirectory = false): Spot | undefined {
     let found: { part: PathPart; piece: PathPiece; rest: string } | undefined;
     for (const { part, piece } of this.#piecesOf(source)) {
       const rest = below(path, piece.from);
@@ -131,14 +142,8 @@ export class PathTree {
     if (!found || (path.includes(".drops-") && OWN.test(path))) return undefined;
     const { part, piece, rest } = found;
     const at = joined(piece.at, rest);
-    const isOthers = part.pieces.some(
-      (other) =>
-        other !== piece &&
-        other.at.length > piece.at.length &&
-        other.at !== "" &&
-        below(at, other.at) !== undefined,
-    );
-    return isOthers ? undefined : { part, piece, at };
+    const taker = part.pieces.length > 1 ? this.scope(part).taker(at, isDirectory)?.piece : undefined;
+    return taker === undefined || taker === piece ? { part, piece, at } : undefined;
   }
 
   #prelude(source: OpenSource, part: PathPart, { at }: PathPiece): ManifestEntry[] {
@@ -174,7 +179,7 @@ export class PathTree {
   }
 
   #noteAbove(source: OpenSource, entry: ManifestEntry, wanted: ReadonlySet<string>): void {
-    const spot = this.#spotOf(source, entry.path.toString("latin1"));
+    const spot = this.#spotOf(source, entry.path.toString("latin1"), true);
     const key = spot && keyOf(spot.part, spot.at);
     if (key !== undefined && wanted.has(key)) this.#above.set(key, entry);
   }
@@ -221,4 +226,8 @@ function directoryOf(source: OpenSource, path: string): ManifestEntry {
     size: 0,
     chunks: [],
   };
+}
+
+function raise(part: PathPart): never {
+  throw new RangeError(`${part.id} is another part`);
 }

@@ -41,6 +41,8 @@ export interface Replacement {
   unswap(how: Cancel): Promise<void>;
   /** Remove what is staged and not in place. Throws safety/refused when it is in place. */
   discard(how: Cancel): Promise<void>;
-  /** Remove the old that was kept aside. Throws safety/refused unless swapped or finished. */
+  /** What the old that is kept aside holds and no source does, in words: `finish` would remove the only copy. */
+  onlyInOld(how: Cancel): Promise<readonly string[]>;
+  /** Remove the old that was kept aside. Throws safety/refused unless swapped or finished, or when it holds the only copy of something. */
   finish(how: Cancel): Promise<void>;
 }

@@ -5,6 +5,7 @@ import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure } from "../../lib/errors.ts";
 import type { FilesPolicy } from "../../policy/schema.ts";
 import { MAX_PATH } from "../../snapshot/entry.ts";
+import { tidy } from "../scope.ts";
 import { FIND_FORMAT, type LeftOut, readFindOutput } from "./find-output.ts";
 import { PLAIN } from "./gnu-tools.ts";
 import { Listing } from "./listing.ts";
@@ -99,12 +100,6 @@ export function findArguments(
 /** `*` and `?` are find's own; what else means something to find is taken as it stands. */
 function findPattern(pattern: string): string {
   return (pattern.startsWith("/") ? tidy(pattern) : pattern).replace(/[\\[]/g, "\\$&");
-}
-
-/** Without doubled slashes, `.` segments and a slash at the end. */
-function tidy(path: string): string {
-  const parts = path.split("/").filter((part) => part !== "" && part !== ".");
-  return `/${parts.join("/")}`;
 }
 
 async function startingPaths(host: Host, source: FilesPolicy, how: Cancel) {

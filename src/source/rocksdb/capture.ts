@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError, isFailure } from "../../lib/errors.ts";
 import type { RocksdbPolicy } from "../../policy/schema.ts";
 import type { CaptureContext, Facts, FrozenSource, SourceSink } from "../source.ts";
 import { Rejection } from "./accept.ts";
+import { besideDatabase } from "./beside.ts";
 import { bytesOf, FreezeChannel } from "./channel.ts";
 import { type Proof, proveFrozen } from "./evidence.ts";
 import type { FrozenReport } from "./report.ts";
@@ -102,6 +103,7 @@ function gaveUp(source: RocksdbPolicy, rejected: readonly Attempt[]): DropsError
 class FrozenRocksdb implements FrozenSource {
   readonly capturedAt: Date;
   readonly facts: Facts;
+  readonly #source: RocksdbPolicy;
   readonly #channel: FreezeChannel;
   readonly #entries: readonly StagedEntry[];
   readonly #how: CaptureContext;
@@ -114,6 +116,7 @@ class FrozenRocksdb implements FrozenSource {
     entries: readonly StagedEntry[],
     how: CaptureContext,
   ) {
+    this.#source = source;
     this.#channel = channel;
     this.#entries = entries;
     this.#how = how;
@@ -124,11 +127,24 @@ class FrozenRocksdb implements FrozenSource {
 
   async ship(into: SourceSink, how: Cancel): Promise<void> {
     const { host, random, rereadShare } = this.#how;
+    await this.#noteBeside(into, how);
     const { stage } = this.#channel.hello;
     const space = { free: (cancel: Cancel) => this.#channel.freeBytes(cancel), ...this.#space };
     await whileSpaceLasts(space, how, (cancel) =>
       shipStaged(this.#entries, into, { ...cancel, host, stage, random, rereadShare }),
     );
+  }
+
+  /** The database itself does not depend on it. */
+  async #noteBeside(into: SourceSink, how: Cancel): Promise<void> {
+    const { host, sources } = this.#how;
+    try {
+      const beside = await besideDatabase(host, this.#source, sources, how);
+      if (beside !== undefined) into.note(`in the directory of the database and in no source: ${beside}`);
+    } catch (error) {
+      if (!isFailure(error, "host/command-failed")) throw error;
+      into.note(`what else lies in the directory of the database could not be looked at: ${error.message}`);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,8 +10,10 @@ import { admits, isOfDomain } from "../../../src/source/appservice/namespaces.ts
 import { registrationProblem } from "../../../src/source/appservice/registration.ts";
 import { hostTime, ownerNames, requireGnuTools } from "../../../src/source/files/gnu-tools.ts";
 import { hostDatabase } from "../../../src/source/rocksdb/database-files.ts";
+import { Scope } from "../../../src/source/scope.ts";
 import { parseStoreUrl, storeUrl } from "../../../src/store/store-url.ts";
 import { answeringHost } from "../../support/answering-host.ts";
+import { filesAt } from "../../support/path-cases.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";
 import { corpus, NEVER } from "../inputs.ts";
 
@@ -210,7 +212,9 @@ const TREE: FuzzTarget = {
   seeds: () => [corpus("find")],
   async run(bytes) {
     const tree = await HostTree.list(answeringHost(bytes), "/tmp", HOW);
-    return [...tree.strangers()].join("").length + tree.filesIn("").size;
+    const policy = filesAt("tmp", ["/tmp"], { exclude: ["*a*b?c*"] });
+    const scope = new Scope([{ at: "", captured: "tmp", policy }]);
+    return [...tree.strangers(scope)].join("").length + tree.filesIn("").size;
   },
 };
 

@@ -15,7 +15,13 @@ after(() => local[Symbol.asyncDispose]());
 // The host's script dies before its n-th command. Whoever comes next goes on, or takes it back.
 /** It is killed at every n-th command; at all of them when asked for, which takes many minutes. */
 const STRIDE = process.env["DROPS_EVERY_KILL"] ? { moving: 1, others: 1 } : { moving: 4, others: 9 };
-const MOVED = ["a directory", "a path that was not there, nor what holds it", "a mount point"];
+const MOVED = [
+  "a directory",
+  "a path that was not there, nor what holds it",
+  "a mount point",
+  "a directory with what its source excludes",
+  "a mount point with what its source excludes",
+];
 
 for (const row of ROWS.filter(({ name }) => MOVED.includes(name))) {
   describe(`${row.name}, killed at every command`, { timeout: 3_600_000 }, () => {

@@ -37,7 +37,7 @@ const treeIsNew = (path: string): string => `
   test "$(stat -c %i f)" = "$(stat -c %i hard)"; test "$(stat -c %a:%s f)" = 640:3000
   test "$(readlink link)" = ../elsewhere; test "$(stat -c %Y sub)" = 1500000000; test "$(stat -c %s sub/deep)" = 3000`;
 
-export const ROWS: readonly PathRow[] = [
+export const ROWS: PathRow[] = [
   {
     name: "a directory",
     before: treeBefore("app"),
@@ -167,3 +167,79 @@ export function databaseEntries(): RowSource["entries"] {
   rmSync(directory, { recursive: true });
   return database;
 }
+
+/** What no source takes, in every odd form. */
+const besideBefore = (path: string): string => `${treeBefore(path)}
+  cd srv/${path}; mkdir -p cache/in a/b/cache sub; echo hit >cache/in/hit; echo deep >a/b/cache/deep; echo gone >a/b/gone
+  echo odd >'a/b/cache\\n of
+a line '; echo kept >sub/.cache; chown -R 777:888 cache a/b/cache; chmod 700 a/b; chmod 1750 cache; ln f cache/hard
+  setfattr -n user.note -v kept cache
+  touch -d '2019-09-09 09:09:09.123456789' a/b/cache a/b cache sub; touch -d '1969-01-01 00:00:00.5' a`;
+const excluding = (at: string, path: string) =>
+  filesAt("app", places(at, path), { exclude: ["*/cache*", `${at}//srv/${path}/sub/.cach?/`] });
+const besideIsThere = (path: string): string => `
+  cd srv/${path}; test "$(cat cache/in/hit) $(cat a/b/cache/deep) $(cat sub/.cache)" = "hit deep kept"
+  test "$(cat 'a/b/cache\\n of
+a line ')" = odd; test ! -e a/b/gone; test ! -e d; test -s sub/deep; test "$(stat -c %a:%u:%g:%Y cache)" = "3750:777:888:$(date -d '2019-09-09 09:09:09' +%s)"
+  getfattr -n user.note cache >/dev/null; test "$(stat -c %a a/b)" = 2700; test "$(stat -c %Y sub .)" = "1500000000
+1700000000"; test "$(find a -mindepth 1 | wc -l)" = 5`;
+
+ROWS.push(
+  {
+    name: "a database with media that no source names",
+    before: `mkdir -p srv/db/media/deep srv/db/archive; cd srv/db; echo MANIFEST-000001 >CURRENT; echo x >MANIFEST-000001; echo y >LOCK
+      echo z >archive/000001.log; echo mine >archive/note; echo picture >media/deep/one; echo two >notes.txt; ln -s media link
+      chown -R 4321:1234 .; chmod 2751 media; touch -d '2019-09-09 09:09:09' media`,
+    sources: (at) => [
+      {
+        policy: { name: "db", kind: "rocksdb", path: `${at}/srv/db`, mode: "hot", min_free: "1MiB" },
+        facts: { directory: { mode: "0700", uid: 61_000, gid: 61_000 } },
+        entries: databaseEntries(),
+      },
+    ],
+    isNew: `cd srv/db; test "$(cat media/deep/one notes.txt archive/note)" = "picture
+two
+mine"; test "$(readlink link)" = media; test ! -e LOCK; test ! -e archive/000001.log; ls *.sst
+      test "$(stat -c %a:%u:%g:%Y media)" = "2751:4321:1234:$(date -d '2019-09-09 09:09:09' +%s)"`,
+    spoiled: "db/CURRENT",
+  },
+  {
+    name: "a directory with what its source excludes",
+    before: besideBefore("app"),
+    sources: (at) => [{ policy: excluding(at, "app"), entries: treeNew(at, "app") }],
+    isNew: besideIsThere("app"),
+    spoiled: "app/sub/deep",
+  },
+  {
+    name: "a mount point with what its source excludes",
+    before: `mkdir srv/app; mount -t tmpfs none srv/app; ${besideBefore("app")}`,
+    after: "umount srv/app",
+    sources: (at) => [{ policy: excluding(at, "app"), entries: treeNew(at, "app") }],
+    isNew: besideIsThere("app"),
+    spoiled: "app/sub/deep",
+  },
+  {
+    name: "files that hold a database, and take the media in it",
+    before: `${treeBefore("app")}; mkdir -p srv/app/db/media; echo MANIFEST-000001 >srv/app/db/CURRENT; echo old >srv/app/db/media/old`,
+    sources: (at) => [
+      {
+        policy: filesAt("app", places(at, "app")),
+        entries: [
+          ...treeNew(at, "app"),
+          { path: inSrv(at, "app/db"), type: "dir" },
+          { path: inSrv(at, "app/db/CURRENT"), text: "torn" },
+          { path: inSrv(at, "app/db/media"), type: "dir", mode: 0o751, ...OTHER },
+          { path: inSrv(at, "app/db/media/one"), text: "one", ...OTHER },
+        ],
+      },
+      {
+        policy: { name: "db", kind: "rocksdb", path: `${at}/srv/app/db`, mode: "hot", min_free: "1MiB" },
+        facts: { directory: { mode: "0700", uid: 61_000, gid: 61_000 } },
+        entries: databaseEntries(),
+      },
+    ],
+    isNew: `cd srv/app/db; test "$(stat -c %a:%u:%s media/one)" = 644:12345:3000; test ! -e media/old; ls *.sst
+      test "$(stat -c %a:%u .)" = 700:61000; test -s ../sub/deep`,
+    spoiled: "app/db/media/one",
+  },
+);
