@@ -40,6 +40,8 @@ export class FakeHost {
   readonly broken = new Set<string>();
   /** Groups whose staged data is not as captured, so many times. */
   readonly wrong = new Map<string, number>();
+  /** What the old data that is kept aside of a group holds alone. */
+  readonly onlyOld = new Map<string, string>();
 
   constructor(groups: readonly Group[], restore: RestorePolicy) {
     for (const { name } of groups)
@@ -202,7 +204,8 @@ export class FakeProcess {
           if (slot.live === "new") throw new Error(`${name} is in place`);
           slot.staged = "nothing";
         }),
-      onlyInOld: () => Promise.resolve([]),
+      onlyInOld: () =>
+        call(() => [...this.#host.onlyOld].flatMap(([group, what]) => (group === name ? [what] : []))),
       finish: () =>
         call(() => {
           if (slot.live !== "new") throw new Error(`${name} is not in place`);

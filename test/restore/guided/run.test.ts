@@ -276,6 +276,24 @@ test("a unit that does not start fails with what is known; a resume tries again"
   assertRestored(host, "resumed");
 });
 
+test("old data that holds the only copy of something is not removed, and a rollback stays possible", async () => {
+  const host = hostOf();
+  await restore(host.process());
+  const last = [...host.slots.keys()].at(-1) ?? "";
+  host.onlyOld.set(last, "the old /x/db holds what is in no source: /x/db/media (288 MiB)");
+  await assert.rejects(finish(host.process()), (error: unknown) => {
+    assert.ok(isFailure(error, "safety/refused"));
+    assert.match(error.message, /media \(288 MiB\)/);
+    assert.match(error.hint ?? "", /^move it to its place/);
+    return true;
+  });
+  assert.deepEqual(new Set([...host.slots.values()].map(({ aside }) => aside)), new Set(["old"]));
+  assert.ok(host.lines.every(({ event }) => event !== "finish-begun" && event !== "old-removed"));
+  host.onlyOld.clear();
+  await finish(host.process());
+  assert.deepEqual(new Set([...host.slots.values()].map(({ aside }) => aside)), new Set(["nothing"]));
+});
+
 test("a failed check of the service is told, and asked again by a resume", async () => {
   const host = hostOf();
   host.answers = { service: [{ name: "portals", ok: false, found: "none", hint: "look" }] };
