@@ -72,7 +72,7 @@ export class Scope<Root extends ScopeRoot = ScopeRoot> {
   /** A directory on the way to a source is neither. */
   #isOutside(path: string, isDirectory: boolean): boolean {
     if (this.taker(path, isDirectory)) return false;
-    return !isDirectory || this.#roots.every(({ root }) => below(root.at, path) === undefined);
+    return !isDirectory || this.#roots.every(({ root }) => !below(root.at, path));
   }
 }
 

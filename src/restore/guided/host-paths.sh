@@ -258,27 +258,32 @@ set_times() {
   if enter 6 new "$path"; then touch -d "@$of_new" -- /proc/$$/fd/6/. || exit 1; fi
 }
 
-carry_one() { # what is on both sides is the snapshot's: the old one stays
-  if ! enter 5 old "$parent" || ! enter 6 new "$parent" || exists "/proc/$$/fd/6/$base"; then return 0; fi
-  case $fields in
-    d*) # made like the old one, where the snapshot has none
-      if [ -z "$path" ] || ! enter 5 old "$path"; then return 0; fi
-      mkdir -- "/proc/$$/fd/6/$base" && enter 6 new "$path" && like /proc/$$/fd/5/. /proc/$$/fd/6/. || exit 1
-      ;;
-    p*) if exists "/proc/$$/fd/5/$base"; then move "/proc/$$/fd/5/$base" "/proc/$$/fd/6/$base"; fi ;;
-  esac
+make_one() { # like the old one, where the snapshot has none
+  case $fields in *' - ') ;; *) return 0 ;; esac
+  if ! enter 5 old "$path" || ! enter 6 new "$parent"; then return 0; fi
+  if ! exists "/proc/$$/fd/6/$base"; then mkdir -- "/proc/$$/fd/6/$base" || exit 1; fi
+  if enter 6 new "$path"; then like /proc/$$/fd/5/. /proc/$$/fd/6/.; fi
+}
+
+enter_both() { # neighbours follow one another
+  [ "$entered" != "/$parent" ] || return 0
+  entered=
+  enter 5 old "$parent" && enter 6 new "$parent" && entered=/$parent
+}
+
+carry_one() { # what is on both sides is the snapshot's: the old one stays, as does what another user than root may not move
+  case $fields in p*) ;; *) return 0 ;; esac
+  if ! enter_both || ! exists "/proc/$$/fd/5/$base" || exists "/proc/$$/fd/6/$base"; then return 0; fi
+  # shellcheck disable=SC2086
+  mv $nocopy -T -- "/proc/$$/fd/5/$base" "/proc/$$/fd/6/$base" || [ "$(id -u)" != 0 ] || exit 1
 }
 
 take_back_one() {
   case $fields in p*) ;; *) return 0 ;; esac
   if exists "$old/$path" || ! exists "$new/$path"; then return 0; fi
-  if ! enter 5 old "$parent" || ! enter 6 new "$parent"; then swapped "$place${parent:+/$parent}"; fi
-  if exists "/proc/$$/fd/6/$base"; then move "/proc/$$/fd/6/$base" "/proc/$$/fd/5/$base" || exit 1; fi
-}
-
-move() {
+  enter_both || swapped "$place${parent:+/$parent}"
   # shellcheck disable=SC2086
-  mv $nocopy -T -- "$1" "$2" || [ "$(id -u)" != 0 ] || exit 1
+  if exists "/proc/$$/fd/6/$base"; then mv $nocopy -T -- "/proc/$$/fd/6/$base" "/proc/$$/fd/5/$base" || exit 1; fi
 }
 
 unmake_one() { # outer ones first: the next round has those that hold others
@@ -293,6 +298,8 @@ carry() {
   if ! exists "$list.times"; then
     listed "$list" note_times >"$list.part" && sync -- "$list.part" && mv -f -- "$list.part" "$list.times" || exit 1
   fi
+  listed "$list.times" make_one
+  entered=
   listed "$list" carry_one
   listed "$list.times" set_times
   sync -f -- "$work" || exit 1
@@ -302,6 +309,7 @@ carry() {
 take_back() {
   if [ ! -s "$list" ] || ! exists "$old" || ! exists "$new" || ! exists "$list.times"; then return 0; fi
   rm -f -- "$carried" && sync -- "$work" || exit 1
+  entered=
   listed "$list" take_back_one
   again=yes
   while [ -n "$again" ]; do
