@@ -26,6 +26,7 @@ async function notesOf(host: Host, path: string): Promise<readonly string[]> {
   const { signal } = new AbortController();
   const context = {
     policyName: "test",
+    sources: [],
     rereadShare: 0,
     now: () => new Date(),
     random: Math.random,
