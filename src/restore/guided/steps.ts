@@ -127,7 +127,8 @@ export const FINISH: Omit<Step, "id" | "number"> = {
   title: "remove the old data",
   does: "drops restore --finish removes the old data that was kept aside, and the run's directories; the journal stays",
   expected: "only the restored data is left; run drops backup",
-  otherwise: "drops restore --finish again: it goes on where it was. When it names something that only the old data holds, move that to its place first",
+  otherwise:
+    "drops restore --finish again: it goes on where it was. When it names something that only the old data holds, move that to its place first",
   noReturn: "the old data is gone: drops rollback is no longer possible",
 };
 
