@@ -22,7 +22,7 @@ in
     };
     settings = {
       name = "ops-jrz1";
-      zone = "Europe/Berlin";
+      zone = "America/Los_Angeles";
       host = "local";
       store.s3 = {
         bucket = "ops-jrz1-backup";
@@ -38,11 +38,21 @@ in
         signing_key_file = "/run/drops/credentials/signing-key";
       };
       rpo = "26h";
+      keep = {
+        daily = 7;
+        weekly = 4;
+        monthly = 12;
+      };
       sources = [
         {
           name = "bridge-db";
           kind = "postgres";
           database = "mautrix_slack";
+        }
+        {
+          name = "forgejo-db";
+          kind = "postgres";
+          database = "forgejo";
         }
         {
           name = "homeserver-db";
@@ -87,9 +97,21 @@ in
         bootstrap = [ "host-keys" ];
         # These get the gate as a condition: a new machine does not start them empty.
         units = [
-          { unit = "matrix-continuwuity.service"; }
+          {
+            unit = "matrix-continuwuity.service";
+            ready = {
+              http = "http://127.0.0.1:8008/_matrix/client/versions";
+              within = "10m";
+            };
+          }
           { unit = "mautrix-slack.service"; }
-          { unit = "forgejo.service"; }
+          {
+            unit = "forgejo.service";
+            ready = {
+              http = "http://127.0.0.1:3000/api/healthz";
+              within = "3m";
+            };
+          }
           { unit = "nginx.service"; }
         ];
       };

@@ -20,6 +20,7 @@ import {
   usualRestore,
 } from "../support/killed-restore.ts";
 import { type OpsDesk, openOpsDesk } from "../support/ops-desk.ts";
+import { type OpsMachine, startOpsMachine } from "../support/ops-machine.ts";
 import {
   assertNobodySawHalf,
   assertRestored,
@@ -28,8 +29,7 @@ import {
   leftBy,
   leftOvers,
   untilActive,
-} from "../support/ops-facts.ts";
-import { type OpsMachine, startOpsMachine } from "../support/ops-machine.ts";
+} from "../support/ops-state.ts";
 import { startS3 } from "../support/s3.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 

@@ -7,8 +7,8 @@ import { after, test } from "node:test";
 import { parse, stringify } from "yaml";
 import { type BackupReport, OUTPUTS } from "../../src/cli/outputs.ts";
 import { openOpsDesk } from "../support/ops-desk.ts";
-import { assertRestored, factsOf } from "../support/ops-facts.ts";
 import { startOpsMachine } from "../support/ops-machine.ts";
+import { assertRestored, factsOf } from "../support/ops-state.ts";
 import { startS3 } from "../support/s3.ts";
 
 // The guided restore is drilled on a throwaway machine that has no way out, while the backed-up one lives on.

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { BackupReport } from "../../src/cli/outputs.ts";
 import { openOpsDesk } from "../support/ops-desk.ts";
+import { OPS } from "../support/ops-facts.ts";
+import { type OpsMachine, startOpsMachine } from "../support/ops-machine.ts";
 import {
   assertNobodySawHalf,
   assertRestored,
@@ -11,8 +13,7 @@ import {
   leftBy,
   leftOvers,
   untilActive,
-} from "../support/ops-facts.ts";
-import { type OpsMachine, startOpsMachine } from "../support/ops-machine.ts";
+} from "../support/ops-state.ts";
 import { startS3 } from "../support/s3.ts";
 
 // A server is backed up while its services write, and is destroyed. Another one, freshly installed, whose services have
@@ -36,7 +37,7 @@ const afterwards = await factsOf(old);
 await old.vps.powerCut();
 
 const host = desk.hostFlags(fresh.vps);
-const day = new Intl.DateTimeFormat("sv", { timeZone: "Europe/Berlin" }).format(new Date(snapshot.started));
+const day = new Intl.DateTimeFormat("sv", { timeZone: OPS.zone }).format(new Date(snapshot.started));
 const restore = ["restore", "--date", day, ...desk.restoreFlags(fresh.vps), "--yes", "--fenced"];
 
 test("one command brings a date back onto a machine whose services have started empty", async () => {

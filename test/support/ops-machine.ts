@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fill, SCHEMA } from "./bridge-database.ts";
+import { OPS } from "./ops-facts.ts";
 import { until } from "./until.ts";
 import { startVps, type Vps, type VpsOptions } from "./vps.ts";
 
@@ -29,7 +30,8 @@ export interface Note {
 export interface OpsMachine extends AsyncDisposable {
   readonly vps: Vps;
   notes(): Promise<readonly Note[]>;
-  psql(sql: string): Promise<string>;
+  /** As the superuser; default: in the bridge's database. */
+  psql(sql: string, database?: string): Promise<string>;
   /** What the homeserver says of itself. */
   homeserver(): Promise<Pick<Note, "generation" | "counter" | "signingKey">>;
 }
@@ -43,12 +45,7 @@ export interface OpsMachineOptions extends VpsOptions {
   readonly dynamicUser?: boolean;
 }
 
-export const UNITS: readonly string[] = [
-  "matrix-continuwuity.service",
-  "mautrix-slack.service",
-  "forgejo.service",
-  "nginx.service",
-];
+export const UNITS: readonly string[] = OPS.units;
 const HERE = dirname(fileURLToPath(import.meta.url));
 const NODE = "/opt/drops-tests/node";
 
@@ -71,7 +68,7 @@ export async function startOpsMachine(options: OpsMachineOptions): Promise<OpsMa
         .split("\n")
         .filter((line) => line !== "")
         .map((line) => JSON.parse(line) as Note),
-    psql: (sql) => psql(vps, sql),
+    psql: (sql, database) => psql(vps, sql, database),
     homeserver: async () => JSON.parse(await vps.exec(`${NODE} -e '${ASK_HOMESERVER}'`)),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
@@ -79,7 +76,7 @@ export async function startOpsMachine(options: OpsMachineOptions): Promise<OpsMa
   return machine;
 }
 
-const ASK_HOMESERVER = `fetch("http://127.0.0.1:6167/state").then((answer) => answer.text()).then(console.log)`;
+const ASK_HOMESERVER = `fetch("http://${OPS.listens.homeserver}/state").then((answer) => answer.text()).then(console.log)`;
 
 async function install(vps: Vps, { generation, busy = false, dynamicUser = true }: OpsMachineOptions) {
   await vps.exec("cat > /etc/mautrix-slack.sql", { input: SCHEMA });
@@ -101,13 +98,26 @@ async function install(vps: Vps, { generation, busy = false, dynamicUser = true 
       GRANT CREATE ON DATABASE mautrix_slack TO reporting;
       ALTER DATABASE mautrix_slack SET lock_timeout = '61s';`;
     await psql(vps, rows);
+    await vps.exec("install -d -m 700 -o postgres -g postgres /var/lib/postgresql/fast");
+    // What an administrator did by hand: a second owner in public, and a tablespace that no new machine has.
+    await psql(vps, "CREATE TABLESPACE fast LOCATION '/var/lib/postgresql/fast'", "forgejo");
+    await psql(vps, BY_HAND, "forgejo");
   }
   await vps.exec("systemctl start mautrix-slack.service");
 }
 
-function psql(vps: Vps, sql: string): Promise<string> {
+const BY_HAND = `
+  CREATE TABLE audit (id bigserial PRIMARY KEY, what text);
+  ALTER TABLE audit OWNER TO reporting;
+  INSERT INTO audit (what) SELECT 'push ' || n FROM generate_series(1, 200) n;
+  CREATE TABLE attachment (id bigserial PRIMARY KEY, name text) TABLESPACE fast;
+  ALTER TABLE attachment OWNER TO forgejo;
+  INSERT INTO attachment (name) SELECT md5(n::text) FROM generate_series(1, 300) n;
+  GRANT SELECT ON repository TO reporting;`;
+
+function psql(vps: Vps, sql: string, database = "mautrix_slack"): Promise<string> {
   return vps.exec(
-    "cd / && setpriv --reuid=postgres --regid=postgres --init-groups psql -X -qAt -v ON_ERROR_STOP=1 mautrix_slack",
+    `cd / && setpriv --reuid=postgres --regid=postgres --init-groups psql -X -qAt -v ON_ERROR_STOP=1 ${database}`,
     { input: sql },
   );
 }
@@ -116,7 +126,7 @@ async function untilInUse(machine: OpsMachine): Promise<void> {
   await until("the services come up", async () => {
     const notes = await machine.notes();
     const open = new Set(notes.filter(({ event }) => event === "opened").map(({ unit }) => unit));
-    return open.has("matrix-continuwuity") && open.has("mautrix-slack");
+    return ["matrix-continuwuity", "mautrix-slack", "forgejo"].every((unit) => open.has(unit));
   }).catch(async (cause: unknown) => {
     throw new Error(await machine.vps.exec("journalctl --no-pager -n 60; systemctl --failed"), { cause });
   });

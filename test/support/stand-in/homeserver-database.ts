@@ -10,7 +10,7 @@ export const FAMILIES: readonly string[] = [
   ...["userid_password", "token_userdeviceid", "mediaid_file", "roomid_shortroomid", "shorteventid_eventid"],
   ...Array.from({ length: 29 }, (_, at) => `map-${at + 1}`),
 ];
-const SCHEMA_VERSION = "19";
+const SCHEMA_VERSION = "18";
 /** Media of these many batches each. */
 const MEDIA_EVERY = 40;
 

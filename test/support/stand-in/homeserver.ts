@@ -9,7 +9,7 @@ import { parse } from "yaml";
 import { HomeserverDatabase } from "./homeserver-database.ts";
 import { note } from "./notes.ts";
 
-const { DATABASE = "", SERVER_NAME = "", GENERATION = "", PORT = "6167", PAUSE_MS } = process.env;
+const { DATABASE = "", SERVER_NAME = "", GENERATION = "", PORT = "8008", PAUSE_MS } = process.env;
 const UNIT = "matrix-continuwuity";
 
 const database = await HomeserverDatabase.open(DATABASE, {

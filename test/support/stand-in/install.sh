@@ -14,25 +14,11 @@ for user in $users; do useradd --system --user-group --home-dir "/var/lib/$user"
 
 install -d -m 750 -o root -g mautrix-slack /var/lib/matrix-appservices
 install -d -m 700 -o mautrix-slack -g mautrix-slack /var/lib/mautrix-slack
-cat > /var/lib/matrix-appservices/slack.yaml << YAML
-id: slack
-url: http://127.0.0.1:29335
-as_token: $GENERATION-as-00000000000000000000000000000000000000000000000000
-hs_token: $GENERATION-hs-00000000000000000000000000000000000000000000000000
-sender_localpart: slackbot$GENERATION
-rate_limited: false
-namespaces:
-  users:
-    - { regex: '^@slackbot:example\.org$', exclusive: true }
-    - { regex: '^@slack_.*:example\.org$', exclusive: true }
-YAML
-chown root:mautrix-slack /var/lib/matrix-appservices/slack.yaml
-chmod 640 /var/lib/matrix-appservices/slack.yaml
 cat > /var/lib/mautrix-slack/config.yaml << YAML
-homeserver: { address: "http://127.0.0.1:6167", domain: example.org }
+homeserver: { address: "http://127.0.0.1:8008", domain: example.org }
 appservice:
   id: slack
-  address: http://127.0.0.1:29335
+  address: http://127.0.0.1:29319
   as_token: $GENERATION-as-00000000000000000000000000000000000000000000000000
   hs_token: $GENERATION-hs-00000000000000000000000000000000000000000000000000
 database: { type: postgres, uri: "postgres:///mautrix_slack?host=/run/postgresql" }
@@ -40,6 +26,32 @@ encryption: { allow: true, pickle_key: $GENERATION-pickle-0000000000 }
 YAML
 chown mautrix-slack:mautrix-slack /var/lib/mautrix-slack/config.yaml
 chmod 600 /var/lib/mautrix-slack/config.yaml
+# As the server's unit does before every start: the registration is made from the configuration, and its bot is patched.
+cat > /usr/local/sbin/make-registration << 'SCRIPT'
+#!/bin/sh
+set -eu
+umask 077
+file=/var/lib/matrix-appservices/slack.yaml
+token() { sed -n "s/^  $1: //p" /var/lib/mautrix-slack/config.yaml; }
+cat > $file.new << YAML
+id: slack
+url: http://127.0.0.1:29319
+as_token: $(token as_token)
+hs_token: $(token hs_token)
+sender_localpart: drawn-by-lot
+rate_limited: false
+namespaces:
+  users:
+    - { regex: '^@slackbot:example\.org$', exclusive: true }
+    - { regex: '^@slack_.*:example\.org$', exclusive: true }
+YAML
+sed -i 's/^sender_localpart: .*/sender_localpart: slackbot/' $file.new
+chown root:mautrix-slack $file.new
+chmod 640 $file.new
+if cmp -s $file.new $file; then rm $file.new; else mv $file.new $file; fi
+SCRIPT
+chmod 755 /usr/local/sbin/make-registration
+make-registration
 
 forgejo=/var/lib/forgejo
 objects=$forgejo/repositories/alice/one.git/objects
@@ -70,6 +82,8 @@ cd /
 ask() { setpriv --reuid=postgres --regid=postgres --init-groups psql -XAtc "$1" postgres; }
 [ "$(ask "SELECT 1 FROM pg_roles WHERE rolname = 'mautrix-slack'")" ] || ask 'CREATE ROLE "mautrix-slack" LOGIN'
 [ "$(ask "SELECT 1 FROM pg_roles WHERE rolname = 'reporting'")" ] || ask 'CREATE ROLE reporting'
+[ "$(ask "SELECT 1 FROM pg_roles WHERE rolname = 'forgejo'")" ] || ask 'CREATE ROLE forgejo LOGIN'
+[ "$(ask "SELECT 1 FROM pg_database WHERE datname = 'forgejo'")" ] || ask 'CREATE DATABASE forgejo OWNER forgejo'
 [ "$(ask "SELECT 1 FROM pg_database WHERE datname = 'mautrix_slack'")" ] && exit
 ask 'CREATE DATABASE mautrix_slack OWNER "mautrix-slack"'
 printf '{"at":%s,"unit":"ensure-databases","event":"made","gate":false}\n' "$(date +%s%3N)" >> /mnt/shared/notes.jsonl
@@ -121,6 +135,7 @@ Requires=ensure-databases.service
 [Service]
 EnvironmentFile=/etc/stand-in.env
 ExecStartPre=+sh $support/stand-in/look.sh mautrix-slack starting
+ExecStartPre=+/usr/local/sbin/make-registration
 ExecStart=$NODE $support/stand-in/bridge.ts
 ExecStopPost=+sh $support/stand-in/look.sh mautrix-slack stopped
 User=mautrix-slack
@@ -133,11 +148,18 @@ RestartSec=2
 WantedBy=multi-user.target
 UNIT
 cat > /etc/systemd/system/forgejo.service << UNIT
+[Unit]
+After=ensure-databases.service
+Requires=ensure-databases.service
 [Service]
+EnvironmentFile=/etc/stand-in.env
 ExecStartPre=+sh $support/stand-in/look.sh forgejo starting
-ExecStart=sleep infinity
+ExecStart=$NODE $support/stand-in/forge.ts
 ExecStopPost=+sh $support/stand-in/look.sh forgejo stopped
 User=forgejo
+KillMode=mixed
+Restart=on-failure
+RestartSec=2
 WorkingDirectory=/var/lib/forgejo
 [Install]
 WantedBy=multi-user.target
@@ -158,7 +180,7 @@ systemctl start ensure-databases.service matrix-continuwuity.service forgejo.ser
 exec "$NODE" -e '
 const body = require("node:fs").readFileSync("/var/lib/matrix-appservices/slack.yaml");
 const ask = async (tries) => {
-  try { return (await fetch("http://127.0.0.1:6167/register", { method: "POST", body })).status; }
+  try { return (await fetch("http://127.0.0.1:8008/register", { method: "POST", body })).status; }
   catch (error) { if (tries === 0) throw error; await new Promise((go) => setTimeout(go, 100)); return ask(tries - 1); }
 };
 ask(200).then((status) => process.exit(status === 200 ? 0 : 1));

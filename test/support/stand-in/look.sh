@@ -25,7 +25,7 @@ case $unit in
   nginx) found=nothing ;;
   forgejo)
     generation=$(sed -n 's/^SECRET_KEY = //p' /var/lib/forgejo/custom/conf/app.ini)
-    found="$(tree /var/lib/forgejo) $(tree /var/lib/acme)"
+    found="$(tree /var/lib/forgejo) $(tree /var/lib/acme) $(echo $(database forgejo))"
     ;;
 esac
 printf '{"at":%s,"unit":"%s","event":"%s","gate":%s,"disk":"%s"%s}\n' \
