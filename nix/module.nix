@@ -152,6 +152,20 @@ let
   policies = builtins.mapAttrs (_: of: of // { path = of.path ++ usual ++ postgresql; }) cfg.policies;
   merged = make: lib.foldl' (all: name: all // make name policies.${name}) { } (builtins.attrNames policies);
   gated = lib.concatMap (of: map (unit: { inherit unit; inherit (of) gate; }) of.units) (builtins.attrValues cfg.policies);
+  kinds = [
+    ".service"
+    ".timer"
+    ".socket"
+    ".target"
+  ];
+  # The gate as a condition of every unit of this kind; a list, so that it joins other conditions.
+  gatesOf =
+    kind:
+    lib.mkMerge (
+      map (each: {
+        ${lib.removeSuffix kind each.unit}.unitConfig.ConditionPathExists = [ "!${each.gate}" ];
+      }) (lib.filter (each: lib.hasSuffix kind each.unit) gated)
+    );
 in
 {
   options.services.drops = {
@@ -202,6 +216,10 @@ in
           assertion = !drill.enable || builtins.all (each: given ? ${each}) units.table.jobs.drill.credentials;
           message = "services.drops.policies.${name}: jobs.drill.credentials needs ${lib.concatMapStringsSep " and " (each: each) units.table.jobs.drill.credentials}";
         }
+        {
+          assertion = builtins.all (unit: builtins.any (kind: lib.hasSuffix kind unit) kinds) of.units;
+          message = "services.drops.policies.${name}: units needs whole names such as nginx.service; it holds ${lib.concatMapStringsSep " " (unit: unit) of.units}";
+        }
       ]
     ) (builtins.attrNames cfg.policies);
 
@@ -225,12 +243,13 @@ in
           };
         };
       }
-      (lib.mkMerge (
-        map (each: {
-          ${lib.removeSuffix ".service" each.unit}.unitConfig.ConditionPathExists = [ "!${each.gate}" ]; # a list, so that it joins others
-        }) (lib.filter (each: lib.hasSuffix ".service" each.unit) gated)
-      ))
+      (gatesOf ".service")
     ];
-    systemd.timers = merged units.timers;
+    systemd.timers = lib.mkMerge [
+      (merged units.timers)
+      (gatesOf ".timer")
+    ];
+    systemd.sockets = gatesOf ".socket";
+    systemd.targets = gatesOf ".target";
   };
 }

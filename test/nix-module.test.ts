@@ -20,6 +20,8 @@ interface Configured {
   readonly systemd: {
     readonly services: Readonly<Record<string, Unit>>;
     readonly timers: Readonly<Record<string, Unit>>;
+    readonly sockets: Readonly<Record<string, Unit>>;
+    readonly targets: Readonly<Record<string, Unit>>;
   };
 }
 
@@ -135,7 +137,8 @@ test("a policy under another name, or given twice or not at all, is refused", as
     `{ settings = ${SETTINGS}; policy = "/a.yaml"; }`,
     `{ settings = ${SETTINGS} // { name = "other"; }; }`,
   ];
-  for (const policy of wrong) assert.deepEqual(await assertionsOf(policy), [false, true, true, true], policy);
+  for (const policy of wrong)
+    assert.deepEqual(await assertionsOf(policy), [false, true, true, true, true], policy);
   await assert.rejects(
     configured(`{ small = { settings = ${SETTINGS}; jobs.tidy.enable = true; }; }`),
     /no such option: tidy/,
@@ -146,11 +149,11 @@ test("a drill is off until it is asked for, never runs as root, and has its own 
   const drill = (more: string) => `{ settings = ${SETTINGS}; ${more} }`;
   const keys = 'credentials = { drill-identity = "/k/i"; drill-key = "/k/d"; };';
   const table: readonly [policy: string, held: readonly boolean[]][] = [
-    [drill(""), [true, true, true, true]],
-    [drill("jobs.drill.enable = true;"), [true, true, false, false]],
-    [drill('user = "root"; jobs.drill.enable = true;'), [true, true, false, false]],
-    [drill(`jobs.drill = { enable = true; ${keys} };`), [true, true, false, true]],
-    [drill(`user = "drops"; jobs.drill = { enable = true; ${keys} };`), [true, true, true, true]],
+    [drill(""), [true, true, true, true, true]],
+    [drill("jobs.drill.enable = true;"), [true, true, false, false, true]],
+    [drill('user = "root"; jobs.drill.enable = true;'), [true, true, false, false, true]],
+    [drill(`jobs.drill = { enable = true; ${keys} };`), [true, true, false, true, true]],
+    [drill(`user = "drops"; jobs.drill = { enable = true; ${keys} };`), [true, true, true, true, true]],
   ];
   for (const [policy, held] of table) assert.deepEqual(await assertionsOf(policy), held, policy);
   const { systemd } = await configured(`{ small = ${drill("")}; }`);
@@ -171,7 +174,7 @@ test("a keeper is off until it is asked for, and needs something that is locked 
     [`{ policy = "/a.yaml"; ${own} }`, true],
   ];
   for (const [policy, held] of table)
-    assert.deepEqual(await assertionsOf(policy), [true, held, true, true], policy);
+    assert.deepEqual(await assertionsOf(policy), [true, held, true, true, true], policy);
 });
 
 async function assertionsOf(policy: string): Promise<readonly boolean[]> {
@@ -180,11 +183,14 @@ async function assertionsOf(policy: string): Promise<readonly boolean[]> {
   return assertions.map(({ assertion }) => assertion);
 }
 
-test("the example of the server itself is a policy that drops accepts", async () => {
-  const expression = `((import ${root}nix/example-vps.nix { config.sops.secrets = {
-    "drops/s3-writer".path = "/s/w"; "drops/metadata-identity".path = "/s/m"; "drops/signing-key".path = "/s/s"; };
-  }).services.drops.policies.ops-jrz1.settings)`;
-  const { policy } = parsePolicy(JSON.stringify(await evaluated(expression)), "example");
-  assert.equal(policy.name, "ops-jrz1");
-  assert.equal(policy.sources.length, 8);
+test("a unit without its suffix is refused: it would be no gate; sockets, timers and targets get theirs", async () => {
+  const units = (names: string) => `{ settings = ${SETTINGS}; units = [ ${names} ]; }`;
+  assert.deepEqual(await assertionsOf(units('"nginx"')), [true, true, true, true, false]);
+  assert.deepEqual(await assertionsOf(units('"nginx.service"')), [true, true, true, true, true]);
+  const { systemd } = await configured(
+    `{ small = ${units('"a.service" "b.socket" "c.timer" "d.target"')}; }`,
+  );
+  const gates = [systemd.services["a"], systemd.sockets["b"], systemd.timers["c"], systemd.targets["d"]];
+  for (const gated of gates)
+    assert.deepEqual(gated?.unitConfig?.["ConditionPathExists"], ["!/var/lib/drops/restore-in-progress"]);
 });
