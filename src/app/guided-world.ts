@@ -15,6 +15,7 @@ import { preflightHost } from "../restore/guided/preflight.ts";
 import { waitReady } from "../restore/guided/ready.ts";
 import type { RunOf } from "../restore/guided/run-meta.ts";
 import { checkService } from "../restore/guided/service-checks.ts";
+import { watchUnits } from "../restore/guided/stays-up.ts";
 import { startUnit, stopUnits, unitStates } from "../restore/guided/units.ts";
 import type { Hands, Looks, World } from "../restore/guided/world.ts";
 import { openReplacements, preflightDatabases } from "./replacements.ts";
@@ -43,6 +44,7 @@ export function handsOf(parts: HandsParts): Hands {
       stop: (names, how) => stopUnits(host, names, how),
       start: (unit, how) => startUnit(host, unit, how),
       waitReady: (unit, how) => waitReady(host, unit, how),
+      watch: (started, how) => watchUnits(host, started, how),
     },
     replacements: openReplacements(parts),
   };

@@ -68,8 +68,19 @@ test("rollback brings back what the fresh machine had, bit for bit, and its unit
   assert.deepEqual(await leftOvers(fresh), []);
 });
 
-test("restored again and finished, nothing of the fresh machine is left in the way", async () => {
-  const again = await desk.drops(...restore);
+test("a homeserver that answers and crashes again and again is no restore that is done", async () => {
+  await fresh.vps.exec("touch /etc/stand-in-crashes");
+  const { exit, stdout, stderr } = await desk.drops(...restore);
+  assert.equal(exit, 12, stderr + stdout);
+  assert.match(stderr, /matrix-continuwuity\.service does not stay up: it was ready, and .*exit status 101/);
+  assert.doesNotMatch(stdout + stderr, /running again|restore --finish/);
+  const finish = await desk.drops("restore", "--finish", ...host, "--yes");
+  assert.equal(finish.exit, 22, finish.stderr);
+  await fresh.vps.exec("rm /etc/stand-in-crashes");
+});
+
+test("resumed and finished, nothing of the fresh machine is left in the way", async () => {
+  const again = await desk.drops("restore", "--resume", ...desk.restoreFlags(fresh.vps), "--yes");
   assert.equal(again.exit, 0, again.stderr);
   const { exit, stdout, stderr } = await desk.drops("restore", "--finish", ...host, "--yes");
   assert.equal(exit, 0, stderr + stdout);

@@ -38,6 +38,8 @@ export class FakeHost {
   } = {};
   /** Units that do not become ready. */
   readonly broken = new Set<string>();
+  /** Units that become ready, and crash again and again. */
+  readonly crashing = new Set<string>();
   /** Groups whose staged data is not as captured, so many times. */
   readonly wrong = new Map<string, number>();
   /** What the old data that is kept aside of a group holds alone. */
@@ -149,6 +151,13 @@ export class FakeProcess {
             const ready = host.running.has(unit);
             const found = ready ? "active" : "exit status 16";
             return { ready, seconds: 1, found, log: [], ...(ready ? {} : { hint: `journalctl -u ${unit}` }) };
+          }),
+        watch: (units) =>
+          call(() => {
+            const crashing = units.find(({ rule }) => host.crashing.has(rule.unit));
+            if (crashing === undefined) return { seconds: 12 };
+            const found = "it was ready, and was started again since: restarted 1 times";
+            return { seconds: 3, fallen: { unit: crashing.rule.unit, found, log: ["thread main panicked"] } };
           }),
       },
       replacements: new Map([...host.slots.keys()].map((name) => [name, this.#replacement(name)])),

@@ -84,7 +84,7 @@ async function install(vps: Vps, { generation, busy = false, dynamicUser = true 
     GENERATION: generation,
     DYNAMIC_USER: dynamicUser ? "yes" : "no",
     BUSY: busy ? "yes" : "",
-    PAUSE_MS: busy ? "20" : "",
+    PAUSE_MS: busy ? "60" : "",
     NODE,
   };
   const words = Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`);

@@ -55,6 +55,8 @@ export interface VpsOptions {
 const run = promisify(execFile);
 const scripts = new URL("./vps/", import.meta.url).pathname;
 const READY_MS = PATIENCE_MS;
+/** Where Node over there finds TypeScript that another process has read already: at half the work, for hundreds of processes. */
+const COMPILED = "/var/cache/node-compiled";
 
 /** Boots one; needs root. Its root directory is built once and kept in the user's cache. */
 export async function startVps(options: VpsOptions = {}): Promise<Vps> {
@@ -65,6 +67,9 @@ export async function startVps(options: VpsOptions = {}): Promise<Vps> {
   const [number = "", here = "", address = "", directory = ""] = (await firstLine(holder)).split(" ");
   const ssh = await prepare(directory, address, options.hostKeyFile);
   const binds = Object.entries(options.binds ?? {}).map(([from, to]) => `--bind-ro=${from}:${to}`);
+  const compiled = process.env["NODE_COMPILE_CACHE"] ?? join(directory, "compiled");
+  await mkdir(compiled, { recursive: true });
+  binds.push(`--bind=${compiled}:${COMPILED}`);
   const machine = new Machine({
     argv: [root, directory, number, here, address, options.memory ?? "1536M", ...binds],
     directory,
@@ -105,7 +110,10 @@ async function prepare(directory: string, address: string, hostKeyFile?: string)
   const [etc, ssh, home] = [join(seed, "etc"), join(seed, "etc", "ssh"), join(seed, "root")];
   await mkdir(join(ssh, "sshd_config.d"), { recursive: true });
   await mkdir(join(home, ".ssh"), { recursive: true, mode: 0o700 });
-  for (const path of [seed, etc, ssh, join(ssh, "sshd_config.d")]) await chmod(path, 0o755);
+  const units = join(etc, "systemd", "system.conf.d");
+  await mkdir(units, { recursive: true });
+  for (const path of [seed, etc, ssh, join(ssh, "sshd_config.d"), join(etc, "systemd"), units])
+    await chmod(path, 0o755);
   await chmod(home, 0o700);
   const own = join(ssh, "ssh_host_ed25519_key");
   if (hostKeyFile === undefined) await makeKey(own);
@@ -117,7 +125,12 @@ async function prepare(directory: string, address: string, hostKeyFile?: string)
   await writeFile(join(etc, "machine-id"), `${randomUUID().replaceAll("-", "")}\n`);
   await writeFile(
     join(ssh, "sshd_config.d", "tests.conf"),
-    "HostKey /etc/ssh/ssh_host_ed25519_key\nPasswordAuthentication no\nUseDNS no\nMaxStartups 100\n",
+    "HostKey /etc/ssh/ssh_host_ed25519_key\nPasswordAuthentication no\nUseDNS no\nMaxStartups 100\n" +
+      `SetEnv NODE_COMPILE_CACHE=${COMPILED}\n`,
+  );
+  await writeFile(
+    join(units, "tests.conf"),
+    `[Manager]\nDefaultEnvironment=NODE_COMPILE_CACHE=${COMPILED}\n`,
   );
   const hostKey = (await readFile(`${own}.pub`, "utf8")).split(" ").slice(0, 2).join(" ").trim();
   const knownHostsFile = join(directory, "known_hosts");

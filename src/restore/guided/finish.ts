@@ -5,6 +5,7 @@ import { progressOf } from "./progress.ts";
 import type { CloseParts, GuidedRun } from "./run.ts";
 import { isInPlace, isRunning } from "./run-steps.ts";
 import { replacementOf } from "./stager.ts";
+import type { UnitState } from "./units.ts";
 
 /**
  * Remove the old data, after everything was started on the new. May be called again after any crash.
@@ -29,6 +30,7 @@ export async function finishRun(
   const states = units.length === 0 ? [] : await world.services.states(units, how);
   const down = states.filter((state) => !isRunning(state)).map(({ unit }) => unit);
   for (const unit of down) teller.say(`WARNING: ${unit} is not running`);
+  refuseFallen(states, commands.rollback);
   for (const { name } of run.groups) {
     const [only] = await replacementOf(world, name).onlyInOld(how);
     if (only !== undefined) throw refused(only, ONLY_HINT);
@@ -52,6 +54,17 @@ export async function finishRun(
   }
   await world.journal.append({ event: "closed", outcome: "finished" }, how);
   return { removed };
+}
+
+/** Throws safety/refused while a unit has failed, or waits to be started again. */
+function refuseFallen(states: readonly UnitState[], rollback: string): void {
+  const fallen = states.find(({ active, sub }) => active === "failed" || sub === "auto-restart");
+  if (fallen === undefined) return;
+  const { unit, active, sub } = fallen;
+  throw refused(
+    `${unit} does not stay up (${active}, ${sub}): the old data may still be needed`,
+    `journalctl -u ${unit} says why; or back: ${rollback}`,
+  );
 }
 
 function refused(message: string, hint?: string): DropsError {

@@ -33,6 +33,8 @@ export interface Readiness {
   /** In words. */
   readonly found: string;
   readonly hint?: string;
+  /** Which start of the unit it was that is ready. */
+  readonly invocation?: string;
   /** The unit's last lines in the host's journal when it is not ready: to be shown, not kept, since a service may log secrets. */
   readonly log: readonly string[];
 }
@@ -49,6 +51,7 @@ interface Look {
   readonly verdict: "ready" | "wait" | "failed";
   readonly found: string;
   readonly hint?: string;
+  readonly invocation?: string;
 }
 
 /**
@@ -63,7 +66,10 @@ export async function waitReady(host: Host, rule: ReadyRule, how: Cancel): Promi
     const look = await watch.look(how);
     const elapsed = performance.now() - began;
     const seconds = Math.round(elapsed / 100) / 10;
-    if (look.verdict === "ready") return { ready: true, seconds, found: look.found, log: [] };
+    if (look.verdict === "ready") {
+      const { found, invocation = "" } = look;
+      return { ready: true, seconds, found, invocation, log: [] };
+    }
     const isLate = elapsed >= within;
     if (look.verdict === "failed" || isLate) {
       const found =
@@ -75,10 +81,34 @@ export async function waitReady(host: Host, rule: ReadyRule, how: Cancel): Promi
   }
 }
 
+/** What the unit's address and its command say now; empty when the rule names neither. */
+export async function probe(
+  host: Host,
+  { ready }: ReadyRule,
+  how: Cancel,
+): Promise<readonly { readonly isReady: boolean; readonly found: string }[]> {
+  const answers: { isReady: boolean; found: string }[] = [];
+  if (ready?.http !== undefined) answers.push(await askHttp(host, loopbackUrl(ready.http), how));
+  if (ready?.command !== undefined) answers.push(await askCommand(host, ready.command, how));
+  return answers;
+}
+
+async function askCommand(host: Host, command: readonly string[], how: Cancel) {
+  const late = AbortSignal.timeout(COMMAND_WITHIN_MS);
+  const name = nameOf(command);
+  try {
+    const signal = AbortSignal.any([how.signal, late]);
+    const { exit } = await host.run(command, { signal, okExits: ANY_EXIT });
+    return { isReady: exit === 0, found: `${name} ends with ${exit ?? "a signal"}` };
+  } catch (error) {
+    if (how.signal.aborted || !late.aborted) throw error;
+    return { isReady: false, found: `${name} does not end within ${COMMAND_WITHIN_MS / 1000} s` };
+  }
+}
+
 class Watch {
   readonly #host: Host;
   readonly #rule: ReadyRule;
-  readonly #url: ReturnType<typeof loopbackUrl> | undefined;
   #invocation = "";
   #activeFrom = 0;
   /** How often it ended with a status whose meaning is known, each run counted once. */
@@ -88,7 +118,7 @@ class Watch {
   constructor(host: Host, rule: ReadyRule) {
     this.#host = host;
     this.#rule = rule;
-    this.#url = rule.ready?.http === undefined ? undefined : loopbackUrl(rule.ready.http);
+    if (rule.ready?.http !== undefined) loopbackUrl(rule.ready.http); // refused before anything is waited for
   }
 
   async look(how: Cancel): Promise<Look> {
@@ -111,18 +141,20 @@ class Watch {
   async #whenActive(state: UnitState, how: Cancel): Promise<Look> {
     const now = performance.now();
     if (state.invocation !== this.#invocation) [this.#invocation, this.#activeFrom] = [state.invocation, now];
-    const { active_for, command } = this.#rule.ready ?? {};
-    const isAlone = this.#url === undefined && command === undefined;
+    const { active_for, http, command } = this.#rule.ready ?? {};
+    const isAlone = http === undefined && command === undefined;
     const wanted = active_for ?? (isAlone && !state.oneshot ? ACTIVE_FOR : "0s");
     const found = [`active for ${Math.round((now - this.#activeFrom) / 1000)} s${this.#restarts(state)}`];
     let isReady = now - this.#activeFrom >= milliseconds(wanted);
-    for (const ask of [() => this.#askHttp(how), () => this.#askCommand(how)]) {
-      const answer = await ask();
-      if (answer === undefined) continue;
+    for (const answer of await probe(this.#host, this.#rule, how)) {
       found.push(answer.found);
       isReady &&= answer.isReady;
     }
-    return { verdict: isReady ? "ready" : "wait", found: found.join("; ") };
+    return {
+      verdict: isReady ? "ready" : "wait",
+      found: found.join("; "),
+      invocation: state.invocation,
+    };
   }
 
   #whenInactive(state: UnitState): Look {
@@ -144,25 +176,6 @@ class Watch {
     const found = `ended${this.#ended(state)}; systemd starts it again and again`;
     if (this.#rule.exits?.[state.exit] !== undefined) this.#knownExits.add(state.invocation);
     return { verdict: this.#knownExits.size >= KNOWN_EXITS ? "failed" : "wait", found };
-  }
-
-  async #askHttp(how: Cancel) {
-    return this.#url && askHttp(this.#host, this.#url, how);
-  }
-
-  async #askCommand(how: Cancel) {
-    const command = this.#rule.ready?.command;
-    if (command === undefined) return undefined;
-    const late = AbortSignal.timeout(COMMAND_WITHIN_MS);
-    const name = nameOf(command);
-    try {
-      const signal = AbortSignal.any([how.signal, late]);
-      const { exit } = await this.#host.run(command, { signal, okExits: ANY_EXIT });
-      return { isReady: exit === 0, found: `${name} ends with ${exit ?? "a signal"}` };
-    } catch (error) {
-      if (how.signal.aborted || !late.aborted) throw error;
-      return { isReady: false, found: `${name} does not end within ${COMMAND_WITHIN_MS / 1000} s` };
-    }
   }
 
   #ended(state: UnitState): string {

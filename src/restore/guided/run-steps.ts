@@ -6,6 +6,7 @@ import type { PlannedStep } from "./plan.ts";
 import type { Replacement } from "./replacement.ts";
 import type { GuidedRun } from "./run.ts";
 import { replacementOf } from "./stager.ts";
+import type { ReadyUnit } from "./stays-up.ts";
 import type { StepId } from "./steps.ts";
 import type { UnitState } from "./units.ts";
 import type { Teller, World } from "./world.ts";
@@ -175,10 +176,12 @@ async function start({ run, world, teller }: StepContext, how: Cancel): Promise<
   if (units.length === 0) return { notes: ["the policy names no units: nothing was started"] };
   await world.gate.open(how);
   const checks: Check[] = [];
+  const started: ReadyUnit[] = [];
   for (const unit of units) {
     teller.say(`starting ${unit.unit}`);
     await world.services.start(unit.unit, how);
-    const { ready, seconds, found, hint, log } = await world.services.waitReady(unit, how);
+    const { ready, seconds, found, hint, log, invocation = "" } = await world.services.waitReady(unit, how);
+    started.push({ rule: unit, invocation });
     checks.push({ name: unit.unit, ok: ready, found, ...(hint === undefined ? {} : { hint }) });
     if (ready) {
       teller.say(`${unit.unit}: ${found} (${seconds.toFixed(0)} s)`);
@@ -189,7 +192,14 @@ async function start({ run, world, teller }: StepContext, how: Cancel): Promise<
       hint: hint ?? `journalctl -u ${unit.unit}`,
     });
   }
-  return { checks };
+  teller.say("all are ready; watching whether they stay up");
+  const { seconds, fallen } = await world.services.watch(started, how);
+  if (fallen === undefined)
+    return { checks: [...checks, { name: "units", ok: true, found: `all stayed up for ${seconds} s` }] };
+  for (const line of fallen.log) teller.say(`  ${line}`);
+  throw new DropsError("source/failed", `${fallen.unit} does not stay up: ${fallen.found}`, {
+    hint: `journalctl -u ${fallen.unit}`,
+  });
 }
 
 /** Services never see half a swap. */

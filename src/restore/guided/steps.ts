@@ -98,7 +98,7 @@ export const STEPS: readonly Step[] = [
     number: 7,
     title: "remove the gate and start the services",
     does: "removes the gate, starts the units in order and waits until each is ready",
-    expected: "every unit is active, and those with an address answer",
+    expected: "every unit is active, those with an address answer, and all stay up",
     otherwise:
       "the unit's exit code and its last lines are shown with what they mean; journalctl -u UNIT says more; drops restore --resume tries again, drops rollback puts the old back",
   },

@@ -5,6 +5,7 @@ import type { Gate } from "./gate.ts";
 import type { Journal } from "./journal.ts";
 import type { Readiness } from "./ready.ts";
 import type { Replacement } from "./replacement.ts";
+import type { ReadyUnit, StayedUp } from "./stays-up.ts";
 import type { UnitState } from "./units.ts";
 
 /** What a guided restore works on: the host's services and data, and the run's journal there. Made in app-guided-world.ts. */
@@ -27,6 +28,7 @@ export interface Services {
   stop(units: readonly string[], how: Cancel): Promise<readonly string[]>;
   start(unit: string, how: Cancel): Promise<void>;
   waitReady(unit: UnitPolicy, how: Cancel): Promise<Readiness>;
+  watch(units: readonly ReadyUnit[], how: Cancel): Promise<StayedUp>;
 }
 
 /** What is looked at and not changed. */

@@ -10,6 +10,7 @@ import { openLocalHost } from "../../../src/host/local.ts";
 import { isFailure } from "../../../src/lib/errors.ts";
 import { waitReady } from "../../../src/restore/guided/ready.ts";
 import { askHttp, loopbackUrl } from "../../../src/restore/guided/ready-http.ts";
+import { watchUnits } from "../../../src/restore/guided/stays-up.ts";
 import { scratchDirectory } from "../../support/scratch.ts";
 import { startVps, type Vps } from "../../support/vps.ts";
 import { openVps } from "../../support/vps-host.ts";
@@ -224,6 +225,48 @@ describe("units that are to be ready", { timeout: 1_800_000 }, () => {
       (await waitReady(host, { unit: "nowhere.service" }, how)).found,
       "nowhere.service is not-found",
     );
+  });
+
+  const LIVES = [
+    { name: "lives", lines: ["ExecStart=sleep 1000"], fallen: undefined },
+    {
+      name: "loops",
+      lines: ["ExecStart=sh -c 'sleep 8; echo panicked; exit 101'", "Restart=always", "RestartSec=1"],
+      fallen:
+        /^it was ready, and (is activating \(auto-restart\) now|was started again since: restarted 1 times), last with exit status 101$/,
+    },
+    {
+      name: "ends",
+      lines: ["ExecStart=sleep 8"],
+      fallen: /^it was ready, and is inactive \(dead\) now/,
+    },
+    {
+      name: "silent",
+      lines: ["ExecStart=sh -c 'touch /run/answers; sleep 8; rm /run/answers; sleep 1000'"],
+      ready: { command: ["test", "-e", "/run/answers"] },
+      fallen: /^it was ready, and is not any more: test -e \/run\/answers ends with 1$/,
+    },
+    {
+      name: "slow",
+      lines: ["ExecStart=sh -c 'sleep 14; exit 3'", "Restart=always", "RestartSec=20"],
+      fallen: /is activating \(auto-restart\) now, last with exit status 3$/,
+    },
+  ];
+  test("one that was ready is watched for longer than systemd waits before it starts one again", async () => {
+    const watches: Promise<void>[] = [];
+    for (const { name, lines, ready = {}, fallen } of LIVES) {
+      const rule = { ready: { active_for: "1s", ...ready } };
+      const { invocation = "", found } = await started(name, lines, rule);
+      assert.notEqual(invocation, "", `${name}: ${found}`);
+      const watching = watchUnits(host, [{ rule: { unit: `${name}.service`, ...rule }, invocation }], how);
+      watches.push(
+        watching.then((stayed) => {
+          assert.match(stayed.fallen?.found ?? "stays", fallen ?? /^stays$/, name);
+          assert.ok(stayed.fallen !== undefined || stayed.seconds >= 10, name);
+        }),
+      );
+    }
+    await Promise.all(watches);
   });
 
   test("waiting can be aborted", async () => {

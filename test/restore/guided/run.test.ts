@@ -294,6 +294,20 @@ test("old data that holds the only copy of something is not removed, and a rollb
   assert.deepEqual(new Set([...host.slots.values()].map(({ aside }) => aside)), new Set(["nothing"]));
 });
 
+test("a unit that is ready and then crashes is no restore that is done, and nothing is finished", async () => {
+  const host = hostOf();
+  host.crashing.add("bridge.service");
+  await assert.rejects(restore(host.process()), (error: unknown) => {
+    assert.ok(isFailure(error, "source/failed"));
+    assert.match(error.message, /bridge.service does not stay up: .*restarted 1 times$/);
+    return true;
+  });
+  await assert.rejects(finish(host.process()), /has not started the services/);
+  host.crashing.clear();
+  await restore(host.process());
+  assertRestored(host, "resumed");
+});
+
 test("a failed check of the service is told, and asked again by a resume", async () => {
   const host = hostOf();
   host.answers = { service: [{ name: "portals", ok: false, found: "none", hint: "look" }] };

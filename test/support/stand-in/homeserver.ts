@@ -2,7 +2,7 @@
  * Stands in for a Matrix homeserver that keeps its data in RocksDB: makes an empty database when there is none, answers
  * on loopback, refuses a database of another server. Settings are in the environment; see install.sh.
  */
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { parse } from "yaml";
@@ -36,6 +36,12 @@ const work = setInterval(
   },
   Number(PAUSE_MS || 200),
 );
+// As a server whose database is of another version than it thinks: it answers, and dies of the first write.
+if (existsSync("/etc/stand-in-crashes"))
+  setTimeout(() => {
+    note(UNIT, "crashes");
+    process.exit(101);
+  }, 3000);
 process.on("SIGTERM", () => {
   clearInterval(work);
   note(UNIT, "closing", state());
