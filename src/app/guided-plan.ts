@@ -15,6 +15,7 @@ import type { GuidedRun } from "../restore/guided/run.ts";
 import type { RunOf } from "../restore/guided/run-meta.ts";
 import { findRuns, newRunId } from "../restore/guided/runs.ts";
 import { wantedSources } from "../restore/open-source.ts";
+import { incomplete } from "../restore/restore.ts";
 import type { OpenedRepository, Target } from "./guided-session.ts";
 import type { PlannedRun } from "./guided-views.ts";
 import { rememberedTarget } from "./target.ts";
@@ -98,7 +99,9 @@ export function plannedAgain(read: OpenedRepository, chosen: ChosenSnapshot, run
     steps: planSteps({ ...factsOf(run, grouped.groups), rates: DEFAULT_RATES }),
     store: read.parts.store.label,
     zone: read.parts.zone,
-    notes: [],
+    notes: incomplete(
+      run.snapshot.sources.filter(({ name }) => run.only.length === 0 || run.only.includes(name)),
+    ),
   };
 }
 

@@ -22,7 +22,7 @@ export const GENERAL_HINTS: Readonly<Record<Exclude<FailureCode, "interrupted">,
   "host/command-failed": "run the command that is named on the host, as the user that is named",
   "source/failed": "the same command again; if it stays so, drops backup --source NAME for this source alone",
   "source/incomplete":
-    "log in to the host as a user who may read them, or name them under `exclude` of the source",
+    "let the user who logs in read them, or name them under `exclude`; after an I/O error look at the disk",
   "key/missing": "drops policy show  tells where keys are looked for; drops keygen makes new ones",
   "key/wrong": "drops policy show  tells which keys are used",
   "signature/untrusted":

@@ -45,6 +45,7 @@ function lineOf(concern: Concern): Line {
   const { kind, what, hint } = concern;
   const state = stateOf([concern]);
   const line = kind === "failed" || kind === "uncovered" ? warn(what, hint) : fail(what, hint);
+  if (kind === "failed") return { ...line, why: "what is in no snapshot is lost with the server" };
   return state === "green" ? line : { ...line, why: WHY[state] };
 }
 

@@ -7,6 +7,7 @@ import { inBytes } from "../lib/units.ts";
 import type { CommandPolicy, FilesPolicy, SourcePolicy } from "../policy/schema.ts";
 import { attributedFiles } from "../source/files/attributed-files.ts";
 import { findArguments, findFiles } from "../source/files/find.ts";
+import { UNREAD_HINT } from "../source/files/unread-files.ts";
 import { checkPostgres } from "./source-postgres.ts";
 import { checkRocksdb } from "./source-rocksdb.ts";
 import { type Check, fail, type Line, ok, warn } from "./types.ts";
@@ -101,8 +102,8 @@ async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promi
     });
   }
   if (denied.length > 0) {
-    const what = `${source.name}: ${host.user.name} may not read ${someOf(denied, 3, "; ")}`;
-    lines.push(fail(what, "log in as a user who may read them, or name them under `exclude`"));
+    const what = `${source.name}: ${host.user.name} cannot read ${someOf(denied, 3, "; ")}`;
+    lines.push(fail(what, UNREAD_HINT));
   } else if (listing.length === 0 || bytes === 0) {
     lines.push(warn(`${source.name}: there is nothing in it (${size})`, "correct its paths in the policy"));
   } else lines.push(ok(`${source.name}: ${size}`));

@@ -106,9 +106,10 @@ export async function restoreSnapshot(
   };
 }
 
-function incomplete(present: readonly SourceRecord[]): string[] {
-  return present.flatMap(({ name, error }) =>
-    error ? [`${name} is incomplete in this snapshot: ${error.message}`] : [],
+/** What sources of a snapshot lack that could not be read when it was made. */
+export function incomplete(sources: readonly SourceRecord[]): string[] {
+  return sources.flatMap(({ name, manifest, error }) =>
+    manifest && error ? [`${name} is incomplete in this snapshot: ${error.message}`] : [],
   );
 }
 

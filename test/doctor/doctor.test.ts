@@ -428,7 +428,7 @@ test("a login that may too little: what it may not become, link and read, each u
       about(report, "homeserver-db"),
       /^fail: homeserver-db: freezing RocksDB: .* cannot be written to$/,
     );
-    assert.match(about(report, "media"), /^fail: media: drops-test may not read \S+\/media\/picture$/);
+    assert.match(about(report, "media"), /^fail: media: drops-test cannot read \S+\/media\/picture$/);
     for (const { fix } of report.findings) assert.match(fix ?? "", /log in as|staging/);
   } finally {
     await site.policy(parts());

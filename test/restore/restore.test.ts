@@ -197,6 +197,15 @@ test("one source that is hurt does not keep the others from coming back", async 
   assert.deepEqual((await readdir(to.path)).sort(), ["whole", "whole.facts.json"]);
 });
 
+test("what a snapshot lacks of a source is said", async () => {
+  const tiny = await TinyRepository.create();
+  const error = { code: "source/incomplete", message: "1 file of source etc could not be read: /etc/x" };
+  await tiny.commit([{ ...(await tiny.source({ name: "etc", entries: [] })), error }]);
+  await using to = await scratchDirectory();
+  const { notes } = await restoring(tiny, to.path);
+  assert.deepEqual(notes, [`etc is incomplete in this snapshot: ${error.message}`]);
+});
+
 test("what a source could not be captured of is said, and asking for it alone fails", async () => {
   const tiny = await TinyRepository.create();
   const failed = {

@@ -2,6 +2,9 @@ import { DropsError } from "../../lib/errors.ts";
 import { shortPath } from "./few.ts";
 import type { Unread } from "./told.ts";
 
+export const UNREAD_HINT =
+  "let the user who logs in read them, or name them under `exclude`; after an I/O error look at the disk";
+
 /** So many are named. */
 const NAMED = 10;
 
@@ -51,7 +54,7 @@ export class UnreadFiles {
     return new DropsError(
       isKnown ? "source/incomplete" : "source/failed",
       `${what}source ${source} could not be read: ${this.sentences.join("; ")}`,
-      { hint: "log in to the host as a user who may read them, or name them under `exclude`" },
+      { hint: UNREAD_HINT },
     );
   }
 }
