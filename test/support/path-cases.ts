@@ -35,6 +35,8 @@ export interface PathRow {
   readonly after?: string;
   /** What is captured, and where the policy has it; paths relative to the host's directory. */
   readonly sources: (at: string) => readonly RowSource[];
+  /** What the record says that its sources could not read. */
+  readonly incomplete?: string;
   /** Shell in it: fails unless what was captured is in place. */
   readonly isNew: string;
   /** Of what is changed to be found out; relative; a file. */
@@ -92,7 +94,8 @@ export async function pathCase(
         whole.push(content?.length ? { ...entry, chunks: await tiny.pack(content) } : entry);
       }
       const source = await tiny.source({ ...rest, name: policy.name, kind: policy.kind, entries: whole });
-      return { policy, record: source };
+      const error = { code: "source/failed", message: row.incomplete ?? "" };
+      return { policy, record: row.incomplete === undefined ? source : { ...source, error } };
     }),
   );
   const { record: snapshot } = await tiny.commit(sources.map(({ record }) => record));

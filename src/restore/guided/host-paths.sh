@@ -2,7 +2,8 @@
 #   sh -c THIS drops-paths probe PATH...        where each path really is, and what is there
 #   sh -c THIS drops-paths ground PATH...       the nearest thing above each path that exists, and its free space
 #   sh -c THIS drops-paths note NOTES NAME SIZE SUFFIX   standard input to NOTES/NAME and SUFFIX, on disk
-#   sh -c THIS drops-paths list NOTES NAME FORMAT REAL WORK MODE ID   what is below old-ID, or in place, as find prints it
+#   sh -c THIS drops-paths list-old|list-place NOTES NAME FORMAT REAL WORK MODE ID
+#                                             what is below old-ID (without it, and always: in place), as find prints it
 #   sh -c THIS drops-paths look|begin|whole|swap|unswap|discard|finish NOTES NAME TRY [REAL WORK MODE ID]...
 # MODE is `rename`, `inside` (REAL is a mount point: what is in it is moved) or `parent` (REAL was made on the way).
 # In WORK: new-ID, whole-ID (new-ID is all there), old-ID, absent-ID (there was nothing), try-ID.TRY (being brought),
@@ -128,10 +129,19 @@ look_one() {
   printf '%s\0' "$found"
 }
 
-list_one() {
+list_old() {
   from=$real
   if exists "$old"; then from=$old; fi
-  if exists "$absent" || [ ! -d "$from" ]; then return 0; fi
+  exists "$absent" || list_below
+}
+
+list_place() {
+  from=$real
+  list_below
+}
+
+list_below() {
+  [ -d "$from" ] || return 0
   find -P "$from" -mindepth 1 -type d \( -name '.drops-restore-*' -o -name '.drops-staging-*' \) -prune -o -printf "$attempt" ||
     [ "$(id -u)" != 0 ] || exit 1
 }
@@ -520,7 +530,8 @@ notes=$1 name=$2 attempt=$3
 shift 3
 case $verb in
   look) look "$@"; exit ;;
-  list) each list_one "$@"; exit ;;
+  list-old) each list_old "$@"; exit ;;
+  list-place) each list_place "$@"; exit ;;
 esac
 make_directory "$notes" || exit 1
 exec 9>"$notes/$name.lock"

@@ -110,13 +110,14 @@ export class PathHost {
     await this.#note(`.${id}.carry`, carryList(paths), how);
   }
 
-  /** What is below the old of a part, kept aside or still in place; and paths that are too long. Throws host/command-failed. */
-  async listOld(
+  /** What is below a part in place, or below its old, wherever that is; and paths that are too long. Throws host/command-failed. */
+  async list(
+    which: "old" | "place",
     { real, work, mode, id }: PathPart,
     how: Cancel,
   ): Promise<{ readonly listing: Listing; readonly long: Few }> {
     const format = FIND_FORMAT.replace("%p", "/%P");
-    const argv = ["list", this.#notes, this.#name, format, real, work, mode, id];
+    const argv = [`list-${which}`, this.#notes, this.#name, format, real, work, mode, id];
     await using find = await this.#host.start(["sh", "-c", SCRIPT, "drops-paths", ...argv], how);
     find.stdin.end();
     const listing = new Listing();

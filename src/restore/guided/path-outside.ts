@@ -1,13 +1,38 @@
 import { inBytes } from "../../lib/units.ts";
 import { Few } from "../../source/files/few.ts";
 import type { Listing } from "../../source/files/listing.ts";
-import type { Outside, TreeEntry } from "../../source/scope.ts";
+import { ancestorsOf, type Outside, type TreeEntry } from "../../source/scope.ts";
 import type { PartScope } from "./path-scope.ts";
 
 /** Beside the old, the new is reached by a name that is as long. Bytes. */
 const LONGEST_MOVED = 3500;
 
 export const ONLY_HINT = "move it to its place, or remove it if nobody needs it, then drops restore --finish";
+
+/**
+ * What is in the old of a part and not in its place, although it was there when an incomplete source was captured: it may be
+ * what could not be read then.
+ *
+ * @param capturedAt of the incomplete sources of the part, by name, in nanoseconds
+ */
+export function unreadIn(
+  scope: PartScope,
+  listings: { readonly old: Listing; readonly place: Listing },
+  capturedAt: ReadonlyMap<string, bigint>,
+): readonly Outside[] {
+  const { old, place } = listings;
+  const there = new Set(Array.from(entriesOf(place), ({ path }) => path));
+  const bytes = new Map<string, number>();
+  let at = 0;
+  for (const { path, isDirectory, bytes: own } of entriesOf(old)) {
+    const mtime = old.mtime(at++);
+    const top = ancestorsOf(path).find((above) => bytes.has(above));
+    const taken = scope.taker(path, isDirectory)?.policy.name ?? "";
+    if (top !== undefined) bytes.set(top, (bytes.get(top) ?? 0) + own);
+    else if (!there.has(path) && mtime < (capturedAt.get(taken) ?? mtime)) bytes.set(path, own);
+  }
+  return [...bytes].map(([path, total]) => ({ path, bytes: total }));
+}
 
 /** What there is in the old of a part that no source takes: a swap does not replace it, and finish must not remove it. */
 export class OutsideOfPart {
@@ -25,18 +50,21 @@ export class OutsideOfPart {
     return this.#found.map(({ path }) => path).filter((path) => path.length <= LONGEST_MOVED);
   }
 
-  /** What it is, in words; undefined when there is nothing. */
-  words(): string | undefined {
-    if (this.#found.length + this.#long.count === 0) return undefined;
-    const few = new Few();
-    for (const { path } of this.#found) few.add(Buffer.from(path, "latin1"));
-    const bytes = this.#found.reduce((sum, each) => sum + each.bytes, 0);
+  /** What it is, and what the snapshot lacks of incomplete sources, in words; undefined when there is nothing. */
+  words(unread: readonly Outside[]): string | undefined {
     const all = [
-      ...(few.count > 0 ? [`${few} (${inBytes(bytes)})`] : []),
+      ...(this.#found.length > 0 ? [`in no source: ${inWords(this.#found)}`] : []),
       ...(this.#long.count > 0 ? [`paths that are too long: ${this.#long}`] : []),
+      ...(unread.length > 0 ? [`not in the snapshot, which is incomplete: ${inWords(unread)}`] : []),
     ];
-    return `holds what is in no source and nowhere else: ${all.join("; ")}`;
+    return all.length === 0 ? undefined : `holds what is nowhere else: ${all.join("; ")}`;
   }
+}
+
+function inWords(found: readonly Outside[]): string {
+  const few = new Few();
+  for (const { path } of found) few.add(Buffer.from(path, "latin1"));
+  return `${few} (${inBytes(found.reduce((sum, each) => sum + each.bytes, 0))})`;
 }
 
 function* entriesOf(listing: Listing): Generator<TreeEntry> {

@@ -4,15 +4,17 @@ import { DropsError } from "../../lib/errors.ts";
 import type { PackPool } from "../../pack/pool.ts";
 import type { FilesPolicy, RocksdbPolicy } from "../../policy/schema.ts";
 import type { SnapshotRecord, SourceRecord } from "../../snapshot/record.ts";
+import type { Listing } from "../../source/files/listing.ts";
+import type { Outside } from "../../source/scope.ts";
 import type { ReadParts } from "../choose.ts";
 import { type OpenSource, openSource } from "../open-source.ts";
 import { checkPaths } from "./path-check.ts";
 import { PathHost } from "./path-host.ts";
 import { mountProblem } from "./path-layout.ts";
-import { ONLY_HINT, OutsideOfPart } from "./path-outside.ts";
+import { ONLY_HINT, OutsideOfPart, unreadIn } from "./path-outside.ts";
 import { planRecord } from "./path-plan.ts";
 import type { PathPart, PathRecord } from "./path-record.ts";
-import { scopeOf } from "./path-scope.ts";
+import { type PartScope, scopeOf } from "./path-scope.ts";
 import { stagePaths } from "./path-stage.ts";
 import { type PartLook, pathState } from "./path-state.ts";
 import { PathTree } from "./path-tree.ts";
@@ -117,7 +119,7 @@ class PathReplacement implements Replacement {
     if (record.parts.length === 0) return this.#paths.note({ ...record, empty: "swapped" }, how);
     for (const [index, part] of record.parts.entries()) {
       if (looks[index]?.old || looks[index]?.absent) continue; // begun: what goes along was noted then
-      await this.#paths.noteCarried(part, (await this.#outside(part, how)).movable(), how);
+      await this.#paths.noteCarried(part, (await this.#outside(part, how)).outside.movable(), how);
     }
     await this.#paths.act("swap", record, how);
   }
@@ -151,16 +153,36 @@ class PathReplacement implements Replacement {
     if (record === undefined || state !== "swapped") return [];
     const found: string[] = [];
     for (const part of record.parts) {
-      const words = (await this.#outside(part, how)).words();
+      const { outside, old } = await this.#outside(part, how);
+      const words = outside.words(await this.#unread(part, old, how));
       if (words !== undefined) found.push(`${part.work}/old-${part.id}, the old ${part.real}, ${words}`);
     }
     return found;
   }
 
-  async #outside(part: PathPart, how: Cancel): Promise<OutsideOfPart> {
-    const policies = this.#options.sources.map(({ policy }) => policy);
-    const { listing, long } = await this.#paths.listOld(part, how);
-    return new OutsideOfPart(scopeOf(part, policies), listing, long);
+  async #outside(part: PathPart, how: Cancel): Promise<{ outside: OutsideOfPart; old: Listing }> {
+    const { listing, long } = await this.#paths.list("old", part, how);
+    return { outside: new OutsideOfPart(this.#scope(part), listing, long), old: listing };
+  }
+
+  async #unread(part: PathPart, old: Listing, how: Cancel): Promise<readonly Outside[]> {
+    const incomplete = this.#options.sources.filter(
+      ({ record: { name, error } }) => error && part.pieces.some(({ source }) => source === name),
+    );
+    if (incomplete.length === 0) return [];
+    const times = incomplete.map(({ record: { name, captured_at = "" } }): [string, bigint] => [
+      name,
+      BigInt(Date.parse(captured_at)) * 1_000_000n,
+    ]);
+    const { listing: place } = await this.#paths.list("place", part, how);
+    return unreadIn(this.#scope(part), { old, place }, new Map(times));
+  }
+
+  #scope(part: PathPart): PartScope {
+    return scopeOf(
+      part,
+      this.#options.sources.map(({ policy }) => policy),
+    );
   }
 
   async #putBack({ record }: Look, how: Cancel): Promise<void> {

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -57,7 +58,10 @@ describe("what lies in a replaced directory and is in no source", () => {
     const kept = join(its.at, "srv", `.drops-restore-${RUN}`, "old-db-1");
     renameSync(join(its.at, "srv/db/media"), join(kept, "media"));
     const [words] = await its.open().onlyInOld(how);
-    assert.match(words ?? "", /old-db-1, the old .*\/srv\/db, holds what is in no source .*\/media \(8 B\)/);
+    assert.match(
+      words ?? "",
+      /old-db-1, the old .*\/srv\/db, holds what is nowhere else: in no source: .*\/media \(8 B\)/,
+    );
     const refused = (error: unknown) => isFailure(error, "safety/refused") && /media/.test(error.message);
     await assert.rejects(its.open().finish(how), refused);
     assert.equal(readFileSync(join(kept, "media/deep/one"), "utf8"), "picture\n");
@@ -66,6 +70,30 @@ describe("what lies in a replaced directory and is in no source", () => {
     await its.open().finish(how);
     await its.assertNew();
     assert.deepEqual(await its.leftOvers(), []);
+  });
+
+  test("is named by finish when the source could not read it, and the snapshot is without it", async () => {
+    const plain = rowOf("a directory");
+    const row: PathRow = {
+      ...plain,
+      before: `${plain.before}
+        cd srv/app; mkdir unread; echo 1 >unread/one; echo new >after
+        find . ! -path './unread*' -exec touch -h -d 2027-01-01 {} +; touch -d 2026-01-01 unread/one unread d`,
+      incomplete: "3 files could not be read",
+    };
+    await using its = await pathCase(row, { host });
+    await its.open().stage(how);
+    await its.open().swap(how);
+    const [words] = await its.open().onlyInOld(how);
+    // what was made after the capture is replaced, as always
+    assert.match(words ?? "", /not in the snapshot, which is incomplete: \/d, \/unread \(/);
+    assert.doesNotMatch(words ?? "", /after/);
+    await assert.rejects(its.open().finish(how), (error) => isFailure(error, "safety/refused"));
+    const kept = join(its.at, "srv", `.drops-restore-${RUN}`, "old-app-1");
+    renameSync(join(kept, "unread"), join(its.at, "srv/app/unread"));
+    rmSync(join(kept, "d"), { recursive: true });
+    await its.open().finish(how);
+    assert.equal(readFileSync(join(its.at, "srv/app/unread/one"), "utf8"), "1\n");
   });
 
   test("stays with the old where the snapshot has something else in its place, and finish says so", async () => {
