@@ -706,9 +706,10 @@ make_roles() {
 power="EXISTS (SELECT FROM pg_roles p WHERE pg_has_role(r.oid, p.oid, 'MEMBER') AND (p.rolsuper OR p.rolcreaterole OR p.rolreplication OR p.rolbypassrls
   OR p.rolname ~ '^pg_' AND p.rolname NOT IN ('pg_database_owner', 'pg_monitor', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables')))"
 
-# make_database HEAD: empty, with its extensions, of the owner, or of the loader when the owner has power over the server.
+# make_database HEAD: empty, with its extensions, of the owner, or of the loader when the owner has power over the server. While
+# extensions are made, it is the loader's: nobody may put anything beside them.
 make_database() {
-  jq -r --arg owner "$made_for" "$sql_in_jq"' .facts
+  jq -r --arg owner "$loader" "$sql_in_jq"' .facts
     | "CREATE DATABASE \(.database | name) WITH TEMPLATE = template0 ENCODING = \(.encoding | literal)"
       + (if .provider == "libc" then (if (.server.version_num | tonumber) >= 150000 then " LOCALE_PROVIDER = libc" else "" end) else " LOCALE_PROVIDER = \(.provider)" end)
       + " LC_COLLATE = \(.collate | literal) LC_CTYPE = \(.ctype | literal)"
@@ -720,6 +721,7 @@ make_database() {
       "CREATE EXTENSION IF NOT EXISTS \(.name | name) WITH SCHEMA \(.schema | name) CASCADE;"' "$1" > "$work/extensions"
   printf '%s\n' "SELECT format('ALTER SCHEMA public OWNER TO %I', '$loader') WHERE current_setting('server_version_num')::int < 150000 \gexec" >> "$work/extensions"
   sql "$database" < "$work/extensions" >/dev/null || fail "the extensions of database $database could not be made; are they installed?"
+  sql postgres <<< "ALTER DATABASE \"$database\" OWNER TO \"$made_for\";" >/dev/null || fail "database $database could not be given to $made_for"
 }
 
 # open_login HEAD: the loader, a role without any power, can log in: as the superuser does, over 127.0.0.1, or as the owner's own
@@ -749,11 +751,38 @@ drop_loader() {
   loader=''
 }
 
-# load_dump DUMP OPTION...: without what only a superuser may have, which is made already or left out.
+# load_dump HEAD DUMP OPTION...: without what only a superuser may have, which is made already or left out. An entry that fails keeps
+# nothing else from being loaded; false when rows, or what restricts their use, are missing then. What failed is in $work/failures.
 load_dump() {
-  local dump=$1
-  shift
-  as_loader pg_restore --exit-on-error --no-tablespaces -w "$@" --use-list=/dev/fd/3 -d "$database" < "$dump" 3< "$work/list"
+  local head=$1 dump=$2 status=0
+  shift 2
+  as_loader pg_restore --verbose --no-tablespaces -w "$@" --use-list=/dev/fd/3 -d "$database" < "$dump" 3< "$work/list" > "$work/said" 2>&1 || status=$?
+  # shellcheck disable=SC2016 # it is jq's
+  jq -R -n -r --slurpfile head "$head" --rawfile contents "$work/contents" '
+    ([$contents | split("\n")[] | capture("\\A(?<key>[0-9]+); [0-9]+ [0-9]+ (?<value>.*)\\z")] | from_entries) as $what
+    | ($head[0].facts | [(.tables + .sequences)[] | "\(.schema) \(.name)"]) as $known
+    | reduce inputs as $line ({found: {}, other: []};
+        ([$line | capture("\\Apg_restore: from TOC entry (?<id>[0-9]+); ")] | first) as $entry
+        | ([$line | capture("\\Apg_restore: error: (?:could not execute query: |COPY failed for table \"[^\"]*\": )?(?:ERROR: +)?(?<said>.*)\\z")] | first) as $error
+        | if $entry then .at = $entry.id | .found[.at] |= (. // {what: ($what[$entry.id] // "an entry that the list does not hold"), error: ""})
+          elif $error == null then .
+          elif .at == null then .other += [$error.said]
+          elif .found[.at].error == "" then .found[.at].error = $error.said else . end)
+    | (.found[]
+      | (.error | test("permission denied|[Mm]ust be (?:a )?superuser|[Oo]nly superusers?|must be owner|must be able to SET ROLE|must be member")) as $refused
+      | (if .error | test("No space left|Disk quota|could not extend file|out of (?:shared )?memory|deadlock|canceling statement|terminating connection|closed the connection|connection to server|too many (?:clients|connections)") then "fatal"
+        elif .what | test("\\A(?:SCHEMA|TABLE|TABLE DATA|TABLE ATTACH|SEQUENCE|SEQUENCE SET|SEQUENCE OWNED BY|BLOBS?|BLOB METADATA) ") then
+          # tables of extensions are theirs, and so are the rows in them
+          (if $refused and (.what | [capture("\\A(?:TABLE DATA|SEQUENCE SET) (?<name>.*) \\S+\\z")] | any(.name | IN($known[]) | not)) then "left" else "fatal" end)
+        elif $refused and (.what | test("\\AACL (?:pg_catalog|information_schema) ")) then "left"
+        elif .what | test("\\A(?:POLICY|ROW SECURITY|RULE|ACL \\S+ (?:FUNCTION|PROCEDURE|AGGREGATE|ROUTINE)) ") then "fatal"
+        elif $refused or (.error | test("does not exist\\z")) then "left"
+        elif .what | test("\\A(?:FK CONSTRAINT|CONSTRAINT|CHECK CONSTRAINT|INDEX|INDEX ATTACH|MATERIALIZED VIEW DATA|STATISTICS|TRIGGER|COMMENT|SECURITY LABEL|ACL|DEFAULT ACL) ") then "left"
+        else "fatal" end) + " \(.what): \(.error)"),
+      (.other[] | select(startswith("unrecognized configuration parameter") | not) | "fatal \(.)")' \
+    < "$work/said" | tr -cd '[:print:]\n' | cut -c1-300 > "$work/failures"
+  if grep -q '^fatal ' "$work/failures"; then return 1; fi
+  [ $status = 0 ] || grep -q '^pg_restore: warning: errors ignored on restore: ' "$work/said"
 }
 
 # compare_database DATABASE HEAD: rows and digests of every table, sequences and large objects, with what was captured. A line
@@ -856,14 +885,17 @@ load_database() {
   state=$(grep -cE '^[0-9]+; [0-9]+ [0-9]+ ((COMMENT|SECURITY LABEL) - )?(EVENT TRIGGER|SUBSCRIPTION|FOREIGN DATA WRAPPER) ' "$work/contents" || true)
   [ "$state" = 0 ] || note "$state things of database $database were left out, since only a superuser may make them: event triggers, subscriptions, foreign data wrappers"
   chmod 644 "$work/list"
-  if [ "$made_for" = "$loader" ] || ! load_dump "$from/database.dump" > "$work/said" 2>&1; then
+  if [ "$made_for" = "$loader" ] || ! load_dump "$head" "$from/database.dump" \
+    || grep -qE 'must be (able to SET ROLE|member of role)|permission denied for schema' "$work/failures"; then
     if [ "$made_for" != "$loader" ]; then
-      note "not everything can belong to whom it belonged: $(head -n 3 "$work/said" | tr -cd '[:print:]' | cut -c1-300). It is loaded again, and belongs to $owner"
+      note "not everything can belong to whom it belonged: $(head -n 3 "$work/failures" | tr '\n' ' '). It is loaded again, and belongs to $owner"
       sql postgres <<< "DROP DATABASE \"$database\";" >/dev/null || fail "database $database is in use"
       make_database "$head"
     fi
-    load_dump "$from/database.dump" --no-owner || fail "the dump could not be loaded"
+    load_dump "$head" "$from/database.dump" --no-owner \
+      || fail "the dump could not be loaded: $(grep -m 3 '^fatal ' "$work/failures" || tail -n 1 "$work/said" | tr -cd '[:print:]' | cut -c1-300)"
   fi
+  head -n 20 "$work/failures" | while IFS= read -r state; do note "left out, or could not be made: ${state#left }"; done
   half=no
   differences=$(compare_database "$database" "$head") || fail "database $database could not be compared with what was captured"
   hand_over "$head"

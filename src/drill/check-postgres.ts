@@ -6,6 +6,7 @@ import { isFailure } from "../lib/errors.ts";
 import { type PostgresFacts, parsePostgresFacts } from "../source/postgres/facts.ts";
 import { differences, measureNow } from "../source/postgres/measure.ts";
 import { obstacleNotes } from "../source/postgres/obstacles.ts";
+import { privilegeDifferences } from "../source/postgres/privileges.ts";
 import type { ServerAdmin } from "../source/postgres/restore/admin.ts";
 import { parseRolesFile, type RolesFile } from "../source/postgres/restore/roles-file.ts";
 import { digestOf } from "../source/postgres/row-digest.ts";
@@ -112,6 +113,9 @@ async function startServer(
   return server;
 }
 
+/** What loads nothing more. */
+const COMPARES = new Set(["rows", "privileges"]);
+
 /** Answers the seconds that it took; undefined when something on the way failed. */
 async function rebuild(
   context: DrillContext,
@@ -142,16 +146,17 @@ async function rebuild(
       () => checkLoad(context, source, { admin, facts, loaded }, how),
     ],
     ["rows", "every count and digest is that of the capture", () => checkRows(server, facts, how)],
+    ["privileges", "who may do what is as captured", () => checkPrivileges(server, facts, how)],
   ];
   let seconds = 0;
   for (const [at, [id, title, work]] of steps.entries()) {
     const check = await book.run({ id: `${name}/${id}`, source: name, name: title }, work, how);
-    if (id !== "rows") seconds += check.seconds;
+    if (!COMPARES.has(id)) seconds += check.seconds;
     // rows that are there are compared, whatever else is not
     if (check.outcome === "passed" || (id === "load" && isLoaded)) continue;
     for (const [, later] of steps.slice(at + 1)) book.skip(`${name}: ${later}`, `because not: ${title}`);
     // the policy's own checks may still tell something about rows that are other ones
-    return id === "rows" ? seconds : undefined;
+    return COMPARES.has(id) ? seconds : undefined;
   }
   return seconds;
 }
@@ -212,6 +217,17 @@ async function checkLoad(
     if (!isFailure(error, "format/unsupported")) throw error;
     return failed(error.message, MEND);
   }
+}
+
+async function checkPrivileges(
+  server: ScratchPostgres,
+  facts: PostgresFacts,
+  how: Cancel,
+): Promise<Finding | string> {
+  if (facts.privileges === undefined) return "not recorded: this snapshot is older than that";
+  const found = await privilegeDifferences(server.client(scratchName(facts)), facts.privileges, how);
+  if (found.length > 0) return failed(found.slice(0, SHOWN_DIFFERENCES).join("; "), MEND);
+  return `${facts.privileges.length} things with privileges of their own`;
 }
 
 async function checkRows(

@@ -109,6 +109,9 @@ const SETTINGS: readonly (readonly [name: string, value: string])[] = [
   ["shared_buffers", "128MB"],
   ["maintenance_work_mem", "128MB"],
   ["dynamic_shared_memory_type", "mmap"], // in the cluster's own directory, so that nothing is left in /dev/shm
+  ["fsync", "off"], // nothing of it is to outlive the drill
+  ["synchronous_commit", "off"],
+  ["full_page_writes", "off"],
   ["wal_level", "minimal"],
   ["max_wal_senders", "0"],
   ["max_wal_size", "4GB"],

@@ -38,6 +38,7 @@ test("a good snapshot is proven by every check there is, and nothing is left beh
       "bridge-db/database",
       "bridge-db/load",
       "bridge-db/rows",
+      "bridge-db/privileges",
       "homeserver-db/restore",
       "homeserver-db/blocks",
       "files/restore",

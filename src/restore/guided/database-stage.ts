@@ -6,6 +6,7 @@ import { DropsError } from "../../lib/errors.ts";
 import type { PostgresPolicy } from "../../policy/schema.ts";
 import { createDatabaseSql } from "../../source/postgres/database-sql.ts";
 import type { PostgresFacts } from "../../source/postgres/facts.ts";
+import { privilegeDifferences } from "../../source/postgres/privileges.ts";
 import { openSql } from "../../source/postgres/restore/acts.ts";
 import type { ServerAdmin } from "../../source/postgres/restore/admin.ts";
 import { describeDatabase } from "../../source/postgres/restore/describe.ts";
@@ -82,6 +83,8 @@ export async function stageDatabase(
     how,
   );
   const described = await describeDatabase(admin, facts, names.staged, how);
+  const staging = admin.client.at(names.staged);
+  const privileges = facts.privileges ? await privilegeDifferences(staging, facts.privileges, how) : [];
   await host.run(["sh", "-c", 'rm -rf -- "$1" && chmod 700 -- "$2"', "sh", load, directory.path], {
     ...how,
     as: policy.run_as,
@@ -89,7 +92,7 @@ export async function stageDatabase(
   const staged = {
     files: brought.files,
     bytes: brought.bytes,
-    notes: [...broken, ...roles.notes, ...notes, ...described].slice(0, MAX_NOTES),
+    notes: [...broken, ...roles.notes, ...notes, ...described, ...privileges].slice(0, MAX_NOTES),
   };
   await directory.write({ ...created, staged }, how);
   return staged;

@@ -7,6 +7,7 @@ import { databaseSql } from "./database-sql.ts";
 import type { Measure, PostgresFacts } from "./facts.ts";
 import { lockRelations, measureDatabase } from "./measure.ts";
 import { type Obstacle, obstacleNotes, readObstacles } from "./obstacles.ts";
+import { readPrivileges } from "./privileges.ts";
 import { type ReadFacts, readFacts } from "./read-facts.ts";
 import { dumpRoles } from "./roles.ts";
 import { DIGEST_VERSION } from "./row-digest.ts";
@@ -40,7 +41,8 @@ export async function freezePostgres(source: PostgresPolicy, how: CaptureContext
   const capturedAt = how.now();
   how.say(`${source.name}: snapshot ${snapshot} of ${client.label}`);
   const relations = await lockRelations(session);
-  const { tablespaces, ...database } = await readFacts(session);
+  const { tablespaces, ...described } = await readFacts(session);
+  const database = { ...described, privileges: [...(await readPrivileges(session))] };
   const seen = await readObstacles(session);
   const roles = await dumpRoles(client, { passwords: database.role_passwords, signal: how.signal });
   const brokenIn: FrozenPostgres["brokenKeys"] = (more) =>

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { DropsError } from "../../lib/errors.ts";
 import { Obstacle } from "./obstacles.ts";
+import { Privileges } from "./privileges.ts";
 
 // Facts come from a server, or from whoever wrote the snapshot: nothing of them may mean more than it says, wherever it is written.
 /** As a server has them; 63 bytes in most. */
@@ -90,6 +91,8 @@ const Facts = z.object({
   pg_dump: PostgresVersion,
   /** What a restore cannot bring back as it is. Undefined: nobody looked. */
   obstacles: z.array(Obstacle).optional(),
+  /** Undefined: not recorded. */
+  privileges: z.array(Privileges).optional(),
   /** Size on the server's disk, in bytes, indexes included. */
   size_bytes: Count,
 });

@@ -12,6 +12,7 @@ import {
 import { isFailure } from "../../../src/lib/errors.ts";
 import type { PostgresFacts } from "../../../src/source/postgres/facts.ts";
 import { differences, measureNow } from "../../../src/source/postgres/measure.ts";
+import { privilegeDifferences } from "../../../src/source/postgres/privileges.ts";
 import { parseRolesFile } from "../../../src/source/postgres/restore/roles-file.ts";
 import { digestOf } from "../../../src/source/postgres/row-digest.ts";
 import { PsqlSession } from "../../../src/source/postgres/session.ts";
@@ -444,6 +445,7 @@ async function drilled({ captured }: StoredDatabase, row: Case): Promise<(sql: s
   matchAll(notes, all(row, "leaves"));
   await using session = await PsqlSession.open(client, how);
   assert.deepEqual(differences(facts, await measureNow(session, { digest: digestOf(facts) })), []);
+  assert.deepEqual(await privilegeDifferences(client, captured.facts.privileges ?? [], how), []);
   return ask;
 }
 
