@@ -511,8 +511,8 @@ test("exit 130: interrupted in the middle of a source, cleaned up", async () => 
 
 /** Kinds of failure that no command ends with, and why: whoever catches them knows better. */
 const NEVER_TOLD: Readonly<Partial<Record<FailureCode, string>>> = {
-  "source/incomplete": "its source is stored, and the run ends with backup/partial",
   "store/missing": "a verb knows what it is that is missing: repository/missing, data/missing",
+  "source/incomplete": "its source is stored, and the run ends with backup/partial",
   "notify/unreachable":
     "another try was made already: a channel that was not told is notify/refused in the end",
 };

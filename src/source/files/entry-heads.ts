@@ -1,4 +1,4 @@
-import type { EntryHead, EntryType, ManifestEntry } from "../../snapshot/entry.ts";
+import type { ChunkRef, EntryHead, EntryType, ManifestEntry } from "../../snapshot/entry.ts";
 import type { Listing } from "./listing.ts";
 import type { TarEntry } from "./tar-stream.ts";
 
@@ -44,4 +44,22 @@ export function keptEntry(previous: ManifestEntry, names: OwnerNames): ManifestE
   const user = names.users.get(previous.uid);
   const group = names.groups.get(previous.gid);
   return user === previous.user && group === previous.group ? previous : { ...previous, user, group };
+}
+
+/** Whether a file that nothing shows to have changed reads differently than it did. */
+export function isOtherContent(
+  previous: ManifestEntry,
+  entry: TarEntry,
+  chunks: readonly ChunkRef[],
+): boolean {
+  if (previous.mtime !== entry.mtime || previous.size !== entry.size) return false; // it changed after the listing
+  if (JSON.stringify(previous.holes) !== JSON.stringify(entry.holes)) return false; // a file system may dig them
+  return (
+    previous.chunks.length !== chunks.length ||
+    previous.chunks.some((chunk, index) => chunk.id !== chunks[index]?.id)
+  );
+}
+
+export function withoutContent({ chunks: _chunks, size: _size, ...head }: ManifestEntry): EntryHead {
+  return head;
 }

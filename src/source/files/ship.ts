@@ -1,9 +1,16 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { isFailure } from "../../lib/errors.ts";
-import type { ChunkRef, EntryHead, ManifestEntry } from "../../snapshot/entry.ts";
+import type { EntryHead, ManifestEntry } from "../../snapshot/entry.ts";
 import { RegistrationWatch } from "../appservice/registration.ts";
 import type { CaptureContext, SourceSink } from "../source.ts";
-import { keptEntry, listedHead, type OwnerNames, readHead } from "./entry-heads.ts";
+import {
+  isOtherContent,
+  keptEntry,
+  listedHead,
+  type OwnerNames,
+  readHead,
+  withoutContent,
+} from "./entry-heads.ts";
 import { Few } from "./few.ts";
 import type { Listing } from "./listing.ts";
 import { Lookahead, type Step } from "./lookahead.ts";
@@ -246,18 +253,4 @@ class Shipping {
 /** What a file must still hold that is only read to see whether it does. */
 function expected(decision: Decision): ManifestEntry | undefined {
   return decision.act === "reread" ? decision.previous : undefined;
-}
-
-/** Whether a file that nothing shows to have changed reads differently than it did. */
-function isOtherContent(previous: ManifestEntry, entry: TarEntry, chunks: readonly ChunkRef[]): boolean {
-  if (previous.mtime !== entry.mtime || previous.size !== entry.size) return false; // it changed after the listing
-  if (JSON.stringify(previous.holes) !== JSON.stringify(entry.holes)) return false; // a file system may dig them
-  return (
-    previous.chunks.length !== chunks.length ||
-    previous.chunks.some((chunk, index) => chunk.id !== chunks[index]?.id)
-  );
-}
-
-function withoutContent({ chunks: _chunks, size: _size, ...head }: ManifestEntry): EntryHead {
-  return head;
 }
