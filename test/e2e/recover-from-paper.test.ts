@@ -200,7 +200,7 @@ sources:
     await rm(program);
     await writeFile(
       program,
-      `#!/bin/sh\n"${real}" "$@" || exit\ncase $* in *exit-on-error*) psql -qX -d bridge -c "${change}" >/dev/null ;; esac\n`,
+      `#!/bin/sh\n"${real}" "$@" || exit\ncase $* in *--use-list=*) psql -qX -d bridge -c "${change}" >/dev/null ;; esac\n`,
     );
     await chmod(program, 0o755);
     const only = (typed: string) =>
