@@ -63,7 +63,7 @@ async function tellCoverage(coverage: Coverage): Promise<void> {
     const missing = total - covered;
     if (given.length > 0 && covered === 0) continue;
     process.stdout.write(`${room}: ${covered} of ${total} branches, ${missing} not\n`);
-    if (given.length > 0 || missing <= (quoted.get(room) ?? 0)) continue;
+    if (given.length > 0 || missing <= (quoted.get(room) ?? missing)) continue;
     process.stdout.write(`${room}: docs/coverage.md says ${quoted.get(room)} not\n`);
     process.exitCode = 1;
   }

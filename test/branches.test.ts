@@ -23,6 +23,8 @@ const table: readonly { code: string; without: readonly string[] }[] = [
   { code: "const f = (a: number) => a === 1 || a === 2; f(1); f(3);", without: [] },
   { code: "for (const a of []) void a; while (false) void 0;", without: ["loop", "loop"] },
   { code: "for (let at = 0; at < 2; at++) void at;", without: [] },
+  { code: "for (let at = 0; at < 2 && at !== 5; at++) void at;", without: [] },
+  { code: "let at = 2; while (at < 2 && at > 0) at++;", without: ["loop", "right of &&"] },
   {
     code: "const a = Math.abs(2); switch (a) { case 1: break; case 2: break; default: void 0; }",
     without: ["case", "case"],

@@ -211,11 +211,11 @@ async function goneTooEarly(
 ): Promise<string[]> {
   const removed = index
     .keys(snapshotsPrefix(policyName))
-    .filter((key) => parseRecordKey(policyName, key) && index.hidingMarker(key));
+    .filter((key) => parseRecordKey(policyName, key) && index.hidingMarker(key))
+    .flatMap((key) => index.of(key).slice(0, 1));
   const early: string[] = [];
-  const work = async (key: string, signal: AbortSignal) => {
-    const [first] = index.of(key);
-    return { key, lock: first && (await store.lockOf(key, first.version, { signal })) };
+  const work = async ({ key, version }: BlobVersion, signal: AbortSignal) => {
+    return { key, lock: await store.lockOf(key, version, { signal }) };
   };
   for await (const { key, lock } of mapLimit(removed, AT_ONCE, work, how.signal)) {
     if (lock && lock.until.getTime() > now.getTime() + 2 * margin) early.push(key);

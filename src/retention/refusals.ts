@@ -63,7 +63,7 @@ function unknownFeatures({ repository }: Survey): Refusal[] {
     requireUnderstood(repository);
     return [];
   } catch (error) {
-    if (isFailure(error, "format/unsupported")) return [hard(error.message, error.hint ?? "update drops")];
+    if (isFailure(error, "format/unsupported")) return [hard(error.message, "update drops")];
     throw error;
   }
 }

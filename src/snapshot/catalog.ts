@@ -85,8 +85,8 @@ function byAge({ record: a }: ListedSnapshot, { record: b }: ListedSnapshot): nu
 export async function listPolicies(store: BlobReader, how: Cancel): Promise<string[]> {
   const names = new Set<string>();
   for await (const { key } of store.list("", how)) {
-    const [policy, folder] = key.split("/");
-    if (policy && folder === "snapshots") names.add(policy);
+    const [policy = "", folder] = key.split("/");
+    if (folder === "snapshots") names.add(policy);
   }
   return [...names].sort();
 }

@@ -9,6 +9,7 @@ import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { availableParallelism, loadavg } from "node:os";
+import { basename } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { type Mutant, mutantsOf } from "../support/mutants.ts";
@@ -28,10 +29,23 @@ interface Tried {
 const ROCKSDB = "src/source/rocksdb";
 const ROOMS: Readonly<Record<string, Room>> = {
   retention: {
-    code: ["decide", "forecast", "future", "guards", "keep", "lock-times", "periods", "sweep"].map(
-      (name) => `src/retention/${name}.ts`,
-    ),
-    tests: ["sweep", "decide", "keep", "lock-times"].map((name) => `test/retention/${name}.test.ts`),
+    code: [
+      ...["decide", "forecast", "future", "guards", "keep", "lock-targets", "lock-times", "periods"],
+      ...["promise", "refusals", "sweep"],
+    ].map((name) => `src/retention/${name}.ts`),
+    tests: [
+      ...[
+        "sweep",
+        "promise",
+        "future",
+        "decide",
+        "refusals",
+        "lock-targets",
+        "lock-times",
+        "forecast",
+        "keep",
+      ],
+    ].map((name) => `test/retention/${name}.test.ts`),
   },
   trust: {
     code: ["src/trust/*.ts"],
@@ -119,7 +133,7 @@ function outcome(one: Tried | undefined, limitSeconds: number): Promise<keyof ty
       "--test",
       "--test-isolation=none",
       "--test-reporter=./test/support/stop-at-failure.mjs",
-      ...tests,
+      ...inOrder(one?.file),
     ],
     {
       stdio: "ignore",
@@ -133,6 +147,13 @@ function outcome(one: Tried | undefined, limitSeconds: number): Promise<keyof ty
       resolve(signal !== null ? "hung" : code === 0 ? "survived" : "failed"),
     ),
   );
+}
+
+/** The test that is named as the file goes first: it finds most. */
+function inOrder(file: string | undefined): string[] {
+  const isOwn = (test: string) =>
+    Number(file !== undefined && basename(test) === basename(file, ".ts").concat(".test.ts"));
+  return tests.toSorted((a, b) => isOwn(b) - isOwn(a));
 }
 
 async function describe({ file, mutant }: Tried): Promise<string> {

@@ -25,6 +25,13 @@ test("an index behaves as a map of ids to pack numbers", () => {
   );
 });
 
+test("a later place replaces an earlier one", () => {
+  const index = new ChunkIndex();
+  const ids = [1, 2].map((first) => new Uint8Array(32).fill(first));
+  for (const [pack, id] of [...ids, ...ids.slice(0, 1)].entries()) index.set(id, pack + 10);
+  assert.deepEqual([index.size, ...ids.map((id) => index.get(id))], [2, 12, 11]);
+});
+
 test("a hundred thousand chunks cost less than 15 MB, outgrown tables included", () => {
   const index = new ChunkIndex();
   const before = process.memoryUsage().arrayBuffers;

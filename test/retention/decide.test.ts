@@ -289,3 +289,19 @@ test("pruning twice is pruning once, with guards as well", () => {
     { numRuns: 500 },
   );
 });
+
+test("of each that is kept it is said when it will go, of no other, and of none when nobody asks", () => {
+  const snapshots = [night(3), night(2), night(1), night(0)];
+  const goes = (change: Partial<RetentionContext>) =>
+    decide(snapshots, context(change)).map((decision) => decision.goes?.toISOString());
+  const two = ["2026-11-25T02:30:00.000Z", "2026-11-26T02:30:00.000Z"];
+  assert.deepEqual(goes({}), [undefined, undefined, ...two]);
+  assert.deepEqual(goes({ foresee: true }), [undefined, undefined, ...two]);
+  assert.deepEqual(goes({ foresee: false }), [undefined, undefined, undefined, undefined]);
+});
+
+test("of two that ended at the same time the one that is listed later is the newer", () => {
+  const one = { rules: { ...context().rules, daily: 1 } };
+  const twins = ["b", "a"].map((id) => night(0, { id }));
+  assert.deepEqual(decide(twins, context(one)).map(words), ["b goes", `a kept: daily 1/1, ${NEWEST}`]);
+});

@@ -179,6 +179,42 @@ test("an entry of more pieces than a reader takes is not written, whether they a
   assert.throws(() => requireRecordable({ ...entry, chunks: [...chunks, ...entry.chunks] }), refused);
 });
 
+const misfits: readonly { name: string; change: Partial<ManifestEntry>; says: RegExp }[] = [
+  { name: "a size below nothing", change: { size: -1, chunks: [] }, says: /its size is out of range$/ },
+  { name: "a size that no number holds", change: { size: 2 ** 53 }, says: /its size is out of range$/ },
+  { name: "chunks of another size", change: { size: 4 }, says: /its chunks do not add up to its size$/ },
+  { name: "a directory with chunks", change: { type: "dir" }, says: /its chunks do not add up to its size$/ },
+  {
+    name: "a hole inside a chunk",
+    change: { size: 5, holes: [{ offset: 2, size: 2 }] },
+    says: /its holes lie in its chunks$/,
+  },
+  {
+    name: "a hole of nothing",
+    change: { holes: [{ offset: 3, size: 0 }] },
+    says: /its holes lie in its chunks$/,
+  },
+  { name: "a mode of more bits", change: { mode: 0o10000 }, says: /its mode or owner is out of range$/ },
+  { name: "an owner below nobody", change: { uid: -1 }, says: /its mode or owner is out of range$/ },
+  {
+    name: "a hard link to nothing",
+    change: { type: "hardlink", size: 0, chunks: [] },
+    says: /it links outside of its source$/,
+  },
+  {
+    name: "a hard link out of the source",
+    change: { type: "hardlink", size: 0, chunks: [], target: Buffer.from("../b") },
+    says: /it links outside of its source$/,
+  },
+];
+for (const { name, change, says } of misfits) {
+  test(`not written: ${name}`, () => {
+    const entry = decodeEntry(good, (index) => index, "line");
+    requireRecordable(entry);
+    assert.throws(() => requireRecordable({ ...entry, ...change }), { code: "source/failed", message: says });
+  });
+}
+
 const hostile: readonly { name: string; line: string }[] = [
   { name: "a path that climbs", line: good.replace("a/b", "a/../b") },
   { name: "an absolute path", line: good.replace("a/b", "/a/b") },

@@ -116,6 +116,42 @@ test("an unfinished file stands in the checkpoint's manifest alone", async () =>
   assert.deepEqual([writer.entries, writer.packs()], [1, [7]]);
 });
 
+test("entries are taken back by their paths, hard links to them too; what is left is what the manifest holds", async () => {
+  const chunks = [{ pack: 7, id: "0".repeat(64), size: 1 }];
+  const file = { ...first, type: "file", target: undefined, size: 1, chunks } as const;
+  const entry = (path: string, change: Partial<ManifestEntry> = {}) => ({
+    ...file,
+    path: Buffer.from(path),
+    ...change,
+  });
+  const link = { type: "hardlink", size: 0, chunks: [] } as const;
+  const writer = new ManifestWriter();
+  writer.add(entry("a"));
+  writer.add(entry("b", { ...link, target: Buffer.from("a") }));
+  writer.add(entry("c", { same: "as before" }), true);
+  writer.add(entry("d", { ...link, target: Buffer.from("c") }));
+  writer.add({ ...first, path: Buffer.from("e") });
+  const links = await writer.drop([Buffer.from("a")]);
+  assert.deepEqual([links.map(String), writer.entries, writer.bytes], [["b"], 3, 1]);
+  assert.deepEqual(await pathsOf("", await writer.compressed(HEAD)), ["c", "d", "e"]);
+  const { entries } = await openManifest(
+    await writer.compressed(HEAD, { file: undefined }),
+    () => 0,
+    "m",
+    HOW,
+  );
+  const same: (string | undefined)[] = [];
+  for await (const one of entries) same.push(one.same);
+  assert.deepEqual(
+    same,
+    [undefined, undefined, undefined],
+    "a checkpoint does not say that what is doubtful is unchanged",
+  );
+  const whole_ = await openManifest(await writer.compressed(HEAD), () => 0, "m", HOW);
+  for await (const one of whole_.entries)
+    assert.equal(one.same, one.path.toString() === "c" ? "as before" : undefined);
+});
+
 test("a source without a manifest or a list has nothing to load; without its list its files are known still", async () => {
   const tiny = await TinyRepository.create();
   const source = await tiny.source({ name: "files", entries: [{ path: "a", type: "dir" }] });

@@ -84,6 +84,14 @@ test("a description by a revoked key is believed when it and its signature lande
   }
 });
 
+test("a description without a signature is read where the operator asks for none", async () => {
+  const tiny = await TinyRepository.create();
+  await tiny.store.remove(REPOSITORY_SIGNATURE_KEY, HOW);
+  const read = (allowUnsigned: boolean) => readRepository(tiny.store, { ...tiny.trust, allowUnsigned }, HOW);
+  await assert.rejects(read(false), { code: "signature/untrusted" });
+  assert.equal((await read(true)).id, tiny.id);
+});
+
 test("a lost description is put together from believed records of this policy, when they all agree", async () => {
   const lost = new DropsError("repository/missing", "lost");
   const tiny = await TinyRepository.create();
