@@ -82,7 +82,8 @@ class Shipping {
     if (decision.act === "skip") this.#skipped.add(this.#listing.path(position));
     else if (decision.act === "record") this.#add(this.#fromListing(position, "fifo"), position);
     else if (decision.act === "link") await this.#link(position, decision.first);
-    else if (step.session) await this.#read(position, step.session, expected(decision));
+    else if (step.session)
+      await this.#read(position, step.session, decision.act === "reread" ? decision.previous : undefined);
     else if (decision.act === "keep" && !this.#keep(decision.previous))
       await this.#read(position, await this.#ahead.askAgain(step));
   }
@@ -101,14 +102,11 @@ class Shipping {
       this.#listed.unread.addStrange(told.strange);
       this.#judgeMissing(session, told, vanished);
     }
-    if (torn.length > 0) await this.#takeBack(torn);
+    const links = torn.length > 0 ? await this.#into.drop(torn) : [];
+    for (const path of links) this.#addLink(path);
     this.#note("vanished before it was read", vanished);
     this.#note("sockets and devices are not backed up", this.#skipped);
     this.#noteLinksOutside();
-  }
-
-  async #takeBack(torn: readonly Buffer[]): Promise<void> {
-    for (const path of await this.#into.drop(torn)) this.#addLink(path);
   }
 
   #note(what: string, few: Few): void {
@@ -248,9 +246,4 @@ class Shipping {
   #fromListing(position: number, type: "fifo" | "hardlink"): EntryHead {
     return listedHead(this.#listing, position, type, this.#listed.names);
   }
-}
-
-/** What a file must still hold that is only read to see whether it does. */
-function expected(decision: Decision): ManifestEntry | undefined {
-  return decision.act === "reread" ? decision.previous : undefined;
 }
