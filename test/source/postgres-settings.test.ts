@@ -111,3 +111,16 @@ describe("settings change no dump and no digest", () => {
     });
   }
 });
+
+test("role names that a database reads as other names are told", async () => {
+  await pg.psql(
+    "postgres",
+    `SET client_encoding = 'UTF8'; CREATE ROLE "größe"; CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`,
+  );
+  const { sink } = await capture(pg.policyFor("latin"));
+  assert.match(
+    sink.notes.join("\n"),
+    /^roles grÃ¶Ã.+e: their names are not ASCII and the database is not UTF8/,
+  );
+  assert.deepEqual((await captured()).sink.notes, plain.sink.notes);
+});

@@ -58,6 +58,8 @@ const WORDS: Readonly<Record<string, (names: string) => string>> = {
     `extensions ${names} keep rows in tables of their own: a restore leaves these rows out where the owner may not write them`,
   pathless: (names) =>
     `functions ${names} name things without a schema and are called by an index, a check, a generated column or a materialized view: drops restores them, pg_restore by hand fails (ALTER FUNCTION … SET search_path mends it)`,
+  "role-name": (names) =>
+    `roles ${names}: their names are not ASCII and the database is not UTF8, so a restore makes roles of other names: ALTER ROLE … RENAME TO`,
   "foreign-key": (names) =>
     `rows break the foreign keys ${names}: a restore brings the rows and cannot make these keys. Correct the rows, or drop the keys`,
 };
@@ -110,6 +112,8 @@ const PARTS: readonly string[] = [
   `SELECT DISTINCT 'grant', 'the schema ' || o.nspname FROM pg_namespace o CROSS JOIN aclexplode(o.nspacl) a
     WHERE a.grantor <> o.nspowner AND ${own("pg_namespace")}`,
   "SELECT DISTINCT 'label', provider FROM pg_seclabel",
+  // the cluster keeps the bytes of names alone; every database reads them in its own encoding
+  `SELECT 'role-name', rolname::text FROM pg_roles WHERE rolname ~ '[^\\x01-\\x7f]' AND getdatabaseencoding() NOT IN ('UTF8', 'SQL_ASCII')`,
   `SELECT 'extension-rows', extname::text FROM pg_extension WHERE extconfig IS NOT NULL AND extowner IN ${SUPERUSERS} AND ${OWNER_IS_PLAIN}`,
   // what it names without a schema is looked for by its words: its text alone, since nothing of it may run here
   `SELECT 'pathless', o.oid::regprocedure::text FROM pg_proc o JOIN pg_language l ON l.oid = o.prolang
