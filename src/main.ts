@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { fstatSync, readFileSync } from "node:fs";
-import { fail } from "./cli/fail.ts";
+import { fail, READER_GONE } from "./cli/fail.ts";
 import { type LogFormat, logFormatOf } from "./cli/log-lines.ts";
 import { run } from "./cli/program.ts";
 import { terminalPrompt } from "./cli/prompt.ts";
@@ -67,7 +67,7 @@ function interruption(): AbortSignal {
   }
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
-    controller.abort(new DropsError("interrupted", "standard output was closed by its reader"));
+    controller.abort(new DropsError("interrupted", READER_GONE));
   });
   return controller.signal;
 }

@@ -263,6 +263,12 @@ for (const row of lines) {
 
 const refused: readonly { line: string; says: string; hint: string }[] = [
   { line: "", says: "no command given", hint: "drops --help" },
+  {
+    line: "bakcup --help",
+    says: "unknown command 'bakcup' (Did you mean backup?)",
+    hint: "drops --help",
+  },
+  { line: "--policy x -h zzz", says: "unknown command 'zzz'", hint: "drops --help" },
   { line: "bakcup", says: "unknown command 'bakcup' (Did you mean backup?)", hint: "drops --help" },
   {
     line: "backup --rered",

@@ -166,11 +166,11 @@ test("policy check and policy schema answer in words and in JSON", async () => {
   assert.equal(schema.stdout, stored);
 });
 
-test("a reader that goes away early is no crash", async () => {
+test("a reader that goes away early ends it quietly", async () => {
   const child = spawn(process.execPath, [main, "policy", "schema"], { stdio: ["ignore", "pipe", "pipe"] });
   child.stdout.destroy();
   const { exit, stderr } = await ended(child);
-  assert.doesNotMatch(stderr, /EPIPE|at .*:\d+:\d+/);
+  assert.equal(stderr, "");
   assert.ok(exit === 0 || exit === 130, `exit ${exit}`);
 });
 

@@ -337,7 +337,7 @@ test("a policy is found by file, by name, by environment, or because it is the o
   await assert.rejects(find("c", undefined, two), { message: `no policy named c in ${two}` });
   await assert.rejects(find(undefined, undefined, join(scratch, "absent")), {
     code: "usage/invalid",
-    hint: "--policy FILE, or set DROPS_POLICY",
+    hint: "drops init makes one; or --policy FILE, or set DROPS_POLICY",
   });
 });
 

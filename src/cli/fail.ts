@@ -3,6 +3,8 @@ import { GENERAL_HINTS } from "./hints.ts";
 import type { Screen } from "./screen.ts";
 
 export const EXIT_BUG = 1;
+/** Why a call ends whose reader has gone, as `drops ls DATE SOURCE | head` does: that is no failure to tell of. */
+export const READER_GONE = "standard output was closed by its reader";
 
 /**
  * Tell what went wrong, and return the exit code. A foreseen failure is a sentence and a hint; anything else is a bug
@@ -11,6 +13,7 @@ export const EXIT_BUG = 1;
 export function fail(error: unknown, screen: Screen, signal: AbortSignal): number {
   const cause = meant(error, signal);
   const foreseen = isFailure(cause) ? cause : undefined;
+  if (foreseen?.message === READER_GONE) return foreseen.exitCode;
   const code = foreseen?.code ?? "bug";
   const message = foreseen?.message ?? (cause instanceof Error ? cause.message : String(cause));
   const hint = foreseen && hintOf(foreseen);

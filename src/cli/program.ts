@@ -99,11 +99,22 @@ export async function run(args: readonly string[], shell: Shell): Promise<void> 
   try {
     if (args.length === 0)
       throw new DropsError("usage/invalid", "no command given", { hint: "drops --help" });
-    await program.parseAsync(args, { from: "user" });
+    await program.parseAsync(withoutVainHelp(args, shell), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode !== 0) throw usage(error, program, args);
   }
+}
+
+const HELP = ["-h", "--help"];
+
+/** A command that does not exist has no help: commander would show the program's, and succeed. */
+function withoutVainHelp(args: readonly string[], shell: Shell): readonly string[] {
+  if (!args.some((arg) => HELP.includes(arg))) return args;
+  const program = buildProgram(shell);
+  const [command] = program.parseOptions(args.filter((arg) => !HELP.includes(arg))).operands;
+  const isKnown = command === undefined || program.commands.some((each) => each.name() === command);
+  return isKnown ? args : [command];
 }
 
 function usage(error: CommanderError, program: Command, args: readonly string[]): DropsError {

@@ -81,6 +81,6 @@ async function policiesIn(dir: string): Promise<Found[]> {
 }
 
 function choices(found: readonly Found[]): string {
-  if (found.length === 0) return "--policy FILE, or set DROPS_POLICY";
+  if (found.length === 0) return "drops init makes one; or --policy FILE, or set DROPS_POLICY";
   return found.map(({ name }) => `--policy ${name}`).join("  or  ");
 }

@@ -429,7 +429,7 @@ test("a login that may too little: what it may not become, link and read, each u
       /^fail: homeserver-db: freezing RocksDB: .* cannot be written to$/,
     );
     assert.match(about(report, "media"), /^fail: media: drops-test cannot read \S+\/media\/picture$/);
-    for (const { fix } of report.findings) assert.match(fix ?? "", /log in as|staging/);
+    for (const { fix } of report.findings) assert.match(fix ?? "", /log in as|logs in|staging/);
   } finally {
     await site.policy(parts());
   }

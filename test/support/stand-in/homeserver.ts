@@ -36,12 +36,6 @@ const work = setInterval(
   },
   Number(PAUSE_MS || 200),
 );
-// As a server whose database is of another version than it thinks: it answers, and dies of the first write.
-if (existsSync("/etc/stand-in-crashes"))
-  setTimeout(() => {
-    note(UNIT, "crashes");
-    process.exit(101);
-  }, 3000);
 process.on("SIGTERM", () => {
   clearInterval(work);
   note(UNIT, "closing", state());
@@ -73,6 +67,7 @@ function register(yaml: string): void {
 }
 
 function whoami(token: string | undefined): object | undefined {
+  if (existsSync("/etc/stand-in-crashes")) setTimeout(crash, 2000);
   const known = parse(database.registration("slack") ?? "") as {
     as_token: string;
     sender_localpart: string;
@@ -80,4 +75,10 @@ function whoami(token: string | undefined): object | undefined {
   return known && token === known.as_token
     ? { user_id: `@${known.sender_localpart}:${SERVER_NAME}` }
     : undefined;
+}
+
+/** As a server whose database is of another version than it thinks: it answers, and dies of its first work. */
+function crash(): never {
+  note(UNIT, "crashes");
+  process.exit(101);
 }

@@ -176,6 +176,9 @@ UNIT
 systemctl daemon-reload
 systemctl --quiet enable matrix-continuwuity.service mautrix-slack.service forgejo.service nginx.service ensure-databases.service
 systemctl start ensure-databases.service matrix-continuwuity.service forgejo.service nginx.service
+# Beside the media: what an administrator put there, and no source names.
+install -d -m 750 /var/lib/matrix-continuwuity/db/exports
+echo "only here, on the $GENERATION one" > /var/lib/matrix-continuwuity/db/exports/rooms.json
 # What an administrator did once: `!admin appservices register`.
 exec "$NODE" -e '
 const body = require("node:fs").readFileSync("/var/lib/matrix-appservices/slack.yaml");
