@@ -103,6 +103,17 @@ test("a source that gives its entries out of order has a bug, and nothing is wri
   for (const wrong of [low, high]) assert.throws(() => writer.add(wrong), /^Error: entries out of order: /);
 });
 
+test("two manifests have one digest when they hold the same entries, and it is that of their end line", async () => {
+  const [one, other] = [new ManifestWriter(), new ManifestWriter()];
+  for (const writer of [one, other]) writer.add({ ...first, path: Buffer.from("a") });
+  assert.equal(one.digest(), other.digest());
+  const { entries, digest } = await openManifest(await one.compressed(HEAD), () => 0, "m", HOW);
+  for await (const _ of entries);
+  assert.equal(digest(), one.digest());
+  one.add({ ...first, path: Buffer.from("b") });
+  assert.notEqual(one.digest(), other.digest());
+});
+
 test("an unfinished file stands in the checkpoint's manifest alone", async () => {
   const writer = new ManifestWriter();
   const entry = (path: string): ManifestEntry => {

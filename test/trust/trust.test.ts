@@ -170,6 +170,7 @@ test("--trust-unsigned is for snapshots: no note, drill, verify or finding is be
   for (const claim of CLAIMS) {
     if (claim === "snapshot") continue;
     assert.equal(isTrusted(claim, bare, trust), false, claim);
+    assert.throws(() => trustedSigner(claim, bare, trust), { message: /^it is not signed$/ });
     assert.equal(isTrusted(claim, signed(claim, "writer"), trust), false, claim);
   }
 });
