@@ -9,7 +9,7 @@ import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { availableParallelism, loadavg } from "node:os";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { type Mutant, mutantsOf } from "../support/mutants.ts";
@@ -69,10 +69,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     ),
   },
 };
-/**
- * A mutant that takes so many times a healthy run in processor time hangs, and so is found. The clock on the wall would find too
- * many on a busy machine.
- */
+/** A mutant that takes so many times a healthy run in processor time hangs, and so is found. A busy machine makes none of a slow one. */
 const HANGS_AFTER = 3;
 /** A mutant that waits for what never comes. */
 const WAITS_AT_MOST_MS = 600_000;
@@ -93,8 +90,14 @@ if (files.length === 0 || tests.length === 0) throw new Error(`${values.room} ha
 await using compiled = await scratchDirectory();
 process.env["NODE_COMPILE_CACHE"] ??= compiled.path;
 const began = performance.now();
-if ((await outcome(undefined, 600)) !== "survived") throw new Error("the tests fail without any fault");
-const limit = Math.max(20, Math.ceil(((performance.now() - began) / 1000) * HANGS_AFTER));
+/** By test: processor seconds after which a run of it hangs, and the code that it loads. */
+const healthy = new Map<string, { readonly limit: number; readonly loads: ReadonlySet<string> }>();
+for (const test of tests) {
+  const [start, note] = [performance.now(), join(compiled.path, basename(test))];
+  if ((await run(test, { note }, 600)) !== "survived") throw new Error(`${test} fails without any fault`);
+  const limit = Math.max(20, Math.ceil(((performance.now() - start) / 1000) * HANGS_AFTER));
+  healthy.set(test, { limit, loads: new Set((await readFile(note, "utf8")).split("\n")) });
+}
 
 const random = seededRandom(Number(values.seed));
 const tried: Tried[] = [];
@@ -115,14 +118,27 @@ console.log(
 
 async function work(): Promise<void> {
   for (const one of waiting) {
-    const end = await outcome(one, limit);
+    const end = await outcome(one);
     counts[end]++;
     if (end !== "failed") console.log(`${end}: ${await describe(one)}`);
   }
 }
 
-function outcome(one: Tried | undefined, limitSeconds: number): Promise<keyof typeof counts> {
-  const fault = one === undefined ? {} : { url: pathToFileURL(one.file).href, mutant: one.mutant };
+/** By the tests that load the file, the one that is named as it first, until one fails. */
+async function outcome({ file, mutant }: Tried): Promise<keyof typeof counts> {
+  const url = pathToFileURL(file).href;
+  const isOwn = (test: string) => Number(basename(test) === basename(file, ".ts").concat(".test.ts"));
+  for (const test of tests.toSorted((a, b) => isOwn(b) - isOwn(a))) {
+    const known = healthy.get(test);
+    if (!known?.loads.has(url)) continue;
+    const end = await run(test, { url, mutant }, known.limit);
+    if (end !== "survived") return end;
+  }
+  return "survived";
+}
+
+/** One process for one test file: only so the others need not even be loaded when it fails. */
+function run(test: string, what: object, limitSeconds: number): Promise<keyof typeof counts> {
   const child = spawn(
     "sh",
     [
@@ -133,11 +149,11 @@ function outcome(one: Tried | undefined, limitSeconds: number): Promise<keyof ty
       "--test",
       "--test-isolation=none",
       "--test-reporter=./test/support/stop-at-failure.mjs",
-      ...inOrder(one?.file),
+      test,
     ],
     {
       stdio: "ignore",
-      env: { ...process.env, DROPS_MUTANT: JSON.stringify(fault) },
+      env: { ...process.env, DROPS_MUTANT: JSON.stringify(what) },
       timeout: WAITS_AT_MOST_MS,
       killSignal: "SIGKILL",
     },
@@ -147,13 +163,6 @@ function outcome(one: Tried | undefined, limitSeconds: number): Promise<keyof ty
       resolve(signal !== null ? "hung" : code === 0 ? "survived" : "failed"),
     ),
   );
-}
-
-/** The test that is named as the file goes first: it finds most. */
-function inOrder(file: string | undefined): string[] {
-  const isOwn = (test: string) =>
-    Number(file !== undefined && basename(test) === basename(file, ".ts").concat(".test.ts"));
-  return tests.toSorted((a, b) => isOwn(b) - isOwn(a));
 }
 
 async function describe({ file, mutant }: Tried): Promise<string> {
