@@ -119,8 +119,9 @@ async function judged(
     const isHurt = hurt.has(record.id);
     const standing = of(listed, !isHurt);
     const isQuarantined = !standing.fills && standing.quarantined && !isHurt;
-    if (isQuarantined) return { record, key, standing: "quarantined", why: standing.why };
     const withdrawal = reasons.get(record.id);
+    const settled = withdrawal === undefined ? {} : ({ settled: true } as const);
+    if (isQuarantined) return { record, key, standing: "quarantined", why: standing.why, ...settled };
     if (withdrawal !== undefined) return { record, key, standing: "withdrawn", why: withdrawal };
     if (!isHurt) return { record, key, standing: "good" };
     return { record, key, standing: "damaged", why: "objects are missing or damaged" };

@@ -78,9 +78,10 @@ function storeConcerns({
   }
   const quarantined = snapshots.filter(({ standing }) => standing === "quarantined");
   if (quarantined.length > 0) {
-    const why = quarantined.at(-1)?.why ?? "";
+    const { id = "", why = "" } = quarantined.at(-1) ?? {};
     const what = `${ids(quarantined)} in quarantine, never taken by itself: ${why}`;
-    found.push({ kind: "quarantined", what, hint: `drops show ${quarantined.at(-1)?.id ?? ""}` });
+    const hint = `drops show ${id}; once you know where it comes from, drops withdraw ${id} --why WORDS`;
+    found.push({ kind: "quarantined", what, hint });
   }
   const { skewSeconds: skew, allowedSeconds } = clock;
   if (Math.abs(skew) > allowedSeconds) {

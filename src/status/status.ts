@@ -131,7 +131,8 @@ function partialAfter({ snapshots }: Seen, newest: SeenSnapshot | undefined): St
   });
 }
 
-function shown({ record, standing, why, key }: SeenSnapshot): ShownSnapshot {
+function shown({ record, standing: found, settled, why, key }: SeenSnapshot): ShownSnapshot {
+  const standing = settled ? "withdrawn" : found;
   const { id, ended, state, sources, stored_bytes: storedBytes } = record;
   const bytes = sources.reduce((sum, source) => sum + (source.bytes ?? 0), 0);
   return { id, key, ended, state, standing, ...(why === undefined ? {} : { why }), bytes, storedBytes };

@@ -17,6 +17,8 @@ export interface SeenSnapshot {
   readonly standing: SnapshotStanding;
   /** Absent when it is good. */
   readonly why?: string;
+  /** In quarantine, and withdrawn by somebody who is believed: it is shown as withdrawn, and is no concern any more. */
+  readonly settled?: true;
 }
 
 /** What was read of a repository, and what the policy allows. */

@@ -195,22 +195,17 @@ test("a clock that is an hour off is named", async () => {
   assert.equal(report.clock.skewSeconds, 3600);
 });
 
+async function withdraw(snapshot: string, repository: string, why: string): Promise<void> {
+  const at = site.clock.now.toISOString();
+  const note = { drops: "withdrawn", format: 1, repository, policy: "rehearsal", snapshot, at, why } as const;
+  await putNote(site.store, note, { ...HOW, signer: site.rehearsal.signer });
+}
+
 test("a withdrawn snapshot is no restore point, and why is a remark", async () => {
   const before = await status();
   const snapshot = before.restore.newest?.id ?? "";
-  const { signer } = site.rehearsal;
   const { repository } = JSON.parse(await text((await recordKeys())[0] ?? "")) as { repository: string };
-  const at = site.clock.now.toISOString();
-  const note = {
-    drops: "withdrawn",
-    format: 1,
-    repository,
-    policy: "rehearsal",
-    snapshot,
-    at,
-    why: "broken in",
-  } as const;
-  await putNote(site.store, note, { ...HOW, signer });
+  await withdraw(snapshot, repository, "broken in");
   const report = await status();
   assert.equal(report.restore.points, before.restore.points - 1);
   assert.deepEqual(told(report).slice(0, 2), ["late", "late"]);
@@ -241,6 +236,12 @@ test("a record that somebody else signed is named, and never used", async () => 
   // the same bytes, but they landed weeks after the record says that it ended
   const late = await status();
   assert.deepEqual(told(late), ["broken", "quarantined"]);
+  const { id, repository } = JSON.parse(old.toString()) as { id: string; repository: string };
+  assert.match(late.concerns[0]?.hint ?? "", new RegExp(`drops withdraw ${id} --why`));
+  await withdraw(id, repository, "the clock jumped");
+  const settled = await status();
+  assert.deepEqual(told(settled), ["green"]);
+  assert.equal(settled.snapshots.find((one) => one.id === id)?.standing, "withdrawn");
   await site.store.remove(key, HOW);
   assert.deepEqual(told(await status()), ["green"]);
 });

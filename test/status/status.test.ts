@@ -210,7 +210,7 @@ const rows: readonly {
     state: "broken",
     kinds: ["quarantined"],
     says: /snapshot f{16} in quarantine/,
-    next: `drops show ${"ff".repeat(8)}`,
+    next: `drops show ${"ff".repeat(8)}; once you know where it comes from, drops withdraw ${"ff".repeat(8)} --why WORDS`,
   },
   {
     what: "a record that nobody trusted signed",
