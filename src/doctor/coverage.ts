@@ -4,7 +4,7 @@ import type { HostState, Tree } from "./host-state.ts";
 import { type Line, ok, unable, warn } from "./types.ts";
 
 /** What belongs to the system, is made anew by it, and is no service's data. Right below /var/lib. */
-const OF_THE_SYSTEM = new Set([
+export const OF_THE_SYSTEM: ReadonlySet<string> = new Set([
   ...["apt", "aptitude", "aspell", "command-not-found", "dbus", "dhcp", "dhcpcd", "dictionaries-common"],
   ...["dpkg", "drops", "emacsen-common", "fwupd", "ghostscript", "initramfs-tools", "initscripts"],
   ...["insserv", "ispell", "logrotate", "man-db", "misc", "nixos", "pam", "plymouth", "polkit-1"],
@@ -73,7 +73,7 @@ function judgeTree({ path, bytes }: Tree, roots: readonly string[], unit: string
 function ownerOf({ path }: Tree, { units }: HostState): string | undefined {
   const owners = (units ?? []).filter(({ name, state }) => {
     const isSystem = name.startsWith("systemd-") || name.startsWith("drops-");
-    const places = state.flatMap((one) => [`/var/lib/${one}`, `/var/lib/private/${one}`]);
+    const places = state.flatMap((place) => [place, place.replace(/^\/var\/lib\//, "/var/lib/private/")]);
     return !isSystem && places.some((place) => place === path || isIn(place, [path]));
   });
   return owners[0]?.name;

@@ -9,7 +9,10 @@ export interface Tree {
 
 export interface RunningUnit {
   readonly name: string;
-  /** What systemd keeps for it below /var/lib, relative to that. */
+  /**
+   * Where its data lies, each once: what its settings say (`StateDirectory`, `WorkingDirectory`, `ReadWritePaths`, `BindPaths`) and where it
+   * has files open to write. Directories right below /var/lib, /srv and the like.
+   */
   readonly state: readonly string[];
 }
 
@@ -28,6 +31,10 @@ export interface HostState {
 /** Seconds that counting may take. */
 const COUNTING = 40;
 
+/** Of a unit; and files that it has open, of each and in all. */
+const PROCESSES = 64;
+const OPEN_FILES = 512;
+
 /** Arguments: paths to resolve. Fields are ended by NUL, as names may hold anything else. */
 const SCRIPT = `
 LC_ALL=C; export LC_ALL
@@ -36,8 +43,19 @@ if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
   units=$(systemctl list-units --type=service --state=running --no-legend --no-pager --plain | cut -d ' ' -f 1)
   printf 'units\\0'
   # shellcheck disable=SC2086
-  [ -z "$units" ] || systemctl show --no-pager --property Id,StateDirectory -- $units
+  [ -z "$units" ] || systemctl show --no-pager --property Id,StateDirectory,WorkingDirectory,ReadWritePaths,BindPaths -- $units
   printf '\\0'
+  for unit in $units; do
+    group=$(systemctl show --property ControlGroup --value -- "$unit")
+    printf 'open\\0%s\\0' "$unit"
+    for processes in "/sys/fs/cgroup$group/cgroup.procs" "/sys/fs/cgroup/systemd$group/cgroup.procs"; do
+      [ -n "$group" ] && [ -r "$processes" ] && head -n ${PROCESSES} "$processes"
+    done | while read -r process; do
+      # flags end with 1 or 2: open to write
+      grep -sl '^flags:.*[12]$' /proc/"$process"/fdinfo/* | head -n ${OPEN_FILES} | sed 's,/fdinfo/,/fd/,' |
+        xargs -r -d '\\n' readlink -z -- 2>/dev/null
+    done | sort -zu | head -z -n ${OPEN_FILES}
+  done
 fi
 printf 'trees\\0'
 # An overlay's files are on another device than its directories, so that -x would leave them out.
@@ -64,18 +82,26 @@ export function parseHostState(text: string): HostState {
   const next = () => fields.next().value ?? "";
   const resolved = new Map<string, string>();
   const trees: Tree[] = [];
-  const one: { units?: RunningUnit[]; counted?: string } = {};
+  const one: { units?: RunningUnit[]; counted?: string; open?: string } = {};
+  const open: (readonly [unit: string, path: string])[] = [];
   const words = new Map<string, () => void>([
     ["path", () => keepResolved(resolved, next(), next())],
     ["units", () => Object.assign(one, { units: unitsIn(next()) })],
+    ["open", () => Object.assign(one, { open: next() })],
     ["counted", () => Object.assign(one, { counted: next() })],
   ]);
   for (const field of fields) {
     const [, bytes, path] = /^(\d{1,15})\t(\/.*)$/s.exec(field) ?? [];
     if (path !== undefined) trees.push({ path, bytes: Number(bytes) });
+    else if (field.startsWith("/")) open.push([one.open ?? "", field]);
     else words.get(field)?.();
   }
-  return { resolved, units: one.units, trees, missing: MISSING[one.counted ?? ""] ?? "uncounted" };
+  return {
+    resolved,
+    units: one.units && withOpen(one.units, open),
+    trees,
+    missing: MISSING[one.counted ?? ""] ?? "uncounted",
+  };
 }
 
 /** readlink says nothing of a path that leads nowhere. */
@@ -83,11 +109,40 @@ function keepResolved(resolved: Map<string, string>, path: string, target: strin
   if (target !== "") resolved.set(path, target);
 }
 
-/** Blocks of `Id=…` and `StateDirectory=…`. */
+/** Blocks of `Id=…` and the settings that name directories. */
 function unitsIn(text: string): RunningUnit[] {
   return text.split("\n\n").flatMap((block) => {
-    const name = /^Id=(.+)$/m.exec(block)?.[1];
-    const state = /^StateDirectory=(.*)$/m.exec(block)?.[1] ?? "";
-    return name === undefined ? [] : [{ name, state: state.split(" ").filter((word) => word !== "") }];
+    const of = (setting: string) => new RegExp(`^${setting}=(.*)$`, "m").exec(block)?.[1]?.split(" ") ?? [];
+    const [name = ""] = of("Id");
+    const paths = [
+      ...of("StateDirectory").map((directory) => `/var/lib/${directory.split(":")[0]}`),
+      ...[...of("WorkingDirectory"), ...of("ReadWritePaths")].map((path) => path.replace(/^[-+!]+/, "")),
+      ...of("BindPaths").map((path) => path.replace(/^-/, "").split(":")[0] ?? ""),
+    ];
+    return name === "" ? [] : [{ name, state: placesOf(paths) }];
   });
+}
+
+function withOpen(
+  units: readonly RunningUnit[],
+  open: readonly (readonly [unit: string, path: string])[],
+): readonly RunningUnit[] {
+  return units.map(({ name, state }) => {
+    const own = open.filter(([unit, path]) => unit === name && !path.endsWith(" (deleted)"));
+    return { name, state: placesOf([...state, ...own.map(([, path]) => path)]) };
+  });
+}
+
+/** Data of services lies in directories right below these. */
+const HOLDS_DATA =
+  /^(?:\/var\/lib\/private|\/var\/lib|\/var\/opt|\/var\/www|\/srv|\/opt|\/data)\/([^/]+)(?=\/|$)/;
+
+/** The directories of services that these paths lie in. That of a DynamicUser= service by its name below /var/lib. */
+function placesOf(paths: readonly string[]): readonly string[] {
+  const places = paths.flatMap((path) => {
+    const [place, name] = HOLDS_DATA.exec(path) ?? [];
+    if (place === undefined || name === "private") return [];
+    return place.replace(/^\/var\/lib\/private\//, "/var/lib/");
+  });
+  return [...new Set(places)];
 }

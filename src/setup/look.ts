@@ -55,7 +55,7 @@ export async function lookFor(host: Host, how: Cancel): Promise<Found> {
     notes.push(`the database ${name} has a name that a policy cannot hold: it is left out`);
   const state = await orNote("no services were found", () => readHostState(host, [], how), undefined);
   const states = (state?.units ?? []).flatMap(({ name, state }) =>
-    state.map((directory) => ({ path: `/var/lib/${directory}`, unit: name })),
+    state.map((path) => ({ path, unit: name })),
   );
   return { rocksdb, databases, states, notes };
 }

@@ -182,7 +182,7 @@ const STATE: HostState = { resolved: new Map(), units: [], trees: [], missing: "
 const ALL_COVERED = "ok: every large directory below /var/lib is in a source";
 
 test("coverage: what is in no source, by unit or by size, symlinks followed", () => {
-  const unit = (name: string, ...state: string[]) => ({ name, state });
+  const unit = (name: string, state: string) => ({ name, state: [`/var/lib/${state}`] });
   const rows: readonly {
     readonly name: string;
     readonly paths: string;
@@ -297,14 +297,24 @@ test("coverage: what is in no source, by unit or by size, symlinks followed", ()
 test("what a host says of itself is read field by field, whatever its names hold", () => {
   const text = [
     ...["path", "/a", "/b", "path", "/gone", ""],
-    ...["units", "Id=a.service\nStateDirectory=a b/c\n\nId=d.service\nStateDirectory=\n"],
+    ...[
+      "units",
+      [
+        "Id=a.service\nStateDirectory=a b/c\nWorkingDirectory=!/srv/git/one\nReadWritePaths=-/var/lib/d /run/x",
+        "Id=d.service\nStateDirectory=\nWorkingDirectory=/\nBindPaths=/data/x:/data:rbind",
+        "Id=e.service\nStateDirectory=e\n",
+      ].join("\n\n"),
+    ],
+    ...["open", "d.service", "/var/lib/private/f/db/000004.log", "/var/log/d", "/opt/d/gone (deleted)"],
+    ...["open", "nobody.service", "/srv/other/file", "open", "e.service"],
     ...["trees", "12288\t/var/lib/with\ttab\nand line", "constructor", "__proto__", "counted", "0", ""],
   ].join("\0");
   assert.deepEqual(parseHostState(text), {
     resolved: new Map([["/a", "/b"]]),
     units: [
-      { name: "a.service", state: ["a", "b/c"] },
-      { name: "d.service", state: [] },
+      { name: "a.service", state: ["/var/lib/a", "/var/lib/b", "/srv/git", "/var/lib/d"] },
+      { name: "d.service", state: ["/data/x", "/var/lib/f"] },
+      { name: "e.service", state: ["/var/lib/e"] },
     ],
     trees: [{ path: "/var/lib/with\ttab\nand line", bytes: 12 * 1024 }],
     missing: "nothing",

@@ -18,7 +18,10 @@ unit() { # NAME SETTINGS
   printf '[Service]\\nType=exec\\nExecStart=/bin/sleep infinity\\nStateDirectory=%s\\n%s\\n' "$1" "$2" >"/etc/systemd/system/$1.service"
 }
 unit named; unit dynamic DynamicUser=yes; unit idle; unit named-privately DynamicUser=yes
-systemctl daemon-reload && systemctl start named dynamic named-privately
+printf '[Service]\\nType=exec\\nExecStart=/bin/sh -c "exec sleep infinity >>/var/lib/written/log"\\n' >/etc/systemd/system/writer.service
+mkdir /var/lib/written
+systemctl daemon-reload && systemctl start named dynamic named-privately writer
+head -c 50000 /dev/urandom >/var/lib/written/data
 for name in named dynamic named-privately; do head -c 50000 /dev/urandom >"/var/lib/$name/data"; done
 mkdir -p /var/lib/idle /var/lib/big /var/lib/media/sub /var/lib/mautrix /srv/flake /etc/drops
 head -c 70m /dev/urandom >/var/lib/big/data
@@ -54,6 +57,7 @@ test("directories of running units, big ones, parts of one; what is covered by w
       "warn: /var/lib/big (SIZE) is in no source",
       "warn: /var/lib/named (SIZE, the state of named.service, which runs) is in no source",
       "warn: /var/lib/private/dynamic (SIZE, the state of dynamic.service, which runs) is in no source",
+      "warn: /var/lib/written (SIZE, the state of writer.service, which runs) is in no source",
       "warn: only a part of /var/lib/media (SIZE) is in a source: /var/lib/media/sub",
     ],
   );
