@@ -182,14 +182,18 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
   },
   {
     line: "verify",
-    calls: [reader(), 'verify {"objects":false,"sources":false,"publish":false,"routine":false}', "closed"],
+    calls: [
+      reader(),
+      'verify {"independent":false,"objects":false,"sources":false,"publish":false,"routine":false}',
+      "closed",
+    ],
     exit: 20,
   },
   {
     line: "verify latest --read-data 5% --sources",
     calls: [
       reader(),
-      'verify {"choice":{"date":"latest"},"readShare":0.05,"objects":false,"sources":true,"publish":false,"routine":false}',
+      'verify {"choice":{"date":"latest"},"readShare":0.05,"independent":false,"objects":false,"sources":true,"publish":false,"routine":false}',
       "closed",
     ],
     exit: 20,
@@ -238,7 +242,16 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
     line: "verify --routine --read-data 3/20 --signing-key k",
     calls: [
       reader(),
-      'verify {"readPart":{"part":3,"of":20},"objects":false,"sources":false,"publish":false,"signingKey":"k","routine":true}',
+      'verify {"readPart":{"part":3,"of":20},"independent":false,"objects":false,"sources":false,"publish":false,"signingKey":"k","routine":true}',
+      "closed",
+    ],
+    exit: 20,
+  },
+  {
+    line: "verify --read-data --independent",
+    calls: [
+      reader(),
+      'verify {"readShare":1,"independent":true,"objects":false,"sources":false,"publish":false,"routine":false}',
       "closed",
     ],
     exit: 20,
@@ -247,7 +260,7 @@ const lines: readonly { line: string; calls: readonly string[]; exit?: number }[
     line: "verify --read-data",
     calls: [
       reader(),
-      'verify {"readShare":1,"objects":false,"sources":false,"publish":false,"routine":false}',
+      'verify {"readShare":1,"independent":false,"objects":false,"sources":false,"publish":false,"routine":false}',
       "closed",
     ],
     exit: 20,
@@ -279,6 +292,11 @@ const refused: readonly { line: string; says: string; hint: string }[] = [
     line: "backup extra",
     says: "too many arguments for 'backup'. Expected 0 arguments but got 1.",
     hint: "drops backup --help",
+  },
+  {
+    line: "verify --independent",
+    says: "--independent needs packs to read",
+    hint: "drops verify --read-data 5% --independent --identity FILE",
   },
   { line: "keygen", says: "required option '--to <dir>' not specified", hint: "drops keygen --help" },
   {

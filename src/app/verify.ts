@@ -125,7 +125,12 @@ async function lookAt(
   notes: string[],
   how: Cancel,
 ): Promise<VerifyResult> {
-  const what = { choice: options.choice, objects: options.objects || options.routine };
+  const { choice, independent } = options;
+  if (independent && parts.identities.length === 0)
+    throw new DropsError("key/missing", "--independent opens packs, and no identity was given", {
+      hint: "--identity FILE, with an identity that opens backups",
+    });
+  const what = { choice, independent, objects: options.objects || options.routine };
   const read = readOf(options, policy, previous, notes);
   try {
     return await verifyRepository(parts, { ...what, read }, how);

@@ -72,12 +72,13 @@ export function verifyView(
   sources: VerifyReport["sources"],
 ): VerifyReport {
   const { policyName, snapshots, damage, notes, checked, objects, objectBytes } = result;
-  const { packsRead, bytesRead, opened, seconds } = result;
+  const { packsRead, bytesRead, opened, independent, seconds } = result;
   return {
     ...{ objects, objectBytes, readShare, packsRead, bytesRead, opened, seconds },
     ...(checked
       ? { checksums: { from: checked.from, compared: checked.compared, sizeOnly: checked.sizeOnly } }
       : {}),
+    ...(independent ? { independent } : {}),
     policy: policyName,
     store: parts.store.label,
     zone: parts.zone,

@@ -15,7 +15,7 @@ import type { FixedCutter } from "./fixed-cutter.ts";
 const ZSTD_LEVEL = 1;
 
 /**
- * The first pack of a run is sealed as soon as it holds this much: it is decrypted back through the age package, which is
+ * The first pack of a run is sealed as soon as it holds this much: it is read back as other programs read it, which is
  * slow, and it puts the threads to work early. Bytes.
  */
 const FIRST_PACK = 1024 * 1024;
@@ -50,6 +50,8 @@ export class Shipper {
   #current: { buffer: PackBuffer; number: number } | undefined;
   #failure: { readonly error: unknown } | undefined;
   #proven = false;
+  /** Names of the chunks in the first pack, in order. */
+  #first: string[] = [];
   /** Plaintext bytes of chunks that were not known. */
   newBytes = 0;
   /** Bytes of packs put. */
@@ -97,11 +99,16 @@ export class Shipper {
   async flush(): Promise<void> {
     if (this.#current && this.#current.buffer.used > 0) this.#send();
     await Promise.all(this.#underWay);
-    if (this.#failure) throw this.#failure.error;
+    this.throwIfFailed();
     for (const memory of this.#free.splice(0)) {
       freeMemory(new Uint8Array(memory));
       this.#buffersLeft++;
     }
+  }
+
+  /** Throws what a seal or a put failed with: no source is to blame for it, and nothing more is stored. */
+  throwIfFailed(): void {
+    if (this.#failure) throw this.#failure.error;
   }
 
   /** Wait for whatever is under way, whatever becomes of it: called when the run fails. */
@@ -120,6 +127,7 @@ export class Shipper {
     }
     const pack = this.#number();
     buffer.keepChunk(id);
+    if (!this.#proven) this.#first.push(id);
     lookup.set(key, pack);
     this.newBytes += size;
     return { pack, id, size };
@@ -147,7 +155,7 @@ export class Shipper {
 
   async #memory(): Promise<ArrayBuffer> {
     for (;;) {
-      if (this.#failure) throw this.#failure.error;
+      this.throwIfFailed();
       this.#parts.signal.throwIfAborted();
       const free = this.#free.pop();
       if (free) return free;
@@ -173,7 +181,7 @@ export class Shipper {
 
   async #sealAndPut(buffer: PackBuffer, number: number, how: Cancel): Promise<void> {
     const { store, policyName, pool, packs, recipients } = this.#parts;
-    const prove = !this.#proven;
+    const prove = this.#proven ? undefined : this.#first;
     this.#proven = true;
     const key = await newSealKey(recipients);
     const job = {

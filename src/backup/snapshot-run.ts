@@ -169,6 +169,7 @@ export class SnapshotRun {
       return undefined;
     } catch (error) {
       how.signal.throwIfAborted();
+      this.#shipper.throwIfFailed();
       if (!isFailure(error) || isFailure(error, "host/unreachable", "store/unavailable", "store/refused"))
         throw error;
       return error;

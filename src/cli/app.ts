@@ -207,6 +207,8 @@ export interface VerifyOptions {
   readonly readShare: number | undefined;
   /** The `part`-th, from 1, of `of` equal parts of the packs instead. */
   readonly readPart: { readonly part: number; readonly of: number } | undefined;
+  /** Have what is read opened by age, zlib and tar as well. */
+  readonly independent: boolean;
   /** Compare checksums that the store has with names. */
   readonly objects: boolean;
   /** Run the sources' own checks on the stored data. */

@@ -294,6 +294,7 @@ export const VerifyReport = z.object({
   packsRead: Count,
   bytesRead: Bytes,
   opened: z.boolean().describe("whether an identity opened the packs, or only their hashes were compared"),
+  independent: z.boolean().optional().describe("true: the packages age-encryption and tar read them as well"),
   sources: z
     .array(z.object({ snapshot: Id, name: z.string(), ok: z.boolean(), detail: z.string() }))
     .describe("what the sources' own checks said of the stored data, with --sources"),

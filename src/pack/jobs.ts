@@ -3,8 +3,9 @@
  * (worker.ts) and, where no thread is worth its start, in place.
  */
 import { hash } from "node:crypto";
-import { DropsError } from "../lib/errors.ts";
-import { openInto, openKey, type SealKey, sealInto } from "../seal/age-stream.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
+import { type OpenKey, openInto, openKey, type SealKey, sealInto } from "../seal/age-stream.ts";
+import { expectChunks, readIndependently } from "./independent-reader.ts";
 import { COMPRESSED_AT, MAX_PACK_TAR, TAR_AT } from "./pack-buffer.ts";
 import { proveReadable } from "./prove-readable.ts";
 import { readChunkHeaders, type TarChunk } from "./tar-bytes.ts";
@@ -18,8 +19,8 @@ export interface SealJob {
   readonly key: SealKey;
   /** zstd level. */
   readonly level: number;
-  /** Decrypt the result back through the age package itself and compare. */
-  readonly prove: boolean;
+  /** Names of the chunks in it, when the result is to be read back as others read it (prove-readable.ts). */
+  readonly prove?: readonly string[] | undefined;
 }
 
 export interface SealedPack {
@@ -36,6 +37,8 @@ export interface OpenJob {
   readonly size: number;
   readonly sha256: string;
   readonly identities: readonly string[];
+  /** Have it read by others, too (independent-reader.ts), and compare. */
+  readonly independent?: boolean;
 }
 
 export interface OpenedPack {
@@ -50,10 +53,9 @@ export async function runSeal(job: SealJob): Promise<SealedPack> {
     0,
     await compressInto(memory.subarray(TAR_AT, TAR_AT + job.used), at, job.level),
   );
-  const kept = job.prove ? compressed.slice() : undefined;
   const size = sealInto(job.key, compressed, memory);
   const sealed = memory.subarray(0, size);
-  if (kept) await proveReadable(job.key, sealed, kept);
+  if (job.prove) await proveReadable(job.key, sealed, job.prove);
   return { memory: job.memory, size, sha256: hash("sha256", sealed, "hex") };
 }
 
@@ -64,14 +66,43 @@ export async function runSeal(job: SealJob): Promise<SealedPack> {
 export async function runOpen(job: OpenJob): Promise<OpenedPack> {
   const sealed = new Uint8Array(job.slot, job.slot.byteLength - job.size);
   if (hash("sha256", sealed, "hex") !== job.sha256) {
-    throw new DropsError("data/damaged", `pack ${job.sha256} does not hold the bytes that its name promises`);
+    throw damaged(`pack ${job.sha256} does not hold the bytes that its name promises`);
   }
   const key = await openKey(job.identities, sealed);
+  return job.independent ? openTwice(key, sealed, job) : openOurselves(key, sealed, job);
+}
+
+/** Others first: our own reader leaves nothing of the sealed pack. */
+async function openTwice(key: OpenKey, sealed: Uint8Array, job: OpenJob): Promise<OpenedPack> {
+  const others = await readIndependently(sealed, job.identities).catch(asDamage);
+  const ours = await openOurselves(key, sealed, job).catch(asDamage);
+  if (ours instanceof DropsError) {
+    const agreed = others instanceof DropsError || others.some(({ name, sha256 }) => name !== sha256);
+    throw agreed ? ours : damaged(`${ours.message}, though age, zlib and tar read it`, ours);
+  }
+  if (others instanceof DropsError) throw damaged(`${others.message}, though drops reads it`, others);
+  expectChunks(
+    others,
+    ours.chunks.map(({ id }) => id),
+  );
+  return ours;
+}
+
+function asDamage(error: unknown): DropsError {
+  if (isFailure(error, "data/damaged")) return error;
+  throw error;
+}
+
+function damaged(message: string, cause?: unknown): DropsError {
+  return new DropsError("data/damaged", message, { cause });
+}
+
+async function openOurselves(key: OpenKey, sealed: Uint8Array, job: OpenJob): Promise<OpenedPack> {
   const tar = await inflate(sealed.subarray(0, openInto(key, sealed, sealed)), job);
   const chunks = readChunkHeaders(tar);
   for (const chunk of chunks) {
     if (hash("sha256", tar.subarray(chunk.offset, chunk.offset + chunk.size), "hex") !== chunk.id) {
-      throw new DropsError("data/damaged", `chunk ${chunk.id} in pack ${job.sha256} does not match its name`);
+      throw damaged(`chunk ${chunk.id} in pack ${job.sha256} does not match its name`);
     }
   }
   return { tar, chunks };
@@ -82,10 +113,6 @@ async function inflate(compressed: Uint8Array, { slot, sha256 }: OpenJob): Promi
   try {
     return out.subarray(0, await decompressInto(compressed, out));
   } catch (cause) {
-    throw new DropsError(
-      "data/damaged",
-      `pack ${sha256} does not hold a zstd frame of at most ${MAX_PACK_TAR} bytes`,
-      { cause },
-    );
+    throw damaged(`pack ${sha256} does not hold a zstd frame of at most ${MAX_PACK_TAR} bytes`, cause);
   }
 }

@@ -50,7 +50,13 @@ export interface ReadPacks {
  */
 export async function readPacks(
   packs: readonly NeededPack[],
-  parts: { readonly store: BlobReader; readonly identities: readonly string[]; readonly pool: PackPool },
+  parts: {
+    readonly store: BlobReader;
+    readonly identities: readonly string[];
+    readonly pool: PackPool;
+    /** What an identity opens is read by programs of others, too. */
+    readonly independent?: boolean;
+  },
   damage: DamageBook,
   how: Cancel & { readonly onPack: (bytes: number) => void },
 ): Promise<ReadPacks> {
@@ -104,7 +110,7 @@ async function readTwice(...how: Parameters<typeof readOne>): Promise<OnePack> {
 async function readOne(
   pack: NeededPack,
   slot: SharedArrayBuffer,
-  { store, identities, pool }: Parameters<typeof readPacks>[1],
+  { store, identities, pool, independent = false }: Parameters<typeof readPacks>[1],
   chunks: OpenedChunks,
   how: Cancel,
 ): Promise<OnePack> {
@@ -119,7 +125,7 @@ async function readOne(
       };
     }
     const { size, sha256 } = pack;
-    const opened = await pool.open({ kind: "open", slot, size, sha256, identities }, how);
+    const opened = await pool.open({ kind: "open", slot, size, sha256, identities, independent }, how);
     chunks.addPack(pack.sha256, opened.chunks);
     return { pack, isLocked: false };
   } catch (error) {

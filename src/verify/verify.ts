@@ -39,6 +39,8 @@ export interface VerifyWhat {
   /** Ask the store for checksums. */
   readonly objects: boolean;
   readonly read: ReadData;
+  /** Have the packs that are opened read by age, zlib and tar as well, and compare. */
+  readonly independent?: boolean;
 }
 
 export interface VerifyResult {
@@ -60,6 +62,8 @@ export interface VerifyResult {
   readonly bytesRead: number;
   /** Whether an identity opened the packs that were read. */
   readonly opened: boolean;
+  /** Whether age, zlib and tar read them as well. */
+  readonly independent: boolean;
   readonly damage: readonly Damage[];
   readonly seconds: number;
   readonly notes: readonly string[];
@@ -90,7 +94,8 @@ export async function verifyRepository(
         ...(parts.checker.checksumsFrom === "bytes" ? { onChecked: count } : {}),
       })
     : undefined;
-  const read = await readPacks(sample, parts, damage, { ...how, onPack: count });
+  const { independent = false } = what;
+  const read = await readPacks(sample, { ...parts, independent }, damage, { ...how, onPack: count });
   const isOpened = arc !== undefined && parts.identities.length > 0;
   const manifests = isOpened
     ? await readManifests(refs.states, { ...parts, policyName }, read.chunks, damage, how)
@@ -114,6 +119,7 @@ export async function verifyRepository(
     packsRead,
     bytesRead,
     opened,
+    independent: independent && opened,
     damage: damage.list(),
     seconds: (parts.now().getTime() - began) / 1000,
     notes: [

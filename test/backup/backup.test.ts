@@ -9,12 +9,14 @@ import { ChunkIndex } from "../../src/chunk/chunk-index.ts";
 import { ContentCutter } from "../../src/chunk/fastcdc.ts";
 import { openLocalHost } from "../../src/host/local.ts";
 import { isFailure } from "../../src/lib/errors.ts";
+import { TAR_AT } from "../../src/pack/pack-buffer.ts";
 import { PackTable } from "../../src/pack/pack-table.ts";
 import { PackPool } from "../../src/pack/pool.ts";
 import type { SnapshotRecord } from "../../src/snapshot/record.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { listKey, manifestKey } from "../../src/store/keys.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
+import { setPrefix } from "../support/altered-header.ts";
 import { alteredHost } from "../support/altered-host.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { type Forgery, forgeSnapshot } from "../support/forgery.ts";
@@ -100,6 +102,29 @@ test("one dead source makes the night partial, and the others are stored", async
     again.sources.map(({ storedBytes }) => storedBytes),
     [0, 0],
   );
+});
+
+test("a first pack that other programs cannot read ends the run, and nothing is committed", async () => {
+  await using rehearsal = await twoSources();
+  await rehearsal.night();
+  const records = async () => (await whole(rehearsal)).map(({ record }) => record.id);
+  const before = await records();
+  await writeFile(join(rehearsal.directory, "first"), fixedBytes("other", 20 * MiB));
+  class SpoilingPool extends PackPool {
+    override seal(...[job, how]: Parameters<PackPool["seal"]>) {
+      setPrefix(Buffer.from(job.memory, TAR_AT, job.used));
+      return super.seal(job, how);
+    }
+  }
+  await using pool = new SpoilingPool(2);
+  const said: string[] = [];
+  await assert.rejects(rehearsal.night({ pool, say: (line) => said.push(line) }), {
+    code: "data/damaged",
+    message: /^the first pack of this run is not what other programs can restore: tar reads the name other/,
+  });
+  assert.deepEqual(said, ["source first: shipping"], "no source is to blame");
+  assert.deepEqual(await records(), before);
+  assert.equal((await rehearsal.night()).record.state, "complete");
 });
 
 test("one unreadable file is told, and the rest of its source is stored: the next night goes on from there", async () => {

@@ -55,7 +55,7 @@ for (const [what, chunkAt] of contents) {
     const before = hash("sha256", tar, "hex");
     const { recipient, identity } = await newKeys();
     const key = await newSealKey(Array.from({ length: 30 }, () => recipient));
-    const sealed = await runSeal({ kind: "seal", memory: buffer.memory, used, key, level: 1, prove: false });
+    const sealed = await runSeal({ kind: "seal", memory: buffer.memory, used, key, level: 1 });
     const slot = slotOf(new Uint8Array(sealed.memory, 0, sealed.size));
     const opened = await runOpen({ kind: "open", ...slot, sha256: sealed.sha256, identities: [identity] });
     assert.deepEqual(

@@ -2,7 +2,7 @@ import { hash, randomBytes } from "node:crypto";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { commitRecord, storeSource } from "../../src/backup/commit.ts";
 import { runSeal } from "../../src/pack/jobs.ts";
-import { PACK_BUFFER_SIZE, PackBuffer } from "../../src/pack/pack-buffer.ts";
+import { PACK_BUFFER_SIZE, PackBuffer, TAR_AT } from "../../src/pack/pack-buffer.ts";
 import { PackTable } from "../../src/pack/pack-table.ts";
 import { newSealKey } from "../../src/seal/age-stream.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
@@ -67,7 +67,12 @@ export class TinyRepository {
   }
 
   /** Put a pack of these chunks; answers references to them. */
-  async pack(...chunks: readonly Uint8Array[]): Promise<ChunkRef[]> {
+  pack(...chunks: readonly Uint8Array[]): Promise<ChunkRef[]> {
+    return this.alteredPack(() => {}, ...chunks);
+  }
+
+  /** The same, with a tar that is no more what it was. */
+  async alteredPack(alter: (tar: Buffer) => void, ...chunks: readonly Uint8Array[]): Promise<ChunkRef[]> {
     const buffer = new PackBuffer(new ArrayBuffer(PACK_BUFFER_SIZE));
     for (const chunk of chunks) {
       buffer.append(chunk);
@@ -75,7 +80,8 @@ export class TinyRepository {
     }
     const key = await newSealKey([this.recipient]);
     const used = buffer.finish();
-    const job = { kind: "seal", memory: buffer.memory, used, key, level: 1, prove: false } as const;
+    alter(Buffer.from(buffer.memory, TAR_AT, used));
+    const job = { kind: "seal", memory: buffer.memory, used, key, level: 1 } as const;
     const { memory, size, sha256 } = await runSeal(job);
     await this.store.put(packKey(POLICY, sha256), new Uint8Array(memory, 0, size), HOW);
     const pack = this.packs.intern({ sha256, size });

@@ -9,6 +9,7 @@ import type { BlobChecker, BlobReader } from "../../src/store/blob-store.ts";
 import { damagedKey, listKey, manifestKey, packKey, signatureKey } from "../../src/store/keys.ts";
 import { markDamaged } from "../../src/verify/mark-damaged.ts";
 import { type VerifyParts, type VerifyResult, verifyRepository } from "../../src/verify/verify.ts";
+import { setBinarySize, setPrefix } from "../support/altered-header.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { POLICY, readPartsOf, TinyRepository } from "../support/tiny-repository.ts";
 
@@ -22,13 +23,14 @@ async function verified(
     readonly objects?: boolean;
     readonly checker?: BlobChecker;
     readonly from?: number;
+    readonly independent?: boolean;
   } = {},
 ): Promise<VerifyResult> {
-  const { choice, objects = false, checker = tiny.store, from = 0, ...parts } = change;
+  const { choice, objects = false, checker = tiny.store, from = 0, independent = false, ...parts } = change;
   await using pool = new PackPool(1);
   const whole = { ...readPartsOf(tiny), pool, ...parts, checker };
   const read = readShare === 0 ? undefined : { share: readShare, from };
-  return await verifyRepository(whole, { choice, objects, read }, HOW);
+  return await verifyRepository(whole, { choice, objects, read, independent }, HOW);
 }
 
 /** Two nights; the second shares one source and one pack with the first. */
@@ -72,6 +74,44 @@ test("a whole repository is intact, without a key and with one", async () => {
   assert.deepEqual(
     [locked.damage.length, locked.packsRead, locked.opened, locked.notes.length],
     [0, 3, false, 2],
+  );
+});
+
+test("with --independent a pack is whole when age, zlib and tar read it as drops does", async () => {
+  const { tiny } = await twoNights();
+  const read = await verified(tiny, 1, { independent: true });
+  assert.deepEqual([read.damage, read.packsRead, read.opened, read.independent], [[], 3, true, true]);
+  assert.equal((await verified(tiny, 1)).independent, false);
+  const locked = await verified(tiny, 1, { independent: true, identities: [await generateX25519Identity()] });
+  assert.deepEqual([locked.damage, locked.opened, locked.independent], [[], false, false]);
+});
+
+test("what drops reads and others do not, or others and drops does not, is damage of that pack", async () => {
+  const tiny = await TinyRepository.create();
+  const [good] = await tiny.pack(fixedBytes("good", 1000));
+  const [ours] = await tiny.alteredPack(setPrefix, fixedBytes("ours", 1000));
+  const [theirs] = await tiny.alteredPack(setBinarySize, fixedBytes("theirs", 1000));
+  const [nobodys] = await tiny.alteredPack((tar) => tar.write("!", 512), fixedBytes("nobodys", 1000));
+  assert.ok(good && ours && theirs && nobodys);
+  const entries = [good, ours, theirs, nobodys].map((ref, at) => ({ path: `f${at}`, chunks: [ref] }));
+  await tiny.commit([await tiny.source({ name: "all", entries })]);
+  const key = (ref: typeof good) => packKey(POLICY, tiny.packName(ref));
+  const problems = async (independent: boolean) => {
+    const { damage } = await verified(tiny, 1, { independent });
+    return new Map(damage.map((one) => [one.key, one.problem]));
+  };
+  const alone = await problems(false);
+  assert.deepEqual([...alone.keys()].sort(), [key(theirs), key(nobodys)].sort());
+  const both = await problems(true);
+  assert.deepEqual([...both.keys()].sort(), [key(ours), key(theirs), key(nobodys)].sort());
+  assert.match(
+    both.get(key(ours)) ?? "",
+    /^tar reads the name other\/[0-9a-f]{64} in it instead of [0-9a-f]{64}$/,
+  );
+  assert.match(both.get(key(theirs)) ?? "", /passes its end at byte 0, though age, zlib and tar read it$/);
+  assert.match(
+    both.get(key(nobodys)) ?? "",
+    /^chunk [0-9a-f]{64} in pack [0-9a-f]{64} does not match its name$/,
   );
 });
 

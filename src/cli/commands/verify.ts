@@ -7,6 +7,7 @@ import { telling } from "../telling.ts";
 interface Flags extends ReadFlags {
   readonly objects?: true;
   readonly readData?: string | true;
+  readonly independent?: true;
   readonly sources?: true;
   readonly publish?: true;
   readonly signingKey?: string;
@@ -19,6 +20,7 @@ export function addVerify(program: Command, shell: Shell): void {
     .argument("[snapshot]", "an id or a date; default: all snapshots")
     .option("--objects", "compare the store's own checksums with names too; needs no key")
     .option("--read-data [share]", "read packs back too: all, a share such as 5%, others each time, or 3/20")
+    .option("--independent", "with --read-data, --identity: the age and tar packages read packs, too")
     .option("--sources", "run the sources' own checks on the stored data")
     .option(
       "--publish",
@@ -40,6 +42,7 @@ export function addVerify(program: Command, shell: Shell): void {
       "drops verify --objects --publish --signing-key janitor-key",
       "drops verify --read-data 5% --publish       20 of them read everything",
       "drops verify latest --read-data --sources",
+      "drops verify --read-data 5% --independent --identity FILE",
     ],
     [10, 11, 13, 20],
   );
@@ -47,12 +50,18 @@ export function addVerify(program: Command, shell: Shell): void {
 
 async function verify(shell: Shell, snapshot: string | undefined, flags: Flags): Promise<void> {
   const read = parseReadData(flags.readData);
+  const independent = flags.independent === true;
+  if (independent && flags.readData === undefined && flags.routine !== true)
+    throw new DropsError("usage/invalid", "--independent needs packs to read", {
+      hint: "drops verify --read-data 5% --independent --identity FILE",
+    });
   const choice = snapshot === undefined ? undefined : { date: snapshot };
   await using reader = await openReader(shell, flags);
   const report = await reader.verify({
     choice,
     readShare: read.share,
     readPart: read.part,
+    independent,
     objects: flags.objects === true,
     sources: flags.sources === true,
     publish: flags.publish === true,

@@ -22,10 +22,10 @@ export function verifyInWords(report: VerifyReport, paint: Paint): string {
   ].join("\n");
 }
 
-function reading({ packsRead, bytesRead, opened }: VerifyReport): string {
+function reading({ packsRead, bytesRead, opened, independent }: VerifyReport): string {
   if (packsRead === 0) return "no data was read back (--read-data does)";
   const how = opened
-    ? "opened and every chunk compared with its name"
+    ? `opened and every chunk compared with its name${independent ? ", by drops and by age, zlib and tar" : ""}`
     : "compared with their names, not opened";
   return `${count(packsRead, "pack")} (${size(bytesRead)}) read back, ${how}`;
 }
