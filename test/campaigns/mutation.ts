@@ -70,7 +70,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
 };
 /** A mutant that takes so many times a healthy run in processor time hangs, and so is found. A busy machine makes none of a slow one. */
-const HANGS_AFTER = 3;
+const HANGS_AFTER = 2;
 /** A mutant that waits for what never comes. */
 const WAITS_AT_MOST_MS = 600_000;
 

@@ -31,6 +31,8 @@ test("each goes in the night that pushes it out", () => {
 });
 
 test("three years are foreseen, and not a day more", () => {
-  assert.deepEqual(daysOf(3 * 366, 1), [["1", 3 * 366]]);
-  assert.deepEqual(daysOf(3 * 366 + 1, 1), [["1", undefined]]);
+  assert.deepEqual(daysOf(3 * 366 + 1, 2), [
+    ["2", 3 * 366],
+    ["1", undefined],
+  ]);
 });

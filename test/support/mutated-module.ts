@@ -1,5 +1,6 @@
 import { appendFileSync } from "node:fs";
 import { registerHooks } from "node:module";
+import { beforeEach } from "node:test";
 import type { Mutant } from "./mutants.ts";
 
 /** Preloaded into a test process by the mutation campaign: one module is loaded with one fault in it, or it is noted which are loaded. */
@@ -9,6 +10,9 @@ const { url, mutant, note } = JSON.parse(process.env["DROPS_MUTANT"] ?? "{}") as
   /** A file for the URLs of all modules, a line each. */
   note?: string;
 };
+
+// The reporter gets its turn between two tests: else it hears of a failure when the last one is over.
+beforeEach(() => new Promise((resolve) => setImmediate(resolve)));
 
 registerHooks({
   load(asked, context, next) {
