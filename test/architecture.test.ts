@@ -27,6 +27,7 @@ const SIDEWAYS = new Set([
   "status>verify",
   "setup>doctor",
   "doctor>status",
+  "doctor>restore",
 ]);
 /** Who may know the process, its environment and the wall clock's machine. */
 const MEETS_PROCESS = ["main.ts", "app", "cli"];

@@ -9,6 +9,7 @@ import { policyCheck } from "./check-policy.ts";
 import { tryIdentity } from "./check-recovery.ts";
 import { type Sizes, sourceChecks } from "./check-sources.ts";
 import { type StoreLearnt, storeChecks } from "./check-store.ts";
+import { unitChecks } from "./check-units.ts";
 import { estimate, hostRate } from "./estimate.ts";
 import { runChecks } from "./run-checks.ts";
 import { type Check, type Finding, GROUPS, type Group, type Line, ok, warn } from "./types.ts";
@@ -42,6 +43,7 @@ export async function examine(world: World, only: readonly Group[], how: Cancel)
     ...keyChecks(world),
     recoveryCheck(world, learnt),
     ...hostChecks(world),
+    ...unitChecks(world),
     ...sourceChecks(world, learnt.sizes),
     ...coverageChecks(world),
     ...storeChecks(world, learnt),

@@ -80,6 +80,66 @@ test("a PostgreSQL that no source names: its databases are, and one that runs an
   );
 });
 
+test("units of the policy: each `ready` is tried on the server that runs; what is not so is named, with what was found", async () => {
+  await vps.exec(`set -e
+unit() { printf '[Service]\\nType=%s\\nExecStart=%s\\n%s\\n' "$2" "$3" "$4" >"/etc/systemd/system/$1.service"; }
+cat >/usr/local/bin/web <<'END'
+use IO::Socket::INET;
+my $here = IO::Socket::INET->new(LocalAddr => "127.0.0.1:8031", Listen => 5, ReuseAddr => 1) or die;
+while (my $asking = $here->accept) {
+  my $line = <$asking>;
+  while (defined(my $header = <$asking>)) { last if $header =~ /^\\r?\\n/ }
+  print $asking "HTTP/1.0 ", $line =~ m{^GET / } ? "200 OK" : "404 Not Found", "\\r\\n\\r\\n";
+}
+END
+unit web exec '/usr/bin/perl /usr/local/bin/web'
+unit once oneshot /bin/true; unit down exec '/bin/sleep infinity'; unit wrong exec '/bin/sleep infinity'
+unit looping exec '/bin/sleep 1' "Restart=always
+RestartSec=100ms"
+systemctl daemon-reload && systemctl start web wrong once looping
+until bash -c 'exec 3<>/dev/tcp/127.0.0.1/8031'; do sleep 0.1; done 2>/dev/null
+until [ "$(systemctl show -p NRestarts --value looping)" -gt 0 ]; do sleep 0.1; done`);
+  const rule = (unit: string, ready: object) => ({ unit: `${unit}.service`, ready });
+  const units = [
+    rule("web", { http: "http://127.0.0.1:8031/", command: ["true"] }),
+    rule("wrong", { http: "http://127.0.0.1:8031/not-there", command: ["test", "-e", "/not-there"] }),
+    rule("writer", { http: "http://127.0.0.1:8032/" }),
+    rule("once", { active_for: "20s" }),
+    rule("named", { active_for: "20s" }),
+    rule("down", { command: ["true"] }),
+    rule("mautrix-slakc", { active_for: "20s" }),
+    rule("looping", { active_for: "20s" }),
+  ];
+  const more = `restore: ${JSON.stringify({ units })}\n`;
+  await site.policy({ more });
+  try {
+    const said = told(await doctor("host"), "units").map((line) =>
+      line
+        .replace(/ \(curl: [^)]*\)/, "")
+        .replace(/restarted \d+ times, the last time \d+ s ago|(?:de)?activating \([a-z-]+\)/, "AGAIN"),
+    );
+    const bad = (unit: string, why: string) =>
+      `warn: ${unit}.service is not ready as restore.units tells: ${why}`;
+    assert.deepEqual(
+      said.map((line) => line.replace("it was AGAIN (active_for 20s)", "it is AGAIN")),
+      [
+        bad(
+          "wrong",
+          "it runs, but http://127.0.0.1:8031/not-there answers 404; test -e /not-there ends with 1",
+        ),
+        bad("writer", "it runs, but http://127.0.0.1:8032/ does not answer"),
+        bad("down", "it is inactive (dead)"),
+        bad("mautrix-slakc", "systemd says not-found of it"),
+        bad("looping", "it is AGAIN"),
+        "ok: ready as restore.units tells: web.service: http://127.0.0.1:8031/ answers 200: true ends with 0, once.service, named.service",
+      ],
+    );
+    assert.deepEqual(told(await doctor("keys"), "units"), [], "not asked for");
+  } finally {
+    await site.policy({});
+  }
+});
+
 test("the host's own: a recovery identity in /etc/drops, and a sops rule that only the host's key opens", async () => {
   const before = await doctor("host");
   assert.deepEqual(told(before, "stray-identity"), ["ok: no recovery identity lies where keys usually do"]);

@@ -35,6 +35,17 @@ test("RECOVERY.md is the general runbook", () => {
   assert.equal(readFileSync(file, "utf8"), text);
 });
 
+test("an upgrade that asks for a fresh database: both ways are told, and what is lost with the second", async () => {
+  for (const about of [GENERAL, await ofPolicy("ops-jrz1")]) {
+    const book = documentAsText(runbook(about)).replaceAll(/\s+/g, " ");
+    assert.match(book, /Some upgrades of a homeserver ask for a fresh database/);
+    assert.match(book, /the Matrix side is rebuilt from Slack/);
+    assert.ok(book.includes(`Move ${about.rocksdb[0]?.path} to another name`));
+    assert.match(book, /what is lost:? Matrix accounts .* keys of encrypted rooms .* only Matrix had/);
+  }
+  assert.doesNotMatch(documentAsText(runbook({ ...GENERAL, hasBridge: false })), /Slack hands out/);
+});
+
 const documents: readonly { name: string; make: () => Promise<Document> }[] = [
   { name: "RECOVERY.md", make: async () => runbook(GENERAL) },
   ...policies.map((name) => ({

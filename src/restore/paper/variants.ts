@@ -12,6 +12,7 @@ export function variants(about: RunbookFacts): Section[] {
     },
     onePart(about),
     badUpgrade(about),
+    ...freshDatabase(about),
     breakIn(about),
   ];
 }
@@ -44,7 +45,7 @@ function badUpgrade(about: RunbookFacts): Section {
     title: "Variant: a bad upgrade",
     pieces: [
       text(
-        "A homeserver's database does not go back: an older program does not open what a newer one has migrated. So first the old revision of the system, then the data of before the upgrade.",
+        `A homeserver's database does not go back: an older program does not open what a newer one has migrated. So first the old revision of the system, then the data of before the upgrade.${about.hasBridge ? " Some upgrades of a homeserver ask for a fresh database; no restore helps there: see the next variant." : ""}`,
       ),
       commands(
         `drops show ${date} ${READING}    # says which revision and which homeserver it was made with`,
@@ -63,6 +64,37 @@ function badUpgrade(about: RunbookFacts): Section {
       ),
     ],
   };
+}
+
+/** Where a bridge has the messages from somewhere else. */
+function freshDatabase({ hasBridge, rocksdb }: RunbookFacts): Section[] {
+  if (!hasBridge) return [];
+  const database = rocksdb[0]?.path ?? "the homeserver's database";
+  return [
+    {
+      title: "Variant: a fresh homeserver database",
+      pieces: [
+        text(
+          "Some upgrades of a homeserver ask for a fresh database: the new version does not take the old one over. Either the old version stays, with its data, or the Matrix side is rebuilt from Slack.",
+        ),
+        list(
+          "Run drops backup once more and drops pin the snapshot: with the old version it can be restored as long as it is there.",
+          `Stop the bridge and the homeserver. Move ${database} to another name; do not delete it.`,
+          "Give the bridge an empty database, too: what is in the old one names rooms and users that are no more.",
+          "Start the homeserver and make the accounts anew. Register the bridge there: the homeserver had a copy of the registration in its database.",
+          "Start the bridge and log in to Slack (login app). It makes the rooms anew and brings as much history as Slack hands out.",
+        ),
+        facts(
+          ["expected", "messages go both ways in new rooms; everything that is in Slack is still in Slack"],
+          [
+            "what is lost",
+            "Matrix accounts with their passwords and devices; keys of encrypted rooms and so their history; rooms that are not bridged, and rooms of other servers until they are joined again; media and messages that only Matrix had; history older than Slack hands out; room ids, links to messages, and the server's signing key",
+          ],
+          ["if not", "the old revision and the pinned snapshot, as in “A bad upgrade”"],
+        ),
+      ],
+    },
+  ];
 }
 
 function breakIn({ date, gate, units }: RunbookFacts): Section {
