@@ -6,16 +6,17 @@ import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { ChosenSnapshot } from "../restore/choose.ts";
-import { policyOfTheDay } from "../restore/guided/gather.ts";
-import { type Group, groupSources, pathsOf } from "../restore/guided/groups.ts";
+import { asCaptured, policyOfTheDay } from "../restore/guided/gather.ts";
+import { type Group, type Grouped, groupSources, type LeadsTo } from "../restore/guided/groups.ts";
 import { DEFAULT_RATES, type PlanFacts, type PlannedStep, planSteps } from "../restore/guided/plan.ts";
 import { measuredRates } from "../restore/guided/rates.ts";
-import { realPaths } from "../restore/guided/real-paths.ts";
 import type { GuidedRun } from "../restore/guided/run.ts";
 import type { RunOf } from "../restore/guided/run-meta.ts";
 import { findRuns, newRunId } from "../restore/guided/runs.ts";
 import { wantedSources } from "../restore/open-source.ts";
 import { incomplete } from "../restore/restore.ts";
+import { realPaths } from "../source/real-paths.ts";
+import { pathsOf } from "../source/scope.ts";
 import type { OpenedRepository, Target } from "./guided-session.ts";
 import type { PlannedRun } from "./guided-views.ts";
 import { rememberedTarget } from "./target.ts";
@@ -58,13 +59,14 @@ export async function planRun(
   const { record } = chosen.snapshot;
   wantedSources(record, how.only); // refuses names that there are none of
   const { restore } = policy.policy;
-  const sources = (day ?? policy).policy.sources;
-  const grouped = groupSources(sources, record, how.only, restore.bootstrap);
+  const captured = await asCaptured(read.parts, record, (day ?? policy).policy.sources, how);
+  const { sources } = captured;
+  const found = { ...captured, realPaths: await realPaths(host, sources.flatMap(pathsOf), how) };
+  const grouped = groupSources(sources, record, how.only, restore.bootstrap, leadsTo(found));
   if (grouped.groups.length === 0)
     throw new DropsError("usage/invalid", "there is nothing to put in place", {
       hint: grouped.leftOut.map(({ source, why }) => `${source}: ${why}`).join("\n") || "drops show SNAPSHOT",
     });
-  const paths = sources.flatMap(pathsOf);
   const run: RunOf = {
     run: newRunId(how.now(), (bytes) => randomBytes(bytes)),
     policy: chosen.policyName,
@@ -73,12 +75,11 @@ export async function planRun(
     target: rememberedTarget(target),
     restore,
     rto: policy.policy.rto,
-    sources,
     snapshot: record,
     only: how.only,
     steps: how.steps,
     oldAddresses: oldAddresses(policy, target, record.host),
-    realPaths: await realPaths(host, paths, how),
+    ...found,
   };
   const { runs } = await findRuns(host, how);
   const rates = measuredRates(runs.flatMap(({ lines }) => lines));
@@ -91,7 +92,7 @@ export async function planRun(
 
 /** The same plan for a run that was begun before. Pure. */
 export function plannedAgain(read: OpenedRepository, chosen: ChosenSnapshot, run: RunOf): PlannedRun {
-  const grouped = groupSources(run.sources, run.snapshot, run.only, run.restore.bootstrap);
+  const grouped = groupsOf(run);
   return {
     run,
     chosen,
@@ -103,6 +104,15 @@ export function plannedAgain(read: OpenedRepository, chosen: ChosenSnapshot, run
       run.snapshot.sources.filter(({ name }) => run.only.length === 0 || run.only.includes(name)),
     ),
   };
+}
+
+/** What a run replaces, whoever goes on with it. Pure. */
+export function groupsOf(run: RunOf): Grouped {
+  return groupSources(run.sources, run.snapshot, run.only, run.restore.bootstrap, leadsTo(run));
+}
+
+function leadsTo({ realPaths, capturedPaths }: Pick<RunOf, "realPaths" | "capturedPaths">): LeadsTo {
+  return (path) => [realPaths, capturedPaths].flatMap((found) => found[path] ?? []);
 }
 
 export function factsOf(run: RunOf, groups: readonly Group[]): Omit<PlanFacts, "rates"> {

@@ -8,7 +8,7 @@ import type { Check } from "../restore/guided/check.ts";
 import { probeOld } from "../restore/guided/fence.ts";
 import { Gate } from "../restore/guided/gate.ts";
 import { gather } from "../restore/guided/gather.ts";
-import { bytesOf, type Group, namesOf, pathsOf } from "../restore/guided/groups.ts";
+import { bytesOf, type Group, namesOf } from "../restore/guided/groups.ts";
 import type { Journal } from "../restore/guided/journal.ts";
 import { lookAtAppservice } from "../restore/guided/look-appservice.ts";
 import { preflightHost } from "../restore/guided/preflight.ts";
@@ -18,6 +18,7 @@ import { checkService } from "../restore/guided/service-checks.ts";
 import { watchUnits } from "../restore/guided/stays-up.ts";
 import { startUnit, stopUnits, unitStates } from "../restore/guided/units.ts";
 import type { Hands, Looks, World } from "../restore/guided/world.ts";
+import { pathsOf } from "../source/scope.ts";
 import { openReplacements, preflightDatabases } from "./replacements.ts";
 
 export interface HandsParts {

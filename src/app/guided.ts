@@ -12,7 +12,6 @@ import { Answers } from "../restore/guided/answers.ts";
 import { closedStore } from "../restore/guided/closed-store.ts";
 import { abandonUntouched, findOpenRun, refuseOpenRun } from "../restore/guided/find-run.ts";
 import { finishRun } from "../restore/guided/finish.ts";
-import { groupSources } from "../restore/guided/groups.ts";
 import type { Journal } from "../restore/guided/journal.ts";
 import { DEFAULT_RATES, planSteps } from "../restore/guided/plan.ts";
 import { rollbackRun } from "../restore/guided/rollback.ts";
@@ -20,7 +19,7 @@ import { type RunCommands, runGuided } from "../restore/guided/run.ts";
 import { metaOf, type RunOf, runOf } from "../restore/guided/run-meta.ts";
 import { createRun, openRun } from "../restore/guided/runs.ts";
 import { trustOf } from "../trust/trust.ts";
-import { factsOf, freshest, guidedRun, plannedAgain, planRun, policiesOf } from "./guided-plan.ts";
+import { factsOf, freshest, groupsOf, guidedRun, plannedAgain, planRun, policiesOf } from "./guided-plan.ts";
 import { GuidedSession, type OpenedRepository } from "./guided-session.ts";
 import { doneView, type PlannedRun, plannedView } from "./guided-views.ts";
 import { handsOf, type SnapshotParts, worldOf } from "./guided-world.ts";
@@ -162,7 +161,7 @@ class GuidedRestores implements Guided {
     const found = await findOpenRun(host, how.run, { ...closing, policy: policy?.policy.name });
     const { meta, journal } = await openRun(host, found.meta.run, this.#session.runsHow(closing));
     const of = runOf(meta);
-    const { groups } = groupSources(of.sources, of.snapshot, of.only, of.restore.bootstrap);
+    const { groups } = groupsOf(of);
     const read: SnapshotParts = {
       store: closedStore(),
       policyName: of.policy,

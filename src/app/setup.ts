@@ -16,6 +16,7 @@ import { Asker, interview, withHint } from "../setup/interview.ts";
 import { lookFor } from "../setup/look.ts";
 import { type Choices, policyText } from "../setup/policy-text.ts";
 import { nameFor } from "../setup/suggest.ts";
+import { realPaths } from "../source/real-paths.ts";
 import { parseHost } from "./target.ts";
 
 export interface SetupParts {
@@ -33,12 +34,16 @@ export async function setUp(options: SetupOptions & Cancel, parts: SetupParts): 
     await using opened = await parts.openHost(hostPolicy(host, sshKey), how);
     return lookFor(opened, how);
   };
+  const realPath = async (path: string, host: Choices["host"], sshKey: string | undefined) => {
+    await using opened = await parts.openHost(hostPolicy(host, sshKey), how);
+    return (await realPaths(opened, [path], how))[path] ?? path;
+  };
   const defaults = {
     name: nameFor(hostname().split(".")[0] ?? "", "", new Set()),
     zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
     keys: join(directory, "keys"),
   };
-  const choices = await interview({ ...asking, defaults, parseHost, look }, how);
+  const choices = await interview({ ...asking, defaults, parseHost, look, realPath }, how);
   const file = options.file === undefined ? join(directory, `${choices.name}.yaml`) : resolve(options.file);
   const text = policyText(choices);
   const { policy } = parsePolicy(text, file);

@@ -1,4 +1,5 @@
 import type { SourcePolicy } from "../policy/schema.ts";
+import { refuseOverlap } from "../source/overlap.ts";
 import type { CaptureContext, FrozenSource } from "../source/source.ts";
 
 /**
@@ -11,8 +12,9 @@ export function inCaptureOrder(sources: readonly SourcePolicy[]): SourcePolicy[]
   return [...sources].sort((a, b) => CAPTURE_ORDER.indexOf(a.kind) - CAPTURE_ORDER.indexOf(b.kind));
 }
 
-/** Each kind is loaded when a policy has it. */
+/** Throws source/failed when another source holds the same; else as the kind does. Each kind is loaded when a policy has it. */
 export async function freezeSource(source: SourcePolicy, context: CaptureContext): Promise<FrozenSource> {
+  await refuseOverlap(source, context);
   switch (source.kind) {
     case "postgres":
       return (await import("../source/postgres/capture.ts")).freezePostgres(source, context);

@@ -5,7 +5,8 @@ import { isFailure } from "../lib/errors.ts";
 import type { PostgresPolicy } from "../policy/schema.ts";
 import { PostgresClient, type PostgresPlace } from "../source/postgres/client.ts";
 import { besideDatabase } from "../source/rocksdb/beside.ts";
-import { judgeCoverage, pathsOf } from "./coverage.ts";
+import { pathsOf } from "../source/scope.ts";
+import { judgeCoverage } from "./coverage.ts";
 import { type DatabaseThere, judgeDatabases } from "./databases.ts";
 import { readHostState } from "./host-state.ts";
 import type { Check, Line } from "./types.ts";
@@ -46,7 +47,7 @@ export function coverageChecks(world: World): Check[] {
 async function directories(world: World, how: Cancel): Promise<Line[]> {
   const { policy } = world.loaded;
   const host = await world.host;
-  const state = await readHostState(host, pathsOf(policy), how);
+  const state = await readHostState(host, policy.sources.flatMap(pathsOf), how);
   const beside: string[] = [];
   for (const source of policy.sources) {
     if (source.kind !== "rocksdb" || !state.resolved.has(source.path)) continue;

@@ -1,4 +1,5 @@
 import { commandFailed } from "../host/expect-success.ts";
+import type { Host } from "../host/host.ts";
 import { ANY_EXIT } from "../host/run-to-end.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
@@ -8,6 +9,7 @@ import type { CommandPolicy, FilesPolicy, SourcePolicy } from "../policy/schema.
 import { attributedFiles } from "../source/files/attributed-files.ts";
 import { findArguments, findFiles } from "../source/files/find.ts";
 import { UNREAD_HINT } from "../source/files/unread-files.ts";
+import { refuseOverlap } from "../source/overlap.ts";
 import { checkPostgres } from "./source-postgres.ts";
 import { checkRocksdb } from "./source-rocksdb.ts";
 import { type Check, fail, type Line, ok, warn } from "./types.ts";
@@ -57,7 +59,8 @@ function refused({ name }: SourcePolicy, error: unknown): LookedAt {
   return { lines: [fail(`${name}: ${error.message}`, error.hint ?? "put right what the message names")] };
 }
 
-function look(world: World, source: SourcePolicy, how: Cancel): Promise<LookedAt> {
+async function look(world: World, source: SourcePolicy, how: Cancel): Promise<LookedAt> {
+  await refuseOverlap(source, { ...how, host: await world.host, sources: world.loaded.policy.sources });
   switch (source.kind) {
     case "rocksdb":
       return checkRocksdb(world, source, how);
@@ -72,12 +75,12 @@ function look(world: World, source: SourcePolicy, how: Cancel): Promise<LookedAt
 
 async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promise<LookedAt> {
   const host = await world.host;
-  const { listing, unread, mounts, notes } = await findFiles(host, source, how);
+  const { resolved, listing, unread, mounts, notes } = await findFiles(host, source, how);
   let bytes = 0;
   for (let at = 0; at < listing.length; at++) if (listing.kind(at) === "f") bytes += listing.size(at);
   const denied = [
     ...unread.sentences,
-    ...(host.user.uid === 0 ? [] : await unreadableFiles(world, source, how)),
+    ...(host.user.uid === 0 ? [] : await unreadableFiles(host, resolved, how)),
   ];
   const size = `${listing.length.toLocaleString("en")} entries, ${inBytes(bytes)}`;
   const lines: Line[] = notes.map((note) =>
@@ -93,7 +96,7 @@ async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promi
       why: "a restore brings back an empty directory in the place of each",
     });
   }
-  const attributed = await attributedFiles(host, source, how);
+  const attributed = await attributedFiles(host, resolved, how);
   if (attributed.count > 0) {
     const what = `immutable or append-only, which a restore does not bring back: ${attributed}`;
     lines.push({
@@ -111,10 +114,10 @@ async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promi
 }
 
 /** find lists what its directories let it see, whether or not the files can be read. At most 1000 are named. */
-async function unreadableFiles(world: World, source: FilesPolicy, how: Cancel): Promise<string[]> {
-  const host = await world.host;
+async function unreadableFiles(host: Host, source: FilesPolicy, how: Cancel): Promise<string[]> {
+  if (source.paths.length === 0) return [];
   const then = ["-type", "f", "!", "-readable", "-printf", "%p\\0"];
-  const argv = ["find", ...findArguments(source.paths, source, then)];
+  const argv = ["find", ...findArguments(source, then)];
   const script = 'LC_ALL=C "$@" 2>/dev/null | head -z -n 1000';
   const { stdout } = await host.run(["sh", "-c", script, "drops-doctor", ...argv], how);
   return stdout

@@ -1,5 +1,6 @@
 import { inBytes } from "../lib/units.ts";
 import type { Policy } from "../policy/schema.ts";
+import { pathsOf } from "../source/scope.ts";
 import type { HostState, Tree } from "./host-state.ts";
 import { type Line, ok, unable, warn } from "./types.ts";
 
@@ -30,7 +31,7 @@ export function judgeCoverage(
   leftOut: readonly string[],
   beside: readonly string[] = [],
 ): Line[] {
-  const roots = pathsOf(policy).flatMap((path) => [path, state.resolved.get(path) ?? path]);
+  const roots = policy.sources.flatMap(pathsOf).flatMap((path) => [path, state.resolved.get(path) ?? path]);
   const lines = state.trees
     .filter(({ path }) => !isIn(path, leftOut) && !OF_THE_SYSTEM.has(nameOf(path)))
     .flatMap((tree) => judgeTree(tree, roots, ownerOf(tree, state)));
@@ -77,14 +78,6 @@ function ownerOf({ path }: Tree, { units }: HostState): string | undefined {
     return !isSystem && places.some((place) => place === path || isIn(place, [path]));
   });
   return owners[0]?.name;
-}
-
-/** Every path of the host that the policy names as data. */
-export function pathsOf({ sources }: Policy): string[] {
-  return sources.flatMap((source) => {
-    if (source.kind === "files") return source.paths;
-    return source.kind === "rocksdb" ? [source.path] : [];
-  });
 }
 
 function isIn(path: string, roots: readonly string[]): boolean {

@@ -5,7 +5,7 @@ import { Policy, type StorePolicy } from "../policy/schema.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import type { Found } from "./look.ts";
 import type { Choices } from "./policy-text.ts";
-import { filesAt, nameFor, type Suggestion, suggest } from "./suggest.ts";
+import { filesAt, isIn, nameFor, type Suggestion, suggest } from "./suggest.ts";
 
 /** One line, as typed. Throws interrupted when the person leaves. */
 export interface Interviewer {
@@ -20,8 +20,12 @@ export interface InterviewParts {
   readonly parseHost: (words: string) => { user?: string; address: string; port?: number };
   /** Look at the host, changing nothing. Throws what `lookFor` and connecting throw. */
   readonly look: (host: Choices["host"], sshKey: string | undefined) => Promise<Found>;
+  /** Where a path of the host leads to when symlinks are followed. Throws what connecting throws. */
+  readonly realPath: (path: string, host: Choices["host"], sshKey: string | undefined) => Promise<string>;
 }
 
+/** Of a host that was not looked at. */
+const NOTHING: Found = { rocksdb: [], databases: [], states: [], leadsTo: {}, notes: [] };
 /** How often an answer that is none is asked for again. */
 const TRIES = 5;
 
@@ -45,7 +49,8 @@ export async function interview(parts: InterviewParts, how: Cancel): Promise<Cho
     checkedBy(Policy.shape.zone),
   );
   const found = await lookIfWanted(parts, asker, host, sshKey);
-  const sources = await chooseSources(asker, found);
+  const realPath = async (path: string) => (found === NOTHING ? path : parts.realPath(path, host, sshKey));
+  const sources = await chooseSources(asker, found, { realPath, say: parts.say });
   const store = await asker.text(
     "where backups go: a directory, or s3://BUCKET/PREFIX?endpoint=https://…",
     `/srv/backups/${name}`,
@@ -95,8 +100,7 @@ async function lookIfWanted(
   host: Choices["host"],
   sshKey: string | undefined,
 ): Promise<Found> {
-  const nothing: Found = { rocksdb: [], databases: [], states: [], notes: [] };
-  if (!(await asker.yes("look at it for databases and services, changing nothing"))) return nothing;
+  if (!(await asker.yes("look at it for databases and services, changing nothing"))) return NOTHING;
   try {
     const found = await parts.look(host, sshKey);
     for (const note of found.notes) parts.say(`  ${note}`);
@@ -104,23 +108,36 @@ async function lookIfWanted(
   } catch (error) {
     if (!isFailure(error) || isFailure(error, "interrupted")) throw error;
     parts.say(`  ${withHint(error)}`);
-    return nothing;
+    return NOTHING;
   }
 }
 
-async function chooseSources(asker: Asker, found: Found): Promise<Suggestion[]> {
+async function chooseSources(
+  asker: Asker,
+  found: Found,
+  parts: Pick<InterviewParts, "say"> & { readonly realPath: (path: string) => Promise<string> },
+): Promise<Suggestion[]> {
   const chosen: Suggestion[] = [];
   for (const each of suggest(found)) if (await asker.yes(`back up ${inWords(each)}`)) chosen.push(each);
   const taken = new Set(chosen.map(({ name }) => name));
-  const add = (path: string) => {
+  const reals = new Map(Object.entries(found.leadsTo));
+  const add = async (path: string) => {
+    const real = await parts.realPath(path);
+    const files = chosen.flatMap(({ name, what }) =>
+      what.kind === "files" ? [{ name, real: reals.get(what.path) ?? what.path }] : [],
+    );
+    const above = files.find((other) => isIn(real, other.real));
+    if (above) return parts.say(`  ${path} is in source ${above.name} already`);
+    reals.set(path, real);
     const name = nameFor(path.split("/").findLast((part) => part !== "") ?? "files", "", taken);
-    chosen.push(filesAt(path, name, undefined, found.rocksdb));
+    const others = { rocksdb: found.rocksdb, files: files.map((other) => other.real) };
+    chosen.push(filesAt({ path, real }, name, [], others));
   };
-  if (chosen.length === 0) add(await asker.text("a directory to back up", "", checkedBy(AbsolutePath)));
+  if (chosen.length === 0) await add(await asker.text("a directory to back up", "", checkedBy(AbsolutePath)));
   for (;;) {
     const path = await asker.text("another directory to back up; empty: no more", "", pathOrNothing);
     if (path === undefined) return chosen;
-    add(path);
+    await add(path);
   }
 }
 
@@ -129,8 +146,8 @@ export function withHint({ message, hint }: DropsError): string {
   return hint === undefined ? message : `${message} (${hint})`;
 }
 
-function inWords({ what, unit }: Suggestion): string {
-  const whose = unit === undefined ? "" : `, of ${unit}`;
+function inWords({ what, units }: Suggestion): string {
+  const whose = units.length === 0 ? "" : `, of ${units.join(", ")}`;
   if (what.kind === "postgres") return `the PostgreSQL database ${what.database}`;
   return what.kind === "rocksdb" ? `the RocksDB in ${what.path}${whose}` : `${what.path}${whose}`;
 }

@@ -3,14 +3,17 @@ import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import { DatabaseName } from "../policy/schema.ts";
+import { realPaths } from "../source/real-paths.ts";
 
 /** What a host has that a policy may want to name. */
 export interface Found {
   /** Directories of RocksDB databases. */
   readonly rocksdb: readonly string[];
   readonly databases: readonly string[];
-  /** State of running services, as systemd keeps it. */
+  /** State of running services, as systemd names it. */
   readonly states: readonly { readonly path: string; readonly unit: string }[];
+  /** Where those paths lead to when symlinks are followed: with `DynamicUser` to /var/lib/private. */
+  readonly leadsTo: Readonly<Record<string, string>>;
   /** What could not be looked at, and why. */
   readonly notes: readonly string[];
 }
@@ -57,5 +60,7 @@ export async function lookFor(host: Host, how: Cancel): Promise<Found> {
   const states = (state?.units ?? []).flatMap(({ name, state }) =>
     state.map((path) => ({ path, unit: name })),
   );
-  return { rocksdb, databases, states, notes };
+  const paths = states.map(({ path }) => path);
+  const leadsTo = await orNote("symlinks were not followed", () => realPaths(host, paths, how), {});
+  return { rocksdb, databases, states, leadsTo, notes };
 }

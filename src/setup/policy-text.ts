@@ -20,7 +20,7 @@ export interface Choices {
 /** A policy file with comments, as a person would write and change it. Pure. */
 export function policyText(choices: Choices): string {
   const { name, zone, keys, sources } = choices;
-  const units = [...new Set(sources.flatMap(({ unit }) => (unit === undefined ? [] : [unit])))];
+  const units = [...new Set(sources.flatMap((source) => source.units))];
   return [
     `# What is backed up, from where to where. drops policy check  reads it, drops policy show  fills in the defaults.`,
     line("name", name),
@@ -85,7 +85,7 @@ function sourceLines({ name, what }: Suggestion): string[] {
   return [
     ...head,
     `    paths: [${scalar(what.path, true)}]`,
-    ...(exclude.length > 0 ? ["    exclude: # the database in it has its own source", ...exclude] : []),
+    ...(exclude.length > 0 ? ["    exclude: # what has a source of its own", ...exclude] : []),
   ];
 }
 

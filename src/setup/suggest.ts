@@ -7,8 +7,8 @@ export interface Suggestion {
     | { readonly kind: "postgres"; readonly database: string }
     | { readonly kind: "rocksdb"; readonly path: string }
     | { readonly kind: "files"; readonly path: string; readonly exclude: readonly string[] };
-  /** The service whose data it is: stopped while it is put back. */
-  readonly unit: string | undefined;
+  /** The services whose data it is: stopped while it is put back. */
+  readonly units: readonly string[];
 }
 
 /** The system's own, and what is backed up otherwise: a server's files without its dump are no backup. */
@@ -19,34 +19,54 @@ const OF_ROCKSDB = [
   ...["??????.sst", "???????.sst", "??????.log", "???????.log", "??????.blob", "???????.blob"],
 ];
 
-/** In capture order: PostgreSQL, RocksDB, files. Names differ. Pure. */
-export function suggest({ rocksdb, databases, states }: Found): Suggestion[] {
+/** In capture order: PostgreSQL, RocksDB, files. Names differ, and nothing is in two of them. Pure. */
+export function suggest({ rocksdb, databases, states, leadsTo }: Found): Suggestion[] {
   const taken = new Set<string>();
   const named = (text: string, end = ""): string => nameFor(text, end, taken);
-  const owner = (path: string) => states.find((state) => isIn(path, state.path))?.unit;
+  const real = (path: string) => leadsTo[path] ?? path;
+  const services = states.filter(({ unit }) => !NOT_FILES.test(unit));
+  const unitsIn = (within: (path: string) => boolean) => [
+    ...new Set(states.filter(({ path }) => within(real(path))).map(({ unit }) => unit)),
+  ];
+  const outermost = services.filter(({ path }, index) =>
+    services.every(
+      (other, at) => !isIn(real(path), real(other.path)) || (real(path) === real(other.path) && index <= at),
+    ),
+  );
   return [
     ...databases.map((database): Suggestion => {
-      return { name: named(database, "-db"), what: { kind: "postgres", database }, unit: undefined };
+      return { name: named(database, "-db"), what: { kind: "postgres", database }, units: [] };
     }),
     ...rocksdb.map((path): Suggestion => {
-      return { name: named(serviceOf(path), "-rocksdb"), what: { kind: "rocksdb", path }, unit: owner(path) };
+      const units = unitsIn((state) => isIn(path, state));
+      return { name: named(serviceOf(path), "-rocksdb"), what: { kind: "rocksdb", path }, units };
     }),
-    ...states
-      .filter(({ unit }) => !NOT_FILES.test(unit))
-      .map(({ path, unit }) => filesAt(path, named(serviceOf(path)), unit, rocksdb)),
+    ...outermost.map(({ path }) => {
+      const units = unitsIn((state) => isIn(state, real(path)));
+      return filesAt({ path, real: real(path) }, named(serviceOf(path)), units, { rocksdb });
+    }),
   ];
 }
 
-/** A files source; databases inside are left to their own sources. */
+/**
+ * A files source; what has sources of its own inside is left to them.
+ *
+ * @param where the path, and where it leads to
+ * @param others real paths of other sources
+ */
 export function filesAt(
-  path: string,
+  where: { readonly path: string; readonly real: string },
   name: string,
-  unit: string | undefined,
-  rocksdb: readonly string[],
+  units: readonly string[],
+  others: { readonly rocksdb: readonly string[]; readonly files?: readonly string[] },
 ): Suggestion {
-  const inside = rocksdb.filter((directory) => isIn(directory, path));
-  const exclude = inside.flatMap((directory) => OF_ROCKSDB.map((file) => `${directory}/${file}`));
-  return { name, what: { kind: "files", path, exclude }, unit };
+  const isInside = (directory: string) => isIn(directory, where.path) || isIn(directory, where.real);
+  const databases = others.rocksdb.filter(isInside);
+  const exclude = [
+    ...databases.flatMap((directory) => OF_ROCKSDB.map((file) => `${directory}/${file}`)),
+    ...(others.files ?? []).filter(isInside),
+  ];
+  return { name, what: { kind: "files", path: where.path, exclude }, units };
 }
 
 /** `/var/lib/matrix-continuwuity/db` as `matrix-continuwuity`. */
@@ -69,6 +89,7 @@ export function nameFor(text: string, end: string, taken: Set<string>): string {
   return name;
 }
 
-function isIn(path: string, directory: string): boolean {
+/** Whether a path is a directory or lies in it. */
+export function isIn(path: string, directory: string): boolean {
   return path === directory || path.startsWith(`${directory}/`);
 }

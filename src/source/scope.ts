@@ -1,4 +1,4 @@
-import type { FilesPolicy, RocksdbPolicy } from "../policy/schema.ts";
+import type { FilesPolicy, RocksdbPolicy, SourcePolicy } from "../policy/schema.ts";
 import { MAX_PATH } from "../snapshot/entry.ts";
 
 /** Where a source begins in a tree. Paths are raw: one character a byte (latin1), without the slash they begin with. */
@@ -117,6 +117,12 @@ function isLike(path: string, pattern: string): boolean {
   }
   while (pattern[from] === "*") from++;
   return from === pattern.length;
+}
+
+/** The paths of a source that has some, as the policy says them. */
+export function pathsOf(source: SourcePolicy): readonly string[] {
+  if (source.kind === "rocksdb") return [source.path];
+  return source.kind === "files" ? source.paths : [];
 }
 
 /** Without doubled slashes, `.` segments and a slash at the end. */

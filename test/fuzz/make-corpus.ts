@@ -47,7 +47,10 @@ function files(): void {
   const source = { name: "files", kind: "files" as const, paths: [root], exclude: [], optional: false };
   save(
     "find",
-    run("find", ...findArguments([root], { ...source, one_file_system: false }, ["-printf", FIND_FORMAT])),
+    run(
+      "find",
+      ...findArguments({ ...source, paths: [root], one_file_system: false }, ["-printf", FIND_FORMAT]),
+    ),
   );
 }
 

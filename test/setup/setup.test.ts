@@ -10,6 +10,7 @@ import { interview } from "../../src/setup/interview.ts";
 import { type Found, lookFor } from "../../src/setup/look.ts";
 import { type Choices, policyText } from "../../src/setup/policy-text.ts";
 import { suggest } from "../../src/setup/suggest.ts";
+import { overlapsOf } from "../../src/source/overlap.ts";
 import { parseStoreUrl } from "../../src/store/store-url.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { openTerminal } from "../support/terminal.ts";
@@ -26,15 +27,16 @@ const MATRIX: Found = {
     { path: "/var/lib/postgresql", unit: "postgresql.service" },
     { path: "/var/lib/forge/data", unit: "forge.service" },
   ],
+  leadsTo: {},
   notes: [],
 };
 
 test("what was found is suggested in capture order, each by a name of its own", () => {
   assert.deepEqual(
-    suggest(MATRIX).map(({ name, what, unit }) => [name, what.kind, unit]),
+    suggest(MATRIX).map(({ name, what, units }) => [name, what.kind, ...units]),
     [
-      ["bridge-db", "postgres", undefined],
-      ["forum-2-db", "postgres", undefined],
+      ["bridge-db", "postgres"],
+      ["forum-2-db", "postgres"],
       ["homeserver-rocksdb", "rocksdb", "homeserver.service"],
       ["homeserver", "files", "homeserver.service"],
       ["forge", "files", "forge.service"],
@@ -57,6 +59,37 @@ const SERVER: Choices = {
   keys: "/etc/drops/keys",
   sources: suggest(MATRIX),
 };
+/** A homeserver with `DynamicUser`: its state is a symlink. Two units share a directory. */
+const DYNAMIC: Found = {
+  rocksdb: ["/var/lib/private/hs/db"],
+  databases: [],
+  states: [
+    { path: "/var/lib/hs", unit: "hs.service" },
+    { path: "/var/lib/bridge", unit: "bridge.service" },
+    { path: "/var/lib/bridge/media", unit: "bridge-media.service" },
+    { path: "/var/lib/bridge", unit: "bridge-web.service" },
+  ],
+  leadsTo: { "/var/lib/hs": "/var/lib/private/hs", "/var/lib/bridge": "/var/lib/bridge" },
+  notes: [],
+};
+
+test("a database behind a symlink belongs to its service, and is excluded from the service's files", () => {
+  const all = { ...SERVER, sources: suggest(DYNAMIC) };
+  const { policy } = parsePolicy(policyText(all), "made");
+  assert.deepEqual(
+    policy.sources.map(({ name }) => name),
+    ["hs-rocksdb", "hs", "bridge"],
+  );
+  assert.deepEqual(
+    all.sources.map(({ units }) => units),
+    [["hs.service"], ["hs.service"], ["bridge.service", "bridge-media.service", "bridge-web.service"]],
+  );
+  const leads = (path: string) => path.replace(/^\/var\/lib\/hs/, "/var/lib/private/hs");
+  assert.deepEqual(overlapsOf(policy.sources, leads), []);
+  const [, files] = policy.sources;
+  assert.ok(files?.kind === "files" && files.exclude.includes("/var/lib/private/hs/db/MANIFEST-*"));
+});
+
 const S3 = parseStoreUrl("s3://b-1/p?endpoint=https://s3.example.org&region=eu&path_style=false");
 const texts: readonly { name: string; choices: Partial<Choices>; holds: object }[] = [
   { name: "a server", choices: {}, holds: { host: "local", store: { directory: "/srv/backups/server" } } },
@@ -87,7 +120,7 @@ const texts: readonly { name: string; choices: Partial<Choices>; holds: object }
       sources: ["/srv/a, b]", "/srv/c: d # e", "/srv/'f'", "/srv/nul\u0001"].map((path, index) => ({
         name: `s${index}`,
         what: { kind: "files" as const, path, exclude: [`${path}/*`] },
-        unit: undefined,
+        units: [],
       })),
     },
     holds: {},
@@ -121,7 +154,11 @@ test("services whose data is backed up are stopped while it is put back", () => 
 });
 
 /** Answers in turn; what is asked beyond them is a test that is wrong. */
-async function interviewed(answers: readonly string[], found: Found | DropsError = MATRIX) {
+async function interviewed(
+  answers: readonly string[],
+  found: Found | DropsError = MATRIX,
+  links: Readonly<Record<string, string>> = {},
+) {
   const left = [...answers];
   const [asked, said]: [string[], string[]] = [[], []];
   const choices = await interview(
@@ -144,6 +181,7 @@ async function interviewed(answers: readonly string[], found: Found | DropsError
         if (found instanceof DropsError) throw found;
         return found;
       },
+      realPath: async (path) => links[path] ?? path,
     },
     HOW,
   );
@@ -174,6 +212,26 @@ test("an answer that does not do is explained and asked for again", async () => 
   assert.equal(choices.credentialsFile, "/k/s3");
   assert.equal(said.length, 9, said.join("\n"));
   parsePolicy(policyText(choices), "made");
+});
+
+test("a directory that is in a source already makes no second one; one that holds sources excludes them", async () => {
+  const links = { "/srv/hs": "/var/lib/private/hs/media", "/srv/all": "/var/lib" };
+  const { choices, said } = await interviewed(
+    ["", "", "", "", "", "", "no", "/srv/hs", "/srv/all", "", "", ""],
+    DYNAMIC,
+    links,
+  );
+  assert.deepEqual(said, ["  /srv/hs is in source hs already"]);
+  assert.deepEqual(
+    choices.sources.map(({ name }) => name),
+    ["hs-rocksdb", "hs", "all"],
+  );
+  const all = choices.sources.at(-1)?.what;
+  assert.ok(all?.kind === "files");
+  assert.deepEqual(
+    [all.exclude.includes("/var/lib/private/hs/db/CURRENT"), all.exclude.at(-1)],
+    [true, "/var/lib/private/hs"],
+  );
 });
 
 test("after five answers that do not do it gives up", async () => {

@@ -54,7 +54,7 @@ describe("a source takes what find lists for it", () => {
           .toString("latin1")
           .split("\0")
           .filter((line) => line !== "");
-      const listed = find(findArguments(starts, policy, ["-printf", "%y%p\\0"])).map((line) => line.slice(2));
+      const listed = find(findArguments(policy, ["-printf", "%y%p\\0"])).map((line) => line.slice(2));
       const all = find(["-P", `${scratch.path}/app`, "-printf", "%y%p\\0"]);
       const roots = starts.map(rawPath).map((captured) => ({ at: captured, captured, policy }));
       const scope = new Scope(roots);

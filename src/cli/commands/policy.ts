@@ -9,6 +9,7 @@ export function addPolicy(program: Command, shell: Shell): void {
     .description("read a policy and name every problem in it; contacts nothing")
     .action(async (_flags: object, self: Command) => {
       const loaded = await load(shell, self.optsWithGlobals<GlobalFlags>());
+      await refuseOverlaps(loaded);
       const { policyInWords, policyReport } = await import("../words/policy.ts");
       shell.screen.show(policyReport(loaded), policyInWords);
     });
@@ -30,6 +31,18 @@ export function addPolicy(program: Command, shell: Shell): void {
       shell.screen.show(policyJsonSchema(), (value) => JSON.stringify(value, undefined, 2));
     });
   explain(schema, ["drops policy schema > policy.schema.json"], []);
+}
+
+/** Not where a policy is read: those in old snapshots, which a restore needs, may have any. Throws policy/invalid. */
+async function refuseOverlaps({ policy, origin }: LoadedPolicy): Promise<void> {
+  const { overlapsOf } = await import("../../source/overlap.ts");
+  const overlaps = overlapsOf(policy.sources);
+  if (overlaps.length === 0) return;
+  const { DropsError } = await import("../../lib/errors.ts");
+  const lines = overlaps.map(({ message, hint }) => `  ${message}\n    ${hint}`);
+  throw new DropsError("policy/invalid", `${origin}: sources overlap\n${lines.join("\n")}`, {
+    hint: "what has a source of its own must be excluded in every other: a backup refuses the other source",
+  });
 }
 
 async function load(shell: Shell, { policy }: GlobalFlags): Promise<LoadedPolicy> {

@@ -1,8 +1,11 @@
+import * as z from "zod";
 import type { Cancel } from "../../lib/cancel.ts";
 import { isFailure } from "../../lib/errors.ts";
 import { type LoadedPolicy, parsePolicy } from "../../policy/load.ts";
+import type { SourcePolicy } from "../../policy/schema.ts";
 import type { ManifestHead } from "../../snapshot/manifest-head.ts";
 import type { SnapshotRecord, SourceRecord } from "../../snapshot/record.ts";
+import { pathsOf } from "../../source/scope.ts";
 import type { ReadParts } from "../choose.ts";
 import { openSource } from "../open-source.ts";
 
@@ -45,6 +48,46 @@ export async function gather(
   }
   return { sources, users: [...users].sort(), groups: [...groups].sort() };
 }
+
+/** Sources as their captures knew the machine. */
+export interface CapturedSources {
+  /** With the patterns of `exclude` by every name that their paths had. */
+  readonly sources: readonly SourcePolicy[];
+  /** Where paths of the policy led to, symlinks followed; those that led nowhere else are left out. */
+  readonly capturedPaths: Readonly<Record<string, string>>;
+}
+
+/** What the manifests say of the policy's paths; older ones say less. Throws as openSource. */
+export async function asCaptured(
+  parts: Parts,
+  snapshot: SnapshotRecord,
+  sources: readonly SourcePolicy[],
+  how: Cancel,
+): Promise<CapturedSources> {
+  const capturedPaths: Record<string, string> = {};
+  const all: SourcePolicy[] = [];
+  for (const source of sources) {
+    const record = snapshot.sources.find(({ name, kind }) => name === source.name && kind === source.kind);
+    if (!record?.manifest || pathsOf(source).length === 0) {
+      all.push(source);
+      continue;
+    }
+    const { head, entries } = await openSource(parts.store, snapshot, record, parts.identities, how);
+    await entries.return(undefined);
+    const { leads_to, database, exclude } = CapturedFacts.parse(head.facts);
+    Object.assign(capturedPaths, leads_to);
+    if (source.kind === "rocksdb" && database !== undefined) capturedPaths[source.path] = database;
+    all.push(source.kind === "files" && exclude ? { ...source, exclude } : source);
+  }
+  return { sources: all, capturedPaths };
+}
+
+/** Of a manifest's head, by kind. */
+const CapturedFacts = z.object({
+  leads_to: z.record(z.string(), z.string()).optional().catch(undefined),
+  database: z.string().optional().catch(undefined),
+  exclude: z.array(z.string().min(1)).optional().catch(undefined),
+});
 
 /**
  * The policy as it was when the snapshot was made. Undefined when it is none for this program. Throws as openSource when no

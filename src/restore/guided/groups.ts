@@ -1,5 +1,6 @@
 import type { FilesPolicy, PostgresPolicy, RocksdbPolicy, SourcePolicy } from "../../policy/schema.ts";
 import type { SnapshotRecord, SourceRecord } from "../../snapshot/record.ts";
+import { pathsOf } from "../../source/scope.ts";
 import type { DataStepId } from "./steps.ts";
 
 export interface PathSource {
@@ -47,18 +48,21 @@ export interface Grouped {
  *
  * @param only names of sources; empty means all
  * @param bootstrap sources that a running machine keeps
+ * @param leadsTo where a path of the policy leads to when symlinks are followed, on the host or where it was captured
  */
 export function groupSources(
   sources: readonly SourcePolicy[],
   snapshot: Pick<SnapshotRecord, "sources">,
   only: readonly string[],
   bootstrap: readonly string[],
+  leadsTo: LeadsTo = () => [],
 ): Grouped {
+  const places = new Places(leadsTo);
   const leftOut: LeftOut[] = [];
   const notes: string[] = [];
   const paths: PathSource[] = [];
   const databases: DatabaseGroup[] = [];
-  const isWanted = withInner(sources, only, notes);
+  const isWanted = withInner(sources, only, notes, places);
   for (const record of snapshot.sources) {
     if (!isWanted(record.name)) continue;
     const policy = sources.find(({ name }) => name === record.name);
@@ -68,7 +72,7 @@ export function groupSources(
       databases.push({ kind: "database", name: record.name, step: "postgres", record, policy });
     else if (policy?.kind === "rocksdb" || policy?.kind === "files") paths.push({ record, policy });
   }
-  const groups = nest(paths).map(groupOf);
+  const groups = nest(paths, places).map(groupOf);
   return {
     groups: [
       ...groups.filter(({ step }) => step === "rocksdb"),
@@ -80,11 +84,8 @@ export function groupSources(
   };
 }
 
-/** The paths of a source that has some. */
-export function pathsOf(policy: SourcePolicy): readonly string[] {
-  if (policy.kind === "rocksdb") return [policy.path];
-  return policy.kind === "files" ? policy.paths : [];
-}
+/** Where a path leads to, by every account there is; empty: it is what it is called. */
+export type LeadsTo = (path: string) => readonly string[];
 
 /** The names of everything in a group. */
 export function namesOf(group: Group): readonly string[] {
@@ -119,12 +120,13 @@ function withInner(
   sources: readonly SourcePolicy[],
   only: readonly string[],
   notes: string[],
+  places: Places,
 ): (name: string) => boolean {
   if (only.length === 0) return () => true;
   const wanted = new Set(only);
   for (const outer of sources.filter(({ name }) => only.includes(name))) {
     for (const inner of sources) {
-      if (wanted.has(inner.name) || !pathsOf(inner).some((path) => isInside(path, outer))) continue;
+      if (wanted.has(inner.name) || !places.isInside(inner, outer)) continue;
       wanted.add(inner.name);
       notes.push(`${inner.name} lies in ${outer.name} and comes back with it`);
     }
@@ -132,15 +134,13 @@ function withInner(
   return (name) => wanted.has(name);
 }
 
-function isInside(path: string, outer: SourcePolicy): boolean {
-  return pathsOf(outer).some((above) => holds(above, path));
-}
-
 /** Sources of which one holds a path of another, together. */
-function nest(sources: readonly PathSource[]): readonly (readonly PathSource[])[] {
+function nest(sources: readonly PathSource[], places: Places): readonly (readonly PathSource[])[] {
   let groups: PathSource[][] = [];
   for (const source of sources) {
-    const touching = groups.filter((group) => group.some((other) => touch(source, other)));
+    const touching = groups.filter((group) =>
+      group.some((other) => places.touch(source.policy, other.policy)),
+    );
     groups = [...groups.filter((group) => !touching.includes(group)), [...touching.flat(), source]];
   }
   return groups;
@@ -158,9 +158,26 @@ function groupOf(sources: readonly PathSource[]): PathGroup {
   };
 }
 
-function touch(a: PathSource, b: PathSource): boolean {
-  const [mine, theirs] = [pathsOf(a.policy), pathsOf(b.policy)];
-  return mine.some((one) => theirs.some((other) => holds(one, other) || holds(other, one)));
+/** Sources by all names of their paths. */
+class Places {
+  readonly #leadsTo: LeadsTo;
+
+  constructor(leadsTo: LeadsTo) {
+    this.#leadsTo = leadsTo;
+  }
+
+  isInside(inner: SourcePolicy, outer: SourcePolicy): boolean {
+    const theirs = this.#namesOf(inner);
+    return this.#namesOf(outer).some((above) => theirs.some((path) => holds(above, path)));
+  }
+
+  touch(a: SourcePolicy, b: SourcePolicy): boolean {
+    return this.isInside(a, b) || this.isInside(b, a);
+  }
+
+  #namesOf(source: SourcePolicy): readonly string[] {
+    return pathsOf(source).flatMap((path) => [path, ...this.#leadsTo(path)]);
+  }
 }
 
 function holds(above: string, path: string): boolean {

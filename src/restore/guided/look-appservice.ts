@@ -6,9 +6,10 @@ import type { AppservicePolicy } from "../../policy/schema.ts";
 import type { SnapshotRecord } from "../../snapshot/record.ts";
 import { checkAppservice } from "../../source/appservice/check.ts";
 import { hostDatabase } from "../../source/rocksdb/database-files.ts";
+import { pathsOf } from "../../source/scope.ts";
 import { type ExportParts, exportFrom } from "../export.ts";
 import type { Check } from "./check.ts";
-import { type Group, type PathSource, pathsOf } from "./groups.ts";
+import type { Group, PathSource } from "./groups.ts";
 
 /** Registrations and configurations are small. Bytes. */
 const MAX_SIZE = 1024 * 1024;

@@ -56,9 +56,17 @@ export function layOut(
     }
     roots.push({ real: target, pieces: [{ source: piece.source, from, at: "", wanted: piece }] });
   };
+  const made: { readonly spot: string; readonly leads: string }[] = [];
+  /** What is reached through a link that is made lies where that leads. */
+  const through = (place: HostPlace): HostPlace => {
+    const link = made.findLast(({ spot }) => below(rawPath(place.spot), spot));
+    if (!link) return place;
+    const spot = hostPath(joined(link.leads, below(rawPath(place.spot), link.spot) ?? ""));
+    return { ...place, spot, real: spot };
+  };
   const byDepth = wanted.toSorted((a, b) => placeOf(a.place).real.length - placeOf(b.place).real.length);
   for (const piece of byDepth) {
-    const place = placeOf(piece.place);
+    const place = through(placeOf(piece.place));
     const isInner = roots.some(({ real }) => below(rawPath(place.spot), real) !== undefined);
     if (!piece.link || !(isInner || place.spotKind === "-")) {
       put(piece, place);
@@ -66,7 +74,9 @@ export function layOut(
     }
     // there is no such link on this host, or the one that is there is replaced with what it lies in
     put({ ...piece, type: "symlink", itself: true }, place, piece.link.from);
-    put(piece, placeOf(piece.link.target));
+    const target = placeOf(piece.link.target);
+    put(piece, target);
+    made.push({ spot: rawPath(place.spot), leads: rawPath(target.real) });
   }
   return nested(roots).map((root) => partOf(root, mounts));
 }

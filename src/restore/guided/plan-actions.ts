@@ -1,6 +1,7 @@
 import type { RestorePolicy } from "../../policy/schema.ts";
 import { replacementNames } from "../../source/postgres/restore/names.ts";
-import { type DatabaseGroup, type Group, namesOf, type PathGroup, pathsOf } from "./groups.ts";
+import { pathsOf } from "../../source/scope.ts";
+import { type DatabaseGroup, type Group, namesOf, type PathGroup } from "./groups.ts";
 import type { PlanFacts } from "./plan.ts";
 import type { StepId } from "./steps.ts";
 

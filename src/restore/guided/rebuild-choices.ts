@@ -1,7 +1,7 @@
 import { quote } from "../../host/quote.ts";
 import type { RestorePolicy, SourcePolicy } from "../../policy/schema.ts";
 import type { SnapshotRecord } from "../../snapshot/record.ts";
-import { pathsOf } from "./groups.ts";
+import { pathsOf } from "../../source/scope.ts";
 
 /** One way to build the machine anew. */
 export interface RebuildChoice {

@@ -28,6 +28,8 @@ export interface RunOf {
   readonly steps: readonly StepId[];
   readonly oldAddresses: readonly string[];
   readonly realPaths: Readonly<Record<string, string>>;
+  /** Where paths of the policy led to on the machine that was captured, as far as symlinks were on the way. */
+  readonly capturedPaths: Readonly<Record<string, string>>;
 }
 
 const TargetShape = z.union([
@@ -44,6 +46,7 @@ const More = z.object({
   record: z.unknown(),
   old_addresses: z.array(z.string()).max(100),
   real_paths: z.record(z.string(), z.string()),
+  captured_paths: z.record(z.string(), z.string()).default({}),
 });
 
 /** For run.json. Holds no secret: a policy has none. */
@@ -64,6 +67,7 @@ export function metaOf(run: RunOf): RunMeta {
     record: slim(run.snapshot),
     old_addresses: run.oldAddresses,
     real_paths: run.realPaths,
+    captured_paths: run.capturedPaths,
   };
 }
 
@@ -75,7 +79,7 @@ export function runOf(meta: RunMeta): RunOf {
       hint: "continue it with the version that began it",
       cause: more.error,
     });
-  const { target, restore, rto, policy_sources, old_addresses, real_paths } = more.data;
+  const { target, restore, rto, policy_sources, old_addresses, real_paths, captured_paths } = more.data;
   const steps = STEPS.map(({ id }) => id).filter((id) => meta.steps.includes(id));
   return {
     run: meta.run,
@@ -91,6 +95,7 @@ export function runOf(meta: RunMeta): RunOf {
     steps,
     oldAddresses: old_addresses,
     realPaths: real_paths,
+    capturedPaths: captured_paths,
   };
 }
 

@@ -6,8 +6,8 @@ import type { CheckPolicy, PostgresPolicy, SourcePolicy } from "../../policy/sch
 import { toolFailure } from "../../source/postgres/failure.ts";
 import { withOwnerLogin } from "../../source/postgres/restore/owner-login.ts";
 import { checkWords, wrongAnswer } from "../../source/postgres/sql-check.ts";
+import { pathsOf } from "../../source/scope.ts";
 import type { Check } from "./check.ts";
-import { pathsOf } from "./groups.ts";
 
 /** A check that takes longer has failed. */
 const LIMIT_MS = 15 * 60_000;

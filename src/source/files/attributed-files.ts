@@ -15,13 +15,14 @@ const SCRIPT =
   `sed -n 's/^[^ ]*[ia][^ ]* //p' | head -n ${MOST}`;
 
 /**
- * What `chattr` made immutable or append-only, which no manifest holds; nothing where the host has no lsattr.
+ * Of a source as `findFiles` resolved it, what `chattr` made immutable or append-only, which no manifest holds; nothing where the host has no lsattr.
  *
  * @throws DropsError host/command-failed when it takes more than two minutes
  */
 export async function attributedFiles(host: Host, source: FilesPolicy, how: Cancel): Promise<Few> {
+  if (source.paths.length === 0) return new Few();
   const then = ["(", "-type", "f", "-o", "-type", "d", ")", "-print0"];
-  const argv = ["sh", "-c", SCRIPT, "drops-lsattr", "find", ...findArguments(source.paths, source, then)];
+  const argv = ["sh", "-c", SCRIPT, "drops-lsattr", "find", ...findArguments(source, then)];
   const { stdout } = await host.run(argv, { ...how, env: PLAIN, within: WITHIN_MS });
   const found = new Few();
   for (const line of stdout.toString("latin1").split("\n"))

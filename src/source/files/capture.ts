@@ -18,7 +18,7 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
   const versions = await requireGnuTools(host, { signal });
   const capturedAt = context.now();
   const listedAt = await hostTime(host, { signal });
-  const { listing, unread, mounts, notes } = await findFiles(host, source, { signal });
+  const { resolved, leadsTo, listing, unread, mounts, notes } = await findFiles(host, source, { signal });
   const { uids, gids } = listing.owners();
   const [users, groups] = await Promise.all([
     ownerNames(host, "passwd", uids, { signal }),
@@ -27,14 +27,20 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
   context.say(`${source.name}: ${listing.length} files listed`);
   return {
     capturedAt,
-    facts: { paths: source.paths, exclude: source.exclude, entries: listing.length, ...versions },
+    facts: {
+      paths: source.paths,
+      exclude: resolved.exclude,
+      leads_to: leadsTo,
+      entries: listing.length,
+      ...versions,
+    },
     ship: async (into, how) => {
       for (const note of notes) into.note(note);
       for (const { path, kind } of mounts)
         into.note(`${path} is another file system (${kind}) and not backed up: see one_file_system`);
       const names = { users, groups };
       const stop = new AbortController();
-      const attributed = attributesNote(host, source, AbortSignal.any([how.signal, stop.signal])); // meanwhile
+      const attributed = attributesNote(host, resolved, AbortSignal.any([how.signal, stop.signal])); // meanwhile
       try {
         await shipFiles({ source: source.name, context, listing, listedAt, names, unread }, into, how);
         for (const note of await attributed) into.note(note);

@@ -5,6 +5,8 @@ import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure } from "../../lib/errors.ts";
 import type { FilesPolicy } from "../../policy/schema.ts";
 import { MAX_PATH } from "../../snapshot/entry.ts";
+import { excludesAsCaptured } from "../excludes.ts";
+import { realPaths } from "../real-paths.ts";
 import { tidy } from "../scope.ts";
 import { FIND_FORMAT, type LeftOut, readFindOutput } from "./find-output.ts";
 import { PLAIN } from "./gnu-tools.ts";
@@ -15,6 +17,10 @@ import { judged, judgedExit, PASSED_ON, type Told, toldOf } from "./told.ts";
 import { UnreadFiles } from "./unread-files.ts";
 
 export interface FoundFiles {
+  /** The source by the paths that find begins at, symlinks followed, and its patterns as they are there. */
+  readonly resolved: FilesPolicy;
+  /** Where the paths of the policy lead to, of those that are reached through symlinks. */
+  readonly leadsTo: Readonly<Record<string, string>>;
   readonly listing: Listing;
   /** What could not be looked into, or is too large. */
   readonly unread: UnreadFiles;
@@ -29,11 +35,12 @@ export interface FoundFiles {
  * @throws DropsError source/failed when a path is missing and the source is not optional; host/command-failed
  */
 export async function findFiles(host: Host, source: FilesPolicy, how: Cancel): Promise<FoundFiles> {
-  const { paths, notes } = await startingPaths(host, source, how);
+  const { resolved, leadsTo, notes } = await startingPaths(host, source, how);
+  const { paths } = resolved;
   const listing = new Listing();
   const unread = new UnreadFiles(paths);
-  if (paths.length === 0) return { listing, unread, mounts: [], notes };
-  const argv = judged(["find", ...findArguments(paths, source, ["-printf", FIND_FORMAT])]);
+  if (paths.length === 0) return { resolved, leadsTo, listing, unread, mounts: [], notes };
+  const argv = judged(["find", ...findArguments(resolved, ["-printf", FIND_FORMAT])]);
   await using find = await host.start(argv, { ...how, env: PLAIN });
   find.stdin.end();
   let leftOut: LeftOut | undefined;
@@ -59,6 +66,8 @@ export async function findFiles(host: Host, source: FilesPolicy, how: Cancel): P
   for (const path of large.first) unread.add({ path, why: "too large, 8 PiB or more" });
   unread.count += large.count - large.first.length;
   return {
+    resolved,
+    leadsTo,
     listing,
     unread,
     mounts: source.one_file_system ? await mountsInside(host, listing, paths, how) : [],
@@ -84,17 +93,16 @@ const OWN = ["-type", "d", "(", "-name", ".drops-restore-*", "-o", "-name", ".dr
 const TOO_DEEP = ["-type", "d", "-path", `${"?".repeat(MAX_PATH)}*`, "-prune"];
 
 /**
- * Arguments of find for these absolute paths: excluded directories are not even entered. `then` is done with each file;
- * when it is true of a directory whose path is too long, that is not entered either.
+ * Arguments of find for the paths of a source as `findFiles` resolved it: excluded directories are not even entered. `then` is
+ * done with each file; when it is true of a directory whose path is too long, that is not entered either.
  */
 export function findArguments(
-  paths: readonly string[],
-  source: FilesPolicy,
+  { paths, exclude, one_file_system }: Pick<FilesPolicy, "paths" | "exclude" | "one_file_system">,
   then: readonly string[],
 ): string[] {
-  const tests = source.exclude.flatMap((pattern) => ["-o", "-path", findPattern(pattern)]);
+  const tests = exclude.flatMap((pattern) => ["-o", "-path", findPattern(pattern)]);
   const prune = ["(", ...OWN, ...tests, ")", "-prune", "-o"];
-  return ["-P", ...paths, ...(source.one_file_system ? ["-xdev"] : []), ...prune, ...then, ...TOO_DEEP];
+  return ["-P", ...paths, ...(one_file_system ? ["-xdev"] : []), ...prune, ...then, ...TOO_DEEP];
 }
 
 /** `*` and `?` are find's own; what else means something to find is taken as it stands. */
@@ -127,8 +135,12 @@ async function startingPaths(host: Host, source: FilesPolicy, how: Cancel) {
   if (missing.length > 0 && !source.optional) throw missingPath(missing, source, host);
   const links = asked.filter((path) => kinds.get(path) === "l");
   const targets = await Promise.all(links.map((path) => linkTarget(host, path, source, how)));
+  const there = asked.filter((path) => kinds.has(path));
+  const real = await realPaths(host, there, how);
+  const exclude = excludesAsCaptured({ ...source, paths: there }, (path) => real[path] ?? path);
   return {
-    paths: [...new Set([...asked.filter((path) => kinds.has(path)), ...targets])],
+    resolved: { ...source, paths: [...new Set([...there, ...targets])], exclude },
+    leadsTo: Object.fromEntries(Object.entries(real).filter(([path, leads]) => path !== leads)),
     notes: missing.map((path) => `${shownPath(Buffer.from(path.slice(1)))} does not exist`),
   };
 }

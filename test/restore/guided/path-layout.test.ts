@@ -77,6 +77,11 @@ const rows: readonly Row[] = [
     laid: ["rename /x/private/db: db:@ media:x/db/media@media"],
   },
   {
+    name: "a database reached through a link that is made lies where that leads",
+    wanted: ["a:x/private/y@/x/y->/x/private/y", "db:@/x/y/db"],
+    laid: ["rename /x/y: a:x/y@", "rename /x/private/y: a:x/private/y@ db:@db"],
+  },
+  {
     name: "media that a link takes elsewhere on this host lies in the database again",
     wanted: ["db:@/x/db", "media:x/db/media@/x/db/media"],
     links: { "/x/db/media": "/big/m" },

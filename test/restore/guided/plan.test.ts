@@ -22,6 +22,7 @@ const table: readonly {
   sources: readonly SourcePolicy[];
   only?: readonly string[];
   bootstrap?: readonly string[];
+  links?: Readonly<Record<string, string>>;
   groups: readonly string[];
   leftOut?: readonly string[];
   notes?: readonly string[];
@@ -41,6 +42,20 @@ const table: readonly {
     name: "a directory that holds a database is swapped with it",
     sources: [rocksdbPolicy("db", "/var/lib/hs/db"), files("state", "/var/lib/hs/")],
     groups: ["rocksdb state+db"],
+  },
+  {
+    name: "a database behind a symlink is swapped with what the symlink leads to",
+    sources: [rocksdbPolicy("db", "/var/lib/private/hs/db"), files("state", "/var/lib/hs")],
+    links: { "/var/lib/hs": "/var/lib/private/hs" },
+    groups: ["rocksdb state+db"],
+  },
+  {
+    name: "one alone brings what lies in it behind a symlink",
+    sources: [files("media", "/var/lib/private/hs/media"), files("state", "/var/lib/hs")],
+    links: { "/var/lib/hs": "/var/lib/private/hs" },
+    only: ["state"],
+    groups: ["files state+media"],
+    notes: ["media lies in state and comes back with it"],
   },
   {
     name: "what begins the same is not inside",
@@ -105,7 +120,9 @@ const table: readonly {
 ];
 for (const row of table) {
   test(row.name, () => {
-    const grouped = groupSources(row.sources, recordsOf(row.sources), row.only ?? [], row.bootstrap ?? []);
+    const { only = [], bootstrap = [], links = {} } = row;
+    const leadsTo = (path: string) => [links[path] ?? path];
+    const grouped = groupSources(row.sources, recordsOf(row.sources), only, bootstrap, leadsTo);
     assert.deepEqual(
       grouped.groups.map((group) => `${group.step} ${namesOf(group).join("+")}`),
       row.groups,

@@ -39,6 +39,7 @@ const RUN: RunOf = {
   steps: ["stop", "files"],
   oldAddresses: ["old"],
   realPaths: { "/var/lib/hs": "/var/lib/private/hs" },
+  capturedPaths: { "/a": "/private/a" },
 };
 
 /** As it comes back from the host. */

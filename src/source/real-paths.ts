@@ -1,5 +1,5 @@
-import type { Host } from "../../host/host.ts";
-import type { Cancel } from "../../lib/cancel.ts";
+import type { Host } from "../host/host.ts";
+import type { Cancel } from "../lib/cancel.ts";
 
 /** What paths of the host are when symlinks are followed; those that do not exist stay as they are. */
 export async function realPaths(
