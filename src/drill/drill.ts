@@ -13,6 +13,7 @@ import type { SourceRecord } from "../snapshot/record.ts";
 import type { DirectoryReport } from "../source/rocksdb/check-directory.ts";
 import { checkAppservice } from "./check-appservice.ts";
 import { checkCommandOutput, checkRegistrations } from "./check-files.ts";
+import { checkGuidedPlan } from "./check-guided.ts";
 import { checkPostgres, type LoadedDatabase } from "./check-postgres.ts";
 import { checkRocksdb, openWithLibrary } from "./check-rocksdb.ts";
 import { CheckBook, couldNotRun, type Finding, failed, findingOf } from "./checks.ts";
@@ -186,6 +187,12 @@ class DrillRun {
         couldNotRun("no policy that this drops understands is at hand", "--checks-from POLICY.yaml");
       await book.run({ id: "policy", name: "the policy says what to check" }, work, how);
     }
+    await checkGuidedPlan(
+      { ...this.#parts, book, policy: this.policy },
+      this.#chosen.snapshot.record,
+      this.#options.only,
+      how,
+    );
     await checkAppservice(this.#context, this.policy, this.#sources, how);
     for (const source of this.#sources) await this.#afterwards(source, how);
     await this.#coverage(how);

@@ -47,6 +47,7 @@ test("a good snapshot is proven by every check there is, and nothing is left beh
       "bridge/registrations",
       "bundle/restore",
       "bundle/output",
+      "guided-plan",
       "appservice/as_token",
       "appservice/hs_token",
       "appservice/id",

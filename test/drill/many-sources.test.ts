@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { drillNewest, REGISTRATION } from "../support/drillable.ts";
@@ -38,10 +38,13 @@ test("every check of a drill runs for ten sources of each kind", async () => {
   await using stack = new AsyncDisposableStack();
   const writer = stack.use(await startRocksdbWriter({ families: 1 }));
   await writer.reached(100);
+  await writer.kill();
+  const store = (nr: number) => join(writer.scratch, `store-${nr}`);
+  for (const nr of NUMBERS) await cp(writer.directory, store(nr), { recursive: true });
   const place = `run_as: ${pg.hostUser}, host: ${pg.socketDir}, port: ${pg.port}, user: postgres, bin: ${pg.bin}`;
   const sources = NUMBERS.flatMap((nr) => [
     `  - { name: db-${nr}, kind: postgres, database: d${nr}, ${place} }`,
-    `  - { name: store-${nr}, kind: rocksdb, path: ${writer.directory}, min_free: 1MiB }`,
+    `  - { name: store-${nr}, kind: rocksdb, path: ${store(nr)}, min_free: 1MiB }`,
     `  - { name: media-${nr}, kind: files, paths: ["@DIR@/media-${nr}"] }`,
     `  - { name: said-${nr}, kind: command, argv: [echo, "${nr}"] }`,
   ]);

@@ -31,7 +31,12 @@ export interface TinySource {
   /** In any order: sorted by path bytes. */
   readonly entries: readonly TinyEntry[];
   /** What the manifest says of itself, when it is to lie. */
-  readonly head?: { readonly source?: string; readonly policy?: string; readonly repository?: string };
+  readonly head?: {
+    readonly source?: string;
+    readonly policy?: string;
+    readonly repository?: string;
+    readonly policy_text?: string;
+  };
   readonly facts?: Readonly<Record<string, unknown>>;
 }
 

@@ -1,11 +1,10 @@
-import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import type { OpenSource } from "../open-source.ts";
 import { type RestorePlan, RestorePlanner } from "../plan.ts";
 import type { Ground, PathHost } from "./path-host.ts";
 import { layOut, missingAbove, placesOf, workOf } from "./path-layout.ts";
-import { adoptOwner, ownerNumbers } from "./path-owners.ts";
+import { adoptOwner } from "./path-owners.ts";
 import type { PathPart, PathPiece, PathRecord } from "./path-record.ts";
 import { type Survey, type SurveyedSource, surveySource } from "./path-survey.ts";
 import type { PathTree } from "./path-tree.ts";
@@ -24,26 +23,43 @@ export interface PlannedPiece {
   readonly files: number;
 }
 
+/** What a plan asks of a host. */
+export interface PlanHost extends Pick<PathHost, "probe" | "ground"> {
+  /** Numbers of owners by their names; of names that the host does not know there are none. */
+  numbers(
+    database: "passwd" | "group",
+    names: ReadonlySet<string>,
+    how: Cancel,
+  ): Promise<Readonly<Record<string, number>>>;
+}
+
+/** A new machine, on which nothing is yet. */
+export const EMPTY_HOST: PlanHost = {
+  probe: async () => ({ places: new Map(), mounts: ["/"] }),
+  ground: async (paths) => paths.map(() => noGround("/")),
+  numbers: async () => ({}),
+};
+
 /** Decide what goes where on this host; nothing is changed yet. Throws as reading does; safety/refused see `layOut`. */
 export async function planRecord(
   sources: readonly SurveyedSource[],
-  on: { readonly host: Host; readonly paths: PathHost; readonly run: string; readonly source: string },
+  on: PlanHost & { readonly run: string; readonly source: string },
   how: Cancel,
 ): Promise<PathRecord> {
   const surveys: Survey[] = [];
   for (const source of sources) surveys.push(await surveySource(source, how));
   const wanted = surveys.flatMap((survey) => survey.wanted);
-  const { places, mounts } = await on.paths.probe(placesOf(wanted), how);
+  const { places, mounts } = await on.probe(placesOf(wanted), how);
   const laid = layOut(wanted, places, mounts);
-  const grounds = await on.paths.ground(
+  const grounds = await on.ground(
     laid.map(({ real }) => real),
     how,
   );
   const names = (of: "users" | "groups") => new Set(surveys.flatMap((survey) => [...survey[of]]));
   const [users, groups] = [names("users"), names("groups")];
   const known = {
-    users: await ownerNumbers(on.host, "passwd", users, how),
-    groups: await ownerNumbers(on.host, "group", groups, how),
+    users: await on.numbers("passwd", users, how),
+    groups: await on.numbers("group", groups, how),
   };
   const parents = missingAbove(
     laid.map(({ real }) => real),

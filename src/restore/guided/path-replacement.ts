@@ -12,7 +12,8 @@ import { checkPaths } from "./path-check.ts";
 import { PathHost } from "./path-host.ts";
 import { mountProblem } from "./path-layout.ts";
 import { ONLY_HINT, OutsideOfPart, unreadIn } from "./path-outside.ts";
-import { planRecord } from "./path-plan.ts";
+import { ownerNumbers } from "./path-owners.ts";
+import { type PlanHost, planRecord } from "./path-plan.ts";
 import type { PathPart, PathRecord } from "./path-record.ts";
 import { type PartScope, scopeOf } from "./path-scope.ts";
 import { stagePaths } from "./path-stage.ts";
@@ -79,8 +80,13 @@ class PathReplacement implements Replacement {
       return look.record.staged ?? { files: 0, bytes: 0, notes: [] };
     const { host, run, parts, snapshot, scratch } = this.#options;
     const sources = await this.#openAll(how);
-    const record =
-      look.record ?? (await planRecord(sources, { host, paths: this.#paths, run, source: this.source }, how));
+    const paths = this.#paths;
+    const on: PlanHost = {
+      probe: (asked, cancel) => paths.probe(asked, cancel),
+      ground: (asked, cancel) => paths.ground(asked, cancel),
+      numbers: (database, names, cancel) => ownerNumbers(host, database, names, cancel),
+    };
+    const record = look.record ?? (await planRecord(sources, { ...on, run, source: this.source }, how));
     const tree = await PathTree.open(record, sources, how);
     const own = { host, paths: this.#paths, tree, record, again: look.record !== undefined };
     const read = { ...parts, policyName: snapshot.policy, scratch };
