@@ -148,7 +148,9 @@ const Files = z.strictObject({
   exclude: z
     .array(z.string().min(1))
     .default([])
-    .describe("absolute paths or globs (* and ?), matched against the whole path; a path behind a symlink may be named either way"),
+    .describe(
+      "absolute paths or globs (* and ?), matched against the whole path; a path behind a symlink may be named either way",
+    ),
   optional: z.boolean().default(false).describe("a missing path is a note instead of a failure"),
   one_file_system: z
     .boolean()
