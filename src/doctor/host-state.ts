@@ -9,6 +9,8 @@ export interface Tree {
 
 export interface RunningUnit {
   readonly name: string;
+  /** Of the machine; root when its settings name none. That of a DynamicUser= service is called as the service. */
+  readonly user: string;
   /**
    * Where its data lies, each once: what its settings say (`StateDirectory`, `WorkingDirectory`, `ReadWritePaths`, `BindPaths`) and where it
    * has files open to write. Directories right below /var/lib, /srv and the like.
@@ -43,7 +45,7 @@ if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
   units=$(systemctl list-units --type=service --state=running --no-legend --no-pager --plain | cut -d ' ' -f 1)
   printf 'units\\0'
   # shellcheck disable=SC2086
-  [ -z "$units" ] || systemctl show --no-pager --property Id,StateDirectory,WorkingDirectory,ReadWritePaths,BindPaths -- $units
+  [ -z "$units" ] || systemctl show --no-pager --property Id,User,StateDirectory,WorkingDirectory,ReadWritePaths,BindPaths -- $units
   printf '\\0'
   for unit in $units; do
     group=$(systemctl show --property ControlGroup --value -- "$unit")
@@ -113,13 +115,13 @@ function keepResolved(resolved: Map<string, string>, path: string, target: strin
 function unitsIn(text: string): RunningUnit[] {
   return text.split("\n\n").flatMap((block) => {
     const of = (setting: string) => new RegExp(`^${setting}=(.*)$`, "m").exec(block)?.[1]?.split(" ") ?? [];
-    const [name = ""] = of("Id");
+    const [[name = ""], [user = ""]] = [of("Id"), of("User")];
     const paths = [
       ...of("StateDirectory").map((directory) => `/var/lib/${directory.split(":")[0]}`),
       ...[...of("WorkingDirectory"), ...of("ReadWritePaths")].map((path) => path.replace(/^[-+!]+/, "")),
       ...of("BindPaths").map((path) => path.replace(/^-/, "").split(":")[0] ?? ""),
     ];
-    return name === "" ? [] : [{ name, state: placesOf(paths) }];
+    return name === "" ? [] : [{ name, user: user === "" ? "root" : user, state: placesOf(paths) }];
   });
 }
 
@@ -127,9 +129,9 @@ function withOpen(
   units: readonly RunningUnit[],
   open: readonly (readonly [unit: string, path: string])[],
 ): readonly RunningUnit[] {
-  return units.map(({ name, state }) => {
-    const own = open.filter(([unit, path]) => unit === name && !path.endsWith(" (deleted)"));
-    return { name, state: placesOf([...state, ...own.map(([, path]) => path)]) };
+  return units.map(({ state, ...unit }) => {
+    const own = open.filter(([of, path]) => of === unit.name && !path.endsWith(" (deleted)"));
+    return { ...unit, state: placesOf([...state, ...own.map(([, path]) => path)]) };
   });
 }
 

@@ -1,11 +1,12 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
+import { inBytes } from "../lib/units.ts";
 import { AbsolutePath, Name } from "../policy/fields.ts";
 import { Policy, type StorePolicy } from "../policy/schema.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import type { Found } from "./look.ts";
 import type { Choices } from "./policy-text.ts";
-import { filesAt, isIn, nameFor, type Suggestion, suggest } from "./suggest.ts";
+import { filesAt, isIn, leftOut, nameFor, type Suggestion, suggest } from "./suggest.ts";
 
 /** One line, as typed. Throws interrupted when the person leaves. */
 export interface Interviewer {
@@ -25,7 +26,7 @@ export interface InterviewParts {
 }
 
 /** Of a host that was not looked at. */
-const NOTHING: Found = { rocksdb: [], databases: [], states: [], leadsTo: {}, notes: [] };
+const NOTHING: Found = { rocksdb: [], databases: [], states: [], leadsTo: {}, others: [], notes: [] };
 /** How often an answer that is none is asked for again. */
 const TRIES = 5;
 
@@ -119,6 +120,10 @@ async function chooseSources(
 ): Promise<Suggestion[]> {
   const chosen: Suggestion[] = [];
   for (const each of suggest(found)) if (await asker.yes(`back up ${inWords(each)}`)) chosen.push(each);
+  for (const { path, bytes } of leftOut(found))
+    parts.say(
+      `  left out: ${path} (${inBytes(bytes)}), which no running service names; name it below if it matters`,
+    );
   const taken = new Set(chosen.map(({ name }) => name));
   const reals = new Map(Object.entries(found.leadsTo));
   const add = async (path: string) => {
@@ -148,7 +153,7 @@ export function withHint({ message, hint }: DropsError): string {
 
 function inWords({ what, units }: Suggestion): string {
   const whose = units.length === 0 ? "" : `, of ${units.join(", ")}`;
-  if (what.kind === "postgres") return `the PostgreSQL database ${what.database}`;
+  if (what.kind === "postgres") return `the PostgreSQL database ${what.database}${whose}`;
   return what.kind === "rocksdb" ? `the RocksDB in ${what.path}${whose}` : `${what.path}${whose}`;
 }
 

@@ -17,10 +17,17 @@ export interface Choices {
   readonly sources: readonly Suggestion[];
 }
 
+/** A service on RocksDB before others: a bridge asks its homeserver who it is, and ends when nobody answers. */
+const STARTS_FIRST = ["rocksdb", "files", "postgres"];
+
 /** A policy file with comments, as a person would write and change it. Pure. */
 export function policyText(choices: Choices): string {
   const { name, zone, keys, sources } = choices;
-  const units = [...new Set(sources.flatMap((source) => source.units))];
+  const units = new Set(
+    STARTS_FIRST.flatMap((kind) => sources.filter(({ what }) => what.kind === kind)).flatMap(
+      (source) => source.units,
+    ),
+  );
   return [
     `# What is backed up, from where to where. drops policy check  reads it, drops policy show  fills in the defaults.`,
     line("name", name),
@@ -42,7 +49,7 @@ export function policyText(choices: Choices): string {
     "sources:",
     ...sources.flatMap(sourceLines),
     "",
-    ...unitLines(units),
+    ...unitLines([...units]),
   ].join("\n");
 }
 

@@ -1,3 +1,4 @@
+import type { Tree } from "../doctor/host-state.ts";
 import type { Found } from "./look.ts";
 
 /** A source that a policy may have. */
@@ -13,6 +14,8 @@ export interface Suggestion {
 
 /** The system's own, and what is backed up otherwise: a server's files without its dump are no backup. */
 const NOT_FILES = /^(systemd-|drops-|postgresql|dbus|polkit|nscd|sshd|udisks)/;
+/** Secrets and settings are small, caches are large. Bytes. */
+const SMALL = 64 * 1024 * 1024;
 /** What belongs to RocksDB in its directory, which may hold other files, such as uploads. */
 const OF_ROCKSDB = [
   ...["CURRENT", "IDENTITY", "LOCK", "LOG", "LOG.old.*", "MANIFEST-*", "OPTIONS-*"],
@@ -20,7 +23,7 @@ const OF_ROCKSDB = [
 ];
 
 /** In capture order: PostgreSQL, RocksDB, files. Names differ, and nothing is in two of them. Pure. */
-export function suggest({ rocksdb, databases, states, leadsTo }: Found): Suggestion[] {
+export function suggest({ rocksdb, databases, states, leadsTo, others }: Found): Suggestion[] {
   const taken = new Set<string>();
   const named = (text: string, end = ""): string => nameFor(text, end, taken);
   const real = (path: string) => leadsTo[path] ?? path;
@@ -34,8 +37,9 @@ export function suggest({ rocksdb, databases, states, leadsTo }: Found): Suggest
     ),
   );
   return [
-    ...databases.map((database): Suggestion => {
-      return { name: named(database, "-db"), what: { kind: "postgres", database }, units: [] };
+    ...databases.map(({ name: database, unit }): Suggestion => {
+      const units = unit === undefined ? [] : [unit];
+      return { name: named(database, "-db"), what: { kind: "postgres", database }, units };
     }),
     ...rocksdb.map((path): Suggestion => {
       const units = unitsIn((state) => isIn(path, state));
@@ -45,7 +49,15 @@ export function suggest({ rocksdb, databases, states, leadsTo }: Found): Suggest
       const units = unitsIn((state) => isIn(state, real(path)));
       return filesAt({ path, real: real(path) }, named(serviceOf(path)), units, { rocksdb });
     }),
+    ...others
+      .filter(({ bytes }) => bytes <= SMALL)
+      .map(({ path }) => filesAt({ path, real: path }, named(serviceOf(path)), [], { rocksdb })),
   ];
+}
+
+/** What nobody is asked about: large, and of no service that runs. */
+export function leftOut({ others }: Found): readonly Tree[] {
+  return others.filter(({ bytes }) => bytes > SMALL);
 }
 
 /**

@@ -182,7 +182,7 @@ const STATE: HostState = { resolved: new Map(), units: [], trees: [], missing: "
 const ALL_COVERED = "ok: every large directory below /var/lib is in a source";
 
 test("coverage: what is in no source, by unit or by size, symlinks followed", () => {
-  const unit = (name: string, state: string) => ({ name, state: [`/var/lib/${state}`] });
+  const unit = (name: string, state: string) => ({ name, user: "root", state: [`/var/lib/${state}`] });
   const rows: readonly {
     readonly name: string;
     readonly paths: string;
@@ -300,7 +300,7 @@ test("what a host says of itself is read field by field, whatever its names hold
     ...[
       "units",
       [
-        "Id=a.service\nStateDirectory=a b/c\nWorkingDirectory=!/srv/git/one\nReadWritePaths=-/var/lib/d /run/x",
+        "Id=a.service\nUser=bridge\nStateDirectory=a b/c\nWorkingDirectory=!/srv/git/one\nReadWritePaths=-/var/lib/d /run/x",
         "Id=d.service\nStateDirectory=\nWorkingDirectory=/\nBindPaths=/data/x:/data:rbind",
         "Id=e.service\nStateDirectory=e\n",
       ].join("\n\n"),
@@ -312,9 +312,9 @@ test("what a host says of itself is read field by field, whatever its names hold
   assert.deepEqual(parseHostState(text), {
     resolved: new Map([["/a", "/b"]]),
     units: [
-      { name: "a.service", state: ["/var/lib/a", "/var/lib/b", "/srv/git", "/var/lib/d"] },
-      { name: "d.service", state: ["/data/x", "/var/lib/f"] },
-      { name: "e.service", state: ["/var/lib/e"] },
+      { name: "a.service", user: "bridge", state: ["/var/lib/a", "/var/lib/b", "/srv/git", "/var/lib/d"] },
+      { name: "d.service", user: "root", state: ["/data/x", "/var/lib/f"] },
+      { name: "e.service", user: "root", state: ["/var/lib/e"] },
     ],
     trees: [{ path: "/var/lib/with\ttab\nand line", bytes: 12 * 1024 }],
     missing: "nothing",

@@ -20,7 +20,7 @@ const main = new URL("../../src/main.ts", import.meta.url).pathname;
 
 const MATRIX: Found = {
   rocksdb: ["/var/lib/homeserver/db"],
-  databases: ["bridge", "Forum_2"],
+  databases: [{ name: "bridge", unit: "bridge.service" }, { name: "Forum_2" }],
   states: [
     { path: "/var/lib/homeserver", unit: "homeserver.service" },
     { path: "/var/lib/systemd/timesync", unit: "systemd-timesyncd.service" },
@@ -28,6 +28,10 @@ const MATRIX: Found = {
     { path: "/var/lib/forge/data", unit: "forge.service" },
   ],
   leadsTo: {},
+  others: [
+    { path: "/var/lib/appservices", bytes: 5000 },
+    { path: "/var/lib/cache", bytes: 900 * 1024 * 1024 },
+  ],
   notes: [],
 };
 
@@ -35,14 +39,21 @@ test("what was found is suggested in capture order, each by a name of its own", 
   assert.deepEqual(
     suggest(MATRIX).map(({ name, what, units }) => [name, what.kind, ...units]),
     [
-      ["bridge-db", "postgres"],
+      ["bridge-db", "postgres", "bridge.service"],
       ["forum-2-db", "postgres"],
       ["homeserver-rocksdb", "rocksdb", "homeserver.service"],
       ["homeserver", "files", "homeserver.service"],
       ["forge", "files", "forge.service"],
+      ["appservices", "files"],
     ],
   );
-  const twice = { ...MATRIX, databases: ["a b", "a-b", "123"], rocksdb: [], states: [] };
+  const twice = {
+    ...MATRIX,
+    others: [],
+    databases: ["a b", "a-b", "123"].map((name) => ({ name })),
+    rocksdb: [],
+    states: [],
+  };
   assert.deepEqual(
     suggest(twice).map(({ name }) => name),
     ["a-b-db", "a-b-db-2", "data-db"],
@@ -69,6 +80,7 @@ const DYNAMIC: Found = {
     { path: "/var/lib/bridge/media", unit: "bridge-media.service" },
     { path: "/var/lib/bridge", unit: "bridge-web.service" },
   ],
+  others: [],
   leadsTo: { "/var/lib/hs": "/var/lib/private/hs", "/var/lib/bridge": "/var/lib/bridge" },
   notes: [],
 };
@@ -147,7 +159,8 @@ test("services whose data is backed up are stopped while it is put back", () => 
   const { policy } = parsePolicy(policyText(SERVER), "made");
   assert.deepEqual(
     policy.restore.units.map(({ unit }) => unit),
-    ["homeserver.service", "forge.service"],
+    ["homeserver.service", "forge.service", "bridge.service"],
+    "those on RocksDB first, those that have a database alone last",
   );
   const files = policy.sources.find(({ name }) => name === "homeserver");
   assert.ok(files?.kind === "files" && files.exclude.includes("/var/lib/homeserver/db/MANIFEST-*"));
@@ -190,7 +203,10 @@ async function interviewed(
 }
 
 test("with nothing but defaults, everything that was found is backed up", async () => {
-  const { choices } = await interviewed(["", "", "", "", "", "", "", "", "", "", "", ""]);
+  const { choices, said } = await interviewed(Array.from({ length: 13 }, () => ""));
+  assert.deepEqual(said, [
+    "  left out: /var/lib/cache (900 MiB), which no running service names; name it below if it matters",
+  ]);
   assert.deepEqual(choices, { ...SERVER, zone: "UTC", keys: "/k", sources: suggest(MATRIX) });
 });
 
@@ -265,14 +281,14 @@ test("a look at this machine finds a RocksDB and changes nothing", async () => {
     run: async (argv, how): Promise<CommandResult> => {
       asked.push(argv[0] ?? "");
       if (argv[0] === "psql")
-        return { exit: 0, signal: undefined, stdout: Buffer.from("a\0b c\0"), stderr: "" };
+        return { exit: 0, signal: undefined, stdout: Buffer.from("a\0owner\0b c\0owner\0"), stderr: "" };
       const script = argv.map((word) => word.replace("/var/lib /srv /opt", quote(scratch.path)));
       return local.run(script, how);
     },
   };
   const found = await lookFor(here, HOW);
   assert.deepEqual(found.rocksdb, [join(scratch.path, "a b/db")]);
-  assert.deepEqual(found.databases, ["a"]);
+  assert.deepEqual(found.databases, [{ name: "a" }]);
   assert.deepEqual(found.notes, ["the database b c has a name that a policy cannot hold: it is left out"]);
   assert.deepEqual(asked, ["sh", "psql", "sh"]);
 });
