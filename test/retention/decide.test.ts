@@ -78,6 +78,11 @@ const table: readonly {
     says: ["3 goes", `2 kept: daily 1/2, ${NEWEST}`, "1 kept: a backup may be going on from it"],
   },
   {
+    name: "a checkpoint that ended with the complete one is superseded by it",
+    snapshots: [night(0, { id: "c", state: "checkpoint", holds: [] }), night(0)],
+    says: ["c goes", `0 kept: daily 1/2, ${NEWEST}`],
+  },
+  {
     name: "one from the future takes no slot, and is not removed either",
     snapshots: [night(2), night(1), night(-30)],
     says: [
@@ -304,4 +309,9 @@ test("of two that ended at the same time the one that is listed later is the new
   const one = { rules: { ...context().rules, daily: 1 } };
   const twins = ["b", "a"].map((id) => night(0, { id }));
   assert.deepEqual(decide(twins, context(one)).map(words), ["b goes", `a kept: daily 1/1, ${NEWEST}`]);
+  const two = { rules: { ...context().rules, last: 2, daily: 0 } };
+  assert.deepEqual(decide(twins, context(two)).map(words), [
+    "b kept: last 2/2",
+    `a kept: last 1/2, ${NEWEST}`,
+  ]);
 });

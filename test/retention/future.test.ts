@@ -81,6 +81,11 @@ const table: readonly { name: string; asked: Asked; says: readonly string[] }[] 
     says: ["20T01:30", "imagined 25T02:30"],
   },
   {
+    name: "the night that is over right now was missed",
+    asked: { at: "2026-10-24T13:00:00Z", snapshots: [night("2026-10-23T12:00:00Z")] },
+    says: ["23T12:00"],
+  },
+  {
     name: "a night to come tonight, when the newest is of yesterday, counts from today's clock on",
     asked: { at: "2026-10-24T23:00:00Z", snapshots: [night("2026-10-23T20:00:00Z")] },
     says: ["23T20:00", "imagined 24T20:00"],

@@ -7,6 +7,8 @@ import { lockTargets } from "../../src/retention/lock-targets.ts";
 import { lockInWords } from "../../src/retention/lock-times.ts";
 import { contextOf } from "../../src/retention/plan.ts";
 import type { Survey } from "../../src/retention/survey.ts";
+import { newSigningKey } from "../../src/seal/keygen.ts";
+import { signerFromText } from "../../src/seal/sshsig.ts";
 import { putNote } from "../../src/snapshot/pin.ts";
 import type { SourceRecord } from "../../src/snapshot/record.ts";
 import { listKey, manifestKey, packKey, pinKey, signatureKey } from "../../src/store/keys.ts";
@@ -77,6 +79,9 @@ test("a snapshot that fills a slot until its time is locked for now when that ti
   const late = new Date(now.getTime() + 20 * DAY);
   const found = days({ now: late });
   assert.equal(found.get(newest.key), 48, "20 days, and two margins");
+  assert.equal(days({ now: late }, { daily: 2 }).get(first), 48, "also where no guard holds it");
+  const goes = new Date(now.getTime() + 14 * 3_600_000);
+  assert.equal(days({ now: goes }, { daily: 2 }).get(first), 29, "it goes right now");
 });
 
 test("without a guard the rules alone say for how long; what outlasts every forecast is locked as long as locks reach", () => {
@@ -95,6 +100,29 @@ test("a pack that is listed with another size is locked with the size that its l
   assert.deepEqual(
     targets.filter(({ key }) => key === packKey(POLICY, name)).map((target) => target.size),
     [size + 1],
+  );
+});
+
+test("what several need is locked for the one that stays longest; all are told in the order of their keys", () => {
+  const found = days({ pins: [pinned()] });
+  const { manifest } = sources[0] ?? {};
+  assert.equal(found.get(newest.key), 28);
+  assert.equal(found.get(manifestKey(POLICY, manifest?.sha256 ?? "")), 60);
+  assert.deepEqual([...found.keys()], [...found.keys()].sort());
+});
+
+test("what nobody trusted signed is kept and not locked", async () => {
+  const there = await TinyNights.create();
+  const stranger = signerFromText(newSigningKey("stranger").privateKey, "a stranger's");
+  const forged = await there.snapshot(10, [], { signer: stranger });
+  const believed = await there.snapshot(9, []);
+  const all = await there.survey();
+  const { targets, unbelieved } = lockTargets(all, decisionsOf(all), [], lock);
+  const keys = targets.map(({ key }) => key);
+  assert.deepEqual([keys.includes(forged.key), keys.includes(believed.key)], [false, true]);
+  assert.deepEqual(
+    unbelieved.map(({ snapshot }) => snapshot.key),
+    [forged.key],
   );
 });
 

@@ -59,6 +59,16 @@ test("the first snapshot of all is the oldest there is, until there are others",
   assert.ok(snapshot.until > new Date(night("2026-11-24").getTime() + 300 * DAY));
 });
 
+test("what is dated ahead does not count: it would push the new one out sooner", () => {
+  const rules = { ...KEEP, daily: 3, weekly: 0, monthly: 0 };
+  const made = night("2026-11-24");
+  const before = earlier("2026-11-01", "2026-11-24");
+  const ahead = ["2026-11-25", "2026-11-26"].map((day) => ({ id: day, at: night(day) }));
+  const until = (all: typeof before) => locksOfNew(all, made, { rules, calendar, lock }).snapshot.until;
+  assert.deepEqual(until([...before, ...ahead]), until(before));
+  assert.deepEqual(until(before), new Date(made.getTime() + 17 * DAY));
+});
+
 test("times are whole seconds, as servers keep them", () => {
   const now = new Date("2026-11-24T01:30:00.999Z");
   assert.equal(lockUntil(now, now, lock).until.getMilliseconds(), 0);

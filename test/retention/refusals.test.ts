@@ -2,8 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type PlanHow, planPrune } from "../../src/retention/plan.ts";
 import type { Survey } from "../../src/retention/survey.ts";
+import { newSigningKey } from "../../src/seal/keygen.ts";
+import { signerFromText } from "../../src/seal/sshsig.ts";
 import type { SourceRecord } from "../../src/snapshot/record.ts";
+import { listKey } from "../../src/store/keys.ts";
 import { TinyNights } from "../support/tiny-nights.ts";
+import { POLICY } from "../support/tiny-repository.ts";
+
+const HOW = { signal: new AbortController().signal };
 
 /** Three nights of two sources; what the newest holds may be another. */
 async function threeNights(last: (source: SourceRecord) => Partial<SourceRecord> = () => ({})) {
@@ -89,6 +95,32 @@ test("a plan says when each goes, unless nobody asks", () => {
       (decision) => decision.goes !== undefined,
     );
   assert.deepEqual([goes(), goes(true), goes(false)], [true, true, false]);
+});
+
+test("what is not known is no matter of numbers: accepting the number does not help", () => {
+  const { refusals, forget } = nights.plan({ ...surveyed, obstacles: ["x is damaged"] }, { accept: 0 });
+  assert.deepEqual([refusals.length, refusals[0]?.acceptable, forget.length], [1, false, 0]);
+});
+
+test("without its list nobody knows what a believed snapshot needs; a stranger's has nothing to say", async () => {
+  const there = await TinyNights.create();
+  const { store } = there.tiny;
+  const [lost, damaged] = [await there.source("db", "rows"), await there.source("media", "pictures")];
+  const stranger = signerFromText(newSigningKey("stranger").privateKey, "a stranger's");
+  const whole = await there.source("files", "whole");
+  await there.snapshot(34, [lost], { signer: stranger });
+  await there.snapshot(10, [whole]);
+  const key = (source: SourceRecord) => listKey(POLICY, source.list?.sha256 ?? "");
+  await store.remove(key(lost), HOW);
+  const said = async () => there.plan(await there.survey()).refusals.map(({ why }) => why);
+  assert.deepEqual(await said(), []);
+  const believed = await there.snapshot(9, [whole, lost]);
+  assert.deepEqual(await said(), [
+    `list ${lost.list?.sha256} is missing, which snapshot ${believed.record.id} refers to`,
+  ]);
+  await there.snapshot(8, [damaged], { signer: stranger });
+  await there.tiny.replace(key(damaged), Buffer.from("garbage"));
+  assert.equal((await said()).length, 2, "what cannot be read may name anything");
 });
 
 test("a bug in what is asked of the repository is not taken for a feature", () => {
