@@ -29,13 +29,16 @@ import type {
 } from "../cli/outputs.ts";
 import type { Retention } from "../cli/retention-app.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import { isLow, spaceInWords } from "../lib/space.ts";
 import { byteCount, milliseconds } from "../lib/units.ts";
 import { PackPool } from "../pack/pool.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
-import type { Policy } from "../policy/schema.ts";
+import type { Policy, StorePolicy } from "../policy/schema.ts";
 import { readIdentityFile, recipientsOf } from "../seal/recipients.ts";
 import { loadSigner } from "../seal/sshsig.ts";
+import { spaceInFacts } from "../snapshot/space-facts.ts";
+import { storeSpace } from "../store/directory-space.ts";
 import { trustHere } from "../trust/own-keys.ts";
 import type { Trust } from "../trust/trust.ts";
 import { openHost } from "./host.ts";
@@ -183,10 +186,17 @@ async function runBackup(
   try {
     const rereadShare = options.reread ? 1 : policy.reread_percent / 100;
     const run = await backup(parts, { only: options.sources, rereadShare }, how);
-    return backupReport(policy, store.label, run, []);
+    return backupReport(policy, store.label, run, await lowSpace(policy.store, run.record.host));
   } finally {
     progress.done();
   }
+}
+
+/** Nearly full disks, as notes: of the host, and of a directory store. */
+async function lowSpace(store: StorePolicy, host: Readonly<Record<string, string>>): Promise<string[]> {
+  const ofStore = await storeSpace(store);
+  const low = [...spaceInFacts(host), ...(ofStore ? [ofStore] : [])].filter(isLow);
+  return low.map((space) => `a disk is nearly full: ${spaceInWords(space)}`);
 }
 
 /** Every thread holds about 70 MiB while it seals. */

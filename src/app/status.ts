@@ -17,6 +17,7 @@ import { UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
 import { statusOf } from "../status/status.ts";
 import type { Seen, SeenSnapshot, Status } from "../status/types.ts";
 import type { BlobReader } from "../store/blob-store.ts";
+import { storeSpace } from "../store/directory-space.ts";
 import { type Trust, trustInside } from "../trust/trust.ts";
 import { DamageBook } from "../verify/damage-book.ts";
 import { readVerifies } from "../verify/evidence.ts";
@@ -94,7 +95,8 @@ async function look(
     evidence,
     verifies,
     proofs,
-    failing: file ? await failingBackup(file) : undefined,
+    failing: file && (await failingBackup(file)),
+    storeSpace: file && (await storeSpace(file.store)),
     stored,
     notes: [...notes, ...remarks(policy, trust)],
   };

@@ -10,6 +10,8 @@ import { readCondemned } from "../snapshot/condemned.ts";
 import { damagedNames } from "../snapshot/damaged.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
 import { type Repository, readRepository, requireUnderstood } from "../snapshot/repository.ts";
+import { spaceFacts } from "../snapshot/space-facts.ts";
+import { hostSpace } from "../source/host-space.ts";
 import type { FrozenSource } from "../source/source.ts";
 import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import type { Trust } from "../trust/trust.ts";
@@ -199,7 +201,7 @@ async function beginRecord(
   const last = Math.max(0, ...catalog.snapshots.map(({ record }) => record.sequence));
   const started = parts.now().toISOString();
   const units = parts.policy.restore.units.map(({ unit }) => unit);
-  const facts = await hostFacts(host, units, how).catch((error: unknown) => {
+  const facts = await factsOf(host, units, parts.policy, how).catch((error: unknown) => {
     if (isFailure(error, "host/command-failed")) return { unknown: messageOf(error).slice(0, 1000) };
     throw error;
   });
@@ -220,4 +222,13 @@ async function beginRecord(
     seen: catalog.snapshots.map(({ record, sha256 }) => ({ id: record.id, sha256 })),
     sources: [],
   };
+}
+
+async function factsOf(
+  host: Host,
+  units: readonly string[],
+  { sources }: Policy,
+  how: Cancel,
+): Promise<Record<string, string>> {
+  return { ...(await hostFacts(host, units, how)), ...spaceFacts(await hostSpace(host, sources, how)) };
 }

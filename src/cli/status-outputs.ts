@@ -72,6 +72,7 @@ export const StatusReport = z.object({
           "late",
           "failed",
           "uncovered",
+          "space",
           "drill-failed",
           "drill-overdue",
           "verify-overdue",
@@ -171,6 +172,10 @@ export const StatusReport = z.object({
     allowedSeconds: Seconds,
   }),
   stored: z.object({ objects: Count, bytes: Bytes }).describe("what snapshots refer to, each object once"),
+  space: z
+    .array(z.object({ where: z.string(), free: Bytes, total: Bytes }))
+    .readonly()
+    .describe("file systems of the host, as the last backup saw them, and of a directory store; bytes"),
   snapshots: z
     .array(
       z.object({

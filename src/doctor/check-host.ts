@@ -1,18 +1,22 @@
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
+import { isLow, type Space, spaceInWords } from "../lib/space.ts";
 import type { Policy } from "../policy/schema.ts";
 import { hostTime } from "../source/files/gnu-tools.ts";
+import { hostSpace } from "../source/host-space.ts";
 import { judgeClock } from "./clocks.ts";
 import { lookAtHost } from "./host-look.ts";
 import { judgeSops, readSops } from "./sops.ts";
 import { strayIdentities } from "./stray-identity.ts";
 import { judgeHardlinks, judgeTools, wantedTools } from "./tools.ts";
-import { type Check, type Line, ok } from "./types.ts";
+import { type Check, type Line, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";
 
 /** Where nobody has said otherwise: as the repository's own constant, in seconds. */
 const ALLOWED_SKEW = 900;
+
+export const WHY_SPACE = "a service and a backup both stop where nothing more can be written";
 
 /** The machine that is backed up, but for its sources. */
 export function hostChecks(world: World): Check[] {
@@ -40,6 +44,13 @@ export function hostChecks(world: World): Check[] {
     },
     {
       group: "host",
+      name: "space",
+      needs: "host",
+      why: WHY_SPACE,
+      run: async (how) => judgeSpace(await hostSpace(await world.host, policy.sources, how)),
+    },
+    {
+      group: "host",
       name: "stray-identity",
       why: "whoever breaks into a machine where the recovery identity lies reads every backup there ever was",
       run: (how) => strayIdentities(world, how),
@@ -52,6 +63,15 @@ export function hostChecks(world: World): Check[] {
       run: async (how) => judgeSops(await readSops(await world.host, how)),
     },
   ];
+}
+
+/** Pure. */
+export function judgeSpace(spaces: readonly Space[]): Line[] {
+  const low = spaces.filter(isLow);
+  const fix = "make room there, or give it a larger disk";
+  if (low.length > 0) return low.map((space) => warn(`a disk is nearly full: ${spaceInWords(space)}`, fix));
+  if (spaces.length === 0) return [ok("no source lies on a file system whose free space can be told")];
+  return [ok(`free: ${spaces.map(spaceInWords).join("; ")}`)];
 }
 
 function connected(policy: Policy, host: Host): Line {

@@ -25,13 +25,16 @@ export function nightsCheck(world: World): Check {
   };
 }
 
-/** Pure: the concerns of `drops status`, but for the clock, which the store's own check names. */
+/** Looked at now by checks of their own. */
+const ELSEWHERE: readonly string[] = ["clock", "space"];
+
+/** Pure: the concerns of `drops status`, but for those that checks of their own name. */
 export function judgeNights(status: Status): Line[] {
   const { concerns, failing, snapshots, unreadable } = status;
   if (snapshots.length + unreadable.length === 0 && !failing) {
     return [warn("no backup has been made yet", "drops backup")];
   }
-  const told = concerns.filter(({ kind }) => kind !== "clock");
+  const told = concerns.filter(({ kind }) => !ELSEWHERE.includes(kind));
   const lines = told.map(lineOf);
   const isTold = told.some(({ kind }) => kind === "late" || kind === "no-snapshot");
   if (failing && !isTold) {

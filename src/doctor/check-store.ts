@@ -1,7 +1,8 @@
 import type { Cancel } from "../lib/cancel.ts";
 import type { DestroyProof } from "../snapshot/finding.ts";
 import { requireUnderstood } from "../snapshot/repository.ts";
-import { allowedSkew } from "./check-host.ts";
+import { storeSpace } from "../store/directory-space.ts";
+import { allowedSkew, judgeSpace, WHY_SPACE } from "./check-host.ts";
 import { judgeClock } from "./clocks.ts";
 import { shortLock, tryLock } from "./try-lock.ts";
 import { trySemantics } from "./try-store.ts";
@@ -58,6 +59,7 @@ export function storeChecks(world: World, learnt: StoreLearnt): Check[] {
         return tried.lines;
       },
     },
+    ...spaceChecks(world),
     ...lockChecks(world, learnt),
     {
       group: "store",
@@ -73,6 +75,17 @@ export function storeChecks(world: World, learnt: StoreLearnt): Check[] {
       },
     },
   ];
+}
+
+/** Of a directory; a server does not tell. */
+function spaceChecks({ loaded }: World): Check[] {
+  const { store } = loaded.policy;
+  if (!("directory" in store)) return [];
+  const run = async () => {
+    const space = await storeSpace(store);
+    return space ? judgeSpace([space]) : [];
+  };
+  return [{ group: "store", name: "space", needs: "store", why: WHY_SPACE, run }];
 }
 
 /** Where the policy wants objects locked. */

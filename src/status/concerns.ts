@@ -1,3 +1,4 @@
+import { isLow, spaceInWords } from "../lib/space.ts";
 import { rough } from "./rough.ts";
 import {
   CONCERNS,
@@ -27,6 +28,7 @@ const MAKES: Readonly<Record<ConcernKind, State>> = {
   late: "late",
   failed: "late",
   uncovered: "late",
+  space: "unproven",
   "drill-failed": "unproven",
   "drill-overdue": "unproven",
   "verify-overdue": "unproven",
@@ -37,6 +39,7 @@ export function concernsOf(facts: Facts): Concern[] {
   const found = [
     ...storeConcerns(facts),
     ...coverageConcerns(facts),
+    ...spaceConcerns(facts),
     ...drillConcerns(facts),
     ...verifyConcerns(facts),
   ];
@@ -127,6 +130,14 @@ function coverageConcerns({ restore, sources, failing }: Facts): Concern[] {
     }
   }
   return found;
+}
+
+/** Nothing is lost yet: whether the next backup has room is in doubt. */
+function spaceConcerns({ space }: Facts): Concern[] {
+  const low = space.filter(isLow).map(spaceInWords);
+  if (low.length === 0) return [];
+  const hint = "make room there, or give it a larger disk: a backup that has no room fails";
+  return [{ kind: "space", what: `a disk is nearly full: ${some(low)}`, hint }];
 }
 
 function failedSource(name: string, { message, stored }: NonNullable<SourceStatus["failed"]>): Concern {

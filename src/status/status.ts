@@ -1,3 +1,5 @@
+import type { Space } from "../lib/space.ts";
+import { spaceInFacts } from "../snapshot/space-facts.ts";
 import { concernsOf, stateOf } from "./concerns.ts";
 import { drillsOf } from "./drills.ts";
 import { destroyOf, proofNotes, recoveryOf } from "./proofs.ts";
@@ -37,6 +39,7 @@ export function statusOf(seen: Seen): Status {
     recoveryKey: recoveryOf(seen),
     clock: { skewSeconds: seen.skewSeconds, allowedSeconds: limits.maxSkewSeconds },
     stored: { ...seen.stored },
+    space: spaceOf(seen),
     snapshots: seen.snapshots.filter(({ record }) => record.state !== "checkpoint").map(shown),
     unreadable: seen.unreadable.map(({ key, why }) => ({ key, why })),
     descriptionLost: seen.descriptionLost,
@@ -129,6 +132,14 @@ function partialAfter({ snapshots }: Seen, newest: SeenSnapshot | undefined): St
     const failed = sources.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
     return { id, ended, failed };
   });
+}
+
+/** The newest snapshot that is believed tells of the host, whatever it holds. */
+function spaceOf({ snapshots, storeSpace }: Seen): Space[] {
+  const newest = snapshots.findLast(({ standing }) => standing !== "quarantined");
+  const ofHost = spaceInFacts(newest?.record.host ?? {});
+  const told = ofHost.map(({ where, ...space }) => ({ where: `${where} of the host`, ...space }));
+  return storeSpace ? [...told, storeSpace] : told;
 }
 
 function shown({ record, standing: found, settled, why, key }: SeenSnapshot): ShownSnapshot {

@@ -1,4 +1,5 @@
 import type { EarlierEvidence } from "../drill/earlier-evidence.ts";
+import type { Space } from "../lib/space.ts";
 import type { FoundEvidence } from "../snapshot/evidence-store.ts";
 import type { Proofs } from "../snapshot/finding.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
@@ -54,6 +55,8 @@ export interface Seen {
   readonly proofs: Proofs;
   /** What this machine remembers of its last backup, when that failed and its alerts know. */
   readonly failing: FailingBackup | undefined;
+  /** Of the file system that the store lies on, where this machine sees it. */
+  readonly storeSpace?: Space | undefined;
   /** Objects that snapshots refer to, each once. */
   readonly stored: { readonly objects: number; readonly bytes: number };
   readonly notes: readonly string[];
@@ -82,6 +85,7 @@ export const CONCERNS = [
   "late",
   "failed",
   "uncovered",
+  "space",
   "drill-failed",
   "drill-overdue",
   "verify-overdue",
@@ -241,6 +245,8 @@ export interface Facts {
   readonly recoveryKey: { readonly proven: boolean; readonly why: string; readonly at?: string };
   readonly clock: { readonly skewSeconds: number; readonly allowedSeconds: number };
   readonly stored: { readonly objects: number; readonly bytes: number };
+  /** File systems of the host, as the last backup saw them, and that of a directory store. */
+  readonly space: readonly Space[];
   /** Without checkpoints, oldest first. */
   readonly snapshots: readonly ShownSnapshot[];
   readonly unreadable: readonly { readonly key: string; readonly why: string }[];

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import type { DoctorReport } from "../../src/cli/doctor-outputs.ts";
 import { OUTPUTS } from "../../src/cli/outputs.ts";
+import type { StatusReport } from "../../src/cli/status-outputs.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { openSite } from "../support/site.ts";
 import { startVps } from "../support/vps.ts";
@@ -137,6 +138,39 @@ until [ "$(systemctl show -p NRestarts --value looping)" -gt 0 ]; do sleep 0.1; 
     assert.deepEqual(told(await doctor("keys"), "units"), [], "not asked for");
   } finally {
     await site.policy({});
+  }
+});
+
+test("a disk of the server that is nearly full: told by doctor, by the backup and by status, until there is room", async () => {
+  await vps.exec(
+    "mkdir /srv/small && mount -t tmpfs -o size=20m tmpfs /srv/small && head -c 19m /dev/zero >/srv/small/data",
+  );
+  await site.policy({ sources: files("small", "/srv/small") });
+  const full = "a disk is nearly full: /srv/small";
+  const backup = async () => {
+    const { exit, stdout } = await site.drops("backup", "--json");
+    assert.equal(exit, 0);
+    return (JSON.parse(stdout) as { notes: string[] }).notes;
+  };
+  const concerns = async () => {
+    const { concerns: found } = JSON.parse((await site.drops("status", "--json")).stdout) as StatusReport;
+    return found.filter(({ kind }) => kind === "space").map(({ what }) => what);
+  };
+  try {
+    assert.deepEqual(told(await doctor("host"), "space"), [`warn: ${full}: 5 % free, 1.0 MiB`]);
+    assert.deepEqual(await backup(), [`${full}: 5 % free, 1.0 MiB`]);
+    assert.deepEqual(await concerns(), [`${full} of the host: 5 % free, 1.0 MiB`]);
+    assert.deepEqual(
+      told(await doctor("nights"), "status").filter((line) => line.includes(full)),
+      [],
+      "told once",
+    );
+    await vps.exec("truncate --size=10M /srv/small/data");
+    assert.deepEqual(told(await doctor("host"), "space"), ["ok: free: /srv/small: 50 % free, 10.0 MiB"]);
+    assert.deepEqual([await backup(), await concerns()], [[], []]);
+  } finally {
+    await site.policy({});
+    await vps.exec("umount /srv/small");
   }
 });
 
