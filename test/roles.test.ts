@@ -142,6 +142,13 @@ test("create-only is asked for at Amazon, elsewhere when it is said", async () =
   assert.equal(await isAsked(["--conditions", "none"]), false);
 });
 
+test("a bucket's policy for a server that names users by their access keys alone", async () => {
+  const { exit, stdout } = await iam(["writer", "--principal", "drops-writer"]);
+  assert.equal(exit, 0);
+  const { Statement } = JSON.parse(stdout) as { Statement: { Principal: unknown }[] };
+  for (const { Principal } of Statement) assert.deepEqual(Principal, { AWS: ["drops-writer"] });
+});
+
 const refusals: readonly {
   readonly args: readonly string[];
   readonly says: RegExp;
@@ -152,6 +159,7 @@ const refusals: readonly {
   { args: ["writer"], store: "{ directory: /backups }", says: /is a directory, which has no roles/ },
   { args: ["writer", "--principal", "*"], says: /not the ARN of a user/ },
   { args: ["writer", "--principal", "arn:aws:iam::123456789012:user/*"], says: /not the ARN of a user/ },
+  { args: ["writer", "--principal", "a b"], says: /not the ARN of a user/ },
   { args: ["lifecycle", "--principal", "arn:aws:iam:::user/x"], says: /is for no user/ },
   { args: ["writer", "--max-days", "9"], says: /only for who locks/ },
   { args: ["keeper", "--max-days", "9", "--conditions", "none"], says: /on a server with AWS's conditions/ },

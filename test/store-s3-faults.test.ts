@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { after, afterEach, beforeEach, mock, test } from "node:test";
 import { inspect } from "node:util";
 import { DropsError, type FailureCode } from "../src/lib/errors.ts";
+import { heldBytes } from "../src/retention/held.ts";
 import type { BlobStore } from "../src/store/blob-store.ts";
 import type { S3Credentials } from "../src/store/credentials.ts";
 import { openS3Store } from "../src/store/s3.ts";
@@ -69,6 +70,35 @@ const lasting: readonly { readonly name: string; readonly mishap: Mishap; readon
     name: "404 of the bucket",
     mishap: { answer: 404, code: "NoSuchBucket" },
     ending: { ...refused, says: /bucket does not exist/, hints: /make the bucket/ },
+  },
+  {
+    name: "a web server's 404",
+    mishap: { page: "<html><body><h1>Not Found</h1></body></html>", status: 404 },
+    ending: { ...refused, says: /not that of an S3 server/, hints: /endpoint in the policy's store/ },
+  },
+  {
+    name: "http to a port that speaks https",
+    mishap: { page: "Client sent an HTTP request to an HTTPS server.\n", status: 400 },
+    ending: { ...refused, says: /not that of an S3 server/, hints: /begins with http or https/ },
+  },
+  {
+    name: "a bucket's name against the server's rules",
+    mishap: { answer: 400, code: "InvalidBucketName" },
+    ending: { ...refused, says: /does not take the name of the bucket/, hints: /3 to 63 lower-case/ },
+  },
+  {
+    name: "501",
+    mishap: { answer: 501, code: "NotImplemented" },
+    ending: { ...refused, says: /does not know this request/, hints: /docs\/stores.md/ },
+  },
+  {
+    name: "a lock, in MinIO's words",
+    mishap: {
+      answer: 400,
+      code: "InvalidRequest",
+      message: "Object is WORM protected and cannot be overwritten",
+    },
+    ending: { ...refused, says: /it is locked there/, hints: /lock ends/ },
   },
   {
     name: "301",
@@ -285,6 +315,104 @@ for (const { name, faults, puts } of oldServers) {
     assert.equal((await direct.get(recordName, { ...how, maxSize: 99 })).length, record.length);
   });
 }
+
+const unknownChecksums: readonly ProxyFault["mishap"][] = [
+  { answer: 501, code: "NotImplemented" },
+  { answer: 400, code: "InvalidArgument" },
+];
+for (const mishap of unknownChecksums) {
+  test(`${said(mishap)} where a checksum is asked for: it is asked without, as in a put`, async () => {
+    await direct.put(packName, pack, { ...how, sha256: packHash });
+    proxy.plan({ mishap, method: "HEAD", header: "x-amz-checksum-mode" });
+    await store.checksum(packName, how);
+    await fails(
+      { code: "store/missing", exit: 20, says: /not there/, hints: /verify/ },
+      store.checksum(`${packName}0`, how),
+    );
+  });
+}
+
+test("a server without ListObjectVersions is refused, asked once, and nothing is told of what versions hold", async () => {
+  proxy.plan({ mishap: { answer: 501, code: "NotImplemented" }, url: /versions/ });
+  await using versioned = await openS3Store(
+    { ...s3.policy(bucket), endpoint: proxy.endpoint },
+    s3.credentials,
+    unhurried,
+  );
+  const ending = { ...refused, says: /does not know this request/, hints: /docs\/stores.md/ };
+  await fails(ending, versioned.listVersions("p/", how)[Symbol.asyncIterator]().next());
+  assert.equal(proxy.requests.length, 1);
+  assert.equal(await heldBytes(versioned, "p", how), undefined);
+  proxy.plan({ mishap: { answer: 500 }, url: /versions/ });
+  assert.equal(await heldBytes(versioned, "p", how), undefined, "an outage does not hide what was pruned");
+});
+
+const lockless: readonly { readonly name: string; readonly mishap: Mishap; readonly says: RegExp }[] = [
+  {
+    name: "it knows no lock of it",
+    mishap: { answer: 404, code: "NoSuchKey" },
+    says: /is not locked as was asked: not at all/,
+  },
+  {
+    name: "it answers with the object",
+    mishap: { page: "the bytes of the object" },
+    says: /is not locked as was asked: not at all/,
+  },
+  {
+    name: "it knows no such request",
+    mishap: { answer: 501, code: "NotImplemented" },
+    says: /has no Object Lock/,
+  },
+];
+for (const { name, mishap, says } of lockless) {
+  test(`a server that ignores the headers of a lock (${name}): not locked as was asked, and nothing is missing`, async () => {
+    bucket = await s3.makeBucket({ objectLock: true });
+    await using locking = await open();
+    proxy.plan({ mishap, url: /retention/ });
+    const lock = { mode: "governance", until: new Date(Date.now() + 60_000) } as const;
+    const put = locking.put(packName, pack, { ...how, sha256: packHash, lock });
+    await fails({ ...refused, says, hints: /Object Lock|object_lock/ }, put);
+  });
+}
+
+test("a refused lock is a clear answer: the put is not sent again, as Versity may have kept the object", async () => {
+  proxy.plan({ mishap: { answer: 400, code: "InvalidRequest" }, method: "PUT" });
+  const lock = { mode: "governance", until: new Date(Date.now() + 60_000) } as const;
+  const put = store.put(packName, pack, { ...how, sha256: packHash, lock });
+  await fails({ ...refused, says: /nothing can be locked there/, hints: /object_lock/ }, put);
+  assert.equal(proxy.requests.length, 1);
+});
+
+test("where many cannot be removed in one request they are removed one by one", async () => {
+  for (const key of ["p/a", "p/b"]) await direct.put(key, record, how);
+  proxy.plan({ mishap: { answer: 501, code: "NotImplemented" }, method: "POST" });
+  await store.removeAll(["p/a", "p/gone", "p/b"], how);
+  assert.deepEqual(await listed(direct), []);
+  await direct.put("p/a", record, how);
+  proxy.plan(
+    { mishap: { answer: 501, code: "NotImplemented" }, method: "POST" },
+    { mishap: { answer: 403, code: "AccessDenied" }, method: "DELETE" },
+  );
+  await fails({ ...refused, says: /access denied/, hints: /permissions/ }, store.removeAll(["p/a"], how));
+});
+
+test("https to a server that speaks plain http is named, and not tried again", async () => {
+  const endpoint = proxy.endpoint.replace("http:", "https:");
+  await using mistaken = await openS3Store({ ...s3.policy(bucket), endpoint }, s3.credentials, unhurried);
+  const ending = { ...refused, says: /speaks plain http/, hints: /http or https/ };
+  await fails(ending, listed(mistaken));
+  await fails(ending, mistaken.put(recordName, record, how));
+});
+
+test("http to a server that speaks https is named", async () => {
+  const endpoint = s3.tlsEndpoint.replace("https:", "http:");
+  await using mistaken = await openS3Store({ ...s3.policy(bucket), endpoint }, s3.credentials, unhurried);
+  await assert.rejects(mistaken.now(how), (error) => {
+    assert.ok(error instanceof DropsError);
+    assert.match(error.hint ?? "", /https/, error.message);
+    return true;
+  });
+});
 
 test("a server that lists out of order, or hides the next page, is refused", async () => {
   const entry = (key: string): string =>

@@ -9,7 +9,8 @@ export interface HeldBytes {
 
 /**
  * What was removed or put over and is there still, as versions or Object Lock hold it: a delete marker frees nothing. Nothing
- * where the store keeps no versions; undefined where this credential may not look.
+ * where the store keeps no versions; undefined where this credential may not look or the server
+ * cannot tell.
  */
 export async function heldBytes(
   store: BlobReader | (BlobReader & VersionReader),
@@ -26,7 +27,8 @@ export async function heldBytes(
     }
     return { objects, bytes };
   } catch (error) {
-    if (isFailure(error, "store/refused")) return undefined;
+    how.signal.throwIfAborted();
+    if (isFailure(error)) return undefined; // it is told beside what was planned or removed, which has to be told
     throw error;
   }
 }

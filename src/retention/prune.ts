@@ -1,4 +1,5 @@
 import type { Cancel } from "../lib/cancel.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
 import type { Signer } from "../seal/sshsig.ts";
 import { readCatalog } from "../snapshot/catalog.ts";
 import { MOST_CONDEMNED, putMark } from "../snapshot/condemned.ts";
@@ -45,12 +46,35 @@ const BATCH = 1000;
  * listed can be restored, and the next prune finishes the job: records go before what they refer to is condemned, marks
  * after what they name is gone.
  *
- * @throws DropsError failures of the store, as they come
+ * @throws DropsError failures of the store, as they come, with what was done before
  */
 export async function prune(
   parts: PruneParts,
   survey: Survey,
   plan: PrunePlan,
+  how: Cancel,
+): Promise<PruneResult> {
+  const done: Done = { forgotten: 0, removed: 0 };
+  try {
+    return await carryOut(parts, survey, plan, done, how);
+  } catch (error) {
+    if (!isFailure(error) || (done.forgotten === 0 && done.removed === 0)) throw error;
+    const so = `forgotten before: ${done.forgotten} snapshots; removed: ${done.removed} objects`;
+    throw new DropsError(error.code, `${error.message} (${so})`, { hint: error.hint, cause: error });
+  }
+}
+
+/** Counted as it goes, for a prune that does not come to its end. */
+interface Done {
+  forgotten: number;
+  removed: number;
+}
+
+async function carryOut(
+  parts: PruneParts,
+  survey: Survey,
+  plan: PrunePlan,
+  done: Done,
   how: Cancel,
 ): Promise<PruneResult> {
   if (plan.refusals.length > 0) throw new Error("a plan that is refused is not carried out");
@@ -62,6 +86,7 @@ export async function prune(
   const isFree = (object: StoredObject) => !needed.has(objectKey(object));
   for (const { listed } of forgotten) {
     await parts.store.remove(listed.key, how);
+    done.forgotten++;
     await parts.store.remove(signatureKey(listed.key), how);
   }
   const condemned = plan.sweep.condemn.filter(isFree);
@@ -69,7 +94,7 @@ export async function prune(
   const due = plan.sweep.remove.filter(isFree);
   const news = due.length === 0 ? NOTHING_NEW : await newReferences(parts, survey, how);
   const removed = news.stopped === undefined ? due.filter((one) => !news.keys.has(objectKey(one))) : [];
-  await removeObjects(parts, removed, how);
+  await removeObjects(parts, removed, done, how);
   await removeSpent(parts, survey, plan.sweep.spentMarks, how);
   await removeSpentDamage(parts, survey, how);
   return {
@@ -141,6 +166,7 @@ async function newReferences(parts: PruneParts, survey: Survey, how: Cancel): Pr
 async function removeObjects(
   { store, policyName, onRemoved }: PruneParts,
   objects: readonly StoredObject[],
+  done: Done,
   how: Cancel,
 ): Promise<void> {
   for (let at = 0; at < objects.length; at += BATCH) {
@@ -149,6 +175,7 @@ async function removeObjects(
       batch.map((object) => storedKey(policyName, object)),
       how,
     );
+    done.removed += batch.length;
     onRemoved?.(at + batch.length, objects.length);
   }
 }

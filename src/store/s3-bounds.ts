@@ -4,6 +4,8 @@ import { MOST_ANSWER, MOST_ERROR_ANSWER, SLOWEST } from "../lib/limits.ts";
 
 /** A name of ours in the place of a server's code. */
 export const ANSWER_TOO_LARGE = "AnswerTooLarge";
+/** The same, of a refusal with a page of words: a web server's, not an S3 server's. */
+export const NOT_AN_S3_ERROR = "NotAnS3Error";
 
 /**
  * From now on `client` takes no answer that is larger or slower than an S3 server's: the SDK itself reads whatever comes, a
@@ -35,6 +37,21 @@ export function boundAnswers(client: S3Client, answerMs: number): void {
 
 function isWell(statusCode: number): boolean {
   return statusCode >= 200 && statusCode < 300;
+}
+
+/**
+ * A 404 page of a web server would be read as an object that is not there. Answers that may pass (408, 429, 5xx) may be
+ * those of a proxy in front of a real server.
+ */
+function isForeign(statusCode: number, body: Buffer): boolean {
+  const isRefusal = statusCode >= 400 && statusCode < 500 && statusCode !== 408 && statusCode !== 429;
+  return isRefusal && body.length > 0 && !body.includes("<Code>");
+}
+
+/** In the shape of the SDK's own. */
+function foreign(httpStatusCode: number): Error {
+  const error = new Error(`answer ${httpStatusCode} without an S3 server's code`);
+  return Object.assign(error, { name: NOT_AN_S3_ERROR, $metadata: { httpStatusCode } });
 }
 
 /** Milliseconds, for the body that the headers announce. */
@@ -76,5 +93,7 @@ async function readAnswer(
   } finally {
     signal.removeEventListener("abort", stop);
   }
-  return Buffer.concat(pieces, length);
+  const whole = Buffer.concat(pieces, length);
+  if (isForeign(statusCode, whole)) throw foreign(statusCode);
+  return whole;
 }

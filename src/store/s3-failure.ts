@@ -1,6 +1,6 @@
 import { DropsError, type FailureCode, messageOf } from "../lib/errors.ts";
 import { missing, taken } from "./check-bytes.ts";
-import { ANSWER_TOO_LARGE } from "./s3-bounds.ts";
+import { ANSWER_TOO_LARGE, NOT_AN_S3_ERROR } from "./s3-bounds.ts";
 
 /** What was being asked of which store, for the sentence and for what a status means there. */
 export interface Asked {
@@ -21,9 +21,15 @@ export const NOT_S3 = "the answer is not that of an S3 server";
 /** Characters of a server's own words. */
 const MOST_QUOTED = 500;
 const CHECK_KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY with the provider";
+const CHECK_ENDPOINT =
+  "look at what answers there: endpoint in the policy's store, its port, and whether it begins with http or https";
 const TRY_AGAIN = "look at the network and the provider's status page, then run the command again";
 const refused = (why: string, hint: string): Meaning => ({ code: "store/refused", why, hint });
-const unavailable = (why: string): Meaning => ({ code: "store/unavailable", why, hint: TRY_AGAIN });
+const unavailable = (why: string): Meaning => ({
+  code: "store/unavailable",
+  why,
+  hint: why === NOT_S3 ? `${CHECK_ENDPOINT}; then run the command again` : TRY_AGAIN,
+});
 
 /** By the code in the answer: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and RGW's own. */
 const BY_CODE: Readonly<Record<string, Meaning>> = {
@@ -50,11 +56,23 @@ const BY_CODE: Readonly<Record<string, Meaning>> = {
   XAmzContentChecksumMismatch: damagedOnTheWay(),
   RequestTimeout: unavailable("the server waited for the request in vain"),
   SlowDown: unavailable("the server asks to slow down"),
-  [ANSWER_TOO_LARGE]: refused(
-    "its answer is larger than any that an S3 server gives",
-    "look at what answers there: endpoint and bucket in the policy's store",
+  InvalidBucketName: refused(
+    "the server does not take the name of the bucket",
+    "correct bucket in the policy's store: 3 to 63 lower-case letters, digits, dots and dashes, and what else the provider demands",
   ),
+  [NOT_AN_S3_ERROR]: refused(NOT_S3, CHECK_ENDPOINT),
+  [ANSWER_TOO_LARGE]: refused("its answer is larger than any that an S3 server gives", CHECK_ENDPOINT),
 };
+
+const CUT: Meaning = {
+  code: "store/unavailable",
+  why: "the connection failed, cut by the other side",
+  hint: `${TRY_AGAIN}; if it stays so: does endpoint begin with http where the server wants https?`,
+};
+const LOCKED = refused(
+  "it is locked there",
+  "wait until its lock ends: nothing removes, replaces or unlocks it before",
+);
 
 /** Codes of Node's sockets that say that nothing was sent. */
 const NEVER_SENT = new Set([
@@ -66,6 +84,10 @@ const NEVER_SENT = new Set([
   "EADDRNOTAVAIL",
 ]);
 const CERTIFICATE = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
+/** What Node says when https meets a server that answers in plain http. */
+const PLAIN_HTTP = /^(EPROTO|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)$/;
+/** MinIO and Versity, of what is locked. */
+const WORM = /\bWORM protected\b/i;
 const NO_CONNECTION = /did not establish a connection/;
 
 /**
@@ -85,7 +107,8 @@ export function s3Failure(error: unknown, asked: Asked): DropsError {
   if (key !== undefined && asked.verb === "storing" && (status === 412 || status === 409)) {
     return taken(label, key, cause);
   }
-  const meaning = BY_CODE[name] ?? byStatus(status) ?? byNetwork(error);
+  const known = isWorm(error) ? LOCKED : BY_CODE[name];
+  const meaning = known ?? byStatus(status) ?? byNetwork(error);
   return new DropsError(meaning.code, `${doing}: ${meaning.why}`, { hint: meaning.hint, cause });
 }
 
@@ -101,15 +124,33 @@ function isMissing(name: string, status: number | undefined): boolean {
 export function wasNotDone(error: unknown): boolean {
   const status = statusOf(error);
   if (status !== undefined)
-    return (status >= 300 && status < 500 && status !== 408) || nameOf(error) === "SlowDown";
+    return (
+      (status >= 300 && status < 500 && status !== 408) || status === 501 || nameOf(error) === "SlowDown"
+    );
   const code = systemCode(error);
   return NEVER_SENT.has(code) || CERTIFICATE.test(code) || NO_CONNECTION.test(messageOf(error));
 }
 
-/** Whether a put may have been refused for a header that the server does not know. */
+/** Whether a lock forbids it, in words that other servers use for a bucket without locks. */
+export function isWorm(error: unknown): boolean {
+  return nameOf(error) === "InvalidRequest" && WORM.test(messageOf(error));
+}
+
+/**
+ * What a request about a lock gets in a bucket that was made without Object Lock, of Amazon and of Ceph alike; Ceph gives
+ * no reason for a put. And 501 of a server that knows no locks.
+ */
+export function isNoLock(error: unknown): boolean {
+  if (!(error instanceof Error) || isWorm(error)) return false;
+  return statusOf(error) === 501 || (error.name === "InvalidRequest" && statusOf(error) === 400);
+}
+
+/** Whether a request may have been refused for a header that the server does not know. */
 export function mayBeUnknownHeader(error: unknown): boolean {
   const status = statusOf(error);
-  return status === 501 || (status === 400 && !(nameOf(error) in BY_CODE));
+  return (
+    status === 501 || (status === 400 && (nameOf(error) === NOT_AN_S3_ERROR || !(nameOf(error) in BY_CODE)))
+  );
 }
 
 export function statusOf(error: unknown): number | undefined {
@@ -121,6 +162,11 @@ export function statusOf(error: unknown): number | undefined {
 function byStatus(status: number | undefined): Meaning | undefined {
   if (status === undefined) return undefined;
   if (status === 507) return BY_CODE["InsufficientStorage"];
+  if (status === 501)
+    return refused(
+      "the server does not know this request (501)",
+      "compare the server with docs/stores.md: what drops needs of any server",
+    );
   if (status >= 500 || status === 408 || status === 429) return unavailable(`the server answered ${status}`);
   if (status === 401 || status === 403) return BY_CODE["AccessDenied"];
   if (status === 404) return BY_CODE["NoSuchBucket"];
@@ -141,6 +187,12 @@ function byNetwork(error: unknown): Meaning {
       "name the authority's PEM file as ca_file in the policy's store",
     );
   }
+  if (PLAIN_HTTP.test(code)) {
+    return refused("https was asked of a server that speaks plain http", CHECK_ENDPOINT);
+  }
+  if (code.startsWith("HPE_")) return refused("what answers there does not speak http", CHECK_ENDPOINT);
+  // The SDK calls this a TimeoutError too.
+  if (code === "ECONNRESET" || code === "EPIPE") return CUT;
   if (nameOf(error) === "TimeoutError") return unavailable("no answer in time");
   if (code === "ENOTFOUND") return unavailable("its host name is not known");
   return unavailable(

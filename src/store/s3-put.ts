@@ -5,7 +5,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import type { Lock } from "./blob-store.ts";
 import { checkIsS3 } from "./s3-answer.ts";
 import type { Sdk } from "./s3-client.ts";
-import { mayBeUnknownHeader } from "./s3-failure.ts";
+import { isNoLock, mayBeUnknownHeader, statusOf } from "./s3-failure.ts";
 
 /** What not every server understands. Each is tried, and left out from then on where the server refuses it. */
 export interface Features {
@@ -60,6 +60,8 @@ export async function putOnce(
       return { features: subset, version: VersionId };
     } catch (error) {
       if (!mayBeUnknownHeader(error)) throw error;
+      // Versity refuses the lock and keeps the object: the next attempt would find it there.
+      if (blob.lock && isNoLock(error) && statusOf(error) === 400) throw error;
       first ??= error;
     }
   }

@@ -4,12 +4,12 @@ import type {
   ObjectLockRetention,
 } from "@aws-sdk/client-s3";
 import type { Cancel } from "../lib/cancel.ts";
-import { DropsError } from "../lib/errors.ts";
+import { DropsError, isFailure } from "../lib/errors.ts";
 import type { BlobVersion, Lock } from "./blob-store.ts";
 import { notLocked, tooLarge } from "./check-bytes.ts";
 import { isSafeKey } from "./keys.ts";
 import { checkIsS3, decoded, outOfOrder, readWhole } from "./s3-answer.ts";
-import { statusOf } from "./s3-failure.ts";
+import { isNoLock, NOT_S3 } from "./s3-failure.ts";
 import { announceMd5 } from "./s3-md5.ts";
 import { Pages } from "./s3-pages.ts";
 import { modeOf } from "./s3-put.ts";
@@ -89,10 +89,21 @@ export class S3Versions {
 
   /** Throws store/refused unless the version is locked at least as was asked. */
   async checkLock(key: string, version: string | undefined, asked: Lock, how: Cancel): Promise<void> {
-    const found = await this.lockOf(key, version, how);
+    const found = await this.#lockAfterPut(key, version, how);
     if (found && found.mode === asked.mode && found.until >= asked.until) return;
     const says = found ? `${found.mode} until ${found.until.toISOString()}` : "not at all";
     throw notLocked(this.#s3.label, key, says);
+  }
+
+  /** A server that took the lock's headers and kept nothing may say that there is no such thing as this object's lock. */
+  async #lockAfterPut(key: string, version: string | undefined, how: Cancel): Promise<Lock | undefined> {
+    try {
+      return await this.lockOf(key, version, how);
+    } catch (error) {
+      if (isFailure(error, "store/missing")) return undefined;
+      if (isFailure(error) && error.message.endsWith(NOT_S3)) return undefined; // the object itself, say
+      throw error;
+    }
   }
 
   #listPage(
@@ -132,14 +143,6 @@ export class S3Versions {
 function byKeyAndAge(a: BlobVersion, b: BlobVersion): number {
   if (a.key !== b.key) return a.key < b.key ? -1 : 1;
   return Number(b.isLatest) - Number(a.isLatest) || b.modified.getTime() - a.modified.getTime();
-}
-
-/**
- * What a request about a lock gets in a bucket that was made without Object Lock, of Amazon and of Ceph alike; Ceph gives
- * no reason for a put.
- */
-export function isNoLock(error: unknown): boolean {
-  return error instanceof Error && error.name === "InvalidRequest" && statusOf(error) === 400;
 }
 
 function lockIn(retention: ObjectLockRetention | undefined): Lock | undefined {

@@ -9,12 +9,12 @@ import { isSafeKey } from "./keys.ts";
 import { PATIENCE, type Patience, retrying } from "./retrying.ts";
 import { busy, checkIsS3, dateOf, decoded, outOfOrder, storedChecksum } from "./s3-answer.ts";
 import { makeS3Client, type S3Timeouts, TIMEOUTS } from "./s3-client.ts";
-import { s3Failure, statusOf, wasNotDone } from "./s3-failure.ts";
+import { isNoLock, mayBeUnknownHeader, s3Failure, statusOf, wasNotDone } from "./s3-failure.ts";
 import { Pages } from "./s3-pages.ts";
 import { ALL_FEATURES, type Blob, type Features, putOnce, sha256Of } from "./s3-put.ts";
 import { MOST_REMOVED, removeOnce } from "./s3-remove.ts";
 import { S3Session } from "./s3-session.ts";
-import { isNoLock, S3Versions } from "./s3-versions.ts";
+import { S3Versions } from "./s3-versions.ts";
 
 export interface S3Options {
   readonly timeouts?: Partial<S3Timeouts>;
@@ -65,8 +65,14 @@ class S3Store implements VersionedStore {
     assertSafeKey(key);
     const { sdk, client } = this.#s3;
     return this.#s3.askPatiently("reading", key, how, async () => {
-      const command = new sdk.HeadObjectCommand({ ...this.#s3.named(key), ChecksumMode: "ENABLED" });
-      return storedChecksum(await client.send(command, { abortSignal: how.signal }));
+      const ask = async (more: { readonly ChecksumMode?: "ENABLED" }): Promise<string | undefined> => {
+        const command = new sdk.HeadObjectCommand({ ...this.#s3.named(key), ...more });
+        return storedChecksum(await client.send(command, { abortSignal: how.signal }));
+      };
+      return ask({ ChecksumMode: "ENABLED" }).catch((error: unknown) => {
+        if (mayBeUnknownHeader(error)) return ask({});
+        throw error;
+      });
     });
   }
 

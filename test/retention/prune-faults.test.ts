@@ -62,6 +62,12 @@ for (const when of ["before", "after"] as const) {
         (error: unknown) => error,
       );
       assert.ok(isFailure(failure, "store/unavailable"), String(failure));
+      const hasForgotten = faulty.calls.slice(0, index).some((call) => /^remove .*\.json$/.test(call));
+      assert.equal(
+        /forgotten before: [1-9]\d* snapshots/.test(failure.message),
+        hasForgotten,
+        failure.message,
+      );
       const listed = (await site.readAll(store)).map(({ record }) => record.id); // throws when one lacks anything
       assert.deepEqual(
         listed.filter((id) => kept.includes(id)),

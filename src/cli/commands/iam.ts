@@ -16,7 +16,10 @@ export function addIam(program: Command, shell: Shell): void {
     .command("iam")
     .description("print the S3 permissions of a role, or the lifecycle rule of the bucket; contacts nothing")
     .addArgument(new Argument("<what>", "whom or what it is for").choices(WHAT))
-    .option("--principal <arn>", "as a bucket's policy for this user, instead of a policy of the user")
+    .option(
+      "--principal <user>",
+      "as a bucket's policy for this user (its ARN; on versitygw its access key), instead of a policy of the user",
+    )
     .addOption(
       new Option(
         "--conditions <whose>",

@@ -6,8 +6,8 @@ import type { IamReport } from "../outputs.ts";
 
 const DAY_MS = 86_400_000;
 
-/** One user: a wildcard would let in everybody. */
-const PRINCIPAL = /^arn:[a-z-]+:iam::[A-Za-z0-9]*:[A-Za-z0-9/:+=,.@_-]+$/;
+/** One user, by its ARN or, as versitygw names users, by its access key alone. A wildcard would let in everybody. */
+const PRINCIPAL = /^(arn:[a-z-]+:iam::[A-Za-z0-9]*:[A-Za-z0-9/:+=,.@_-]+|[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/;
 
 export interface IamOptions {
   readonly principal?: string;
@@ -57,7 +57,10 @@ function roleReport(
   { principal, maxDays }: IamOptions,
 ): IamReport {
   if (principal !== undefined && !PRINCIPAL.test(principal)) {
-    throw misplaced(`--principal ${principal}`, "not the ARN of a user: arn:aws:iam::ACCOUNT:user/NAME");
+    throw misplaced(
+      `--principal ${principal}`,
+      "not the ARN of a user: arn:aws:iam::ACCOUNT:user/NAME, or an access key",
+    );
   }
   const locks = role === "keeper" || (role === "writer" && objectLock !== undefined);
   if (maxDays !== undefined && !(locks && conditions)) {
