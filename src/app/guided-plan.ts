@@ -1,5 +1,6 @@
 /** From a snapshot and a machine to what will be done there. */
 import { randomBytes } from "node:crypto";
+import { hostFacts } from "../backup/host-facts.ts";
 import type { GuidedOptions } from "../cli/guided-app.ts";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
@@ -8,6 +9,7 @@ import type { LoadedPolicy } from "../policy/load.ts";
 import type { ChosenSnapshot } from "../restore/choose.ts";
 import { asCaptured, policyOfTheDay } from "../restore/guided/gather.ts";
 import { type Group, type Grouped, groupSources, type LeadsTo } from "../restore/guided/groups.ts";
+import { oldMachine } from "../restore/guided/old-machine.ts";
 import { DEFAULT_RATES, type PlanFacts, type PlannedStep, planSteps } from "../restore/guided/plan.ts";
 import { measuredRates } from "../restore/guided/rates.ts";
 import type { GuidedRun } from "../restore/guided/run.ts";
@@ -67,6 +69,8 @@ export async function planRun(
     throw new DropsError("usage/invalid", "there is nothing to put in place", {
       hint: grouped.leftOut.map(({ source, why }) => `${source}: ${why}`).join("\n") || "drops show SNAPSHOT",
     });
+  const is = await hostFacts(host, [], how);
+  const old = oldMachine(policy.policy.host, rememberedTarget(target), { was: record.host, is });
   const run: RunOf = {
     run: newRunId(how.now(), (bytes) => randomBytes(bytes)),
     policy: chosen.policyName,
@@ -78,7 +82,8 @@ export async function planRun(
     snapshot: record,
     only: how.only,
     steps: how.steps,
-    oldAddresses: oldAddresses(policy, target, record.host),
+    oldMachine: old.name,
+    oldAddresses: old.addresses,
     ...found,
   };
   const { runs } = await findRuns(host, how);
@@ -116,9 +121,9 @@ function leadsTo({ realPaths, capturedPaths }: Pick<RunOf, "realPaths" | "captur
 }
 
 export function factsOf(run: RunOf, groups: readonly Group[]): Omit<PlanFacts, "rates"> {
-  const { restore, host, oldAddresses, steps } = run;
+  const { restore, host, oldMachine: old, oldAddresses, steps } = run;
   const realPath = (path: string) => run.realPaths[path] ?? path;
-  return { run: run.run, restore, groups, host, oldAddresses, steps, realPath };
+  return { run: run.run, restore, groups, host, oldMachine: old, oldAddresses, steps, realPath };
 }
 
 export function guidedRun(run: RunOf, groups: readonly Group[], steps: readonly PlannedStep[]): GuidedRun {
@@ -132,19 +137,4 @@ export function freshest({ restore }: RunOf, policy: LoadedPolicy | undefined): 
   const units = (of: RunOf["restore"]) => of.units.map(({ unit }) => unit).join(" ");
   if (!now || now.gate !== restore.gate || units(now) !== units(restore)) return restore;
   return { ...now, bootstrap: restore.bootstrap };
-}
-
-/** Where the backed-up machine was, unless it is the very one that is restored onto. */
-function oldAddresses(
-  { policy }: LoadedPolicy,
-  target: Target,
-  facts: Readonly<Record<string, string>>,
-): readonly string[] {
-  if (policy.host === "local") {
-    const { hostname: name = "" } = facts;
-    return target !== "local" && name.includes(".") ? [name] : [];
-  }
-  const { address, port } = policy.host.ssh;
-  const isSame = target !== "local" && target.address === address && target.port === port;
-  return isSame ? [] : [address];
 }

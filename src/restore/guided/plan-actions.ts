@@ -25,10 +25,17 @@ const swaps: Actions = (facts, groups) =>
 
 const ACTIONS: Readonly<Record<StepId, Actions>> = {
   bootstrap: () => [],
-  fence: ({ oldAddresses, host }) => [
-    oldAddresses.length === 0
-      ? { what: `no other machine is known to the policy: it is backed up where it is restored, on ${host}` }
-      : { what: `look whether ${oldAddresses.join(", ")} still answers` },
+  fence: ({ oldMachine, oldAddresses, host }) => [
+    ...(oldMachine === undefined
+      ? []
+      : [{ what: `the snapshot was made on another machine, ${oldMachine}` }]),
+    oldAddresses.length > 0
+      ? { what: `look whether ${oldAddresses.join(", ")} still answers` }
+      : oldMachine === undefined
+        ? {
+            what: `no other machine is known to the policy: it is backed up where it is restored, on ${host}`,
+          }
+        : { what: "its address is not known: nothing can be asked" },
     { what: "a person says that no other machine runs these services" },
   ],
   preflight: ({ host }) => [

@@ -32,6 +32,8 @@ export interface PlanFacts {
   readonly groups: readonly Group[];
   /** For sentences. */
   readonly host: string;
+  /** What the machine of the snapshot calls itself, when it is another one. */
+  readonly oldMachine?: string | undefined;
   /** What the old machine answered to; empty when the policy's host is this very machine. */
   readonly oldAddresses: readonly string[];
   /** Ids; empty means all that make sense. */

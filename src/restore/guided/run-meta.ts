@@ -26,6 +26,8 @@ export interface RunOf {
   /** Chosen; empty means all. */
   readonly only: readonly string[];
   readonly steps: readonly StepId[];
+  /** What the machine of the snapshot calls itself, when it is another one. */
+  readonly oldMachine: string | undefined;
   readonly oldAddresses: readonly string[];
   readonly realPaths: Readonly<Record<string, string>>;
   /** Where paths of the policy led to on the machine that was captured, as far as symlinks were on the way. */
@@ -44,6 +46,7 @@ const More = z.object({
   rto: Duration,
   policy_sources: z.array(Source).max(1000),
   record: z.unknown(),
+  old_machine: z.string().optional(),
   old_addresses: z.array(z.string()).max(100),
   real_paths: z.record(z.string(), z.string()),
   captured_paths: z.record(z.string(), z.string()).default({}),
@@ -65,6 +68,7 @@ export function metaOf(run: RunOf): RunMeta {
     rto: run.rto,
     policy_sources: run.sources,
     record: slim(run.snapshot),
+    old_machine: run.oldMachine,
     old_addresses: run.oldAddresses,
     real_paths: run.realPaths,
     captured_paths: run.capturedPaths,
@@ -79,7 +83,8 @@ export function runOf(meta: RunMeta): RunOf {
       hint: "continue it with the version that began it",
       cause: more.error,
     });
-  const { target, restore, rto, policy_sources, old_addresses, real_paths, captured_paths } = more.data;
+  const { target, restore, rto, policy_sources, old_machine, old_addresses, real_paths, captured_paths } =
+    more.data;
   const steps = STEPS.map(({ id }) => id).filter((id) => meta.steps.includes(id));
   return {
     run: meta.run,
@@ -93,6 +98,7 @@ export function runOf(meta: RunMeta): RunOf {
     snapshot: recordOf(meta.run, more.data.record),
     only: meta.sources,
     steps,
+    oldMachine: old_machine,
     oldAddresses: old_addresses,
     realPaths: real_paths,
     capturedPaths: captured_paths,

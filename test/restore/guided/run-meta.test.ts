@@ -37,6 +37,7 @@ const RUN: RunOf = {
   },
   only: ["media"],
   steps: ["stop", "files"],
+  oldMachine: "old",
   oldAddresses: ["old"],
   realPaths: { "/var/lib/hs": "/var/lib/private/hs" },
   capturedPaths: { "/a": "/private/a" },
