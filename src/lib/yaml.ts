@@ -15,22 +15,25 @@ import {
 const MAX_TOKENS = 20_000;
 
 /**
- * A document of YAML. More than `MAX_TOKENS` are an error of it like any other. What is wrong with it is in its `errors` and `warnings`: the library's own way of warning writes to
+ * A document of YAML. More than `most` tokens (default: `MAX_TOKENS`) are an error of it like any other. What is wrong with it is in its `errors` and `warnings`: the library's own way of warning writes to
  * standard error and quotes what it read, which may be a secret or drive a terminal.
  */
 export function parseYaml(
   text: string,
-  how: ParseOptions & DocumentOptions & SchemaOptions = {},
+  {
+    most = MAX_TOKENS,
+    ...how
+  }: ParseOptions & DocumentOptions & SchemaOptions & { readonly most?: number } = {},
 ): Document.Parsed {
-  if (!hasTooMany(text)) return parseDocument(text, { ...how, logLevel: "error" });
+  if (!hasMore(text, most)) return parseDocument(text, { ...how, logLevel: "error" });
   const document = parseDocument("", { ...how, logLevel: "error" });
-  const why = `more than ${MAX_TOKENS} names, values and marks`;
+  const why = `more than ${most} names, values and marks`;
   document.errors.push(new YAMLParseError([0, 1], "RESOURCE_EXHAUSTION", why));
   return document;
 }
 
-function hasTooMany(text: string): boolean {
+function hasMore(text: string, most: number): boolean {
   let tokens = 0;
-  for (const _token of new Lexer().lex(text)) if (++tokens > MAX_TOKENS) return true;
+  for (const _token of new Lexer().lex(text)) if (++tokens > most) return true;
   return false;
 }

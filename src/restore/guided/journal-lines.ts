@@ -12,6 +12,9 @@ export interface JournalLine {
 
 const Line = z.looseObject({ n: z.int().nonnegative(), at: z.iso.datetime(), event: z.string().min(1) });
 
+/** Lines that are named one by one. */
+const MOST_NOTES = 20;
+
 export interface ReadLines {
   /** By `n`; the same line twice is once. */
   readonly lines: readonly JournalLine[];
@@ -27,12 +30,16 @@ export function readLines(text: string, where: string): ReadLines {
   const torn = pieces.pop() ?? "";
   const lines = new Map<string, JournalLine>();
   const notes: string[] = [];
+  let unread = 0;
   for (const [index, piece] of pieces.entries()) {
     if (piece === "") continue;
     const parsed = parse(piece);
-    if (parsed === undefined) notes.push(`line ${index + 1} of ${where} cannot be read and is passed over`);
-    else lines.set(parsed.text, parsed.line);
+    if (parsed !== undefined) lines.set(parsed.text, parsed.line);
+    else if (++unread <= MOST_NOTES)
+      notes.push(`line ${index + 1} of ${where} cannot be read and is passed over`);
   }
+  if (unread > MOST_NOTES)
+    notes.push(`${unread - MOST_NOTES} more lines of ${where} cannot be read and are passed over`);
   if (torn !== "") notes.push(`the last line of ${where} was broken off, so it counts as never written`);
   return { lines: [...lines.values()].toSorted((a, b) => a.n - b.n), notes };
 }
@@ -43,8 +50,12 @@ export function lacking(all: readonly JournalLine[], some: readonly JournalLine[
   return all.filter((line) => !have.has(JSON.stringify(line)));
 }
 
+/** Of `{"n":0,"at":"2026-11-23T02:30:00Z","event":"x"}`, and less than any line. */
+const SHORTEST = 40;
+
 /** With its fields in the order in which they were written: the same line is the same text. */
 function parse(piece: string): { readonly line: JournalLine; readonly text: string } | undefined {
+  if (piece.length < SHORTEST) return undefined; // a host may send millions, and a failure to parse costs much
   try {
     const line = JSON.parse(piece) as JournalLine;
     Line.parse(line);

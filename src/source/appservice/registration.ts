@@ -5,6 +5,8 @@ import { shownPath } from "../files/shown-path.ts";
 
 /** Registrations are small; a larger file is not looked into. */
 const MAX_SIZE = 64 * 1024;
+/** Twenty times those of a long one: any file with such a name is read, and the library takes its time with nonsense. */
+const MAX_TOKENS = 4000;
 
 const Namespace = z.array(z.object({ regex: z.string().min(1), exclusive: z.boolean() }));
 /** Where registrations are kept, or what they are called. */
@@ -34,7 +36,11 @@ const Registration = z.object({
 export function registrationProblem(path: Uint8Array, content: Uint8Array): string | undefined {
   const placed = PLACE.test(Buffer.from(path).toString("latin1"));
   const lineCounter = new LineCounter();
-  const document = parseYaml(Buffer.from(content).toString(), { prettyErrors: false, lineCounter });
+  const document = parseYaml(Buffer.from(content).toString(), {
+    prettyErrors: false,
+    lineCounter,
+    most: MAX_TOKENS,
+  });
   const [broken] = document.errors;
   if (broken) {
     const { line } = lineCounter.linePos(broken.pos[0]);

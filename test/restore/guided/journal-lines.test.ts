@@ -48,3 +48,9 @@ test("what one journal lacks is told by the lines' text", () => {
     [2],
   );
 });
+
+test("hundreds of thousands of lines that are none are counted, at little cost", () => {
+  const { lines, notes } = readLines("\r\n".repeat(300_000), "J");
+  assert.deepEqual([lines.length, notes.length], [0, 21]);
+  assert.equal(notes.at(-1), "299980 more lines of J cannot be read and are passed over");
+});
