@@ -1,7 +1,7 @@
 import type { Space } from "../lib/space.ts";
 
 const NAME = /^free (\/.*)$/s;
-const VALUE = /^(\d{1,15}) of (\d{1,15})$/;
+const VALUE = /^(\d{1,16}) of (\d{1,16})$/;
 
 /** Facts about the host in a record: `free /var` is `BYTES of BYTES`. */
 export function spaceFacts(spaces: readonly Space[]): Record<string, string> {
@@ -13,7 +13,8 @@ export function spaceInFacts(facts: Readonly<Record<string, string>>): Space[] {
   return Object.entries(facts).flatMap(([name, value]) => {
     const where = NAME.exec(name)?.[1];
     const [, free, total] = VALUE.exec(value) ?? [];
-    if (where === undefined || free === undefined || !(Number(total) > 0)) return [];
-    return [{ where, free: Number(free), total: Number(total) }];
+    const space = { where: where ?? "", free: Number(free), total: Number(total) };
+    const isSpace = Number.isSafeInteger(space.free) && Number.isSafeInteger(space.total) && space.total > 0;
+    return where !== undefined && isSpace ? [space] : [];
   });
 }

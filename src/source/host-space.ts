@@ -8,7 +8,7 @@ const POSTGRES = "/var/lib/postgresql";
 
 /** One line of df for each path that is there. */
 const SCRIPT = 'for path; do df -Pk -- "$path" 2>/dev/null | sed 1d; done; exit 0';
-const LINE = /\s\d+\s+(?<used>\d+)\s+(?<free>\d+)\s+\d+%\s+(?<where>\/.*)$/;
+const LINE = /\s\d+\s+(?<used>\d{1,12})\s+(?<free>\d{1,12})\s+\d+%\s+(?<where>\/.*)$/;
 
 /** The file systems of the host that hold the sources and what is staged for them, each once. Throws host failures. */
 export async function hostSpace(
@@ -18,7 +18,7 @@ export async function hostSpace(
 ): Promise<readonly Space[]> {
   const paths = [...new Set(sources.flatMap(pathsOf))];
   const argv = ["sh", "-c", SCRIPT, "drops-space", ...paths];
-  const { stdout } = await host.run(argv, { ...how, env: { LC_ALL: "C" }, maxStdout: 1024 * 1024 });
+  const { stdout } = await host.run(argv, { ...how, env: { LC_ALL: "C" }, maxStdout: 64 * 1024 });
   const found = new Map<string, Space>();
   for (const line of stdout.toString().split("\n")) {
     const { used, free, where } = LINE.exec(line)?.groups ?? {};

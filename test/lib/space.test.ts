@@ -45,6 +45,7 @@ test("a record's other facts, and what is no number of bytes, tell of no disk", 
     "free /": "some",
     "free /a": "1 of 0",
     "free b": "1 of 2",
+    "free /d": "1 of 9999999999999999",
     "free /c": "1 of 2",
   };
   assert.deepEqual(spaceInFacts(facts), [{ where: "/c", free: 1, total: 2 }]);

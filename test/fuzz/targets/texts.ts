@@ -5,10 +5,12 @@ import { parseDateWords } from "../../../src/policy/dates.ts";
 import { parsePolicy } from "../../../src/policy/load.ts";
 import { HostTree } from "../../../src/restore/guided/path-listing.ts";
 import { unitStates } from "../../../src/restore/guided/units.ts";
+import { spaceFacts, spaceInFacts } from "../../../src/snapshot/space-facts.ts";
 import { readBridgeConfig, readRegistration } from "../../../src/source/appservice/documents.ts";
 import { admits, isOfDomain } from "../../../src/source/appservice/namespaces.ts";
 import { registrationProblem } from "../../../src/source/appservice/registration.ts";
 import { hostTime, ownerNames, requireGnuTools } from "../../../src/source/files/gnu-tools.ts";
+import { hostSpace } from "../../../src/source/host-space.ts";
 import { hostDatabase } from "../../../src/source/rocksdb/database-files.ts";
 import { Scope } from "../../../src/source/scope.ts";
 import { parseStoreUrl, storeUrl } from "../../../src/store/store-url.ts";
@@ -186,6 +188,7 @@ const HOST: FuzzTarget = {
       "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home:/bin/sh\n",
       "1796033224.393799767\n",
       "find (GNU findutils) 4.9.0\ntar (GNU tar) 1.34\n",
+      "/dev/vda1 20000000 18100001 1899999 91% /\n",
       "123 000009.sst\x0016 CURRENT\x00",
     ].map((text) => Buffer.from(text)),
   words: ["__proto__=x\n", ":", "=", "\0"],
@@ -193,6 +196,8 @@ const HOST: FuzzTarget = {
     const host = answeringHost(bytes);
     const facts = await hostFacts(host, [], HOW);
     for (const value of Object.values(facts)) assert.ok(value.length <= 1024, "a fact fits into the record");
+    const spaces = await hostSpace(host, [filesAt("tmp", ["/tmp"])], HOW);
+    assert.deepEqual(spaceInFacts(spaceFacts(spaces)), spaces, "a record keeps what df tells");
     const names = await ownerNames(host, "passwd", new Set([0, 1000]), HOW);
     assert.ok(names.size < 70_000);
     const answers = [hostTime(host, HOW), requireGnuTools(host, HOW), hostDatabase(host, "/db").list(HOW)];
