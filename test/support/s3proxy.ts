@@ -14,7 +14,7 @@ import { PATIENCE_MS } from "./until.ts";
 export const S3PROXY_VERSION = "2.6.0";
 const JAR = `s3proxy-${S3PROXY_VERSION}-jar-with-dependencies.jar`;
 const SHA256 = "12e5e88d805cfed07f7d88b4a44a0d8ecb9f9d3cebeb544bb34fbc4ded1049d8";
-const MAVEN_MS = 300_000;
+const MAVEN_MS = 120_000;
 const run = promisify(execFile);
 
 export interface S3Proxy extends AsyncDisposable {
@@ -29,7 +29,7 @@ export interface S3Proxy extends AsyncDisposable {
  * If-None-Match without heeding it. Needs Java and Maven, which brings it from Maven Central once, into the user's cache.
  */
 export async function startS3Proxy(): Promise<S3Proxy> {
-  const jar = await bring();
+  const jar = await bringS3Proxy();
   const place = await mkdtemp(join(tmpdir(), "drops-s3proxy-"));
   const credentials = { accessKeyId: "TESTKEY", secretAccessKey: randomBytes(20).toString("hex") };
   const endpoint = `http://127.0.0.1:${await freePort()}`;
@@ -85,10 +85,11 @@ function settings(endpoint: string, { accessKeyId, secretAccessKey }: S3Credenti
   ].join("\n");
 }
 
-/** The jar in the cache, which is moved there when it is whole. */
-async function bring(): Promise<string> {
+/** The jar in the cache, which is moved there when it is whole. Throws where Java, Maven or Maven Central is missing. */
+export async function bringS3Proxy(): Promise<string> {
   const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "drops-test");
   const jar = join(cache, JAR);
+  await run("java", ["-version"]);
   if ((await sha256Of(jar)) === SHA256) return jar;
   await mkdir(cache, { recursive: true });
   const scratch = await mkdtemp(join(cache, "s3proxy-"));
