@@ -118,6 +118,11 @@ test("without its list nobody knows what a believed snapshot needs; a stranger's
   assert.deepEqual(await said(), [
     `list ${lost.list?.sha256} is missing, which snapshot ${believed.record.id} refers to`,
   ]);
+  const place = { repository: there.tiny.id, policy: POLICY, at: there.clock.now.toISOString() };
+  const note = { drops: "withdrawn", format: 1, ...place, snapshot: believed.record.id, why: "x" } as const;
+  const withdrawn = [{ key: "x", note, trusted: true }];
+  const again = there.plan({ ...(await there.survey()), withdrawn });
+  assert.equal(again.refusals.length, 1, "a withdrawn one is believed still");
   await there.snapshot(8, [damaged], { signer: stranger });
   await there.tiny.replace(key(damaged), Buffer.from("garbage"));
   assert.equal((await said()).length, 2, "what cannot be read may name anything");
