@@ -17,6 +17,7 @@ import { lookFor } from "../setup/look.ts";
 import { type Choices, policyText } from "../setup/policy-text.ts";
 import { nameFor } from "../setup/suggest.ts";
 import { realPaths } from "../source/real-paths.ts";
+import { SAME_DISK_HINT, sameDisk } from "../source/same-disk.ts";
 import { parseHost } from "./target.ts";
 
 export interface SetupParts {
@@ -58,6 +59,8 @@ export async function setUp(options: SetupOptions & Cancel, parts: SetupParts): 
     "",
   ])
     say(line);
+  const disk = await sameDisk(policy);
+  if (disk !== undefined) say(`WARNING: ${disk} (${SAME_DISK_HINT})`);
   if (!(await asker.yes(`write this to ${file}`)))
     throw new DropsError("interrupted", `stopped before ${file} was written, as you said: nothing was done`);
   await writePolicy(file, text);

@@ -14,6 +14,7 @@ import { type OpenCatalog, openCatalog, type ReadParts } from "../restore/choose
 import { type Proofs, readProofs } from "../snapshot/finding.ts";
 import { heldBack } from "../snapshot/held-back.ts";
 import { UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
+import { sameDisk } from "../source/same-disk.ts";
 import { statusOf } from "../status/status.ts";
 import type { Seen, SeenSnapshot, Status } from "../status/types.ts";
 import type { BlobReader } from "../store/blob-store.ts";
@@ -98,7 +99,7 @@ async function look(
     failing: file && (await failingBackup(file)),
     storeSpace: file && (await storeSpace(file.store)),
     stored,
-    notes: [...notes, ...remarks(policy, trust)],
+    notes: [...notes, ...(await remarks(policy, trust, file))],
   };
 }
 
@@ -154,7 +155,12 @@ async function proofsOf(
   }
 }
 
-function remarks(policy: Policy | undefined, trust: Trust): string[] {
+/** `file`: the policy, where it is on this machine. */
+async function remarks(
+  policy: Policy | undefined,
+  trust: Trust,
+  file: Policy | undefined,
+): Promise<string[]> {
   const notes: string[] = [];
   if (!policy) {
     notes.push(
@@ -167,7 +173,8 @@ function remarks(policy: Policy | undefined, trust: Trust): string[] {
     );
   }
   if (trust.allowUnsigned) notes.push("--trust-unsigned: nothing proves who wrote these snapshots");
-  return notes;
+  const disk = file && (await sameDisk(file));
+  return disk === undefined ? notes : [...notes, disk];
 }
 
 async function writeFiles(status: Status, { prometheus, html }: StatusOptions): Promise<string[]> {

@@ -1,6 +1,7 @@
 import type { Cancel } from "../lib/cancel.ts";
 import type { DestroyProof } from "../snapshot/finding.ts";
 import { requireUnderstood } from "../snapshot/repository.ts";
+import { SAME_DISK_HINT, sameDisk } from "../source/same-disk.ts";
 import { storeSpace } from "../store/directory-space.ts";
 import { allowedSkew, judgeSpace, WHY_SPACE } from "./check-host.ts";
 import { judgeClock } from "./clocks.ts";
@@ -60,6 +61,7 @@ export function storeChecks(world: World, learnt: StoreLearnt): Check[] {
       },
     },
     ...spaceChecks(world),
+    ...diskChecks(world),
     ...lockChecks(world, learnt),
     {
       group: "store",
@@ -86,6 +88,20 @@ function spaceChecks({ loaded }: World): Check[] {
     return space ? judgeSpace([space]) : [];
   };
   return [{ group: "store", name: "space", needs: "store", why: WHY_SPACE, run }];
+}
+
+/** Of a directory on the machine that is backed up. */
+function diskChecks({ loaded }: World): Check[] {
+  const { host, store } = loaded.policy;
+  if (host !== "local" || !("directory" in store)) return [];
+  const run = async () => {
+    const what = await sameDisk(loaded.policy);
+    return [
+      what === undefined ? ok("the store and the data are on different disks") : warn(what, SAME_DISK_HINT),
+    ];
+  };
+  const why = "a backup is for the day on which the disk breaks, too";
+  return [{ group: "store", name: "disk", why, run }];
 }
 
 /** Where the policy wants objects locked. */

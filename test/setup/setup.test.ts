@@ -323,6 +323,10 @@ test("drops init on a terminal writes a policy, keys and a repository, and the p
   }
   await terminal.until(/next:\s+drops doctor --policy .*\s+drops backup --policy /);
   assert.equal(await terminal.ended(), 0, terminal.shown());
+  assert.match(
+    terminal.shown().replaceAll(/\s+/g, " "),
+    /WARNING: the store \S*store lies on the same disk as \S*data/,
+  );
   assert.doesNotMatch(terminal.shown(), /AGE-SECRET-KEY|PRIVATE KEY/);
   assert.equal((await stat(policy)).mode & 0o777, 0o600);
   const { drops: run } = await import("../support/in-process.ts");
