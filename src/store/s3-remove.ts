@@ -37,7 +37,7 @@ export async function removeOnce(
   try {
     return failuresIn(await client.send(command, { abortSignal: signal }), what.paths);
   } catch (error) {
-    if (statusOf(error) !== 501) throw error; // S3Proxy, of more than a few
+    if (statusOf(error) !== 501) throw error; // S3Proxy, whatever is asked
     return removeSingly(sdk, client, what, { signal });
   }
 }
