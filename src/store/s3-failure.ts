@@ -190,7 +190,8 @@ function byNetwork(error: unknown): Meaning {
   if (PLAIN_HTTP.test(code)) {
     return refused("https was asked of a server that speaks plain http", CHECK_ENDPOINT);
   }
-  if (code.startsWith("HPE_")) return refused("what answers there does not speak http", CHECK_ENDPOINT);
+  if (code.startsWith("HPE_INVALID"))
+    return refused("what answers there does not speak http", CHECK_ENDPOINT);
   // The SDK calls this a TimeoutError too.
   if (code === "ECONNRESET" || code === "EPIPE") return CUT;
   if (nameOf(error) === "TimeoutError") return unavailable("no answer in time");
