@@ -126,7 +126,7 @@ test("what nobody trusted signed is told, and so is what is no note", async () =
   ]);
 });
 
-test("bytes that versions hold: what is neither shown nor a marker; nothing without versions; unknown where nobody may look", async () => {
+test("bytes that versions hold: what is neither shown nor a marker; nothing without versions; unknown where the store does not say", async () => {
   const [plain, versioned] = [await TinyNights.create(), await TinyNights.create({ versions: true })];
   assert.deepEqual(await heldBytes(plain.tiny.store, POLICY, HOW), { objects: 0, bytes: 0 });
   const store = versioned.tiny.store as unknown as VersionedMemory;
@@ -136,10 +136,10 @@ test("bytes that versions hold: what is neither shown nor a marker; nothing with
   await store.remove(`${POLICY}/a`, HOW);
   store.putOver(`${POLICY}/b`, Buffer.from("1"));
   assert.deepEqual(await heldBytes(store, POLICY, HOW), { objects: 2, bytes: 8 });
-  const refused = (code: "store/refused" | "store/unavailable") =>
-    faultyVersions(store, [
-      { nth: 1, call: "listVersions", when: "before", error: () => new DropsError(code, "no") },
-    ]);
-  assert.equal(await heldBytes(refused("store/refused"), POLICY, HOW), undefined);
-  await assert.rejects(heldBytes(refused("store/unavailable"), POLICY, HOW), { code: "store/unavailable" });
+  const failing = (error: Error) =>
+    faultyVersions(store, [{ nth: 1, call: "listVersions", when: "before", error: () => error }]);
+  for (const code of ["store/refused", "store/unavailable"] as const)
+    assert.equal(await heldBytes(failing(new DropsError(code, "no")), POLICY, HOW), undefined);
+  await assert.rejects(heldBytes(failing(new TypeError("a bug")), POLICY, HOW), TypeError);
+  await assert.rejects(heldBytes(store, POLICY, { signal: AbortSignal.abort() }), { name: "AbortError" });
 });

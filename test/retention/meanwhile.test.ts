@@ -5,7 +5,9 @@ import { test } from "node:test";
 import { prune } from "../../src/retention/prune.ts";
 import { putDamaged } from "../../src/snapshot/damaged.ts";
 import { putNote } from "../../src/snapshot/pin.ts";
-import { listKey } from "../../src/store/keys.ts";
+import { listKey, signatureKey } from "../../src/store/keys.ts";
+import { faultyStore } from "../support/faulty-store.ts";
+import { unreachable } from "../support/gone-since.ts";
 import { keysOf } from "../support/nights.ts";
 import { TinyNights } from "../support/tiny-nights.ts";
 import { POLICY } from "../support/tiny-repository.ts";
@@ -27,8 +29,13 @@ async function world() {
     const surveyed = await nights.survey();
     return { surveyed, plan: nights.plan(surveyed, { rules, limits }) };
   };
-  const carryOut = async ({ surveyed, plan }: Awaited<ReturnType<typeof planned>>) =>
-    prune({ ...nights.parts(), signer, newId: () => String(++ids).padStart(16, "0") }, surveyed, plan, HOW);
+  const carryOut = async ({ surveyed, plan }: Awaited<ReturnType<typeof planned>>, through = store) =>
+    prune(
+      { ...nights.parts(), store: through, signer, newId: () => String(++ids).padStart(16, "0") },
+      surveyed,
+      plan,
+      HOW,
+    );
   const later = (hours: number) => {
     nights.clock.now = new Date(nights.clock.now.getTime() + hours * HOUR);
   };
@@ -57,6 +64,39 @@ test("a plan that is refused is not carried out", async () => {
   const { nights, carryOut } = await world();
   const surveyed = { ...(await nights.survey()), obstacles: ["x is damaged"] };
   await assert.rejects(carryOut({ surveyed, plan: nights.plan(surveyed) }), /^Error: a plan that is refused/);
+});
+
+test("a store that goes away is told as it is before anything was done, and with what was done after that", async () => {
+  const { planned, carryOut, store, first } = await world();
+  const due = await planned();
+  const away = (key: RegExp) => carryOut(due, unreachable(store, key));
+  const [record, signature] = [first.key, signatureKey(first.key)].map((key) => new RegExp(`^${key}$`));
+  assert.ok(record && signature);
+  await assert.rejects(away(record), { code: "store/unavailable", message: /the connection was cut$/ });
+  await assert.rejects(away(signature), {
+    code: "store/unavailable",
+    message: /the connection was cut \(forgotten before: 1 snapshots; removed: 0 objects\)$/,
+  });
+});
+
+test("objects that were removed are told of too; a bug is not taken for a failure of the store", async () => {
+  const { carryOut, due, store, place, signer, planned } = await aboutToRemove();
+  await putDamaged(
+    store,
+    { drops: "damaged", ...place, kind: "list", name: "e".repeat(64), problem: "x" },
+    { ...HOW, signer },
+  );
+  const again = await planned();
+  assert.deepEqual(again.plan.sweep.remove, due.plan.sweep.remove);
+  const key = /\/damaged\//;
+  const bug = faultyStore(store, [
+    { nth: 1, call: "removeAll", when: "before", error: () => new TypeError("a bug") },
+  ]);
+  await assert.rejects(carryOut(again, bug), TypeError);
+  await assert.rejects(carryOut(again, unreachable(store, key)), {
+    code: "store/unavailable",
+    message: /\(forgotten before: 0 snapshots; removed: 3 objects\)$/,
+  });
 });
 
 test("what was pinned since the plan is spared, with all that it needs", async () => {
