@@ -12,6 +12,7 @@ import type { SnapshotRecord } from "../snapshot/record.ts";
 import { type Repository, readRepository, requireUnderstood } from "../snapshot/repository.ts";
 import { spaceFacts } from "../snapshot/space-facts.ts";
 import { hostSpace } from "../source/host-space.ts";
+import { type Overlap, overlapsOn } from "../source/overlap.ts";
 import type { FrozenSource } from "../source/source.ts";
 import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import type { Trust } from "../trust/trust.ts";
@@ -114,6 +115,8 @@ class OpeningHost implements AsyncDisposable {
 /** The frozen views, and why those that are missing could not be taken. */
 class FrozenSources implements AsyncDisposable {
   readonly #views = new Map<string, FrozenSource | DropsError>();
+  /** Asked of the host once, before the first source. */
+  #overlaps: Promise<readonly Overlap[]> | undefined;
 
   async freeze(
     source: SourcePolicy,
@@ -124,11 +127,13 @@ class FrozenSources implements AsyncDisposable {
   ): Promise<void> {
     const { policy, now, random, say } = parts;
     try {
+      this.#overlaps ??= overlapsOn(host, policy.sources, how);
       const view = await freezeSource(source, {
         ...how,
         host,
         policyName: policy.name,
         sources: policy.sources,
+        overlaps: await this.#overlaps,
         rereadShare,
         now,
         random,

@@ -1,5 +1,5 @@
 import type { SourcePolicy } from "../policy/schema.ts";
-import { refuseOverlap } from "../source/overlap.ts";
+import { type Overlap, refuseOverlap } from "../source/overlap.ts";
 import type { CaptureContext, FrozenSource } from "../source/source.ts";
 
 /**
@@ -12,9 +12,16 @@ export function inCaptureOrder(sources: readonly SourcePolicy[]): SourcePolicy[]
   return [...sources].sort((a, b) => CAPTURE_ORDER.indexOf(a.kind) - CAPTURE_ORDER.indexOf(b.kind));
 }
 
-/** Throws source/failed when another source holds the same; else as the kind does. Each kind is loaded when a policy has it. */
-export async function freezeSource(source: SourcePolicy, context: CaptureContext): Promise<FrozenSource> {
-  await refuseOverlap(source, context);
+/**
+ * Throws source/failed when another source holds the same; else as the kind does. Each kind is loaded when a policy has it.
+ *
+ * @param context with what `overlapsOn` found before, since between the sources nothing may take time
+ */
+export async function freezeSource(
+  source: SourcePolicy,
+  context: CaptureContext & { readonly overlaps: readonly Overlap[] },
+): Promise<FrozenSource> {
+  refuseOverlap(source, context.overlaps);
   switch (source.kind) {
     case "postgres":
       return (await import("../source/postgres/capture.ts")).freezePostgres(source, context);

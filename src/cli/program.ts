@@ -99,7 +99,7 @@ export async function run(args: readonly string[], shell: Shell): Promise<void> 
   try {
     if (args.length === 0)
       throw new DropsError("usage/invalid", "no command given", { hint: "drops --help" });
-    await program.parseAsync(withoutVainHelp(args, shell), { from: "user" });
+    await program.parseAsync(withoutVainHelp(args, program, shell), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode !== 0) throw usage(error, program, args);
@@ -109,12 +109,13 @@ export async function run(args: readonly string[], shell: Shell): Promise<void> 
 const HELP = ["-h", "--help"];
 
 /** A command that does not exist has no help: commander would show the program's, and succeed. */
-function withoutVainHelp(args: readonly string[], shell: Shell): readonly string[] {
-  if (!args.some((arg) => HELP.includes(arg))) return args;
-  const program = buildProgram(shell);
-  const [command] = program.parseOptions(args.filter((arg) => !HELP.includes(arg))).operands;
-  const isKnown = command === undefined || program.commands.some((each) => each.name() === command);
-  return isKnown ? args : [command];
+function withoutVainHelp(args: readonly string[], program: Command, shell: Shell): readonly string[] {
+  const isKnown = (word: string) => program.commands.some((each) => each.name() === word);
+  const words = args.filter((arg) => !arg.startsWith("-"));
+  if (!args.some((arg) => HELP.includes(arg)) || words.length === 0 || words.some(isKnown)) return args;
+  // parsing leaves traces, so another one finds out which of the words is the command
+  const [command] = buildProgram(shell).parseOptions(args.filter((arg) => !HELP.includes(arg))).operands;
+  return command === undefined ? args : [command];
 }
 
 function usage(error: CommanderError, program: Command, args: readonly string[]): DropsError {

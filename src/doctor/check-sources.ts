@@ -9,7 +9,7 @@ import type { CommandPolicy, FilesPolicy, SourcePolicy } from "../policy/schema.
 import { attributedFiles } from "../source/files/attributed-files.ts";
 import { findArguments, findFiles } from "../source/files/find.ts";
 import { UNREAD_HINT } from "../source/files/unread-files.ts";
-import { refuseOverlap } from "../source/overlap.ts";
+import { overlapsOn, refuseOverlap } from "../source/overlap.ts";
 import { checkPostgres } from "./source-postgres.ts";
 import { checkRocksdb } from "./source-rocksdb.ts";
 import { type Check, fail, type Line, ok, warn } from "./types.ts";
@@ -60,7 +60,7 @@ function refused({ name }: SourcePolicy, error: unknown): LookedAt {
 }
 
 async function look(world: World, source: SourcePolicy, how: Cancel): Promise<LookedAt> {
-  await refuseOverlap(source, { ...how, host: await world.host, sources: world.loaded.policy.sources });
+  refuseOverlap(source, await overlapsOn(await world.host, world.loaded.policy.sources, how));
   switch (source.kind) {
     case "rocksdb":
       return checkRocksdb(world, source, how);

@@ -50,12 +50,10 @@ export async function lookFor(host: Host, how: Cancel): Promise<Found> {
       return instead;
     }
   };
+  // each field is ended by NUL; a name may be anything else, spaces too
   const fields = async (argv: readonly string[], as?: string) => {
     const { stdout } = await host.run(argv, { ...how, as });
-    return stdout
-      .toString()
-      .split("\0")
-      .filter((field) => field.trim() !== "");
+    return stdout.toString().split("\0").slice(0, -1);
   };
   const rocksdb = await orNote("no RocksDB was looked for", () => fields(["sh", "-c", ROCKSDB]), []);
   const psql = ["psql", "-X", "-A", "-t", "-0", "-z", "-d", "postgres", "-c", DATABASES];

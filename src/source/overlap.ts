@@ -46,17 +46,19 @@ export function overlapsOf(
   );
 }
 
-/** Throws source/failed when this source would store what another one stores too, symlinks of the host followed. */
-export async function refuseOverlap(
-  source: SourcePolicy,
-  parts: Cancel & { readonly host: Host; readonly sources: readonly SourcePolicy[] },
-): Promise<void> {
-  const { host, sources, signal } = parts;
-  if (pathsOf(source).length === 0) return;
-  const found = await realPaths(host, [...new Set(sources.flatMap(pathsOf))], { signal });
-  const [overlap] = overlapsOf(sources, (path) => found[path] ?? path).filter(
-    (each) => each.source === source.name,
-  );
+/** The overlaps of a policy's sources, symlinks of the host followed. Throws as the host does. */
+export async function overlapsOn(
+  host: Host,
+  sources: readonly SourcePolicy[],
+  how: Cancel,
+): Promise<readonly Overlap[]> {
+  const found = await realPaths(host, [...new Set(sources.flatMap(pathsOf))], how);
+  return overlapsOf(sources, (path) => found[path] ?? path);
+}
+
+/** Throws source/failed when this source would store what another one stores too. */
+export function refuseOverlap({ name }: SourcePolicy, overlaps: readonly Overlap[]): void {
+  const overlap = overlaps.find(({ source }) => source === name);
   if (overlap) throw new DropsError("source/failed", overlap.message, { hint: overlap.hint });
 }
 

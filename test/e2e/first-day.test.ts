@@ -12,6 +12,7 @@ import { type OpsMachine, startOpsMachine } from "../support/ops-machine.ts";
 import { assertRestored, factsOf } from "../support/ops-state.ts";
 import { dropsPrivately } from "../support/private-state.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+import { PATIENCE_MS } from "../support/until.ts";
 
 // Somebody who knows nothing of drops presses Enter at every question of `drops init`, on a server as it is. What that backs up is enough.
 
@@ -38,6 +39,7 @@ async function pressEnter(): Promise<string> {
   const options = ["-tt", "-q", "-F", "none", "-i", keyFile, "-o", `UserKnownHostsFile=${knownHostsFile}`];
   const child = spawn("ssh", [...options, "-o", "BatchMode=yes", `root@${address}`, `${DROPS} init`], {
     stdio: ["pipe", "pipe", "inherit"],
+    timeout: PATIENCE_MS, // a question that is not answered here would be waited at for ever
   });
   let answered = 0;
   let shown = "";
@@ -61,6 +63,8 @@ test("what the wizard finds is everything that the server has, each path once", 
   for (const database of Object.values(OPS.databases)) assert.ok(policy.includes(`database: ${database}`));
   const units = [...policy.matchAll(/- unit: (\S+)/g)].map(([, unit]) => unit);
   assert.deepEqual(units, ["matrix-continuwuity.service", "forgejo.service", "mautrix-slack.service"]);
+  const paths = [...policy.matchAll(/paths: \[(\S+)\]|path: (\S+)/g)].map(([, one, other]) => one ?? other);
+  assert.equal(new Set(paths).size, paths.length);
   assert.match(shown, /drops doctor/);
 });
 

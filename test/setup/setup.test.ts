@@ -281,15 +281,20 @@ test("a look at this machine finds a RocksDB and changes nothing", async () => {
     run: async (argv, how): Promise<CommandResult> => {
       asked.push(argv[0] ?? "");
       if (argv[0] === "psql")
-        return { exit: 0, signal: undefined, stdout: Buffer.from("a\0owner\0b c\0owner\0"), stderr: "" };
+        return {
+          exit: 0,
+          signal: undefined,
+          stdout: Buffer.from("a\0owner\0 \0owner\0b\0owner\0"),
+          stderr: "",
+        };
       const script = argv.map((word) => word.replace("/var/lib /srv /opt", quote(scratch.path)));
       return local.run(script, how);
     },
   };
   const found = await lookFor(here, HOW);
   assert.deepEqual(found.rocksdb, [join(scratch.path, "a b/db")]);
-  assert.deepEqual(found.databases, [{ name: "a" }]);
-  assert.deepEqual(found.notes, ["the database b c has a name that a policy cannot hold: it is left out"]);
+  assert.deepEqual(found.databases, [{ name: "a" }, { name: "b" }]);
+  assert.deepEqual(found.notes, ["the database   has a name that a policy cannot hold: it is left out"]);
   assert.deepEqual(asked, ["sh", "psql", "sh"]);
 });
 

@@ -9,7 +9,7 @@ import type { SourcePolicy } from "../../src/policy/schema.ts";
 import { excludesAsCaptured } from "../../src/source/excludes.ts";
 import { freezeFiles } from "../../src/source/files/capture.ts";
 import { findFiles } from "../../src/source/files/find.ts";
-import { overlapsOf } from "../../src/source/overlap.ts";
+import { overlapsOf, overlapsOn } from "../../src/source/overlap.ts";
 import { collectingSink } from "../support/collecting-sink.ts";
 import { drops } from "../support/in-process.ts";
 import { filesAt } from "../support/path-cases.ts";
@@ -150,7 +150,8 @@ describe("on a host", () => {
     const sources = [db(at("private/hs/db")), files("hs", [at("hs")])];
     const [, hs] = sources;
     assert.ok(hs);
-    await assert.rejects(freezeSource(hs, captureContext(host, { signal, sources })), {
+    const overlaps = await overlapsOn(host, sources, { signal });
+    await assert.rejects(freezeSource(hs, { ...captureContext(host, { signal, sources }), overlaps }), {
       code: "source/failed",
       message: `source hs also holds ${at("private/hs/db")}, the database of source db`,
       hint: `exclude it in source hs: exclude: ["${at("private/hs/db")}"]`,
