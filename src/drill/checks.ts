@@ -81,6 +81,13 @@ export class CheckBook {
     this.checks.push({ ...check, found: cut(check.found) });
   }
 
+  /** A check that could not run, and that the others make up for: it becomes something that was not tested. */
+  doWithout(check: DrillCheck, others: string): void {
+    const { source, name, found } = check;
+    this.checks.splice(this.checks.indexOf(check), 1);
+    this.skip(source === undefined ? name : `${source}: ${name}`, `${found}; ${others}`);
+  }
+
   skip(what: string, why: string): void {
     this.notTested.push({ what, why });
   }

@@ -81,7 +81,7 @@ ${CHECKS}`,
 
 /** Drill the newest snapshot with this server's programs; `change` replaces parts and options. */
 export async function drillNewest(
-  { rehearsal, postgres }: Pick<Drillable, "rehearsal" | "postgres">,
+  { rehearsal, postgres }: Pick<Drillable, "rehearsal"> & { readonly postgres: Pick<Postgres, "bin"> },
   change: DrillChange = {},
 ): Promise<DrillResult> {
   await using pool = new PackPool(1);
