@@ -28,5 +28,7 @@ test("the quick start does what it says, line by line", async () => {
     },
   );
   assert.equal(exit, 0, `${stdout}\n${stderr}`);
-  assert.match(String(stdout), /proven/);
+  const states = [...String(stdout).matchAll(/^try in \S+, .*: ([A-Z]+)$/gm)].map(([, state]) => state);
+  assert.deepEqual(states, ["AMBER", "GREEN"], String(stdout));
+  assert.match(String(stdout), /GREEN[\s\S]*proven/);
 });

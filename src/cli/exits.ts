@@ -9,7 +9,7 @@ export const EXITS = {
   12: "host unreachable, host key mismatch, or a command failed there",
   13: "key missing or wrong, or signature not trusted",
   20: "stored data is damaged or missing",
-  21: "unproven: a check failed or could not run; status is not green",
+  21: "unproven: a check failed or could not run; status is neither green nor amber",
   22: "refused for safety (something exists already, no space, clock skew)",
   130: "interrupted, cleaned up",
 } as const;

@@ -57,7 +57,9 @@ export const StatusReport = z.object({
   measuredAgainst: z
     .enum(["file", "snapshot", "defaults"])
     .describe("where rpo, drill.every and the list of sources come from"),
-  state: z.enum(["green", "unproven", "late", "broken"]).describe("exit 0 when green, else 21"),
+  state: z
+    .enum(["green", "amber", "unproven", "late", "broken"])
+    .describe("exit 0 when green or amber, else 21"),
   concerns: z
     .array(
       z.object({
@@ -76,6 +78,9 @@ export const StatusReport = z.object({
           "drill-failed",
           "drill-overdue",
           "verify-overdue",
+          "never-drilled",
+          "never-verified",
+          "recovery-key",
         ]),
         what: z.string(),
         hint: z.string(),

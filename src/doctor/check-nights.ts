@@ -10,6 +10,7 @@ const LIMIT_MS = 120_000;
 const WHY: Readonly<Record<Exclude<State, "green">, string>> = {
   broken: "what is not whole, or not believed, is not there on the day that it is needed",
   late: "what happened after the newest restore point is lost with the server",
+  amber: "what was never tried may not work on the day that it is needed",
   unproven: "that a backup can be restored is known of those alone that were: the rest is hope",
 };
 
@@ -26,7 +27,7 @@ export function nightsCheck(world: World): Check {
 }
 
 /** Looked at now by checks of their own. */
-const ELSEWHERE: readonly string[] = ["clock", "space"];
+const ELSEWHERE: readonly string[] = ["clock", "space", "recovery-key"];
 
 /** Pure: the concerns of `drops status`, but for those that checks of their own name. */
 export function judgeNights(status: Status): Line[] {
@@ -47,7 +48,8 @@ export function judgeNights(status: Status): Line[] {
 function lineOf(concern: Concern): Line {
   const { kind, what, hint } = concern;
   const state = stateOf([concern]);
-  const line = kind === "failed" || kind === "uncovered" ? warn(what, hint) : fail(what, hint);
+  const isMild = kind === "failed" || kind === "uncovered" || state === "amber";
+  const line = isMild ? warn(what, hint) : fail(what, hint);
   if (kind === "failed") return { ...line, why: "what is in no snapshot is lost with the server" };
   return state === "green" ? line : { ...line, why: WHY[state] };
 }
@@ -55,8 +57,6 @@ function lineOf(concern: Concern): Line {
 function well({ restore: { newest, points, rpoSeconds }, drills: { proven } }: Status): Line {
   const count = points === 1 ? "1 restore point" : `${points} restore points`;
   const age = newest ? `, the newest ${rough(newest.ageSeconds)} old, ${rough(rpoSeconds)} are allowed` : "";
-  const drilled = proven
-    ? `a drill proved everything ${rough(proven.ageSeconds)} ago`
-    : "no drill has proven one yet: drops drill --evidence DIRECTORY --publish";
-  return ok(`${count}${age}; ${drilled}`);
+  const drilled = proven ? `; a drill proved everything ${rough(proven.ageSeconds)} ago` : "";
+  return ok(`${count}${age}${drilled}`);
 }

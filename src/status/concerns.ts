@@ -9,7 +9,7 @@ import {
   type State,
 } from "./types.ts";
 
-const DRILL = "drops drill --evidence DIRECTORY --publish";
+const DRILL = "drops drill --identity FILE --evidence DIRECTORY --publish";
 const BACKUP = "drops backup";
 const VERIFY = "drops verify --routine";
 const VERIFY_ALL =
@@ -32,6 +32,9 @@ const MAKES: Readonly<Record<ConcernKind, State>> = {
   "drill-failed": "unproven",
   "drill-overdue": "unproven",
   "verify-overdue": "unproven",
+  "never-drilled": "amber",
+  "never-verified": "amber",
+  "recovery-key": "amber",
 };
 
 /** Everything that keeps a status from being green, worst first, each in one sentence. */
@@ -42,13 +45,14 @@ export function concernsOf(facts: Facts): Concern[] {
     ...spaceConcerns(facts),
     ...drillConcerns(facts),
     ...verifyConcerns(facts),
+    ...untried(facts),
   ];
   return found.sort((a, b) => CONCERNS.indexOf(a.kind) - CONCERNS.indexOf(b.kind));
 }
 
 export function stateOf(concerns: readonly Concern[]): State {
   const states = new Set(concerns.map(({ kind }) => MAKES[kind]));
-  for (const state of ["broken", "late", "unproven"] as const) if (states.has(state)) return state;
+  for (const state of ["broken", "late", "unproven", "amber"] as const) if (states.has(state)) return state;
   return "green";
 }
 
@@ -153,7 +157,7 @@ function isLateAlone({ newest }: SourceStatus, { newest: point, rpoSeconds }: Fa
   return point === undefined || point.ageSeconds <= rpoSeconds;
 }
 
-/** A policy that was never drilled is told so and is no failure: whoever drills once is held to it. */
+/** Whoever drills once is held to it; never to have drilled is no failure, see `untried`. */
 function drillConcerns({ drills }: Facts): Concern[] {
   const { last, proven, everySeconds, count, newestRefused, refused } = drills;
   if (newestRefused) {
@@ -197,15 +201,34 @@ function verifyConcerns({ verifies, restore }: Facts): Concern[] {
     const what = `the last verify, ${rough(last.ageSeconds)} ago, doubts the record of ${named}: ${short(doubted[0].why)}`;
     found.push({ kind: "verify-damaged", what, hint: VERIFY });
   }
-  if (everySeconds === undefined) return found;
-  const age = last?.ageSeconds ?? restore.oldest?.ageSeconds ?? 0;
-  if (age <= everySeconds) return found;
+  if (everySeconds === undefined || !isVerifyOverdue({ restore, verifies })) return found;
   const said = last
-    ? `the last verify is ${rough(age)} old`
+    ? `the last verify is ${rough(last.ageSeconds)} old`
     : "no verify has published evidence that is believed";
   const doubt = refused[0] ? `; not believed: ${short(refused[0].why)}` : "";
   const what = `${said}, one is due every ${rough(everySeconds)}${doubt}`;
   return [...found, { kind: "verify-overdue", what, hint: VERIFY }];
+}
+
+function isVerifyOverdue({ restore, verifies }: Pick<Facts, "restore" | "verifies">): boolean {
+  const { last, everySeconds } = verifies;
+  const age = last?.ageSeconds ?? restore.oldest?.ageSeconds ?? 0;
+  return everySeconds !== undefined && age > everySeconds;
+}
+
+/** What nobody has tried yet. It keeps a policy from being green, and is no failure: the first day begins like that. */
+function untried({ restore, drills, verifies, recoveryKey }: Facts): Concern[] {
+  if (restore.newest === undefined) return []; // there is nothing to try them on
+  const found: Concern[] = [];
+  if (drills.count === 0 && !drills.newestRefused)
+    found.push({ kind: "never-drilled", what: "no drill has restored a snapshot yet", hint: DRILL });
+  if (verifies.last === undefined && !isVerifyOverdue({ restore, verifies }))
+    found.push({ kind: "never-verified", what: "no verify has checked the stored data yet", hint: VERIFY });
+  if (recoveryKey.at === undefined) {
+    const what = "the recovery identity was never shown to open a backup";
+    found.push({ kind: "recovery-key", what, hint: "drops doctor --identity FILE" });
+  }
+  return found;
 }
 
 function ids(snapshots: readonly { readonly id: string }[]): string {

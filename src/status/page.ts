@@ -39,12 +39,14 @@ ${remarks(status)}
 
 const HEADLINES: Readonly<Record<State, string>> = {
   green: "✓ Backups are there, young and whole",
+  amber: "! Backups are there, and not everything was tried yet",
   unproven: "! Backups are there, and not proven",
   late: "✗ Backups are late",
   broken: "✗ Backups are broken",
 };
 const TONES: Readonly<Record<State, string>> = {
   green: "proven",
+  amber: "unproven",
   unproven: "unproven",
   late: "damaged",
   broken: "damaged",

@@ -6,6 +6,9 @@ import { destroyOf, proofNotes, recoveryOf } from "./proofs.ts";
 import type { Seen, SeenSnapshot, ShownSnapshot, SourceStatus, Status } from "./types.ts";
 import { verifiesOf } from "./verifies.ts";
 
+/** What is worth doing when nothing is wrong. */
+const IDLE = "drops restore --date latest --host root@ADDRESS --dry-run";
+
 /**
  * What a person wants to know first of a policy, from what was read of its repository. Pure: nothing is asked here, and
  * ages are by the store's clock.
@@ -46,14 +49,7 @@ export function statusOf(seen: Seen): Status {
     notes: [...seen.notes, ...proofNotes(seen.proofs)],
   };
   const concerns = concernsOf(facts);
-  return { ...facts, state: stateOf(concerns), concerns, next: concerns[0]?.hint ?? idle(facts) };
-}
-
-/** What is worth doing when nothing is wrong. */
-function idle({ drills }: Pick<Status, "drills">): string {
-  return drills.proven === undefined
-    ? "drops drill --evidence DIRECTORY --publish"
-    : "drops restore --date latest --host root@ADDRESS --dry-run";
+  return { ...facts, state: stateOf(concerns), concerns, next: concerns[0]?.hint ?? IDLE };
 }
 
 /** The recovery point: when the source that was captured first was captured. What happened after it is lost. */

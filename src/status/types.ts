@@ -89,6 +89,9 @@ export const CONCERNS = [
   "drill-failed",
   "drill-overdue",
   "verify-overdue",
+  "never-drilled",
+  "never-verified",
+  "recovery-key",
 ] as const;
 export type ConcernKind = (typeof CONCERNS)[number];
 
@@ -100,7 +103,8 @@ export interface Concern {
   readonly hint: string;
 }
 
-export const STATES = ["green", "unproven", "late", "broken"] as const;
+/** `amber`: nothing went wrong, but what was never tried is not known to work. */
+export const STATES = ["green", "amber", "unproven", "late", "broken"] as const;
 export type State = (typeof STATES)[number];
 
 export interface RestorePoint {

@@ -448,9 +448,12 @@ const nights: readonly {
     ],
   },
   {
-    what: "well, and never drilled",
-    seen: { evidence: [] },
-    told: [/^ok: 2 restore points, .*; no drill has proven one yet: drops drill/],
+    what: "never drilled, never verified; the recovery identity is told of elsewhere",
+    seen: { evidence: [], verifies: [], proofs: { refused: [] } },
+    told: [
+      /^warn: no drill has restored a snapshot yet$/,
+      /^warn: no verify has checked the stored data yet$/,
+    ],
   },
   {
     what: "before the first backup: nothing has failed",

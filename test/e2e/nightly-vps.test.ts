@@ -31,7 +31,7 @@ await nightly.install(
 describe("nights pass", () => {
   const messages: number[] = [];
   for (const night of [1, 2, 3]) {
-    test(`night ${night}: the timer fires, and in the morning status is green`, async () => {
+    test(`night ${night}: the timer fires, and in the morning nothing is wrong`, async () => {
       await machine.psql(`INSERT INTO kv_store VALUES ('', 'night-${night}', now())`);
       await vps.exec(`echo ${night} > /var/lib/forgejo/data/night-${night}`);
       succeeded(await nightly.byTimer("backup"));
@@ -39,7 +39,7 @@ describe("nights pass", () => {
       await nightly.passes(MORNING);
       succeeded(await nightly.byTimer("status"));
       const status = await statusNow();
-      assert.equal(status.state, "green");
+      assert.equal(status.state, "amber", "nobody has tried a restore yet, and no alert rings for that");
       assert.equal(status.snapshots.filter(({ state }) => state === "complete").length, night);
       assert.deepEqual(nightly.alerts.take(), []);
       if (night < 3) await nightly.passes(DAY - MORNING);
@@ -65,6 +65,17 @@ describe("nights pass", () => {
     test(`the week's ${job} succeeds with credentials of its own`, async () => {
       succeeded(await nightly.start(unit(job)));
     });
+
+  test("the recovery identity from the safe is shown once", async () => {
+    const { stdout, stderr } = await nightly.drops(
+      "doctor",
+      "--only",
+      "keys",
+      "--identity",
+      `${KEYS}/drill-identity`,
+    );
+    assert.match(stdout, /opens the manifest of/, stderr);
+  });
 
   test("what a drill restored in plain is gone, its evidence stays, and status has read it", async () => {
     assert.equal(await vps.exec("find / -xdev -name 'drops-drill-*' | wc -l"), "0");

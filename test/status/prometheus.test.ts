@@ -31,7 +31,7 @@ test("every line is one that the text format knows, and every metric is describe
 });
 
 test("what is not known has no sample: neither a snapshot nor a drill", () => {
-  const text = prometheusOf(statusOf(greenSeen({ snapshots: [], evidence: [] })));
+  const text = prometheusOf(statusOf(greenSeen({ snapshots: [], evidence: [], verifies: [] })));
   assert.doesNotMatch(
     text,
     /drops_newest_complete|drops_oldest|drops_last_|drops_source_newest|NaN|undefined/,

@@ -22,6 +22,7 @@ import { sampleEvidence } from "../support/sample-evidence.ts";
 import { sampleVerifyEvidence } from "../support/sample-verify-evidence.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { openSite } from "../support/site.ts";
+import { tried } from "../support/tried.ts";
 
 const HOW = { signal: new AbortController().signal };
 const SOURCES = `  - { name: db, kind: command, argv: [cat, "@DIR@/db"] }
@@ -98,17 +99,24 @@ test("before the first backup nothing can be restored", async () => {
   assert.equal(report.next, "drops backup");
 });
 
-test("after two nights it is green, and reads no pack and no manifest", async () => {
+test("after two nights it is amber with three next steps, and reads no pack and no manifest", async () => {
   await night("a");
   site.sleep();
   const newest = await night("b");
   site.sleep(2);
   const store = faultyStore(site.store, []);
   const report = await status({ store });
-  assert.deepEqual(told(report), ["green"]);
+  assert.deepEqual(told(report), ["amber", "never-drilled", "never-verified", "recovery-key"]);
   assert.deepEqual([report.restore.points, report.restore.newest?.id], [2, newest]);
   assert.equal(report.measuredAgainst, "file");
-  assert.equal(report.next, "drops drill --evidence DIRECTORY --publish");
+  assert.deepEqual(
+    report.concerns.map(({ hint }) => hint),
+    [
+      "drops drill --identity FILE --evidence DIRECTORY --publish",
+      "drops verify --routine",
+      "drops doctor --identity FILE",
+    ],
+  );
   const reads = store.calls.filter((call) => call.startsWith("get "));
   assert.ok(reads.length > 4);
   for (const call of reads) assert.match(call, /^get (repository\.json|rehearsal\/(snapshots|lists)\/)/);
@@ -125,7 +133,15 @@ test("without a policy the defaults count, and the remark says so; with the meta
   const { identity } = site.rehearsal.metadata;
   const inside = await status({ policyText: "", identities: [identity] });
   assert.deepEqual([inside.measuredAgainst, inside.zone], ["snapshot", "Europe/Berlin"]);
-  assert.deepEqual(told(inside), ["green"]);
+  assert.deepEqual(told(inside), ["amber", "never-drilled", "never-verified", "recovery-key"]);
+});
+
+test("with a verify and the recovery identity shown a drill is missing", async () => {
+  const { repository } = JSON.parse(await text((await recordKeys()).at(-1) ?? "")) as { repository: string };
+  const of = { repository, policy: "rehearsal", at: site.clock.now };
+  await tried(site.store, { ...of, signer: drill }, ["verify"]);
+  await tried(site.store, { ...of, signer: site.rehearsal.signer }, ["recovery-key"]);
+  assert.deepEqual(told(await status()), ["amber", "never-drilled"]);
 });
 
 test("a drill is believed by its own key alone, once the policy names one", async () => {
@@ -181,7 +197,7 @@ test("a policy that says how often is held to verifies; only those count that ar
   await publish(drill, "1".repeat(16)); // this policy names no key of drills
   const stranger = await status(often);
   assert.ok(told(stranger).includes("verify-overdue"));
-  assert.equal(stranger.verifies.refused.length, 1);
+  assert.equal(stranger.verifies.refused.length, 2);
   assert.deepEqual((await status()).verifies.last?.id, "1".repeat(16));
   await publish(site.rehearsal.signer, "2".repeat(16));
   const held = await status(often);
@@ -270,10 +286,13 @@ test("the command: from a policy whose host is gone, or from the store alone; fi
   const [prometheus, html] = [join(at.path, "drops.prom"), join(at.path, "drops.html")];
   await writeFile(prometheus, "older and longer".repeat(10_000));
   await site.policy({ host: "{ ssh: { address: gone.invalid } }" });
-  const green = await site.drops("status", "--prometheus", prometheus, "--html", html);
-  assert.deepEqual([green.exit, green.stderr], [0, ""], green.stdout);
-  assert.match(green.stdout, /GREEN[\s\S]*\nnext: drops drill --evidence DIRECTORY --publish\n$/);
-  assert.match(await readFile(prometheus, "utf8"), /^# HELP [\s\S]*state="green"\} 1\n/);
+  const amber = await site.drops("status", "--prometheus", prometheus, "--html", html);
+  assert.deepEqual([amber.exit, amber.stderr], [0, ""], amber.stdout);
+  assert.match(
+    amber.stdout,
+    /AMBER\n( {2}! \S+: .*\n {4}fix: .*\n){3}\n[\s\S]*\nnext: drops drill --identity FILE .*\n$/,
+  );
+  assert.match(await readFile(prometheus, "utf8"), /^# HELP [\s\S]*state="amber"\} 1\n/);
   assert.match(await readFile(html, "utf8"), /Backups are there/);
   assert.deepEqual((await readdir(at.path)).sort(), ["drops.html", "drops.prom"]);
 
@@ -281,7 +300,7 @@ test("the command: from a policy whose host is gone, or from the store alone; fi
   const alone = ["status", "--store", site.repository, "--trusted-signer", signer];
   const json = await drops([...alone, "--json"]);
   const report = OUTPUTS.status.strict().parse(JSON.parse(json.stdout));
-  assert.deepEqual([json.exit, report.state, report.measuredAgainst], [0, "green", "defaults"]);
+  assert.deepEqual([json.exit, report.state, report.measuredAgainst], [0, "amber", "defaults"]);
   const refused = await drops([...alone, "--html", join(at.path, "none", "x.html")]);
   assert.equal(refused.exit, 2);
   assert.match(refused.stderr, /cannot write .*x\.html: ENOENT/);
@@ -315,6 +334,6 @@ test("the command: from a policy whose host is gone, or from the store alone; fi
   assert.match(late.stderr, /^drops: \S+ is late: logs failed in the last backup that tried it: /);
   assert.match(
     late.stderr,
-    /\(and 1 more\)\nhint: drops doctor --only sources {2}says what to do; then drops backup --source logs\n$/,
+    /\(and 4 more\)\nhint: drops doctor --only sources {2}says what to do; then drops backup --source logs\n$/,
   );
 });

@@ -40,7 +40,7 @@ const rows: readonly {
   next?: string;
 }[] = [
   {
-    what: "two nights and a drill",
+    what: "two nights, and everything was tried",
     seen: {},
     state: "green",
     kinds: [],
@@ -49,9 +49,31 @@ const rows: readonly {
   {
     what: "never drilled",
     seen: { evidence: [] },
-    state: "green",
-    kinds: [],
-    next: "drops drill --evidence DIRECTORY --publish",
+    state: "amber",
+    kinds: ["never-drilled"],
+    says: /^no drill has restored a snapshot yet$/,
+    next: "drops drill --identity FILE --evidence DIRECTORY --publish",
+  },
+  {
+    what: "the recovery identity was never shown",
+    seen: { proofs: { refused: ["a is not signed"] } },
+    state: "amber",
+    kinds: ["recovery-key"],
+    says: /^the recovery identity was never shown to open a backup$/,
+    next: "drops doctor --identity FILE",
+  },
+  {
+    what: "the first day",
+    seen: { evidence: [], verifies: [], proofs: { refused: [] } },
+    state: "amber",
+    kinds: ["never-drilled", "never-verified", "recovery-key"],
+    next: "drops drill --identity FILE --evidence DIRECTORY --publish",
+  },
+  {
+    what: "never verified, and a drill that found damage",
+    seen: { evidence: [believed({ verdict: "damaged" }), ...greenSeen().evidence], verifies: [] },
+    state: "unproven",
+    kinds: ["drill-failed", "never-verified"],
   },
   {
     what: "an empty repository",
@@ -63,13 +85,13 @@ const rows: readonly {
   },
   {
     what: "exactly as old as is allowed",
-    seen: { now: new Date(Date.parse(LAST) - 60_000 + 93_600_000), evidence: [] },
+    seen: { now: new Date(Date.parse(LAST) - 60_000 + 93_600_000) },
     state: "green",
     kinds: [],
   },
   {
     what: "a second older than that",
-    seen: { now: new Date(Date.parse(LAST) - 59_000 + 93_600_000), evidence: [] },
+    seen: { now: new Date(Date.parse(LAST) - 59_000 + 93_600_000) },
     state: "late",
     kinds: ["late"],
     says: /newest restore point is 26 h old, 26 h are allowed/,
@@ -241,7 +263,7 @@ const rows: readonly {
     state: "unproven",
     kinds: ["drill-overdue"],
     says: /9 d old, one is due every 8 d/,
-    next: "drops drill --evidence DIRECTORY --publish",
+    next: "drops drill --identity FILE --evidence DIRECTORY --publish",
   },
   {
     what: "a drill of a part after one of the whole",
@@ -279,7 +301,7 @@ const rows: readonly {
   },
   {
     what: "late, and the machine remembers that its backup was killed",
-    seen: { now: new Date(Date.parse(LAST) + 100_000_000), evidence: [], failing: KILLED },
+    seen: { now: new Date(Date.parse(LAST) + 100_000_000), failing: KILLED },
     state: "late",
     kinds: ["late"],
     says: /26 h are allowed \(rpo\); drops backup has failed on this machine for 25 h 47 min: .* ended without telling why: signal/,
@@ -303,7 +325,6 @@ const rows: readonly {
     what: "what the machine remembers is older than the newest restore point",
     seen: {
       now: new Date(Date.parse(LAST) + 100_000_000),
-      evidence: [],
       failing: { ...KILLED, since: "2026-11-24T01:00:00.000Z" },
     },
     state: "late",
@@ -346,13 +367,15 @@ const rows: readonly {
   },
   {
     what: "never verified, before one was due",
-    seen: { limits: every(2) },
-    state: "green",
-    kinds: [],
+    seen: { limits: every(2), verifies: [] },
+    state: "amber",
+    kinds: ["never-verified"],
+    says: /^no verify has checked the stored data yet$/,
+    next: "drops verify --routine",
   },
   {
     what: "never verified since one was due",
-    seen: { limits: every(1) },
+    seen: { limits: every(1), verifies: [] },
     state: "unproven",
     kinds: ["verify-overdue"],
     says: /no verify has published evidence that is believed, one is due every/,
@@ -461,7 +484,7 @@ test("how much of the data was read back, and since when all of it was", () => {
   const whole = statusOf(greenSeen({ verifies: [verify({ covered, read: null })] })).verifies;
   assert.deepEqual(whole.coverage, { share: 1, since: "2026-11-15T05:00:00.000Z" });
   assert.equal(whole.last?.read, undefined);
-  assert.deepEqual(statusOf(greenSeen()).verifies, { doubted: [], refused: [] });
+  assert.deepEqual(statusOf(greenSeen({ verifies: [] })).verifies, { doubted: [], refused: [] });
 });
 
 test("a drill counts from its end", () => {

@@ -59,7 +59,13 @@ export function seenSnapshot(
   return { record, key: `ops/snapshots/${record.id}.json`, standing: "good", ...how };
 }
 
-/** Nothing is wrong: two nights, a drill of yesterday. */
+/** The recovery identity was shown to doctor. */
+const SHOWN: Seen["proofs"] = {
+  refused: [],
+  recovery: { at: "2026-11-23T06:00:00.000Z", recipients: ["age1x"], snapshot: "0123456789abcdef" },
+};
+
+/** Nothing is wrong, and everything was tried: two nights, a drill of yesterday, a verify, the recovery identity. */
 export function greenSeen(change: Partial<Seen> = {}): Seen {
   const proven = sampleEvidence({
     verdict: "proven",
@@ -84,10 +90,10 @@ export function greenSeen(change: Partial<Seen> = {}): Seen {
     snapshots: [seenSnapshot("2026-11-23T01:30:00.000Z"), seenSnapshot("2026-11-24T01:30:00.000Z")],
     unreadable: [],
     descriptionLost: false,
-    proofs: { refused: [] },
+    proofs: SHOWN,
     failing: undefined,
     evidence: [{ file: "1.json", evidence: proven, sha256: "00".repeat(32) }],
-    verifies: [],
+    verifies: [{ file: "0.verify.json", evidence: sampleVerifyEvidence(), sha256: "00".repeat(32) }],
     stored: { objects: 170, bytes: 2_147_483_648 },
     notes: [],
     ...change,

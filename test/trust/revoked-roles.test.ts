@@ -35,7 +35,8 @@ const ofFirst = { ...proven, snapshot: { ...proven.snapshot, id: first } };
 await publishEvidence(store, ofFirst, encodeEvidence(ofFirst), signer, HOW);
 await publishVerify(store, sampleVerifyEvidence({ ...place, id, ended: at }), signer, { ...HOW });
 const destroy = { answer: "no" as const, found: ["it was refused"] };
-await putFound(store, { ...place, at, tool: "drops test", destroy }, { ...HOW, signer });
+const recovery = { recipients: ["age1x"], snapshot: newest };
+await putFound(store, { ...place, at, tool: "drops test", destroy, recovery }, { ...HOW, signer });
 const note = { drops: "withdrawn", format: 1, ...place, snapshot: newest, at, why: "broken in" } as const;
 await putNote(store, note, { ...HOW, signer });
 

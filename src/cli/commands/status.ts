@@ -41,10 +41,10 @@ async function status(shell: Shell, flags: Flags, about: About): Promise<void> {
   judge(report);
 }
 
-/** Throws status/not-green, naming how many things and the worst of them. */
+/** Throws status/not-green, naming how many things and the worst of them. Amber is said, and is no failure. */
 function judge({ policy, state, concerns, next }: StatusReport): void {
   const [worst, ...others] = concerns;
-  if (state === "green" || !worst) return;
+  if (state === "green" || state === "amber" || !worst) return;
   const more = others.length > 0 ? ` (and ${others.length} more)` : "";
   throw new DropsError("status/not-green", `${policy} is ${state}: ${worst.what}${more}`, { hint: next });
 }

@@ -7,7 +7,7 @@ type Row = readonly [question: string, ...answer: string[]];
 
 export function statusInWords(report: StatusReport, paint: Paint): string {
   const { policy, store, zone, at, state, concerns } = report;
-  const word = state === "green" ? paint.green("GREEN") : paint.red(state.toUpperCase());
+  const tone = state === "green" ? paint.green : state === "amber" ? paint.yellow : paint.red;
   const rows = [
     restorable(report),
     proven(report),
@@ -17,9 +17,9 @@ export function statusInWords(report: StatusReport, paint: Paint): string {
     clock(report),
   ];
   return [
-    `${paint.bold(policy)} in ${clean(store)}, ${when(at, zone)}: ${word}`,
+    `${paint.bold(policy)} in ${clean(store)}, ${when(at, zone)}: ${tone(state.toUpperCase())}`,
     ...concerns.flatMap(({ what, kind, hint }) => [
-      `  ${paint.red("✗")} ${kind}: ${clean(what)}`,
+      `  ${state === "amber" ? tone("!") : paint.red("✗")} ${kind}: ${clean(what)}`,
       `    fix: ${clean(hint)}`,
     ]),
     "",
