@@ -10,7 +10,7 @@ import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import { revokedBy } from "../trust/trust.ts";
 import { DamageBook } from "../verify/damage-book.ts";
 import { type SealedTo, sealedTo, signedBy } from "../verify/key-use.ts";
-import { followReferences } from "../verify/references.ts";
+import { followReferences } from "../verify/needed-objects.ts";
 import { recoveryRecipients } from "./keys.ts";
 
 /**

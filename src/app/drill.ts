@@ -146,7 +146,7 @@ async function writeDown(
   const trust = trusting(parts.trust, "drill", [signer.publicKey]);
   const place = { repository, policy };
   const published = publish ? await readPublished(store, place, trust, options) : [];
-  const earlier = merged(await readEvidence(directory, place, trust), published);
+  const earlier = merged(await readEvidence(directory, place, trust, options), published);
   const tool = `drops ${context.version}`;
   const evidence = evidenceOf(result, { tool, previous: newestOf(earlier) });
   const files = await writeEvidence(directory, evidence, { signer, earlier, zone: parts.zone });

@@ -8,7 +8,7 @@ import type { PrunePlan } from "../retention/plan.ts";
 import { oldestPoint, promiseOf } from "../retention/promise.ts";
 import type { PruneResult } from "../retention/prune.ts";
 import type { Survey } from "../retention/survey.ts";
-import type { StoredObject } from "../retention/sweep.ts";
+import type { StoredObject } from "../snapshot/stored-objects.ts";
 
 interface Place {
   readonly policy: string;
@@ -45,7 +45,7 @@ export function planView(
     snapshots: decisions.map((decision) => plannedSnapshot(decision, plan.alone)),
     promise: promiseOf(decisions, rules, place.zone),
     ...oldestOf(decisions),
-    stored: total([...survey.listing.objects.values()]),
+    stored: total([...survey.stored.objects.values()]),
     ...(held ? { held } : {}),
     ...(later ? {} : { next }),
     refusals: later ? [] : [...plan.refusals],

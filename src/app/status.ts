@@ -13,6 +13,8 @@ import type { Policy } from "../policy/schema.ts";
 import { type OpenCatalog, openCatalog, type ReadParts } from "../restore/choose.ts";
 import { type Proofs, readProofs } from "../snapshot/finding.ts";
 import { heldBack } from "../snapshot/held-back.ts";
+import { takeInventory } from "../snapshot/references.ts";
+import type { PolicyPlace } from "../snapshot/repository.ts";
 import { UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
 import { sameDisk } from "../source/same-disk.ts";
 import { statusOf } from "../status/status.ts";
@@ -20,9 +22,7 @@ import type { Seen, SeenSnapshot, Status } from "../status/types.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import { storeSpace } from "../store/directory-space.ts";
 import { type Trust, trustInside } from "../trust/trust.ts";
-import { DamageBook } from "../verify/damage-book.ts";
 import { readVerifies } from "../verify/evidence.ts";
-import { followReferences } from "../verify/references.ts";
 import { policyInside } from "./access.ts";
 import { failingBackup } from "./failing.ts";
 
@@ -72,10 +72,12 @@ async function look(
   const { constants } = catalog.repository;
   const every = policy?.verify.every;
   const place = { repository: catalog.repository.id, policy: catalog.policyName };
-  const evidence = await readPublished(store, place, trust, how);
-  const verifies = await readVerifies(store, place, trust, how);
-  const proofs = await proofsOf(store, place, trust, how);
-  const { snapshots, stored, notes } = await judged({ store, trust }, catalog, how);
+  const [evidence, verifies, proofs, { snapshots, stored, notes }] = await Promise.all([
+    readPublished(store, place, trust, how),
+    readVerifies(store, place, trust, how),
+    proofsOf(store, place, trust, how),
+    judged({ store, trust }, catalog, how),
+  ]);
   return {
     policy: catalog.policyName,
     store: store.label,
@@ -110,16 +112,18 @@ async function judged(
   how: Cancel,
 ): Promise<Pick<Seen, "snapshots" | "stored" | "notes">> {
   const { snapshots, policyName } = catalog;
-  const damage = new DamageBook();
-  const { objects, objectBytes } = await followReferences(store, policyName, snapshots, damage, how);
-  const hurt = damage.hurtSnapshots();
-  const { of, withdrawn } = await heldBack({ store, trust }, catalog, how);
+  const records = snapshots.map(({ record }) => record);
+  const [{ references }, { of, withdrawn }] = await Promise.all([
+    takeInventory(store, policyName, records, how),
+    heldBack({ store, trust }, catalog, how),
+  ]);
+  const needed = new Set(records.flatMap((record) => [...references.objectsOf(record)]));
   const reasons = new Map(
     withdrawn.notes.filter(({ trusted }) => trusted).map(({ note }) => [note.snapshot, note.why]),
   );
   const seen = snapshots.map((listed): SeenSnapshot => {
     const { record, key } = listed;
-    const isHurt = hurt.has(record.id);
+    const isHurt = !references.areWhole(record);
     const standing = of(listed, !isHurt);
     const isQuarantined = !standing.fills && standing.quarantined && !isHurt;
     const withdrawal = reasons.get(record.id);
@@ -136,16 +140,12 @@ async function judged(
       .filter(({ trusted }) => !trusted)
       .map(({ key }) => `not heeded: nobody trusted signed ${key}`),
   ];
-  return { snapshots: seen, stored: { objects, bytes: objectBytes }, notes };
+  const bytes = [...needed].reduce((sum, { size }) => sum + size, 0);
+  return { snapshots: seen, stored: { objects: needed.size, bytes }, notes };
 }
 
 /** What doctor found out where backups are made or keys are kept: signed by any key of those who look after this policy. */
-async function proofsOf(
-  store: BlobReader,
-  place: { readonly repository: string; readonly policy: string },
-  trust: Trust,
-  how: Cancel,
-): Promise<Proofs> {
+async function proofsOf(store: BlobReader, place: PolicyPlace, trust: Trust, how: Cancel): Promise<Proofs> {
   try {
     return await readProofs(store, place, trust, how);
   } catch (error) {

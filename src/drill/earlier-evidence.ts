@@ -4,12 +4,12 @@ import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import {
   type EvidenceKind,
-  type EvidencePlace,
   type FoundEvidence,
   type ReadNamed,
   readNamed,
   readStored,
 } from "../snapshot/evidence-store.ts";
+import type { PolicyPlace } from "../snapshot/repository.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import type { Trust } from "../trust/trust.ts";
 import { Evidence } from "./evidence.ts";
@@ -36,12 +36,13 @@ export type BelievedEvidence = Extract<EarlierEvidence, { readonly evidence: Evi
  */
 export async function readEvidence(
   directory: string,
-  of: EvidencePlace,
+  of: PolicyPlace,
   trust: Trust,
+  how: Cancel,
 ): Promise<EarlierEvidence[]> {
   const names = await readdir(directory).catch(absentIsEmpty);
   const read: ReadNamed = (name, most) => readBounded(join(directory, name), most);
-  const found = await readNamed(names, read, DRILLS, of, trust, MOST);
+  const found = await readNamed(names, read, DRILLS, of, trust, { ...how, most: MOST });
   return found.map((one) =>
     one.refused === undefined ? { ...one, page: one.file.replace(/json$/, "html") } : one,
   );
@@ -50,7 +51,7 @@ export async function readEvidence(
 /** The same, of evidence that lies in the repository. Throws failures of the store. */
 export async function readPublished(
   store: BlobReader,
-  of: EvidencePlace,
+  of: PolicyPlace,
   trust: Trust,
   how: Cancel,
 ): Promise<EarlierEvidence[]> {

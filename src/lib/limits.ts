@@ -25,6 +25,9 @@ export const MOST_EMPTY_PAGES = 100;
 /** Documents in a folder of which each is read: a checkpoint every hour for ten years. */
 export const MOST_DOCUMENTS = 100_000;
 
+/** Records, notes and lists that are asked for at once: a server far away answers many in the time of one. */
+export const SMALL_READS_AT_ONCE = 32;
+
 /** What a command prints where that is held, unless the caller says otherwise. Bytes. */
 export const MOST_STDOUT = 16 * MiB;
 /** A line of a script: how far it is, or the name of a directory. Characters. */

@@ -1,10 +1,11 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
-import type { ListedSnapshot, UnreadableSnapshot } from "../snapshot/catalog.ts";
+import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import type { ManifestEntry } from "../snapshot/entry.ts";
 import { heldBack } from "../snapshot/held-back.ts";
 import { decodeList, MAX_LIST } from "../snapshot/list.ts";
 import type { ManifestHead } from "../snapshot/manifest-head.ts";
+import type { UnreadableDocument } from "../snapshot/read-each.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
 import { getExactly } from "../snapshot/source-manifest.ts";
 import type { BlobReader } from "../store/blob-store.ts";
@@ -31,7 +32,7 @@ export interface SnapshotList {
     /** Why it is taken by its id alone. */
     readonly held: string | undefined;
   }[];
-  readonly unreadable: readonly UnreadableSnapshot[];
+  readonly unreadable: readonly UnreadableDocument[];
   /** What operators warn of, in words. */
   readonly withdrawn: readonly string[];
 }

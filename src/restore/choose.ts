@@ -2,16 +2,11 @@ import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { parseDateWords, type WantedSnapshot } from "../policy/dates.ts";
 import { pickSnapshot } from "../policy/pick.ts";
-import {
-  type Catalog,
-  type ListedSnapshot,
-  listPolicies,
-  readCatalog,
-  type UnreadableSnapshot,
-} from "../snapshot/catalog.ts";
+import { type Catalog, type ListedSnapshot, listPolicies, readCatalog } from "../snapshot/catalog.ts";
 import type { Eligibility } from "../snapshot/eligibility.ts";
 import { type HeldBack, heldBack } from "../snapshot/held-back.ts";
 import type { ListedNote } from "../snapshot/pin.ts";
+import type { UnreadableDocument } from "../snapshot/read-each.ts";
 import { type Repository, readRepository } from "../snapshot/repository.ts";
 import { NO_DESCRIPTION, repositoryOfRecords, UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
 import type { BlobReader } from "../store/blob-store.ts";
@@ -197,7 +192,7 @@ function pickOrRefuse(
   listed: readonly Pickable[],
   wanted: WantedSnapshot,
   zone: string,
-  doubtful: readonly UnreadableSnapshot[],
+  doubtful: readonly UnreadableDocument[],
 ): Pickable {
   try {
     return pickSnapshot(listed, wanted, { zone });
@@ -213,7 +208,7 @@ function passedOver(
   { unreadable, policyName }: OpenCatalog,
   listed: readonly Pickable[],
   wanted: WantedSnapshot,
-): readonly UnreadableSnapshot[] {
+): readonly UnreadableDocument[] {
   if (wanted.kind === "id") return [];
   const held = listed.filter(({ state, held }) => held !== undefined && state === "complete");
   const all = [...unreadable, ...held.map((one) => ({ key: one.snapshot.key, why: holding(one) }))];

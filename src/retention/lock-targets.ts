@@ -1,6 +1,6 @@
-import type { PackInfo } from "../pack/pack-table.ts";
 import { isInForce, type ListedNote } from "../snapshot/pin.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
+import type { References } from "../snapshot/references.ts";
 import {
   listKey,
   manifestKey,
@@ -11,7 +11,6 @@ import {
 } from "../store/keys.ts";
 import type { Decision } from "./decide.ts";
 import { type LockRules, lockUntil } from "./lock-times.ts";
-import type { ReadList, References } from "./references.ts";
 import type { SnapshotSurvey } from "./survey.ts";
 
 /** An object that has to stay, and how long it has to be locked. */
@@ -103,17 +102,11 @@ function addNeeds(
     if (manifest) found.add(manifestKey(policy, manifest.sha256), manifest.size, until);
     if (!list) continue;
     found.add(listKey(policy, list.sha256), list.size, until);
-    for (const { sha256, size } of packsNamed(references.list(list.sha256)))
-      found.add(packKey(policy, sha256), size, until);
+    const read = references.list(list.sha256);
+    // with the sizes that the list says, whatever is stored under their names
+    if (read.state === "read")
+      for (const { sha256, size } of read.packs) found.add(packKey(policy, sha256), size, until);
   }
-}
-
-/** With the sizes that the list says, whatever is listed under their names. */
-function packsNamed(list: ReadList): readonly PackInfo[] {
-  if (list.state !== "read") return [];
-  const odd = new Set(list.odd.map(({ sha256 }) => sha256));
-  const listed = list.packs.filter(({ name }) => !odd.has(name));
-  return [...listed.map(({ name, size }) => ({ sha256: name, size })), ...list.odd];
 }
 
 class Targets {

@@ -1,10 +1,11 @@
 import { isInForce } from "../snapshot/pin.ts";
+import type { StoredObject } from "../snapshot/stored-objects.ts";
 import { type Decision, decide, type RetentionContext } from "./decide.ts";
 import type { KeepRules } from "./keep.ts";
 import type { Calendar } from "./periods.ts";
 import { type Limits, type Refusal, refusalsOf } from "./refusals.ts";
 import type { SnapshotSurvey, Survey, SurveyedSnapshot } from "./survey.ts";
-import { type StoredObject, type SweepPlan, sweep } from "./sweep.ts";
+import { type SweepPlan, sweep } from "./sweep.ts";
 
 export interface PlanHow {
   readonly rules: KeepRules;
@@ -70,10 +71,10 @@ export function contextOf(
 
 /** What happens to the objects once only the snapshots with these keys are left. */
 function planSweep(survey: Survey, kept: ReadonlySet<string>): SweepPlan {
-  const { references, listing, marks, now, repository } = survey;
+  const { references, stored, marks, now, repository } = survey;
   const records = survey.snapshots.filter(({ candidate }) => kept.has(candidate.key));
   return sweep({
-    objects: [...listing.objects.values()],
+    objects: [...stored.objects.values()],
     referenced: references.keysOf(records.map(({ listed }) => listed.record)),
     marks: marks.marks,
     now,

@@ -4,14 +4,13 @@ import type { Signer } from "../seal/sshsig.ts";
 import { readCatalog } from "../snapshot/catalog.ts";
 import { MOST_CONDEMNED, putMark } from "../snapshot/condemned.ts";
 import { isInForce, readNotes } from "../snapshot/pin.ts";
+import { listsOf } from "../snapshot/references.ts";
 import { FORMAT } from "../snapshot/repository.ts";
+import { objectKey, type StoredObject, storedKey } from "../snapshot/stored-objects.ts";
 import type { BlobReader, BlobRemover, BlobWriter } from "../store/blob-store.ts";
 import { damagedKey, signatureKey } from "../store/keys.ts";
-import { storedKey } from "./listing.ts";
 import type { PrunePlan } from "./plan.ts";
-import { listsOf } from "./references.ts";
 import type { Survey, SurveyedSnapshot, SurveyParts } from "./survey.ts";
-import { objectKey, type StoredObject } from "./sweep.ts";
 
 /** It reads records, notes, marks and lists; never a pack or a manifest, so it needs no identity. */
 export interface PruneParts extends SurveyParts {
@@ -146,7 +145,7 @@ const NOTHING_NEW: News = { keys: new Set() };
 /** A backup that began before an object was condemned may have committed since. What cannot be read stops everything. */
 async function newReferences(parts: PruneParts, survey: Survey, how: Cancel): Promise<News> {
   const { store, policyName } = parts;
-  const known = new Set(survey.listing.records);
+  const known = new Set(survey.stored.records);
   const everybody = { ...parts.trust, allowUnsigned: true };
   const isWanted = (key: string) => !known.has(key);
   const { snapshots, unreadable } = await readCatalog(store, survey.repository, policyName, everybody, {
@@ -198,10 +197,10 @@ async function removeSpent(
 /** That something is damaged says nothing any more once it is gone from the listing. The mark before its signature. */
 async function removeSpentDamage(
   { store, policyName }: PruneParts,
-  { damaged, listing }: Survey,
+  { damaged, stored }: Survey,
   how: Cancel,
 ): Promise<void> {
-  const listed = new Set([...listing.objects.values()].map(({ name }) => name));
+  const listed = new Set([...stored.objects.values()].map(({ name }) => name));
   const spent = [...damaged].filter((name) => !listed.has(name)).map((name) => damagedKey(policyName, name));
   if (spent.length === 0) return;
   await store.removeAll(spent, how);

@@ -1,8 +1,8 @@
 import { isFailure } from "../lib/errors.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
+import { listsOf } from "../snapshot/references.ts";
 import { requireUnderstood } from "../snapshot/repository.ts";
 import type { Decision } from "./decide.ts";
-import { listsOf } from "./references.ts";
 import type { Survey } from "./survey.ts";
 
 /** What a policy sets. */
@@ -101,7 +101,7 @@ function clockApart({ skewSeconds, repository }: Survey): Refusal[] {
 
 function tooOld(survey: Survey, decisions: readonly Decision[], { rpoSeconds }: Limits): Refusal[] {
   const newest = completeOf(decisions).at(-1);
-  const isEmpty = survey.snapshots.length === 0 && survey.listing.objects.size === 0;
+  const isEmpty = survey.snapshots.length === 0 && survey.stored.objects.size === 0;
   if (!newest)
     return isEmpty ? [] : [hard("there is no complete snapshot that is believed", "drops snapshots")];
   const age = (survey.now.getTime() - newest.snapshot.ended.getTime()) / 1000;

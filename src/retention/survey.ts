@@ -1,14 +1,12 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { type ListedSnapshot, readCatalog } from "../snapshot/catalog.ts";
 import { type Marks, readMarks } from "../snapshot/condemned.ts";
-import { damagedNames } from "../snapshot/damaged.ts";
 import { type Candidate, candidateOf } from "../snapshot/eligibility.ts";
 import { type ListedNote, readNotes } from "../snapshot/pin.ts";
-import { type Repository, readRepository } from "../snapshot/repository.ts";
+import { type Inventory, takeInventory } from "../snapshot/references.ts";
+import { type PolicyPlace, type Repository, readRepository } from "../snapshot/repository.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import type { Trust } from "../trust/trust.ts";
-import { type Listing, listObjects } from "./listing.ts";
-import { References } from "./references.ts";
 
 /** Where to look, and whom to believe. No identity: nothing that is read is encrypted. */
 export interface SurveyParts {
@@ -18,12 +16,7 @@ export interface SurveyParts {
   /** This machine's clock. */
   readonly now: () => Date;
   /** Ids of snapshots that believed evidence proves. */
-  readonly proven: (place: NotePlace, how: Cancel) => Promise<ReadonlySet<string>>;
-}
-
-interface NotePlace {
-  readonly repository: string;
-  readonly policy: string;
+  readonly proven: (place: PolicyPlace, how: Cancel) => Promise<ReadonlySet<string>>;
 }
 
 export interface SurveyedSnapshot {
@@ -32,7 +25,7 @@ export interface SurveyedSnapshot {
 }
 
 /** What a plan of what is kept depends on. */
-export interface SnapshotSurvey {
+export interface SnapshotSurvey extends Inventory {
   readonly policyName: string;
   readonly repository: Repository;
   /** The store's clock. */
@@ -41,12 +34,8 @@ export interface SnapshotSurvey {
   readonly skewSeconds: number;
   /** Oldest first, whoever signed them. */
   readonly snapshots: readonly SurveyedSnapshot[];
-  readonly listing: Listing;
-  readonly references: References;
   readonly pins: readonly ListedNote[];
   readonly withdrawn: readonly ListedNote[];
-  /** Hashes of objects that a verify found damaged, whoever says so. */
-  readonly damaged: ReadonlySet<string>;
   readonly proven: ReadonlySet<string>;
   /** Why it is not known what is referred to, or what is pinned: nothing may be removed then. */
   readonly obstacles: readonly string[];
@@ -80,19 +69,19 @@ export async function surveySnapshots(parts: SurveyParts, how: Cancel): Promise<
   const place = { repository: repository.id, policy: policyName };
   const { now, skewSeconds } = await clocks(parts, how);
   const everybody = { ...trust, allowUnsigned: true }; // who is not believed still refers to objects
-  const listing = await listObjects(store, policyName, how);
-  const [catalog, pins, withdrawn, damaged, proven] = await Promise.all([
+  const [catalog, pins, withdrawn, proven] = await Promise.all([
     readCatalog(store, repository, policyName, everybody, how),
     readNotes(store, place, "pin", trust, how),
     readNotes(store, place, "withdrawn", trust, how),
-    damagedNames(store, policyName, how),
     parts.proven(place, how),
   ]);
-  const references = new References(listing.objects, damaged);
   const records = catalog.snapshots.map(({ record }) => record);
-  await references.read(store, policyName, records, how);
+  const inventory = await takeInventory(store, policyName, records, how);
   const snapshots = catalog.snapshots.map((listed) => {
-    return { listed, candidate: candidateOf(listed, { whole: references.areWhole(listed.record) }) };
+    return {
+      listed,
+      candidate: candidateOf(listed, { whole: inventory.references.areWhole(listed.record) }),
+    };
   });
   return {
     policyName,
@@ -100,15 +89,13 @@ export async function surveySnapshots(parts: SurveyParts, how: Cancel): Promise<
     now,
     skewSeconds,
     snapshots,
-    listing,
-    references,
+    ...inventory,
     pins: pins.notes,
     withdrawn: withdrawn.notes.filter(({ trusted }) => trusted),
-    damaged,
     proven,
     obstacles: [
       ...catalog.unreadable.map(({ why }) => why.message),
-      ...listing.strangers.map((key) => `${key} is neither a record nor its signature`),
+      ...inventory.stored.strangers.map((key) => `${key} is neither a record nor its signature`),
       ...pins.unreadable.map(({ why }) => why.message),
     ],
     notes: [

@@ -1,14 +1,4 @@
-/** Kinds of objects that a prune removes, beside the records themselves. */
-export type SweptKind = "pack" | "list" | "manifest" | "signature";
-
-export interface StoredObject {
-  readonly kind: SweptKind;
-  /** A hash; of a signature, the file name of its record. */
-  readonly name: string;
-  readonly size: number;
-  /** When it landed, by the store's clock. */
-  readonly modified: Date;
-}
+import { type ObjectName, objectKey, type StoredObject } from "../snapshot/stored-objects.ts";
 
 /** A mark in condemned/: what a prune found unreferenced. It is never taken back. */
 export interface Mark {
@@ -17,7 +7,7 @@ export interface Mark {
   readonly landed: Date;
   /** Signed by a key that may prune. */
   readonly trusted: boolean;
-  readonly objects: readonly Pick<StoredObject, "kind" | "name">[];
+  readonly objects: readonly ObjectName[];
 }
 
 export interface SweepInput {
@@ -44,10 +34,6 @@ export interface SweepPlan {
   readonly waiting: readonly StoredObject[];
   /** Unreferenced, and too young to say that no backup is about to refer to it. */
   readonly young: readonly StoredObject[];
-}
-
-export function objectKey({ kind, name }: Pick<StoredObject, "kind" | "name">): string {
-  return `${kind} ${name}`;
 }
 
 /**

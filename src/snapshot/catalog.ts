@@ -1,12 +1,12 @@
 import { atMost } from "../lib/at-most.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import { DropsError, isFailure } from "../lib/errors.ts";
+import { DropsError } from "../lib/errors.ts";
 import { MOST_DOCUMENTS } from "../lib/limits.ts";
-import { mapLimit } from "../lib/map-limit.ts";
 import type { BlobInfo, BlobReader } from "../store/blob-store.ts";
 import { keyTime, parseRecordKey, signatureKey, snapshotsPrefix } from "../store/keys.ts";
 import type { Trust } from "../trust/trust.ts";
 import { trustedSigner } from "../trust/trusted-signer.ts";
+import { readEach, type UnreadableDocument } from "./read-each.ts";
 import { decodeRecord, MAX_RECORD, recordDigest, type SnapshotRecord } from "./record.ts";
 import type { Repository } from "./repository.ts";
 import { signatureOf } from "./signature.ts";
@@ -22,16 +22,11 @@ export interface ListedSnapshot {
   readonly signer: string | undefined;
 }
 
-export interface UnreadableSnapshot {
-  readonly key: string;
-  readonly why: DropsError;
-}
-
 export interface Catalog {
   /** Oldest first. */
   readonly snapshots: readonly ListedSnapshot[];
   /** Records that are damaged, unsigned or signed by somebody else. They are never used, and never hidden. */
-  readonly unreadable: readonly UnreadableSnapshot[];
+  readonly unreadable: readonly UnreadableDocument[];
 }
 
 /**
@@ -57,22 +52,19 @@ export async function readCatalog(
     landed.set(blob.key, blob.modified);
     if (parseRecordKey(policy, blob.key) && (how.isWanted?.(blob.key) ?? true)) keys.push(blob);
   }
-  const snapshots: ListedSnapshot[] = [];
-  const unreadable: UnreadableSnapshot[] = [];
-  const read = (blob: BlobInfo, signal: AbortSignal) =>
-    readOne(
-      store,
-      repository,
-      policy,
-      trust,
-      { ...blob, signed: landed.get(signatureKey(blob.key)) },
-      { signal },
-    );
-  for await (const one of mapLimit(keys, 8, read, how.signal)) {
-    if (one === undefined) continue; // pruned since it was listed
-    if ("why" in one) unreadable.push(one);
-    else snapshots.push(one);
-  }
+  const read = async (blob: BlobInfo, signal: AbortSignal): Promise<ListedSnapshot> => {
+    const [bytes, signature] = await Promise.all([
+      store.get(blob.key, { signal, maxSize: MAX_RECORD }),
+      signatureOf(store, blob.key, { signal }),
+    ]);
+    const both = bothLanded(blob, landed.get(signatureKey(blob.key)));
+    const signed = { what: `snapshot record ${blob.key}`, bytes, signature, landed: both };
+    const signer = trustedSigner("snapshot", signed, trust);
+    const record = decodeRecord(bytes, blob.key);
+    checkPlace(record, repository, policy, blob.key);
+    return { record, key: blob.key, sha256: recordDigest(bytes), landed: blob.modified, signer };
+  };
+  const { read: snapshots, unreadable } = await readEach(keys, read, how);
   return { snapshots: snapshots.sort(byAge), unreadable };
 }
 
@@ -91,37 +83,9 @@ export async function listPolicies(store: BlobReader, how: Cancel): Promise<stri
   return [...names].sort();
 }
 
-interface ListedRecord extends BlobInfo {
-  /** When its signature landed; undefined when none was listed. */
-  readonly signed: Date | undefined;
-}
-
 /** A record may have waited in the store for a signature by a key that was stolen later: the later of both counts. */
-function bothLanded({ modified, signed }: ListedRecord): Date | undefined {
+function bothLanded({ modified }: BlobInfo, signed: Date | undefined): Date | undefined {
   return signed && signed > modified ? signed : signed && modified;
-}
-
-async function readOne(
-  store: BlobReader,
-  repository: Pick<Repository, "id">,
-  policy: string,
-  trust: Trust,
-  blob: ListedRecord,
-  how: Cancel,
-): Promise<ListedSnapshot | UnreadableSnapshot | undefined> {
-  try {
-    const bytes = await store.get(blob.key, { ...how, maxSize: MAX_RECORD });
-    const signature = await signatureOf(store, blob.key, how);
-    const signed = { what: `snapshot record ${blob.key}`, bytes, signature, landed: bothLanded(blob) };
-    const signer = trustedSigner("snapshot", signed, trust);
-    const record = decodeRecord(bytes, blob.key);
-    checkPlace(record, repository, policy, blob.key);
-    return { record, key: blob.key, sha256: recordDigest(bytes), landed: blob.modified, signer };
-  } catch (error) {
-    if (isFailure(error, "store/missing")) return undefined;
-    if (isFailure(error, "signature/untrusted", "data/damaged")) return { key: blob.key, why: error };
-    throw error;
-  }
 }
 
 function checkPlace(

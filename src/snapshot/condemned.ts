@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { atMost } from "../lib/at-most.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import { type DropsError, isFailure } from "../lib/errors.ts";
+import { isFailure } from "../lib/errors.ts";
 import { MOST_DOCUMENTS } from "../lib/limits.ts";
 import { PRUNE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobInfo, BlobReader, BlobWriter } from "../store/blob-store.ts";
@@ -9,7 +9,8 @@ import { condemnedPrefix, keyTime, markKey, signatureKey } from "../store/keys.t
 import type { Trust } from "../trust/trust.ts";
 import { isTrusted } from "../trust/trusted-signer.ts";
 import { decodeDocument, encodeDocument } from "./canonical-json.ts";
-import { FORMAT } from "./repository.ts";
+import { readEach, type UnreadableDocument } from "./read-each.ts";
+import { FORMAT, type PolicyPlace } from "./repository.ts";
 import { signatureOf } from "./signature.ts";
 
 const MAX_SIZE = 64 * 1024 * 1024;
@@ -66,7 +67,7 @@ export async function readCondemned(
 export interface Marks {
   readonly marks: readonly ListedMark[];
   /** Whatever else lies there: it condemns nothing, and is never hidden. */
-  readonly unreadable: readonly { readonly key: string; readonly why: DropsError }[];
+  readonly unreadable: readonly UnreadableDocument[];
   /** Signatures beside which there is no mark: of one that was never put, or is gone. */
   readonly loneSignatures: readonly BlobInfo[];
 }
@@ -74,7 +75,7 @@ export interface Marks {
 /** All marks, and which of them a trusted key signed for this repository. Throws failures of the store. */
 export async function readMarks(
   store: BlobReader,
-  place: { readonly repository: string; readonly policy: string },
+  place: PolicyPlace,
   trust: Trust,
   how: Cancel,
 ): Promise<Marks> {
@@ -86,23 +87,17 @@ export async function readMarks(
   ))
     blobs.push(blob);
   const listed = new Set(blobs.map(({ key }) => key));
-  const found = { marks: [] as ListedMark[], unreadable: [] as Marks["unreadable"][number][] };
-  for (const { key, modified: landed } of blobs.filter(({ key }) => !key.endsWith(".sig"))) {
-    try {
-      const bytes = await store.get(key, { ...how, maxSize: MAX_SIZE });
-      const mark = decodeDocument(bytes, Condemned, key);
-      const isHere = mark.repository === place.repository && mark.policy === place.policy;
-      const signed = { what: `mark ${key}`, bytes, signature: await signatureOf(store, key, how) };
-      const trusted = isHere && isTrusted("note", signed, trust);
-      found.marks.push({ key, landed, objects: mark.objects, trusted });
-    } catch (error) {
-      if (isFailure(error, "store/missing")) continue; // a prune removed it since it was listed
-      if (!isFailure(error, "data/damaged")) throw error;
-      found.unreadable.push({ key, why: error });
-    }
-  }
+  const read = async ({ key, modified: landed }: BlobInfo, signal: AbortSignal): Promise<ListedMark> => {
+    const bytes = await store.get(key, { signal, maxSize: MAX_SIZE });
+    const mark = decodeDocument(bytes, Condemned, key);
+    const isHere = mark.repository === place.repository && mark.policy === place.policy;
+    const signed = { what: `mark ${key}`, bytes, signature: await signatureOf(store, key, { signal }) };
+    return { key, landed, objects: mark.objects, trusted: isHere && isTrusted("note", signed, trust) };
+  };
+  const marked = blobs.filter(({ key }) => !key.endsWith(".sig"));
+  const { read: marks, unreadable } = await readEach(marked, read, how);
   const loneSignatures = blobs.filter(({ key }) => key.endsWith(".sig") && !listed.has(key.slice(0, -4)));
-  return { ...found, loneSignatures };
+  return { marks, unreadable, loneSignatures };
 }
 
 /** Put a mark, its signature first. Answers its key. */

@@ -3,13 +3,15 @@ import type * as z from "zod";
 import { atMost } from "../lib/at-most.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
-import { MOST_DOCUMENTS } from "../lib/limits.ts";
+import { MOST_DOCUMENTS, SMALL_READS_AT_ONCE } from "../lib/limits.ts";
+import { mapLimit } from "../lib/map-limit.ts";
 import { EVIDENCE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
 import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { evidencePrefix, keyTime, signatureKey } from "../store/keys.ts";
 import type { Trust } from "../trust/trust.ts";
 import { trustedSigner } from "../trust/trusted-signer.ts";
 import { decodeDocument } from "./canonical-json.ts";
+import type { PolicyPlace } from "./repository.ts";
 
 const LARGEST_EVIDENCE = 8 * 1024 * 1024;
 const LARGEST_SIGNATURE = 4096;
@@ -41,19 +43,13 @@ export type FoundEvidence<Evidence> =
     }
   | { readonly file: string; readonly refused: string };
 
-/** Whose evidence is meant. */
-export interface EvidencePlace {
-  readonly repository: string;
-  readonly policy: string;
-}
-
 export type ReadNamed = (name: string, most: number) => Promise<Uint8Array>;
 
 /** Evidence of one kind in the repository, the newest `most`, newest first. Throws failures of the store. */
 export async function readStored<Evidence extends AnyEvidence>(
   store: BlobReader,
   kind: EvidenceKind<Evidence>,
-  of: EvidencePlace,
+  of: PolicyPlace,
   trust: Trust,
   how: Cancel & { readonly most: number },
 ): Promise<FoundEvidence<Evidence>[]> {
@@ -67,7 +63,7 @@ export async function readStored<Evidence extends AnyEvidence>(
     names.push(key.slice(prefix.length));
   const read: ReadNamed = (name, most) =>
     store.get(`${prefix}${name}`, { signal: how.signal, maxSize: most });
-  return readNamed(names, read, kind, of, trust, how.most);
+  return readNamed(names, read, kind, of, trust, how);
 }
 
 /**
@@ -78,14 +74,19 @@ export async function readNamed<Evidence extends AnyEvidence>(
   names: readonly string[],
   read: ReadNamed,
   kind: EvidenceKind<Evidence>,
-  of: EvidencePlace,
+  of: PolicyPlace,
   trust: Trust,
-  most: number,
+  how: Cancel & { readonly most: number },
 ): Promise<FoundEvidence<Evidence>[]> {
   const wanted = names.filter((name) => kind.name.test(name)).sort();
   const found: FoundEvidence<Evidence>[] = [];
-  for (const name of wanted.reverse().slice(0, most)) {
-    const one = await readOne(name, read, kind, trust);
+  const all = mapLimit(
+    wanted.reverse().slice(0, how.most),
+    SMALL_READS_AT_ONCE,
+    (name) => readOne(name, read, kind, trust),
+    how.signal,
+  );
+  for await (const one of all) {
     const isOther =
       one.refused === undefined &&
       (one.evidence.repository !== of.repository || one.evidence.policy !== of.policy);

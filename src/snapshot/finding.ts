@@ -8,7 +8,7 @@ import { findingKey, findingsPrefix, keyTime, signatureKey } from "../store/keys
 import type { Trust } from "../trust/trust.ts";
 import { trustedSigner } from "../trust/trusted-signer.ts";
 import { decodeDocument, encodeDocument } from "./canonical-json.ts";
-import { FORMAT } from "./repository.ts";
+import { FORMAT, type PolicyPlace } from "./repository.ts";
 import { signatureOf } from "./signature.ts";
 
 const MAX_SIZE = 64 * 1024;
@@ -71,7 +71,7 @@ export async function putFound(
 /** What doctors have proven of a policy. Only what a trusted key signed. */
 export async function readProofs(
   store: BlobReader,
-  place: { readonly repository: string; readonly policy: string },
+  place: PolicyPlace,
   trust: Trust,
   how: Cancel,
 ): Promise<Proofs> {
@@ -101,7 +101,7 @@ function newer({ at, destroy, recovery }: FoundByDoctor): Omit<Proofs, "refused"
 async function readOne(
   store: BlobReader,
   key: string,
-  place: { readonly repository: string; readonly policy: string },
+  place: PolicyPlace,
   trust: Trust,
   how: Cancel,
 ): Promise<FoundByDoctor | string> {

@@ -1,15 +1,16 @@
 import * as z from "zod";
 import { atMost } from "../lib/at-most.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import { DropsError, isFailure } from "../lib/errors.ts";
+import { DropsError } from "../lib/errors.ts";
 import { MOST_DOCUMENTS } from "../lib/limits.ts";
 import { PRUNE_NAMESPACE, type Signer } from "../seal/sshsig.ts";
-import type { BlobReader, BlobRemover, BlobWriter } from "../store/blob-store.ts";
+import type { BlobInfo, BlobReader, BlobRemover, BlobWriter } from "../store/blob-store.ts";
 import { pinKey, pinsPrefix, signatureKey, withdrawnKey, withdrawnPrefix } from "../store/keys.ts";
 import type { Trust } from "../trust/trust.ts";
 import { isTrusted } from "../trust/trusted-signer.ts";
 import { decodeDocument, encodeDocument } from "./canonical-json.ts";
-import { FORMAT } from "./repository.ts";
+import { readEach, type UnreadableDocument } from "./read-each.ts";
+import { FORMAT, type PolicyPlace } from "./repository.ts";
 import { signatureOf } from "./signature.ts";
 
 const MAX_SIZE = 64 * 1024;
@@ -35,53 +36,37 @@ export interface ListedNote {
   readonly trusted: boolean;
 }
 
-export interface UnreadableNote {
-  readonly key: string;
-  readonly why: DropsError;
-}
-
 export interface Notes {
   readonly notes: readonly ListedNote[];
   /** Whatever else lies there. It is never taken for a note, and never hidden. */
-  readonly unreadable: readonly UnreadableNote[];
-}
-
-/** Which snapshots' notes are meant. */
-export interface NotesPlace {
-  readonly repository: string;
-  readonly policy: string;
+  readonly unreadable: readonly UnreadableDocument[];
 }
 
 /** All pins, or all withdrawals, of a policy. Throws failures of the store. */
 export async function readNotes(
   store: BlobReader,
-  place: NotesPlace,
+  place: PolicyPlace,
   kind: Note["drops"],
   trust: Trust,
   how: Cancel,
 ): Promise<Notes> {
-  const notes: ListedNote[] = [];
-  const unreadable: UnreadableNote[] = [];
   const prefix = kind === "pin" ? pinsPrefix(place.policy) : withdrawnPrefix(place.policy);
-  for await (const { key } of atMost(store.list(prefix, how), MOST_DOCUMENTS, `notes in ${prefix}`)) {
-    if (/\/[0-9a-f]{8,32}\.json\.sig$/.test(key)) continue;
-    try {
-      const bytes = await store.get(key, { ...how, maxSize: MAX_SIZE });
-      const note = decodeDocument(bytes, Note, key);
-      checkPlace(note, place, kind, key);
-      const signed = { what: `note ${key}`, bytes, signature: await signatureOf(store, key, how) };
-      notes.push({ key, note, trusted: isTrusted("note", signed, trust) });
-    } catch (error) {
-      if (isFailure(error, "store/missing")) continue; // taken away since it was listed
-      if (!isFailure(error, "data/damaged")) throw error;
-      unreadable.push({ key, why: error });
-    }
-  }
+  const listed: BlobInfo[] = [];
+  for await (const blob of atMost(store.list(prefix, how), MOST_DOCUMENTS, `notes in ${prefix}`))
+    if (!/\/[0-9a-f]{8,32}\.json\.sig$/.test(blob.key)) listed.push(blob);
+  const read = async ({ key }: BlobInfo, signal: AbortSignal): Promise<ListedNote> => {
+    const bytes = await store.get(key, { signal, maxSize: MAX_SIZE });
+    const note = decodeDocument(bytes, Note, key);
+    checkPlace(note, place, kind, key);
+    const signed = { what: `note ${key}`, bytes, signature: await signatureOf(store, key, { signal }) };
+    return { key, note, trusted: isTrusted("note", signed, trust) };
+  };
+  const { read: notes, unreadable } = await readEach(listed, read, how);
   return { notes, unreadable };
 }
 
 /** Copied from elsewhere, a note says nothing here. */
-function checkPlace(note: Note, place: NotesPlace, kind: Note["drops"], key: string): void {
+function checkPlace(note: Note, place: PolicyPlace, kind: Note["drops"], key: string): void {
   const isHere = note.repository === place.repository && note.policy === place.policy && note.drops === kind;
   if (isHere && noteKey(note) === key) return;
   throw new DropsError("data/damaged", `note ${key} was made for another place`);

@@ -35,6 +35,13 @@ const Repository = z.object({
 });
 export type Repository = z.infer<typeof Repository>;
 
+/** One policy in one repository: what notes, marks and evidence are about. */
+export interface PolicyPlace {
+  /** The repository's id. */
+  readonly repository: string;
+  readonly policy: string;
+}
+
 /** Of every repository that this program makes. */
 export const CONSTANTS: Repository["constants"] = {
   max_clock_skew: 15 * 60,

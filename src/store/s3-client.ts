@@ -1,7 +1,7 @@
 import { Agent as HttpAgent } from "node:http";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { DropsError, messageOf } from "../lib/errors.ts";
-import { ANSWER_MS } from "../lib/limits.ts";
+import { ANSWER_MS, SMALL_READS_AT_ONCE } from "../lib/limits.ts";
 import { readText } from "../lib/read-at-most.ts";
 import type { S3Policy } from "../policy/schema.ts";
 import type { S3Credentials } from "./credentials.ts";
@@ -18,8 +18,8 @@ export interface S3Timeouts {
 }
 
 export const TIMEOUTS: S3Timeouts = { connectMs: 10_000, idleMs: 60_000, answerMs: ANSWER_MS };
-/** More than the packs in flight and the reads beside them; each holds one connection. */
-const SOCKETS = 16;
+/** More than the packs in flight and the small reads beside them; each holds one connection. */
+const SOCKETS = SMALL_READS_AT_ONCE + 8;
 const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
 export type Sdk = typeof import("@aws-sdk/client-s3");

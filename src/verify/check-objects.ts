@@ -3,7 +3,7 @@ import { isFailure } from "../lib/errors.ts";
 import { mapLimit } from "../lib/map-limit.ts";
 import type { BlobChecker } from "../store/blob-store.ts";
 import type { DamageBook } from "./damage-book.ts";
-import { hurtBy, type NeededObject } from "./references.ts";
+import { hurtBy, type NeededObject } from "./needed-objects.ts";
 
 /** A server is asked for one after the other, a disk is read by few at once. */
 const AT_ONCE = { upload: 16, bytes: 2 } as const;

@@ -5,11 +5,11 @@ import type { Signer } from "../seal/sshsig.ts";
 import { encodeDocument } from "../snapshot/canonical-json.ts";
 import {
   type EvidenceKind,
-  type EvidencePlace,
   type FoundEvidence,
   putEvidence,
   readStored,
 } from "../snapshot/evidence-store.ts";
+import type { PolicyPlace } from "../snapshot/repository.ts";
 import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import { keyTime, verifyEvidenceKey } from "../store/keys.ts";
 import type { Trust } from "../trust/trust.ts";
@@ -72,7 +72,7 @@ const VERIFIES: EvidenceKind<VerifyEvidence> = {
 /** The newest evidence of verifies, newest first, believed or not. Throws failures of the store. */
 export async function readVerifies(
   store: BlobReader,
-  of: EvidencePlace,
+  of: PolicyPlace,
   trust: Trust,
   how: Cancel,
 ): Promise<FoundEvidence<VerifyEvidence>[]> {

@@ -1,5 +1,5 @@
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
-import type { References, SourceState } from "./references.ts";
+import type { NeededObjects, SourceState } from "./needed-objects.ts";
 
 /** What is sealed to one set of recipients. */
 export interface SealedTo {
@@ -18,7 +18,7 @@ export interface SealedTo {
  * first. Pure.
  */
 export function sealedTo(
-  { states, packs }: Pick<References, "states" | "packs">,
+  { states, packs }: Pick<NeededObjects, "states" | "packs">,
   snapshots: readonly ListedSnapshot[],
 ): SealedTo[] {
   const sets = [...new Set(states.map(setOf))].map((recipients) => {

@@ -6,8 +6,8 @@ import { shownPath } from "../restore/shown-path.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import { manifestKey, packKey } from "../store/keys.ts";
 import type { DamageBook } from "./damage-book.ts";
+import { hurtBy, type SourceState } from "./needed-objects.ts";
 import type { OpenedChunks } from "./read-packs.ts";
-import { hurtBy, type SourceState } from "./references.ts";
 
 /**
  * Open every manifest, read it as a restore would, and look for its chunks in the packs that were opened. What is wrong

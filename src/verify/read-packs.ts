@@ -7,7 +7,7 @@ import { fetchPack, newPackSlot } from "../pack/fetch-pack.ts";
 import type { PackPool } from "../pack/pool.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import type { DamageBook } from "./damage-book.ts";
-import { hurtBy, type NeededPack } from "./references.ts";
+import { hurtBy, type NeededObject } from "./needed-objects.ts";
 
 const AT_ONCE = 3;
 
@@ -49,7 +49,7 @@ export interface ReadPacks {
  * the pack's. What does not agree goes into `damage`.
  */
 export async function readPacks(
-  packs: readonly NeededPack[],
+  packs: readonly NeededObject[],
   parts: {
     readonly store: BlobReader;
     readonly identities: readonly string[];
@@ -64,7 +64,7 @@ export async function readPacks(
   const bad = new Set<string>();
   let [packsRead, bytesRead, locked, unsteady] = [0, 0, 0, 0];
   const slots: SharedArrayBuffer[] = [];
-  const read = async (pack: NeededPack, signal: AbortSignal) => {
+  const read = async (pack: NeededObject, signal: AbortSignal) => {
     const slot = slots.pop() ?? newPackSlot();
     try {
       return await readTwice(pack, slot, parts, chunks, { signal });
@@ -92,7 +92,7 @@ function notesOf(locked: number, unsteady: number): string[] {
 }
 
 interface OnePack {
-  readonly pack: NeededPack;
+  readonly pack: NeededObject;
   readonly problem?: string;
   readonly isLocked: boolean;
   /** Wrong at first. */
@@ -108,7 +108,7 @@ async function readTwice(...how: Parameters<typeof readOne>): Promise<OnePack> {
 }
 
 async function readOne(
-  pack: NeededPack,
+  pack: NeededObject,
   slot: SharedArrayBuffer,
   { store, identities, pool, independent = false }: Parameters<typeof readPacks>[1],
   chunks: OpenedChunks,

@@ -14,9 +14,9 @@ import type { BlobChecker } from "../store/blob-store.ts";
 import { damagedKey, parseRecordKey } from "../store/keys.ts";
 import { type CheckedObjects, checkObjects } from "./check-objects.ts";
 import { type Damage, DamageBook } from "./damage-book.ts";
+import { followReferences, type NeededObjects } from "./needed-objects.ts";
 import { readManifests } from "./read-manifests.ts";
 import { readPacks } from "./read-packs.ts";
-import { followReferences, type References } from "./references.ts";
 import { type Arc, isOn, nextArc, partOf } from "./rotation.ts";
 
 export interface VerifyParts extends ReadParts {
@@ -146,7 +146,7 @@ function wholeAgain(
     );
 }
 
-function arcOf(read: ReadData, { packs }: References): Arc | undefined {
+function arcOf(read: ReadData, { packs }: NeededObjects): Arc | undefined {
   if (read === undefined) return undefined;
   if (read.part !== undefined) return partOf(read.part, read.of);
   return nextArc(
@@ -160,7 +160,7 @@ function arcOf(read: ReadData, { packs }: References): Arc | undefined {
 function progressOf(
   { checker, onRead }: Pick<VerifyParts, "checker" | "onRead">,
   { objects }: VerifyWhat,
-  refs: References,
+  refs: NeededObjects,
   sample: readonly { readonly size: number }[],
 ): (bytes: number) => void {
   const hashed = objects ? [...refs.indexes, ...refs.packs].filter(({ listed }) => listed) : [];

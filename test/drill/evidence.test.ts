@@ -17,11 +17,12 @@ import { runTool, scratchDirectory } from "../support/scratch.ts";
 
 const signer = signerFromText(newSigningKey("drill").privateKey, "the test's drill key");
 const trust = trustOf(undefined, { signers: [signer.publicKey] });
+const HOW = { signal: new AbortController().signal };
 const zone = "Europe/Berlin";
 const PLACE = { repository: sampleEvidence().repository, policy: sampleEvidence().policy };
 
 async function write(directory: string, change: Partial<Evidence> = {}) {
-  const earlier = await readEvidence(directory, PLACE, trust);
+  const earlier = await readEvidence(directory, PLACE, trust, HOW);
   const evidence = sampleEvidence({ previous: newestOf(earlier) ?? null, ...change });
   return { evidence, earlier, ...(await writeEvidence(directory, evidence, { signer, earlier, zone })) };
 }
@@ -51,7 +52,7 @@ test("evidence comes back as it was written, and names the one before it", async
   const second = await write(at.path, { id: "2".repeat(16) });
   assert.equal(first.evidence.previous, null);
   assert.equal(second.evidence.previous, hash("sha256", await readFile(first.json), "hex"));
-  const found = await readEvidence(at.path, PLACE, trust);
+  const found = await readEvidence(at.path, PLACE, trust, HOW);
   assert.deepEqual(
     found.map((one) => (one.refused === undefined ? one.evidence : one.refused)),
     [second.evidence, first.evidence],
@@ -62,7 +63,7 @@ test("evidence comes back as it was written, and names the one before it", async
   );
   assert.deepEqual(await readFile(join(at.path, "index.html")), await readFile(second.page));
   assert.deepEqual(await readFile(join(at.path, "junit.xml")), await readFile(second.junit));
-  assert.deepEqual(await readEvidence(at.path, { ...PLACE, policy: "other" }, trust), []);
+  assert.deepEqual(await readEvidence(at.path, { ...PLACE, policy: "other" }, trust, HOW), []);
 });
 
 const forgeries: readonly {
@@ -106,7 +107,7 @@ for (const { name, forge, says } of forgeries) {
   test(`evidence ${name} is refused, and shown as that`, async () => {
     await using at = await scratchDirectory();
     await forge(await write(at.path), at.path);
-    const [refused, ...more] = await readEvidence(at.path, PLACE, trust);
+    const [refused, ...more] = await readEvidence(at.path, PLACE, trust, HOW);
     assert.deepEqual(more, []);
     assert.match(refused?.refused ?? "", says);
     assert.equal(newestOf(refused ? [refused] : []), undefined);
@@ -140,7 +141,7 @@ test("published evidence comes back from the repository, and is read once when i
   const key = "ops/evidence/20261126T030000Z-3333333333333333.json";
   await store.put(key, encodeEvidence(sampleEvidence()), how);
   const found = merged(
-    await readEvidence(at.path, PLACE, trust),
+    await readEvidence(at.path, PLACE, trust, HOW),
     await readPublished(store, PLACE, trust, how),
   );
   const told = found.map((one) =>

@@ -93,8 +93,8 @@ test("a pack that is listed with another size is locked with the size that its l
   const { list } = sources[0] ?? {};
   const read = surveyed.references.list(list?.sha256 ?? "");
   assert.ok(read.state === "read" && read.packs[0]);
-  const { name, size } = read.packs[0];
-  const odd = { ...read, odd: [{ sha256: name, size: size + 1 }] };
+  const { sha256: name, size } = read.packs[0];
+  const odd = { ...read, packs: [{ sha256: name, size: size + 1 }] };
   const references = Object.assign(Object.create(surveyed.references), { list: () => odd });
   const { targets } = lockTargets({ ...surveyed, references }, decisionsOf(surveyed), [], lock);
   assert.deepEqual(
@@ -138,7 +138,7 @@ test("what a source without list or manifest does not need is not locked; a list
   const needed = [
     manifestKey(POLICY, manifest.sha256),
     listKey(POLICY, list.sha256),
-    packKey(POLICY, pack.packs[0].name),
+    packKey(POLICY, pack.packs[0].sha256),
   ];
   for (const one of needed) assert.ok(found.has(one), one);
   const references = Object.assign(Object.create(all.references), { list: () => ({ state: "missing" }) });

@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DropsError } from "../../src/lib/errors.ts";
 import { heldBytes } from "../../src/retention/held.ts";
-import { listObjects, storedKey } from "../../src/retention/listing.ts";
-import { References } from "../../src/retention/references.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
 import { signerFromText } from "../../src/seal/sshsig.ts";
 import { putNote } from "../../src/snapshot/pin.ts";
+import { References } from "../../src/snapshot/references.ts";
+import { listObjects, storedKey } from "../../src/snapshot/stored-objects.ts";
 import {
   listKey,
   manifestKey,
@@ -93,7 +93,7 @@ test("references: what is whole, and what of a record is listed", async () => {
   assert.deepEqual(new References(objects).list(list.sha256), { state: "missing" });
   const other = new Map([...objects].map(([key, object]) => [key, { ...object, size: object.size + 1 }]));
   const odd = (await of([], other)).list(list.sha256);
-  assert.deepEqual(odd.state === "read" && odd.odd, [{ sha256: pack.name, size: pack.size }]);
+  assert.deepEqual(odd.state === "read" && odd.packs, [{ sha256: pack.name, size: pack.size }]);
   const away = new References(objects).read(unreachable(store, /\/lists\//), POLICY, [record], HOW);
   await assert.rejects(away, { code: "store/unavailable" });
 });

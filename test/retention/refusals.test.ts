@@ -26,7 +26,7 @@ const { nights, ids } = await threeNights();
 const surveyed = await nights.survey();
 const { constants } = surveyed.repository;
 const hours = (many: number) => new Date(nights.clock.now.getTime() + many * 3_600_000);
-const nothing = { ...surveyed, snapshots: [], listing: { ...surveyed.listing, objects: new Map() } };
+const nothing = { ...surveyed, snapshots: [], stored: { ...surveyed.stored, objects: new Map() } };
 
 const table: readonly {
   readonly name: string;
@@ -65,7 +65,7 @@ const table: readonly {
   { name: "an empty repository", change: nothing, says: [] },
   {
     name: "objects and no snapshot",
-    change: { ...nothing, listing: surveyed.listing },
+    change: { ...nothing, stored: surveyed.stored },
     says: [/^there is no complete snapshot that is believed$/],
   },
   {

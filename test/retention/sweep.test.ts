@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Mark, type StoredObject, sweep } from "../../src/retention/sweep.ts";
+import { type Mark, sweep } from "../../src/retention/sweep.ts";
+import type { StoredObject } from "../../src/snapshot/stored-objects.ts";
 
 const HOUR = 3600;
 const NOW = new Date("2026-11-24T12:00:00Z");

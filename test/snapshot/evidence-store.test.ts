@@ -42,7 +42,10 @@ async function read(files: ReadonlyMap<string, Uint8Array>, fail?: (name: string
     if (bytes) return bytes;
     throw Object.assign(new Error("no such file"), { code: "ENOENT" });
   };
-  const found = await readNamed([...files.keys(), "README"], reader, kind, PLACE, trust, 10);
+  const found = await readNamed([...files.keys(), "README"], reader, kind, PLACE, trust, {
+    signal: new AbortController().signal,
+    most: 10,
+  });
   return found.map(({ refused }) => refused?.replace(`${NAME} `, "") ?? "believed");
 }
 

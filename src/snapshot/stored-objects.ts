@@ -12,9 +12,22 @@ import {
   signatureKey,
   snapshotsPrefix,
 } from "../store/keys.ts";
-import { objectKey, type StoredObject, type SweptKind } from "./sweep.ts";
 
-export interface Listing {
+/** Kinds of objects that records refer to, and signatures that are left over. */
+export type ObjectKind = "pack" | "list" | "manifest" | "signature";
+
+export interface StoredObject {
+  readonly kind: ObjectKind;
+  /** A hash; of a signature, the file name of its record. */
+  readonly name: string;
+  readonly size: number;
+  /** When it landed, by the store's clock. */
+  readonly modified: Date;
+}
+
+export type ObjectName = Pick<StoredObject, "kind" | "name">;
+
+export interface StoredObjects {
   /** Packs, lists, manifests, and signatures beside which there is no record; by `objectKey`. */
   readonly objects: ReadonlyMap<string, StoredObject>;
   /** Keys of the records. */
@@ -24,16 +37,26 @@ export interface Listing {
 }
 
 /** What of a policy's lies in the store, by names, sizes and times alone. Objects with other names are not looked at. */
-export async function listObjects(store: BlobReader, policyName: string, how: Cancel): Promise<Listing> {
+export async function listObjects(
+  store: BlobReader,
+  policyName: string,
+  how: Cancel,
+): Promise<StoredObjects> {
   const objects = new Map<string, StoredObject>();
-  const around = await listRecords(store, policyName, objects, how);
-  for (const [kind, prefix, keyOf] of HASHED) {
+  const listHashed = async ([kind, prefix, keyOf]: (typeof HASHED)[number]) => {
     for await (const blob of store.list(prefix(policyName), how)) {
       const name = blob.key.slice(blob.key.lastIndexOf("/") + 1);
       if (isHash(name) && keyOf(policyName, name) === blob.key) add(objects, kind, name, blob);
     }
-  }
+  };
+  const around = await listRecords(store, policyName, objects, how);
+  await Promise.all(HASHED.map(listHashed));
   return { objects, ...around };
+}
+
+/** Names an object among all kinds. */
+export function objectKey({ kind, name }: ObjectName): string {
+  return `${kind} ${name}`;
 }
 
 async function listRecords(
@@ -41,7 +64,7 @@ async function listRecords(
   policyName: string,
   objects: Map<string, StoredObject>,
   how: Cancel,
-): Promise<Omit<Listing, "objects">> {
+): Promise<Omit<StoredObjects, "objects">> {
   const blobs: BlobInfo[] = [];
   for await (const blob of store.list(snapshotsPrefix(policyName), how)) blobs.push(blob);
   const records = blobs.map(({ key }) => key).filter((key) => parseRecordKey(policyName, key));
@@ -57,7 +80,7 @@ async function listRecords(
 }
 
 /** Where an object lies: built from its kind and name, so that nothing else can be meant by a mark. */
-export function storedKey(policyName: string, { kind, name }: Pick<StoredObject, "kind" | "name">): string {
+export function storedKey(policyName: string, { kind, name }: ObjectName): string {
   if (kind === "pack") return packKey(policyName, name);
   if (kind === "list") return listKey(policyName, name);
   if (kind === "manifest") return manifestKey(policyName, name);
@@ -67,7 +90,7 @@ export function storedKey(policyName: string, { kind, name }: Pick<StoredObject,
 }
 
 const HASHED: readonly (readonly [
-  kind: SweptKind,
+  kind: ObjectKind,
   prefix: (policy: string) => string,
   keyOf: (policy: string, sha256: string) => string,
 ])[] = [
@@ -78,7 +101,7 @@ const HASHED: readonly (readonly [
 
 function add(
   objects: Map<string, StoredObject>,
-  kind: SweptKind,
+  kind: ObjectKind,
   name: string,
   { size, modified }: BlobInfo,
 ): void {
