@@ -22,6 +22,7 @@ import { writeAllOrNone } from "../seal/new-files.ts";
 import { readIdentityFile, recipientsOf } from "../seal/recipients.ts";
 import { checkPublicKey } from "../seal/ssh-key.ts";
 import { fingerprint, loadSigner } from "../seal/sshsig.ts";
+import { sameDisk } from "../source/same-disk.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import { ownKeys } from "../trust/own-keys.ts";
 import { distinctSigners, type Signers } from "../trust/signers-file.ts";
@@ -47,6 +48,7 @@ export async function makeSheet(options: SheetOptions & Cancel, context: AppCont
   const document = recoverySheet({
     ...{ store: policy.store, policy: policy.name, ...believed, script: script.sha256 },
     ...{ identity, recipient, repositoryId: asked.repositoryId, authority: await authorityOf(policy) },
+    sameDisk: await sameDisk(policy),
     made: context.now(),
     version: context.version,
   });

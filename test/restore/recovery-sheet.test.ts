@@ -39,6 +39,7 @@ async function longest(identity: string): Promise<SheetFacts> {
     recipient: await identityToRecipient(identity),
     repositoryId: "0123456789abcdef0123456789abcdef",
     authority: "a7".repeat(32),
+    sameDisk: undefined,
     made: new Date("2026-11-24T00:00:00Z"),
     version: "1.2.3",
   };
@@ -191,6 +192,19 @@ describe("drops keygen --recovery", () => {
       await readFile(join(to, "recovery-sheet.txt"), "utf8"),
       /repository id +\(the store could not be asked\)/,
     );
+  });
+
+  test("a store on the disk that holds the data is told on the sheet, and one elsewhere is not", async () => {
+    const sheetInto = async (name: string) => {
+      const to = join(site.directory, name);
+      assert.equal((await site.drops("keygen", "--recovery", "--to", to)).exit, 0);
+      return (await readFile(join(to, "recovery-sheet.txt"), "utf8")).replaceAll(/\s+/g, " ");
+    };
+    await site.policy({ sources: `  - { name: keys, kind: files, paths: [${site.keys}] }\n` });
+    const same = await sheetInto("same");
+    await site.policy({});
+    assert.match(same, /WARNING the store \S+ lies on the same disk as \S+: a disk that breaks takes the data and/);
+    assert.doesNotMatch(await sheetInto("none"), /same disk/);
   });
 
   test("--identity without --recovery is refused", async () => {

@@ -58,6 +58,7 @@ const documents: readonly { name: string; make: () => Promise<Document> }[] = [
       recoverySheet({
         ...(await ofPolicy("ops-jrz1")),
         ...{ identity: "AGE-SECRET-KEY-1X", recipient: "age1x", repositoryId: "0", authority: undefined },
+        sameDisk: undefined,
         ...{ made: new Date(0), version: "1.2.3" },
       }),
   },

@@ -11,6 +11,8 @@ export interface SheetFacts extends RecoveryPlace {
   readonly repositoryId: string | undefined;
   /** SHA-256 of the certificate authority's file, when the store has one of its own. */
   readonly authority: string | undefined;
+  /** One sentence when the store lies on the disk that holds the data, as `sameDisk` answers it. */
+  readonly sameDisk: string | undefined;
   readonly made: Date;
   readonly version: string;
 }
@@ -79,9 +81,10 @@ function identityPieces({ identity, recipient }: SheetFacts) {
   ];
 }
 
-function storeRows({ store, repositoryId, authority }: SheetFacts): [string, string][] {
+function storeRows({ store, repositoryId, authority, sameDisk }: SheetFacts): [string, string][] {
   const id: [string, string] = ["repository id", repositoryId ?? "(the store could not be asked)"];
-  if ("directory" in store) return [["directory", store.directory], id];
+  const warning: [string, string][] = sameDisk === undefined ? [] : [["WARNING", sameDisk]];
+  if ("directory" in store) return [["directory", store.directory], id, ...warning];
   const { endpoint, region, bucket, prefix, path_style, ca_file } = store.s3;
   return [
     ["endpoint", endpoint ?? `https://s3.${region}.amazonaws.com`],
