@@ -7,6 +7,7 @@ import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy, parsePolicy } from "../policy/load.ts";
 import type { Policy, StorePolicy } from "../policy/schema.ts";
 import { type OpenCatalog, openCatalog, type ReadParts } from "../restore/choose.ts";
+import { explaining } from "../restore/explaining.ts";
 import { openSource } from "../restore/open-source.ts";
 import { readIdentityFile } from "../seal/recipients.ts";
 import { newestInTime } from "../snapshot/held-back.ts";
@@ -16,6 +17,7 @@ import { belowWhatHides } from "../store/version-index.ts";
 import { ownKeys } from "../trust/own-keys.ts";
 import { parseSigners, type Signers } from "../trust/signers-file.ts";
 import { trustOf } from "../trust/trust.ts";
+import { explainerOf } from "./explain-keys.ts";
 import { openStore, openVersionedStore } from "./store.ts";
 
 export interface Access {
@@ -39,7 +41,8 @@ export async function openAccess(
       },
     );
   }
-  const files = await Promise.all(access.identities.map(readIdentityFile));
+  const explain = await explainerOf(access, policy?.policy);
+  const files = await explaining({ explain }, () => Promise.all(access.identities.map(readIdentityFile)));
   const own =
     policy && files.length === 0 ? await readIfThere(policy.policy.keys.metadata_identity_file) : [];
   const given = await signersGiven(access.trustedSigners);
@@ -56,7 +59,7 @@ export async function openAccess(
   const policyName = policy?.policy.name ?? access.policy;
   const say = (line: string) => context.reporter.say(line);
   const { expectHead } = access;
-  const parts = { store: reading, policyName, trust, identities, now: context.now, say, expectHead };
+  const parts = { store: reading, policyName, trust, identities, now: context.now, say, expectHead, explain };
   return { store, policy, parts };
 }
 

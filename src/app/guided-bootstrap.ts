@@ -6,6 +6,7 @@ import type { BootstrapReport } from "../cli/guided-outputs.ts";
 import { openLocalHost } from "../host/local.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { chooseSnapshot } from "../restore/choose.ts";
+import { explaining } from "../restore/explaining.ts";
 import { bootstrap } from "../restore/guided/bootstrap.ts";
 import { rebuildChoices, revisionOf } from "../restore/guided/rebuild-choices.ts";
 import { policiesOf } from "./guided-plan.ts";
@@ -22,7 +23,8 @@ export async function bootstrapInto(
   const { restore } = policy.policy;
   const { sources } = (day ?? policy).policy;
   const parts = { ...read.parts, pool: read.pool, openHost: openLocalHost };
-  const made = await bootstrap(parts, { choice: { id: record.id }, to: how.to, restore, sources }, how);
+  const what = { choice: { id: record.id }, to: how.to, restore, sources };
+  const made = await explaining(parts, () => bootstrap(parts, what, how));
   const restoreCommand = again("restore", { ...session.access, host: undefined });
   const revision = revisionOf(record);
   const { id, state, started, ended } = record;

@@ -8,6 +8,7 @@ import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { wallTime } from "../policy/zone.ts";
 import { chooseSnapshot } from "../restore/choose.ts";
+import { explaining } from "../restore/explaining.ts";
 import { Answers } from "../restore/guided/answers.ts";
 import { closedStore } from "../restore/guided/closed-store.ts";
 import { abandonUntouched, findOpenRun, refuseOpenRun } from "../restore/guided/find-run.ts";
@@ -43,7 +44,9 @@ class GuidedRestores implements Guided {
     const answers = new Answers(how);
     if (!how.dryRun) answers.requireSomeone();
     const read = await this.#session.read(how);
-    return how.resume === undefined ? this.#begin(read, answers, how) : this.#resume(read, answers, how);
+    return explaining(read.parts, () =>
+      how.resume === undefined ? this.#begin(read, answers, how) : this.#resume(read, answers, how),
+    );
   }
 
   async finish(how: ClosingOptions): Promise<FinishReport> {

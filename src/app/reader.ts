@@ -7,6 +7,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { PackPool } from "../pack/pool.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { ReadParts } from "../restore/choose.ts";
+import { explaining } from "../restore/explaining.ts";
 import { type Access, openAccess, policyOf, zoneOf } from "./access.ts";
 import { lsView, showView, snapshotsView } from "./views.ts";
 
@@ -41,8 +42,14 @@ export async function readerOf(
       const { listEntries } = await import("../restore/browse.ts");
       return lsView(await listEntries(await parts(how), how, how));
     },
-    export: async (how) => runExport(await parts(how), context, how),
-    restore: async (how) => runRestore(await parts(how), context, how),
+    export: async (how) => {
+      const found = await parts(how);
+      return explaining(found, () => runExport(found, context, how));
+    },
+    restore: async (how) => {
+      const found = await parts(how);
+      return explaining(found, () => runRestore(found, context, how));
+    },
     verify: async (how) => {
       const { refusePartial, verifyWithEvidence } = await import("./verify.ts");
       refusePartial(how);

@@ -23,7 +23,7 @@ export const GENERAL_HINTS: Readonly<Record<Exclude<FailureCode, "interrupted">,
   "source/failed": "the same command again; if it stays so, drops backup --source NAME for this source alone",
   "source/incomplete":
     "let the user who logs in read them, or name them under `exclude`; after an I/O error look at the disk",
-  "key/missing": "drops policy show  tells where keys are looked for; drops keygen makes new ones",
+  "key/missing": "drops policy show  tells where keys are looked for",
   "key/wrong": "drops policy show  tells which keys are used",
   "signature/untrusted":
     "--trusted-signer with the public key that was noted with the recovery identity; --trust-unsigned believes anyone",

@@ -47,11 +47,17 @@ export class CheckBook {
   readonly #now: () => Date;
   readonly #began: number;
   readonly #say: (line: string) => void;
+  readonly #explain: (error: DropsError) => DropsError;
 
-  constructor(how: { readonly now: () => Date; readonly say: (line: string) => void }) {
+  constructor(how: {
+    readonly now: () => Date;
+    readonly say: (line: string) => void;
+    readonly explain?: (error: DropsError) => DropsError;
+  }) {
     this.#now = how.now;
     this.#began = how.now().getTime();
     this.#say = how.say;
+    this.#explain = how.explain ?? ((error) => error);
   }
 
   /** Seconds since the drill began. */
@@ -103,7 +109,7 @@ export class CheckBook {
     } catch (error) {
       how.signal.throwIfAborted();
       if (!isFailure(error)) throw error;
-      return findingOf(error);
+      return findingOf(this.#explain(error));
     }
   }
 }

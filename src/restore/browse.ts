@@ -21,6 +21,7 @@ import {
   signatureState,
   withdrawalInWords,
 } from "./choose.ts";
+import { explaining } from "./explaining.ts";
 import { openSource, wantedSources } from "./open-source.ts";
 
 export interface SnapshotList {
@@ -90,7 +91,9 @@ export async function listEntries(
   const listed = what.source === undefined ? sources.filter(({ manifest }) => manifest) : sources;
   async function* entries() {
     for (const source of listed) {
-      const opened = await openSource(parts.store, record, source, parts.identities, how);
+      const opened = await explaining(parts, () =>
+        openSource(parts.store, record, source, parts.identities, how),
+      );
       for await (const entry of opened.entries) yield { source: source.name, entry };
     }
   }

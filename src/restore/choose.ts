@@ -30,6 +30,8 @@ export interface ReadParts {
   readonly withoutDescription?: boolean;
   /** As of `expectHead`: the id of a snapshot that the store must know of. */
   readonly expectHead?: string | undefined;
+  /** Says more of a failure to open what is sealed: which identities were tried, whose is wanted. */
+  readonly explain?: (error: DropsError) => DropsError;
 }
 
 /** In the operator's words. */

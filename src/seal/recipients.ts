@@ -122,7 +122,8 @@ function isHybrid(recipient: string): boolean {
   return recipient.startsWith("age1pq1");
 }
 
-function shortened(recipient: string): string {
+/** A recipient as a message names it: post-quantum ones have 1959 characters. */
+export function shortened(recipient: string): string {
   return recipient.length <= 80 ? recipient : `${recipient.slice(0, 24)}…`;
 }
 

@@ -203,7 +203,10 @@ describe("drops keygen --recovery", () => {
     await site.policy({ sources: `  - { name: keys, kind: files, paths: [${site.keys}] }\n` });
     const same = await sheetInto("same");
     await site.policy({});
-    assert.match(same, /WARNING the store \S+ lies on the same disk as \S+: a disk that breaks takes the data and/);
+    assert.match(
+      same,
+      /WARNING the store \S+ lies on the same disk as \S+: a disk that breaks takes the data and/,
+    );
     assert.doesNotMatch(await sheetInto("none"), /same disk/);
   });
 
