@@ -41,7 +41,7 @@ buildNpmPackage {
     runHook preBuild
     rm -rf dist
     node node_modules/typescript/bin/tsc -p tsconfig.build.json
-    cp src/source/rocksdb/host-script.sh dist/source/rocksdb/
+    cp src/source/rocksdb/capture/host-script.sh dist/source/rocksdb/
     cp src/restore/guided/*.sh dist/restore/guided/
     cp src/backup/recover.sh src/backup/recover-readme.md dist/backup/
     node scripts/sbom.ts > dist/sbom.cdx.json

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { isFailure } from "../src/lib/errors.ts";
 import { unitStates } from "../src/restore/guided/units.ts";
 import { linesOf } from "../src/source/postgres/lines.ts";
-import { hostDatabase } from "../src/source/rocksdb/database-files.ts";
+import { hostDatabase } from "../src/source/rocksdb/verify/database-files.ts";
 import { answeringHost } from "./support/answering-host.ts";
 
 const how = { signal: new AbortController().signal };

@@ -26,7 +26,7 @@ export async function freezeSource(
     case "postgres":
       return (await import("../source/postgres/capture.ts")).freezePostgres(source, context);
     case "rocksdb":
-      return (await import("../source/rocksdb/capture.ts")).freezeRocksdb(source, context);
+      return (await import("../source/rocksdb/capture/capture.ts")).freezeRocksdb(source, context);
     case "files":
       return (await import("../source/files/capture.ts")).freezeFiles(source, context);
     case "command":

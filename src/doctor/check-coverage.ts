@@ -4,7 +4,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import type { PostgresPolicy } from "../policy/schema.ts";
 import { PostgresClient, type PostgresPlace } from "../source/postgres/client.ts";
-import { besideDatabase } from "../source/rocksdb/beside.ts";
+import { besideDatabase } from "../source/rocksdb/capture/beside.ts";
 import { pathsOf } from "../source/scope.ts";
 import { judgeCoverage } from "./coverage.ts";
 import { type DatabaseThere, judgeDatabases } from "./databases.ts";

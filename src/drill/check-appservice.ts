@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppservicePolicy, Policy } from "../policy/schema.ts";
 import { checkAppservice as crossCheck } from "../source/appservice/check.ts";
-import { localDatabase } from "../source/rocksdb/database-files.ts";
+import { localDatabase } from "../source/rocksdb/verify/database-files.ts";
 import { failed, passed } from "./checks.ts";
 import type { DrillContext, DrilledSource, DrillPolicy } from "./drill-context.ts";
 

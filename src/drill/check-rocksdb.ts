@@ -4,7 +4,7 @@ import * as z from "zod";
 import type { CommandResult } from "../host/host.ts";
 import { ANY_EXIT } from "../host/run-to-end.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import { checkRocksdbDirectory, type DirectoryReport } from "../source/rocksdb/check-directory.ts";
+import { checkRocksdbDirectory, type DirectoryReport } from "../source/rocksdb/verify/check-directory.ts";
 import { couldNotRun, type Finding, failed } from "./checks.ts";
 import type { DrillContext, DrilledSource } from "./drill-context.ts";
 

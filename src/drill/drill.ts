@@ -10,7 +10,7 @@ import { wantedSources } from "../restore/open-source.ts";
 import { type RestoreParts, type RestoreResult, restoreSnapshot } from "../restore/restore.ts";
 import { ManifestHead } from "../snapshot/manifest-head.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
-import type { DirectoryReport } from "../source/rocksdb/check-directory.ts";
+import type { DirectoryReport } from "../source/rocksdb/verify/check-directory.ts";
 import { checkAppservice } from "./check-appservice.ts";
 import { checkCommandOutput, checkRegistrations } from "./check-files.ts";
 import { checkGuidedPlan } from "./check-guided.ts";

@@ -5,7 +5,7 @@ import { DropsError, isFailure } from "../lib/errors.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import type { ManifestHead } from "../snapshot/manifest-head.ts";
 import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
-import { checkRocksdbDirectory } from "../source/rocksdb/check-directory.ts";
+import { checkRocksdbDirectory } from "../source/rocksdb/verify/check-directory.ts";
 import { olderState, type Salvage, salvageSource } from "./best-effort.ts";
 import { openCatalog } from "./choose.ts";
 import { damageInWords, type SourceDamage } from "./damage.ts";

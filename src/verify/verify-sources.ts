@@ -8,7 +8,7 @@ import { chooseSnapshot, type SnapshotChoice } from "../restore/choose.ts";
 import { type RestoreParts, restoreSnapshot } from "../restore/restore.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
 import { isCustomArchive } from "../source/postgres/archive.ts";
-import { checkRocksdbDirectory } from "../source/rocksdb/check-directory.ts";
+import { checkRocksdbDirectory } from "../source/rocksdb/verify/check-directory.ts";
 
 export interface SourceVerdict {
   readonly snapshot: string;

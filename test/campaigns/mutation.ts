@@ -53,17 +53,11 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   rocksdb: {
     code: [
-      "accept",
-      "live-set",
-      "log-file",
-      "version-edit",
-      "wal",
-      "write-batch",
-      "table-footer",
-      "table-block",
-      "table-reader",
-      "sst",
-    ].map((name) => `${ROCKSDB}/${name}.ts`),
+      ...["accept", "live-set", "sst", "wal"].map((name) => `${ROCKSDB}/verify/${name}.ts`),
+      ...["log-file", "table-block", "table-footer", "table-reader", "version-edit", "write-batch"].map(
+        (name) => `${ROCKSDB}/formats/${name}.ts`,
+      ),
+    ],
     tests: ["live-set", "write-batch", "checksums", "log-file", "sst", "accept"].map(
       (name) => `test/source/rocksdb-${name}.test.ts`,
     ),

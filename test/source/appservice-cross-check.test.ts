@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { checkAppservice } from "../../src/source/appservice/check.ts";
 import { type AppserviceState, crossCheckAppservice } from "../../src/source/appservice/cross-check.ts";
 import { admits, isOfDomain } from "../../src/source/appservice/namespaces.ts";
-import { localDatabase } from "../../src/source/rocksdb/database-files.ts";
+import { localDatabase } from "../../src/source/rocksdb/verify/database-files.ts";
 import { openFamilies } from "../support/rocksdb-library.ts";
 
 const signal = new AbortController().signal;

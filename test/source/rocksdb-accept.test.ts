@@ -4,9 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { isFailure } from "../../src/lib/errors.ts";
-import { type Accepted, type Evidence, FreezeJudge, Rejection } from "../../src/source/rocksdb/accept.ts";
-import { checkRocksdbDirectory } from "../../src/source/rocksdb/check-directory.ts";
-import { LogReader } from "../../src/source/rocksdb/log-file.ts";
+import { LogReader } from "../../src/source/rocksdb/formats/log-file.ts";
+import {
+  type Accepted,
+  type Evidence,
+  FreezeJudge,
+  Rejection,
+} from "../../src/source/rocksdb/verify/accept.ts";
+import { checkRocksdbDirectory } from "../../src/source/rocksdb/verify/check-directory.ts";
 import { edit, LogBuilder, prefixed, tableField } from "../support/rocksdb-bytes.ts";
 import { openAndCheck } from "../support/rocksdb-library.ts";
 import { startRocksdbWriter } from "../support/rocksdb-writer.ts";

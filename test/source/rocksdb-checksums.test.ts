@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { blockChecksum, contextModifier } from "../../src/source/rocksdb/block-checksum.ts";
-import { crc32c, maskCrc } from "../../src/source/rocksdb/crc32c.ts";
-import { decodeLz4 } from "../../src/source/rocksdb/lz4-block.ts";
-import { xxh3Low } from "../../src/source/rocksdb/xxh3.ts";
-import { xxh32, xxh64Low } from "../../src/source/rocksdb/xxhash.ts";
+import { blockChecksum, contextModifier } from "../../src/source/rocksdb/formats/block-checksum.ts";
+import { crc32c, maskCrc } from "../../src/source/rocksdb/formats/crc32c.ts";
+import { decodeLz4 } from "../../src/source/rocksdb/formats/lz4-block.ts";
+import { xxh3Low } from "../../src/source/rocksdb/formats/xxh3.ts";
+import { xxh32, xxh64Low } from "../../src/source/rocksdb/formats/xxhash.ts";
 
 // From RFC 3720 B.4 and util/crc32c_test.cc.
 const crcs: readonly { name: string; bytes: Buffer; crc: number }[] = [

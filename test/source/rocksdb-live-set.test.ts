@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { isFailure } from "../../src/lib/errors.ts";
-import { LiveState } from "../../src/source/rocksdb/live-set.ts";
+import { LiveState } from "../../src/source/rocksdb/verify/live-set.ts";
 import { edit, prefixed, tableField, varint } from "../support/rocksdb-bytes.ts";
 
 function state(...records: readonly Buffer[]): LiveState {

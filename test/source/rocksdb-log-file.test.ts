@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { isFailure } from "../../src/lib/errors.ts";
-import { type LogEnd, LogReader } from "../../src/source/rocksdb/log-file.ts";
+import { type LogEnd, LogReader } from "../../src/source/rocksdb/formats/log-file.ts";
 import { LogBuilder } from "../support/rocksdb-bytes.ts";
 
 interface Read {

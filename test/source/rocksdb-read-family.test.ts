@@ -6,8 +6,8 @@ import { after, test } from "node:test";
 import fc from "fast-check";
 import { openLocalHost } from "../../src/host/local.ts";
 import { isFailure } from "../../src/lib/errors.ts";
-import { hostDatabase, localDatabase } from "../../src/source/rocksdb/database-files.ts";
-import { readColumnFamily, SMALL_FAMILY } from "../../src/source/rocksdb/read-family.ts";
+import { hostDatabase, localDatabase } from "../../src/source/rocksdb/verify/database-files.ts";
+import { readColumnFamily, SMALL_FAMILY } from "../../src/source/rocksdb/verify/read-family.ts";
 import { openRocksdb, type Rocksdb } from "../support/rocksdb-library.ts";
 import { until } from "../support/until.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { decodeSnappy } from "../../src/source/rocksdb/snappy-block.ts";
+import { decodeSnappy } from "../../src/source/rocksdb/formats/snappy-block.ts";
 import { varint } from "../support/rocksdb-bytes.ts";
 
 const MAX = 1024 * 1024;

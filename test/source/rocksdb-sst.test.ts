@@ -6,10 +6,10 @@ import { after, before, test } from "node:test";
 import { deflateRawSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { isFailure } from "../../src/lib/errors.ts";
-import { blockChecksum } from "../../src/source/rocksdb/block-checksum.ts";
-import { checkRocksdbDirectory } from "../../src/source/rocksdb/check-directory.ts";
-import { checkTable, type TableReport } from "../../src/source/rocksdb/sst.ts";
-import { readEntries } from "../../src/source/rocksdb/table-block.ts";
+import { blockChecksum } from "../../src/source/rocksdb/formats/block-checksum.ts";
+import { readEntries } from "../../src/source/rocksdb/formats/table-block.ts";
+import { checkRocksdbDirectory } from "../../src/source/rocksdb/verify/check-directory.ts";
+import { checkTable, type TableReport } from "../../src/source/rocksdb/verify/sst.ts";
 import { varint } from "../support/rocksdb-bytes.ts";
 import { openRocksdb } from "../support/rocksdb-library.ts";
 

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { isFailure } from "../../src/lib/errors.ts";
-import { FamilyState, type Version } from "../../src/source/rocksdb/family-state.ts";
-import { SMALL_FAMILY } from "../../src/source/rocksdb/read-family.ts";
-import { OPERATION, readBatch } from "../../src/source/rocksdb/write-batch.ts";
+import { OPERATION, readBatch } from "../../src/source/rocksdb/formats/write-batch.ts";
+import { FamilyState, type Version } from "../../src/source/rocksdb/verify/family-state.ts";
+import { SMALL_FAMILY } from "../../src/source/rocksdb/verify/read-family.ts";
 import { varint } from "../support/rocksdb-bytes.ts";
 
 const text = (value: string) => Buffer.concat([varint(value.length), Buffer.from(value)]);

@@ -1,5 +1,5 @@
 import { zstdCompressSync } from "node:zlib";
-import { crc32c, maskCrc } from "../../src/source/rocksdb/crc32c.ts";
+import { crc32c, maskCrc } from "../../src/source/rocksdb/formats/crc32c.ts";
 
 /** Writes RocksDB's formats by hand, for tests of the readers: what the real library never writes, too. */
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { openLocalHost } from "../../src/host/local.ts";
-import { freezeRocksdb } from "../../src/source/rocksdb/capture.ts";
+import { freezeRocksdb } from "../../src/source/rocksdb/capture/capture.ts";
 import { captureContext, rocksdbPolicy } from "./rocksdb-snapshots.ts";
 
 /** Freezes the database of its first argument, says so, and holds it until it is killed. */

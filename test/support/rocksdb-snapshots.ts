@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Host } from "../../src/host/host.ts";
 import type { RocksdbPolicy } from "../../src/policy/schema.ts";
-import { freezeRocksdb } from "../../src/source/rocksdb/capture.ts";
+import { freezeRocksdb } from "../../src/source/rocksdb/capture/capture.ts";
 import type { CaptureContext, Facts } from "../../src/source/source.ts";
 import { type CollectingSink, collectingSink } from "./collecting-sink.ts";
 import { openAndCheck } from "./rocksdb-library.ts";

@@ -8,7 +8,7 @@ import type { Host } from "../../host/host.ts";
 import { readingPlain } from "../../host/plain-file.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure } from "../../lib/errors.ts";
-import { checkRocksdbDirectory } from "../../source/rocksdb/check-directory.ts";
+import { checkRocksdbDirectory } from "../../source/rocksdb/verify/check-directory.ts";
 
 /** What says how the tables fit together; their content was authenticated when it was written. */
 const READ = /^(CURRENT|MANIFEST-\d{1,20}|OPTIONS-\d{1,20}|\d{1,20}\.log)$/;

@@ -5,7 +5,7 @@ import { DropsError, isFailure } from "../../lib/errors.ts";
 import type { AppservicePolicy } from "../../policy/schema.ts";
 import type { SnapshotRecord } from "../../snapshot/record.ts";
 import { checkAppservice } from "../../source/appservice/check.ts";
-import { hostDatabase } from "../../source/rocksdb/database-files.ts";
+import { hostDatabase } from "../../source/rocksdb/verify/database-files.ts";
 import { pathsOf } from "../../source/scope.ts";
 import { type ExportParts, exportFrom } from "../export.ts";
 import type { Check } from "./check.ts";

@@ -1,6 +1,6 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { isFailure } from "../../lib/errors.ts";
-import type { DatabaseFiles } from "../rocksdb/database-files.ts";
+import type { DatabaseFiles } from "../rocksdb/verify/database-files.ts";
 import { type AppserviceFinding, crossCheckAppservice } from "./cross-check.ts";
 import { readStoredRegistrations, type StoredRegistration } from "./stored-registrations.ts";
 

@@ -1,6 +1,6 @@
 import type { Cancel } from "../../lib/cancel.ts";
-import type { DatabaseFiles } from "../rocksdb/database-files.ts";
-import { readColumnFamily, SMALL_FAMILY } from "../rocksdb/read-family.ts";
+import type { DatabaseFiles } from "../rocksdb/verify/database-files.ts";
+import { readColumnFamily, SMALL_FAMILY } from "../rocksdb/verify/read-family.ts";
 
 /** Where conduwuit, continuwuity and tuwunel keep registrations: the key is the id, the value the YAML (database/maps.rs). */
 const FAMILY = "id_appserviceregistrations";

@@ -1,20 +1,25 @@
 import assert from "node:assert/strict";
 import { zstdCompressSync } from "node:zlib";
-import { crc32c, maskCrc } from "../../../src/source/rocksdb/crc32c.ts";
-import type { DatabaseFiles } from "../../../src/source/rocksdb/database-files.ts";
-import { LiveState } from "../../../src/source/rocksdb/live-set.ts";
-import { LogReader } from "../../../src/source/rocksdb/log-file.ts";
-import { decodeLz4 } from "../../../src/source/rocksdb/lz4-block.ts";
-import { parseOptions } from "../../../src/source/rocksdb/options-file.ts";
-import { readColumnFamily } from "../../../src/source/rocksdb/read-family.ts";
-import { FieldReader, readAttempt, readHello } from "../../../src/source/rocksdb/report.ts";
-import { decodeSnappy } from "../../../src/source/rocksdb/snappy-block.ts";
-import { checkTable } from "../../../src/source/rocksdb/sst.ts";
-import { inflateBlock, readEntries, readIndex, readPairs } from "../../../src/source/rocksdb/table-block.ts";
-import { FOOTER_SIZE } from "../../../src/source/rocksdb/table-footer.ts";
-import { decodeVersionEdit } from "../../../src/source/rocksdb/version-edit.ts";
-import { WalReader } from "../../../src/source/rocksdb/wal.ts";
-import { readBatch } from "../../../src/source/rocksdb/write-batch.ts";
+import { FieldReader, readAttempt, readHello } from "../../../src/source/rocksdb/capture/report.ts";
+import { crc32c, maskCrc } from "../../../src/source/rocksdb/formats/crc32c.ts";
+import { LogReader } from "../../../src/source/rocksdb/formats/log-file.ts";
+import { decodeLz4 } from "../../../src/source/rocksdb/formats/lz4-block.ts";
+import { parseOptions } from "../../../src/source/rocksdb/formats/options-file.ts";
+import { decodeSnappy } from "../../../src/source/rocksdb/formats/snappy-block.ts";
+import {
+  inflateBlock,
+  readEntries,
+  readIndex,
+  readPairs,
+} from "../../../src/source/rocksdb/formats/table-block.ts";
+import { FOOTER_SIZE } from "../../../src/source/rocksdb/formats/table-footer.ts";
+import { decodeVersionEdit } from "../../../src/source/rocksdb/formats/version-edit.ts";
+import { readBatch } from "../../../src/source/rocksdb/formats/write-batch.ts";
+import type { DatabaseFiles } from "../../../src/source/rocksdb/verify/database-files.ts";
+import { LiveState } from "../../../src/source/rocksdb/verify/live-set.ts";
+import { readColumnFamily } from "../../../src/source/rocksdb/verify/read-family.ts";
+import { checkTable } from "../../../src/source/rocksdb/verify/sst.ts";
+import { WalReader } from "../../../src/source/rocksdb/verify/wal.ts";
 import { inPieces } from "../../support/answering-host.ts";
 import { edit, LogBuilder, prefixed, tableField, varint } from "../../support/rocksdb-bytes.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";

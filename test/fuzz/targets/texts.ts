@@ -11,7 +11,7 @@ import { admits, isOfDomain } from "../../../src/source/appservice/namespaces.ts
 import { registrationProblem } from "../../../src/source/appservice/registration.ts";
 import { hostTime, ownerNames, requireGnuTools } from "../../../src/source/files/gnu-tools.ts";
 import { hostSpace } from "../../../src/source/host-space.ts";
-import { hostDatabase } from "../../../src/source/rocksdb/database-files.ts";
+import { hostDatabase } from "../../../src/source/rocksdb/verify/database-files.ts";
 import { Scope } from "../../../src/source/scope.ts";
 import { parseStoreUrl, storeUrl } from "../../../src/store/store-url.ts";
 import { answeringHost } from "../../support/answering-host.ts";

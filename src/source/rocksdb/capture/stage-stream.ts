@@ -1,8 +1,8 @@
-import type { Host, RunningCommand } from "../../host/host.ts";
-import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
-import { usedUp } from "../../lib/used-up.ts";
-import { readTar } from "../files/tar-stream.ts";
+import type { Host, RunningCommand } from "../../../host/host.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
+import { DropsError } from "../../../lib/errors.ts";
+import { usedUp } from "../../../lib/used-up.ts";
+import { readTar } from "../../files/tar-stream.ts";
 import type { StagedEntry } from "./staged-entries.ts";
 
 type TarFile = ReturnType<typeof readTar> extends AsyncIterable<infer Item> ? Item : never;

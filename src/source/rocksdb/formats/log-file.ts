@@ -1,4 +1,4 @@
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError } from "../../../lib/errors.ts";
 import { crc32c, maskCrc } from "./crc32c.ts";
 
 /**

@@ -1,10 +1,10 @@
 import { createReadStream } from "node:fs";
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
+import { DropsError } from "../../../lib/errors.ts";
+import { parseOptions } from "../formats/options-file.ts";
 import { type Accepted, FreezeJudge, Rejection } from "./accept.ts";
-import { parseOptions } from "./options-file.ts";
 import { checkTable } from "./sst.ts";
 
 export interface DirectoryReport {

@@ -1,11 +1,11 @@
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { expectSuccess } from "../../host/expect-success.ts";
-import type { Host } from "../../host/host.ts";
-import { readingPlain } from "../../host/plain-file.ts";
-import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import { expectSuccess } from "../../../host/expect-success.ts";
+import type { Host } from "../../../host/host.ts";
+import { readingPlain } from "../../../host/plain-file.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
+import { DropsError } from "../../../lib/errors.ts";
 
 /** A database directory to read single files from, wherever it lies. */
 export interface DatabaseFiles {

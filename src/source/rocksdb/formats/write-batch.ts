@@ -1,4 +1,4 @@
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError } from "../../../lib/errors.ts";
 import { Cursor } from "./cursor.ts";
 
 /** What happens to a key, by the number that write batches and tables use for it (db/dbformat.h ValueType). */

@@ -1,8 +1,8 @@
-import type { Host } from "../../host/host.ts";
-import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
-import type { ChunkRef, ManifestEntry } from "../../snapshot/entry.ts";
-import type { SourceSink } from "../source.ts";
+import type { Host } from "../../../host/host.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
+import { DropsError } from "../../../lib/errors.ts";
+import type { ChunkRef, ManifestEntry } from "../../../snapshot/entry.ts";
+import type { SourceSink } from "../../source.ts";
 import { StageStream } from "./stage-stream.ts";
 import type { StagedEntry } from "./staged-entries.ts";
 

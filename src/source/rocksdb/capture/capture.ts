@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError, isFailure } from "../../lib/errors.ts";
-import type { RocksdbPolicy } from "../../policy/schema.ts";
-import type { CaptureContext, Facts, FrozenSource, SourceSink } from "../source.ts";
-import { Rejection } from "./accept.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
+import { DropsError, isFailure } from "../../../lib/errors.ts";
+import type { RocksdbPolicy } from "../../../policy/schema.ts";
+import type { CaptureContext, Facts, FrozenSource, SourceSink } from "../../source.ts";
+import { Rejection } from "../verify/accept.ts";
 import { besideDatabase } from "./beside.ts";
 import { bytesOf, FreezeChannel } from "./channel.ts";
 import { type Proof, proveFrozen } from "./evidence.ts";

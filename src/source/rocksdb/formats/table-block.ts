@@ -1,5 +1,5 @@
 import { inflateRawSync, zstdDecompressSync } from "node:zlib";
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError } from "../../../lib/errors.ts";
 import { Cursor } from "./cursor.ts";
 import { decodeLz4 } from "./lz4-block.ts";
 import { decodeSnappy } from "./snappy-block.ts";

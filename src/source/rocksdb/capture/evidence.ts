@@ -1,11 +1,12 @@
-import { expectSuccess } from "../../host/expect-success.ts";
-import type { Host } from "../../host/host.ts";
-import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
-import type { RocksdbPolicy } from "../../policy/schema.ts";
-import { type Accepted, FreezeJudge } from "./accept.ts";
-import { type DatabaseOptions, parseOptions } from "./options-file.ts";
-import { type FrozenReport, fileNumber, type Hello } from "./report.ts";
+import { expectSuccess } from "../../../host/expect-success.ts";
+import type { Host } from "../../../host/host.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
+import { DropsError } from "../../../lib/errors.ts";
+import type { RocksdbPolicy } from "../../../policy/schema.ts";
+import { fileNumber } from "../formats/file-number.ts";
+import { type DatabaseOptions, parseOptions } from "../formats/options-file.ts";
+import { type Accepted, FreezeJudge } from "../verify/accept.ts";
+import type { FrozenReport, Hello } from "./report.ts";
 import { Sections } from "./sections.ts";
 
 /** Logs, MANIFEST and small files up to this size cross the connection once and stay in memory until they are shipped. */

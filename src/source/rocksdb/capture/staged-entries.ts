@@ -1,8 +1,9 @@
-import type { Host } from "../../host/host.ts";
-import type { Cancel } from "../../lib/cancel.ts";
-import type { EntryHead } from "../../snapshot/entry.ts";
+import type { Host } from "../../../host/host.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
+import type { EntryHead } from "../../../snapshot/entry.ts";
+import { fileNumber } from "../formats/file-number.ts";
 import type { Proof } from "./evidence.ts";
-import { type FrozenReport, fileNumber, type StagedFile } from "./report.ts";
+import type { FrozenReport, StagedFile } from "./report.ts";
 
 /** A file of the proven state, on its way into a snapshot. */
 export interface StagedEntry {

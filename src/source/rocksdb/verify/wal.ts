@@ -1,6 +1,6 @@
 import { zstdDecompressSync } from "node:zlib";
-import { DropsError } from "../../lib/errors.ts";
-import { type LogEnd, LogReader } from "./log-file.ts";
+import { DropsError } from "../../../lib/errors.ts";
+import { type LogEnd, LogReader } from "../formats/log-file.ts";
 
 const ZSTD = 7;
 const NO_COMPRESSION = 0;

@@ -1,4 +1,4 @@
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError } from "../../../lib/errors.ts";
 
 /** A stream of several files, one after the other, whose sizes are known. */
 export class Sections {

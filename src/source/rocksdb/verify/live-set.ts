@@ -1,5 +1,10 @@
-import { DropsError } from "../../lib/errors.ts";
-import { type BlobFile, decodeVersionEdit, type TableFile, type VersionEdit } from "./version-edit.ts";
+import { DropsError } from "../../../lib/errors.ts";
+import {
+  type BlobFile,
+  decodeVersionEdit,
+  type TableFile,
+  type VersionEdit,
+} from "../formats/version-edit.ts";
 
 const MAX_LIVE_FILES = 4_000_000;
 /** Families, logs, and records that are applied together: far more than any database has. */

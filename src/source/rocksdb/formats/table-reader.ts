@@ -1,5 +1,5 @@
-import { breathe } from "../../lib/breathe.ts";
-import type { Cancel } from "../../lib/cancel.ts";
+import { breathe } from "../../../lib/breathe.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
 import { blockChecksum, contextModifier } from "./block-checksum.ts";
 import { Cursor } from "./cursor.ts";
 import { inflateBlock, readEntries, readIndex } from "./table-block.ts";

@@ -1,4 +1,4 @@
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError } from "../../../lib/errors.ts";
 import { blockChecksum, CHECKSUM_NAMES, contextModifier } from "./block-checksum.ts";
 import { Cursor } from "./cursor.ts";
 

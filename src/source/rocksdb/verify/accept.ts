@@ -1,7 +1,7 @@
-import { DropsError, isFailure } from "../../lib/errors.ts";
+import { DropsError, isFailure } from "../../../lib/errors.ts";
+import { fileNumber } from "../formats/file-number.ts";
+import { LogReader } from "../formats/log-file.ts";
 import { type LiveSet, LiveState } from "./live-set.ts";
-import { LogReader } from "./log-file.ts";
-import { fileNumber } from "./report.ts";
 import { WalReader, type WalSummary } from "./wal.ts";
 
 /** Why a frozen set of files is not one state of the database. Another attempt may find a better moment. */

@@ -1,4 +1,5 @@
-import { DropsError, type FailureCode } from "../../lib/errors.ts";
+import { DropsError, type FailureCode } from "../../../lib/errors.ts";
+import { fileNumber } from "../formats/file-number.ts";
 
 /** A file in the staging directory: name, size, identity and what a restore gives back. */
 export interface StagedFile {
@@ -167,13 +168,6 @@ async function readOwnership(fields: FieldReader): Promise<Ownership> {
 /** find prints the number where there is no name. */
 function nameOrNothing(field: string): string | undefined {
   return /^\d*$/.test(field) ? undefined : printable(field);
-}
-
-/** The number in a file name such as 000123.log. */
-export function fileNumber(name: string): number {
-  const number = Number.parseInt(name, 10);
-  if (!Number.isSafeInteger(number)) throw garbled("a file number is none");
-  return number;
 }
 
 const PROBLEMS: Readonly<Record<string, { code: FailureCode; hint: string }>> = {

@@ -1,18 +1,18 @@
-import { breathe } from "../../lib/breathe.ts";
-import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import { breathe } from "../../../lib/breathe.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
+import { DropsError } from "../../../lib/errors.ts";
+import { fileNumber } from "../formats/file-number.ts";
+import { LogReader } from "../formats/log-file.ts";
+import { readPairs } from "../formats/table-block.ts";
+import { damaged } from "../formats/table-footer.ts";
+import { TableReader } from "../formats/table-reader.ts";
+import type { TableFile } from "../formats/version-edit.ts";
+import { readBatch } from "../formats/write-batch.ts";
 import { tableName } from "./accept.ts";
 import { type DatabaseFiles, readSmallFile } from "./database-files.ts";
 import { type FamilyLimits, FamilyState, type Pair } from "./family-state.ts";
 import { type LiveFamily, LiveState } from "./live-set.ts";
-import { LogReader } from "./log-file.ts";
-import { fileNumber } from "./report.ts";
-import { readPairs } from "./table-block.ts";
-import { damaged } from "./table-footer.ts";
-import { TableReader } from "./table-reader.ts";
-import type { TableFile } from "./version-edit.ts";
 import { WalReader } from "./wal.ts";
-import { readBatch } from "./write-batch.ts";
 
 const MIB = 1024 * 1024;
 

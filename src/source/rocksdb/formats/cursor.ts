@@ -1,4 +1,4 @@
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError } from "../../../lib/errors.ts";
 
 /** Reads RocksDB's encodings (util/coding.h) from a buffer; every length is checked before it is believed. */
 export class Cursor {

@@ -1,11 +1,11 @@
-import type { Host } from "../../host/host.ts";
-import { ANY_EXIT } from "../../host/run-to-end.ts";
-import type { Cancel } from "../../lib/cancel.ts";
-import { inBytes } from "../../lib/units.ts";
-import type { RocksdbPolicy, SourcePolicy } from "../../policy/schema.ts";
-import { Few } from "../files/few.ts";
-import { PLAIN } from "../files/gnu-tools.ts";
-import { ancestorsOf, below, rawPath, Scope, tidy } from "../scope.ts";
+import type { Host } from "../../../host/host.ts";
+import { ANY_EXIT } from "../../../host/run-to-end.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
+import { inBytes } from "../../../lib/units.ts";
+import type { RocksdbPolicy, SourcePolicy } from "../../../policy/schema.ts";
+import { Few } from "../../files/few.ts";
+import { PLAIN } from "../../files/gnu-tools.ts";
+import { ancestorsOf, below, rawPath, Scope, tidy } from "../../scope.ts";
 
 /** Names whose sizes are asked for. */
 const MOST = 1000;

@@ -1,7 +1,7 @@
-import type { Cancel } from "../../lib/cancel.ts";
-import { CHECKSUM_NAMES } from "./block-checksum.ts";
-import { damaged, TRAILER_SIZE } from "./table-footer.ts";
-import { type TableBytes, type TableProperties, TableReader } from "./table-reader.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
+import { CHECKSUM_NAMES } from "../formats/block-checksum.ts";
+import { damaged, TRAILER_SIZE } from "../formats/table-footer.ts";
+import { type TableBytes, type TableProperties, TableReader } from "../formats/table-reader.ts";
 
 export interface TableReport {
   readonly formatVersion: number;

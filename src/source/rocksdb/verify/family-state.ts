@@ -1,5 +1,5 @@
-import { DropsError } from "../../lib/errors.ts";
-import { OPERATION } from "./write-batch.ts";
+import { DropsError } from "../../../lib/errors.ts";
+import { OPERATION } from "../formats/write-batch.ts";
 
 /** How much of a column family is read at most. */
 export interface FamilyLimits {

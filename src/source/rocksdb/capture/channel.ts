@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { commandFailed } from "../../host/expect-success.ts";
-import type { Host, RunningCommand } from "../../host/host.ts";
-import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
-import type { RocksdbPolicy } from "../../policy/schema.ts";
+import { commandFailed } from "../../../host/expect-success.ts";
+import type { Host, RunningCommand } from "../../../host/host.ts";
+import type { Cancel } from "../../../lib/cancel.ts";
+import { DropsError } from "../../../lib/errors.ts";
+import type { RocksdbPolicy } from "../../../policy/schema.ts";
 import {
   type AgainReport,
   FieldReader,
