@@ -75,8 +75,8 @@ async function databases(world: World, how: Cancel): Promise<Line[]> {
 }
 
 /** Sources of one server, whoever asks it. */
-function serverOf({ host = "", port = 5432 }: PostgresPolicy): string {
-  return `${host} ${port}`;
+function serverOf({ container = "", host = "", port = 5432 }: PostgresPolicy): string {
+  return `${container} ${host} ${port}`;
 }
 
 /** A policy without PostgreSQL: is there one all the same? */

@@ -47,7 +47,7 @@ export function wantedTools(policy: Policy, own: OwnUser): ReadonlyMap<string, r
   const want = (tool: string, by: string) => {
     wanted.set(tool, [...new Set([...(wanted.get(tool) ?? []), by])]);
   };
-  for (const source of policy.sources) {
+  for (const source of policy.sources.filter(isOfHost)) {
     for (const tool of OF_KIND[source.kind]) want(tool, source.name);
     const user = "run_as" in source ? source.run_as : undefined;
     if (user === undefined || isSame(user, own)) continue;
@@ -55,6 +55,11 @@ export function wantedTools(policy: Policy, own: OwnUser): ReadonlyMap<string, r
     if (own.uid === 0) want("getent", source.name);
   }
   return wanted;
+}
+
+/** The tools of what runs in a container are the container's. */
+function isOfHost(source: SourcePolicy): boolean {
+  return source.kind !== "postgres" || source.container === undefined;
 }
 
 /** Pure: which of them are missing, or not GNU's where that matters. */

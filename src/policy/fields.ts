@@ -14,6 +14,13 @@ export const Duration: z.ZodString = z
   .string()
   .regex(/^\d+(s|m|h|d)$/, "a number and s, m, h or d, such as 24h");
 
+export const ContainerName: z.ZodString = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/, "a container's name, as docker ps or podman ps shows it");
+
+export const ContainerEngine = z.enum(["docker", "podman"]);
+export type ContainerEngine = z.infer<typeof ContainerEngine>;
+
 export const UnitName: z.ZodString = z
   .string()
   .regex(

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { milliseconds } from "../lib/units.ts";
-import { AbsolutePath, Duration, Name, UnitName } from "./fields.ts";
+import { AbsolutePath, ContainerEngine, ContainerName, Duration, Name, UnitName } from "./fields.ts";
 import { Notify } from "./notify-schema.ts";
 import { Restore, referenceProblems } from "./restore-schema.ts";
 
@@ -123,23 +123,36 @@ const Rocksdb = z
 export const DatabaseName: z.ZodString = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_$-]{0,62}$/, "a database name");
-const Postgres = z.strictObject({
-  name: Name,
-  kind: z.literal("postgres"),
-  database: DatabaseName,
-  run_as: UserName.default("postgres").describe("user of the host that may connect by peer authentication"),
-  host: z.string().optional().describe("socket directory or address, as PGHOST"),
-  port: z.int().min(1).max(65535).optional(),
-  user: z.string().optional().describe("database role, as PGUSER"),
-  bin: AbsolutePath.optional().describe("directory of psql and pg_dump when they are not on PATH"),
-  digests: z.boolean().default(true).describe("a digest of every table's rows beside its count"),
-  spool: z
-    .boolean()
-    .default(true)
-    .describe(
-      "write the dump to the host's staging first when it fits, so that the snapshot is not held for the upload",
+const Postgres = z
+  .strictObject({
+    name: Name,
+    kind: z.literal("postgres"),
+    database: DatabaseName,
+    container: ContainerName.optional().describe(
+      "name of the container that the server runs in: every program runs in there, by docker exec or podman exec",
     ),
-});
+    engine: ContainerEngine.optional().describe(
+      "of the container; without it, whichever has one of that name",
+    ),
+    run_as: UserName.default("postgres").describe(
+      "user of the host, or of the container, that may connect by peer authentication",
+    ),
+    host: z.string().optional().describe("socket directory or address, as PGHOST"),
+    port: z.int().min(1).max(65535).optional(),
+    user: z.string().optional().describe("database role, as PGUSER"),
+    bin: AbsolutePath.optional().describe("directory of psql and pg_dump when they are not on PATH"),
+    digests: z.boolean().default(true).describe("a digest of every table's rows beside its count"),
+    spool: z
+      .boolean()
+      .default(true)
+      .describe(
+        "write the dump to the host's staging first when it fits, so that the snapshot is not held for the upload",
+      ),
+  })
+  .refine(({ container, engine }) => engine === undefined || container !== undefined, {
+    error: "without a container",
+    path: ["engine"],
+  });
 
 const Files = z.strictObject({
   name: Name,

@@ -37,7 +37,8 @@ function pathsOf(source: SourcePolicy): readonly string[] {
     case "rocksdb":
       return source.staging === undefined ? [source.path] : [source.path, source.staging];
     case "postgres":
-      return [POSTGRES, "/var/tmp"]; // where a dump is spooled
+      // where a dump is spooled
+      return source.container === undefined ? [POSTGRES, "/var/tmp"] : [];
     case "command":
       return [];
   }

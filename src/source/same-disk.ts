@@ -20,7 +20,9 @@ export async function sameDisk({
   sources,
 }: Pick<Policy, "host" | "store" | "sources">): Promise<string | undefined> {
   if (host !== "local" || !("directory" in store)) return undefined;
-  const isOfServer = sources.some((source) => source.kind === "postgres" && !/^[^/]/.test(source.host ?? ""));
+  const isOfServer = sources.some(
+    (source) => source.kind === "postgres" && !source.container && !/^[^/]/.test(source.host ?? ""),
+  );
   const paths = [...sources.flatMap(pathsOf), ...(isOfServer ? SERVERS : [])];
   const device = await deviceAbove(store.directory);
   const devices = await Promise.all(paths.map(deviceOf));

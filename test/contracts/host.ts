@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -94,7 +93,7 @@ export function hostContract(name: string, open: () => Promise<Host>): void {
     test("a missing program is exit status 127 for who judges it", async () => {
       const ran = await host.run(["drops-no-such-program"], { signal, okExits: [127] });
       assert.equal(ran.exit, 127);
-      assert.match(ran.stderr, /not found/);
+      assert.match(ran.stderr, /not found|No such file/);
       await using command = await host.start(["drops-no-such-program"], { signal });
       command.stdin.write("nobody reads this");
       for await (const _ of command.stdout) assert.fail("no output was expected");
@@ -201,10 +200,10 @@ export function hostContract(name: string, open: () => Promise<Host>): void {
       );
       await command.stdout[Symbol.asyncIterator]().next();
       await command[Symbol.asyncDispose]();
-      assert.equal(await readFile(trace, "utf8"), "cleaned\n");
+      assert.equal((await host.run(["cat", trace], { signal })).stdout.toString(), "cleaned\n");
       const { exit, signal: forced } = await command.ended;
       assert.deepEqual([exit, forced], [0, undefined], "it did not need to be forced");
-      await rm(trace);
+      await host.run(["rm", trace], { signal });
     });
 
     const runs = async (command: string) => {

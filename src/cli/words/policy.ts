@@ -43,7 +43,7 @@ function sourceInWords(source: SourcePolicy): string {
     case "rocksdb":
       return `${source.path}, ${source.mode}`;
     case "postgres":
-      return `database ${source.database}`;
+      return `database ${source.database}${source.container === undefined ? "" : `, in container ${source.container}`}`;
     case "files":
       return source.paths.join(", ");
     case "command":

@@ -123,6 +123,7 @@ sync -- "$1" "$2"
 const WRITE = `
 set -e
 umask 077
+chmod 700 -- "$1"
 cat >"$1/$2.new"
 sync -- "$1/$2.new"
 mv -f -- "$1/$2.new" "$1/$2"

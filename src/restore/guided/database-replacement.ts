@@ -26,6 +26,7 @@ import { PsqlSession } from "../../source/postgres/session.ts";
 import type { ReadParts } from "../choose.ts";
 import { readDatabaseFacts } from "./database-files.ts";
 import { type DatabaseLook, lookAt, stateOf } from "./database-look.ts";
+import { loadDirectory, startServer } from "./database-place.ts";
 import { type DatabaseRecord, RecordDirectory } from "./database-record.ts";
 import { stageDatabase } from "./database-stage.ts";
 import type { Replacement, ReplacementState, Staged } from "./replacement.ts";
@@ -71,7 +72,8 @@ class DatabaseReplacement implements Replacement {
     this.#directory = new RecordDirectory(host, {
       above: options.directory ?? `${RUNS}/${run}`,
       name: `database-${record.name}`,
-      runAs: policy.run_as,
+      // of the host's: a container may be made anew between two runs
+      runAs: policy.container === undefined ? policy.run_as : host.user.name,
     });
   }
 
@@ -83,13 +85,14 @@ class DatabaseReplacement implements Replacement {
     const look = await this.#look(how);
     const state = this.#stateOf(look);
     if (state !== "untouched" && state !== "staging") return this.#stagedOf(look);
-    await this.#admin.endEarlierSessions(how);
+    await this.#endEarlier(how);
     await this.#directory.make(how);
     await this.#clear(look, how);
     return await stageDatabase(
       {
         ...this.#options,
         source: this.#options,
+        load: this.#load,
         admin: this.#admin,
         directory: this.#directory,
         names: this.#names,
@@ -116,7 +119,7 @@ class DatabaseReplacement implements Replacement {
   }
 
   async swap(how: Cancel): Promise<void> {
-    await this.#admin.endEarlierSessions(how);
+    await this.#endEarlier(how);
     for (let tries = 1; !(await this.#trySwap(tries, how)); tries++);
   }
 
@@ -144,7 +147,7 @@ class DatabaseReplacement implements Replacement {
   }
 
   async unswap(how: Cancel): Promise<void> {
-    await this.#admin.endEarlierSessions(how);
+    await this.#endEarlier(how);
     const look = await this.#look(how);
     const state = this.#stateOf(look);
     if (state === "finished") throw this.#refused(`the old ${this.label} was removed: there is no way back`);
@@ -167,12 +170,15 @@ class DatabaseReplacement implements Replacement {
         "drops rollback puts the old one back first",
       );
     }
-    await this.#admin.endEarlierSessions(how);
+    await this.#endEarlier(how);
     await this.#reopenOld(look, how);
     await this.#clear(look, how);
     for (const { name, oid } of look.record?.roles ?? []) {
       await this.#act(dropRoleSql(oid, name), `removing the role ${name} that the restore made`, how);
     }
+    const { policy } = this.#options;
+    if (policy.container !== undefined)
+      await this.#admin.client.host.run(["rm", "-rf", "--", this.#load], { ...how, as: policy.run_as });
     await this.#directory.remove(how);
   }
 
@@ -193,7 +199,7 @@ class DatabaseReplacement implements Replacement {
         "drops rollback puts the old one back",
       );
     }
-    await this.#admin.endEarlierSessions(how);
+    await this.#endEarlier(how);
     await this.#openNew(look, how);
     if (!look.record.finishing) await this.#directory.write({ ...look.record, finishing: true }, how);
     if (look.old) await this.#act(dropSql(look.old.oid, look.old.name), "removing the old database", how);
@@ -204,15 +210,26 @@ class DatabaseReplacement implements Replacement {
     return { parts, snapshot, record, scratch };
   }
 
+  /** Of the programs' user, for the dump. */
+  get #load(): string {
+    return loadDirectory(this.#options, this.#directory.path);
+  }
+
   async #look(how: Cancel): Promise<DatabaseLook> {
     const record = await this.#directory.read(how);
-    const { run, policy } = this.#options;
+    const { host, run, policy } = this.#options;
+    await startServer(host, policy, how);
     if (record && (record.run !== run || record.database !== policy.database)) {
       throw this.#refused(
         `${this.#directory.path} is of another restore: of ${record.database}, run ${record.run}`,
       );
     }
     return lookAt(record, await this.#admin.databases(how), this.#names);
+  }
+
+  async #endEarlier(how: Cancel): Promise<void> {
+    await startServer(this.#options.host, this.#options.policy, how);
+    await this.#admin.endEarlierSessions(how);
   }
 
   #stateOf(look: DatabaseLook): ReplacementState {

@@ -1,9 +1,11 @@
+import { inContainer } from "../../host/container.ts";
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import type { PostgresPlace } from "../../source/postgres/client.ts";
 import type { PostgresFacts } from "../../source/postgres/facts.ts";
 import type { ServerLook } from "../../source/postgres/restore/server-look.ts";
 import type { Check } from "./check.ts";
+import { loadDirectory } from "./database-place.ts";
 import type { DatabaseOptions } from "./database-replacement.ts";
 import { RUNS } from "./runs.ts";
 
@@ -15,12 +17,14 @@ export async function spaceCheck(
   facts: PostgresFacts,
   how: Cancel,
 ): Promise<Check> {
-  const wanted = [{ path: directory ?? `${RUNS}/${run}`, bytes: record.bytes ?? 0 }];
+  const wanted = [
+    { path: loadDirectory({ policy, run }, directory ?? `${RUNS}/${run}`), bytes: record.bytes ?? 0 },
+  ];
   if (isHere(policy) && server.data_directory !== "")
     wanted.push({ path: server.data_directory, bytes: Number(facts.size_bytes) });
   const needs = new Map<string, { free: number; bytes: number; path: string }>();
   for (const { path, bytes } of wanted) {
-    const { device, free } = await freeAt(host, policy, path, how);
+    const { device, free } = await freeAt(inContainer(host, policy), policy, path, how);
     needs.set(device, { free, path, bytes: (needs.get(device)?.bytes ?? 0) + Math.ceil(bytes * 1.1) });
   }
   const short = [...needs.values()].filter(({ free, bytes }) => free < bytes);

@@ -30,6 +30,8 @@ export interface StageParts {
   readonly source: DatabaseSource;
   readonly admin: ServerAdmin;
   readonly directory: RecordDirectory;
+  /** Made for the files. */
+  readonly load: string;
   readonly names: ReplacementNames;
   /** Made by an earlier try. */
   readonly roles: DatabaseRecord["roles"];
@@ -43,7 +45,8 @@ export async function stageDatabase(
   parts: StageParts,
   how: Cancel & { readonly onBytes: (bytes: number) => void },
 ): Promise<Staged> {
-  const { host, policy, directory, names, admin } = parts;
+  const { policy, directory, load, names, admin } = parts;
+  const { host } = admin.client; // or the container
   const record: DatabaseRecord = {
     drops: "database-replacement",
     version: 1,
@@ -54,13 +57,12 @@ export async function stageDatabase(
     roles: [...parts.roles],
   };
   await directory.write(record, how);
-  const load = `${directory.path}/load`;
   const made = await host.run(["sh", "-c", EMPTY, "sh", load], { ...how, as: policy.run_as });
   const real = made.stdout.toString("utf8").slice(0, -1);
   const brought = await bringDatabaseFiles(parts.source, { host, user: policy.run_as, directory: real }, how);
   const { facts } = brought;
 
-  const roles = await makeRoles(parts, load, how);
+  const roles = await makeRoles(parts, how);
   record.roles.push(...roles.made);
   await directory.write(record, how);
   const newOid = await createDatabase(parts, facts, record, how);
@@ -77,18 +79,18 @@ export async function stageDatabase(
       facts,
       roles: await admin.roles(how),
       jobs: await jobsOf(host, how),
-      // only root can hand files to another user
-      giveTo: host.user.uid === 0 ? (user, cancel) => directory.giveDump(user, cancel) : undefined,
+      // only root can hand files to another user; a container has none but its server's
+      giveTo:
+        parts.host.user.uid === 0 && policy.container === undefined
+          ? (user, cancel) => directory.giveDump(user, cancel)
+          : undefined,
     },
     how,
   );
   const described = await describeDatabase(admin, facts, names.staged, how);
   const staging = admin.client.at(names.staged);
   const privileges = facts.privileges ? await privilegeDifferences(staging, facts.privileges, how) : [];
-  await host.run(["sh", "-c", 'rm -rf -- "$1" && chmod 700 -- "$2"', "sh", load, directory.path], {
-    ...how,
-    as: policy.run_as,
-  });
+  await host.run(["rm", "-rf", "--", load], { ...how, as: policy.run_as });
   const staged = {
     files: brought.files,
     bytes: brought.bytes,
@@ -102,11 +104,10 @@ export async function stageDatabase(
 const EMPTY = 'umask 077; rm -rf -- "$1" && mkdir -- "$1" && cd -P -- "$1" && pwd -P';
 
 async function makeRoles(
-  { host, policy, admin }: StageParts,
-  load: string,
+  { policy, admin, load }: StageParts,
   how: Cancel,
 ): Promise<{ readonly made: DatabaseRecord["roles"]; readonly notes: readonly string[] }> {
-  const read = await host.run(["cat", "--", `${load}/roles.sql`], {
+  const read = await admin.client.host.run(["cat", "--", `${load}/roles.sql`], {
     ...how,
     as: policy.run_as,
     maxStdout: MAX_ROLES_FILE,

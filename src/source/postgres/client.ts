@@ -1,3 +1,4 @@
+import { type ContainerPlace, inContainer } from "../../host/container.ts";
 import type { CommandResult, Host, RunningCommand } from "../../host/host.ts";
 import { ANY_EXIT } from "../../host/run-to-end.ts";
 import type { Cancel } from "../../lib/cancel.ts";
@@ -17,20 +18,22 @@ const DUMP_OPTIONS = [
   .join(" ");
 
 /** Where a database is, and as whom it is reached. */
-export type PostgresPlace = Pick<PostgresPolicy, "database" | "run_as" | "host" | "port" | "user" | "bin">;
+export type PostgresPlace = ContainerPlace &
+  Pick<PostgresPolicy, "database" | "run_as" | "host" | "port" | "user" | "bin">;
 
-export type PostgresProgram = "psql" | "pg_dump" | "pg_dumpall" | "pg_restore";
+export type PostgresProgram = "psql" | "pg_dump" | "pg_dumpall" | "pg_restore" | "pg_isready";
 
 /**
  * The client programs of PostgreSQL on a host. They run as `run_as`, get in by peer authentication or that user's
  * ~/.pgpass, never ask for a password, and are never given one in an argument.
  */
 export class PostgresClient {
+  /** Where the programs run: the host, or the container of `place`. */
   readonly host: Host;
   readonly place: PostgresPlace;
 
   constructor(host: Host, place: PostgresPlace) {
-    this.host = host;
+    this.host = inContainer(host, place);
     this.place = place;
   }
 

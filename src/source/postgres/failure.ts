@@ -7,6 +7,14 @@ const HINTS: readonly (readonly [said: RegExp, hint: string])[] = [
     /server version mismatch/,
     "install the postgresql-client package of the server's version, or set bin in the policy to its directory",
   ],
+  [
+    /container state improper|container \S+ is not running|[Nn]o such container|no container with name/,
+    "docker ps -a, or podman ps -a, shows it; docker start, or podman start, starts it",
+  ],
+  [
+    /unable to find user|no matching entries in passwd/,
+    "set run_as in the policy to a user of the container",
+  ],
   [/database ".*" does not exist/, "list the databases: psql -l"],
   [
     /Peer authentication failed|Ident authentication failed|no password supplied|password authentication failed|role ".*" does not exist|no pg_hba\.conf entry/,

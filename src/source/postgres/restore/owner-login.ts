@@ -34,7 +34,7 @@ export async function withOwnerLogin<Result>(
   const loader = checkerName(place.database);
   const owner = await ownerOf(admin, place.database, how);
   await dropLoader(admin, loader, how); // of a check that was broken off
-  const made = await host.run(["sh", "-c", MAKE], { ...how, as: place.run_as });
+  const made = await admin.client.host.run(["sh", "-c", MAKE], { ...how, as: place.run_as });
   const directory = made.stdout.toString("utf8").trimEnd();
   try {
     const login = await openLogin(
@@ -52,7 +52,7 @@ export async function withOwnerLogin<Result>(
     return await work({ login, role: owner });
   } finally {
     const end = { signal: AbortSignal.timeout(CLEAN_UP_MS) }; // cleaning up is not broken off
-    await host.run(["rm", "-rf", "--", directory], { ...end, as: place.run_as });
+    await admin.client.host.run(["rm", "-rf", "--", directory], { ...end, as: place.run_as });
     await dropLoader(admin, loader, end);
   }
 }
