@@ -49,6 +49,7 @@ export async function makeSheet(options: SheetOptions & Cancel, context: AppCont
     ...{ store: policy.store, policy: policy.name, ...believed, script: script.sha256 },
     ...{ identity, recipient, repositoryId: asked.repositoryId, authority: await authorityOf(policy) },
     sameDisk: await sameDisk(policy),
+    sshKey: policy.host === "local" ? undefined : policy.host.ssh.key_file,
     made: context.now(),
     version: context.version,
   });

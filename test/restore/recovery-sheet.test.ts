@@ -40,6 +40,7 @@ async function longest(identity: string): Promise<SheetFacts> {
     repositoryId: "0123456789abcdef0123456789abcdef",
     authority: "a7".repeat(32),
     sameDisk: undefined,
+    sshKey: "/etc/drops/keys/ssh-key-of-the-backup-host",
     made: new Date("2026-11-24T00:00:00Z"),
     version: "1.2.3",
   };
@@ -85,6 +86,14 @@ test("of several signers each has its fingerprint, and its key in the file that 
   const [, typed = ""] = /^( {4}printf [\s\S]*?) {4}SIGNER=signers\.txt$/m.exec(text) ?? [];
   const lines = execFileSync("bash", ["-c", typed.replace("> signers.txt", "")], { encoding: "utf8" });
   assert.equal(lines, `${first}\n${second}\nrevoked 2026-11-20T00:00:00Z ${lost}\n`);
+});
+
+test("the command to restore carries the key that the policy logs in with, where it has one", async () => {
+  const about = await longest(await generateX25519Identity());
+  const typed = (facts: SheetFacts) => documentAsText(recoverySheet(facts)).replaceAll(/\s+/g, " ");
+  const { sshKey = "" } = about;
+  assert.ok(typed(about).includes(`drops restore --date latest --host root@NEW-ADDRESS --ssh-key ${sshKey} --store`));
+  assert.doesNotMatch(typed({ ...about, sshKey: undefined }), /--ssh-key/);
 });
 
 test("a post-quantum identity needs a newer age", async () => {

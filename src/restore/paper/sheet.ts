@@ -1,4 +1,5 @@
 import { encodeQR } from "qr";
+import { quote } from "../../host/quote.ts";
 import { commands, type Document, facts, list, text } from "./document.ts";
 import { signerPieces } from "./signer-rows.ts";
 import { READING, type RecoveryPlace, settingUp, withoutDrops } from "./store-commands.ts";
@@ -13,6 +14,8 @@ export interface SheetFacts extends RecoveryPlace {
   readonly authority: string | undefined;
   /** One sentence when the store lies on the disk that holds the data, as `sameDisk` answers it. */
   readonly sameDisk: string | undefined;
+  /** The private key file that the policy logs in with; undefined: an SSH agent, or this machine. */
+  readonly sshKey: string | undefined;
   readonly made: Date;
   readonly version: string;
 }
@@ -52,7 +55,7 @@ export function recoverySheet(about: SheetFacts): Document {
         pieces: [
           commands(
             `drops snapshots ${READING}`,
-            `drops restore --date latest --host root@NEW-ADDRESS ${READING}`,
+            `drops restore --date latest --host root@NEW-ADDRESS${login(about)} ${READING}`,
           ),
         ],
       },
@@ -68,6 +71,11 @@ export function recoverySheet(about: SheetFacts): Document {
       },
     ],
   };
+}
+
+/** As the policy logs in; who has lost that file leaves the option out, and an SSH agent is asked. */
+function login({ sshKey }: SheetFacts): string {
+  return sshKey === undefined ? "" : ` --ssh-key ${quote(sshKey)}`;
 }
 
 function identityPieces({ identity, recipient }: SheetFacts) {
