@@ -175,4 +175,15 @@ test("the first digits of an id must name one snapshot", () => {
   const how = { zone: "UTC", now };
   assert.throws(() => pickSnapshot(twins, parseDateWords("abcdef", how), how), { code: "usage/invalid" });
   assert.equal(pickSnapshot(twins, parseDateWords("abcdef1", how), how), twins[1]);
+  const many = Array.from({ length: 12 }, (_, at): Pickable => {
+    return {
+      id: `abcdef${at.toString(16)}`.padEnd(16, "0"),
+      ended: new Date(Date.UTC(2026, 10, 1 + at)),
+      state: "complete",
+    };
+  });
+  assert.throws(() => pickSnapshot(many, parseDateWords("abcdef", how), how), {
+    message: "12 snapshots begin with abcdef",
+    hint: /^abcdef0000000000 of 2026-11-01 \S+ \+\S+, (abcdef\S+ of \S+ \S+ \S+, ){3}abcdef4000000000 of \S+ \S+ \S+ and 7 more$/,
+  });
 });

@@ -1,4 +1,5 @@
 import { DropsError } from "../lib/errors.ts";
+import { someOf } from "../lib/some-of.ts";
 import type { WantedSnapshot } from "./dates.ts";
 import { wallTime } from "./zone.ts";
 
@@ -20,7 +21,7 @@ export function pickSnapshot<Snapshot extends Pickable>(
   wanted: WantedSnapshot,
   how: { readonly zone: string },
 ): Snapshot {
-  if (wanted.kind === "id") return byId(snapshots, wanted.id);
+  if (wanted.kind === "id") return byId(snapshots, wanted.id, how.zone);
   const complete = snapshots
     .filter(({ state, held }) => state === "complete" && held === undefined)
     .toSorted(byEnd);
@@ -37,14 +38,16 @@ function fits({ ended }: Pickable, wanted: Exclude<WantedSnapshot, { kind: "id" 
   return wanted.from <= ended && ended < wanted.to;
 }
 
-function byId<Snapshot extends Pickable>(snapshots: readonly Snapshot[], id: string): Snapshot {
+function byId<Snapshot extends Pickable>(snapshots: readonly Snapshot[], id: string, zone: string): Snapshot {
   const [found, ...others] = snapshots.filter((snapshot) => snapshot.id.startsWith(id));
   const exact = snapshots.find((snapshot) => snapshot.id === id);
   if (exact) return exact;
   if (!found) throw new DropsError("snapshot/missing", `no snapshot ${id}`, { hint: "drops snapshots" });
   if (others.length === 0) return found;
   throw new DropsError("usage/invalid", `${others.length + 1} snapshots begin with ${id}`, {
-    hint: [found, ...others].map((each) => `--snapshot ${each.id}`).join("  or  "),
+    hint: someOf(
+      [found, ...others].toSorted(byEnd).map((each) => `${each.id} of ${wallTime(each.ended, zone)}`),
+    ),
   });
 }
 

@@ -92,7 +92,9 @@ test("the command to restore carries the key that the policy logs in with, where
   const about = await longest(await generateX25519Identity());
   const typed = (facts: SheetFacts) => documentAsText(recoverySheet(facts)).replaceAll(/\s+/g, " ");
   const { sshKey = "" } = about;
-  assert.ok(typed(about).includes(`drops restore --date latest --host root@NEW-ADDRESS --ssh-key ${sshKey} --store`));
+  assert.ok(
+    typed(about).includes(`drops restore --date latest --host root@NEW-ADDRESS --ssh-key ${sshKey} --store`),
+  );
   assert.doesNotMatch(typed({ ...about, sshKey: undefined }), /--ssh-key/);
 });
 
