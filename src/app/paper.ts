@@ -10,6 +10,7 @@ import { readText } from "../lib/read-at-most.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy, parsePolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
+import { wallTime } from "../policy/zone.ts";
 import { chooseSnapshot } from "../restore/choose.ts";
 import { openSource } from "../restore/open-source.ts";
 import { documentAsMarkdown } from "../restore/paper/as-markdown.ts";
@@ -50,7 +51,7 @@ export async function makeSheet(options: SheetOptions & Cancel, context: AppCont
     ...{ identity, recipient, repositoryId: asked.repositoryId, authority: await authorityOf(policy) },
     sameDisk: await sameDisk(policy),
     sshKey: policy.host === "local" ? undefined : policy.host.ssh.key_file,
-    made: context.now(),
+    made: wallTime(context.now(), policy.zone).slice(0, 10),
     version: context.version,
   });
   const directory = resolve(options.to);

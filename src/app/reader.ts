@@ -40,7 +40,8 @@ export async function readerOf(
     },
     ls: async (how) => {
       const { listEntries } = await import("../restore/browse.ts");
-      return lsView(await listEntries(await parts(how), how, how));
+      const found = await parts(how);
+      return lsView(found, await listEntries(found, how, how));
     },
     export: async (how) => {
       const found = await parts(how);

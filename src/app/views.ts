@@ -57,12 +57,15 @@ function sourceView({ record, head, packs, notes }: ShownSource): ShowReport["so
   });
 }
 
-export function lsView({ chosen, entries }: Awaited<ReturnType<typeof listEntries>>): Listing {
+export function lsView(
+  { zone }: ReadParts,
+  { chosen, entries }: Awaited<ReturnType<typeof listEntries>>,
+): Listing {
   const { id, ended } = chosen.snapshot.record;
   async function* views(): AsyncGenerator<LsEntry> {
     for await (const { source, entry } of entries) yield entryView(source, entry);
   }
-  return { snapshot: id, policy: chosen.policyName, ended, entries: views() };
+  return { snapshot: id, policy: chosen.policyName, zone, ended, entries: views() };
 }
 
 export function verifyView(

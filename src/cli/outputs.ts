@@ -185,6 +185,7 @@ export const LsEntry = z.object({
 export const LsReport = z.object({
   snapshot: Id,
   policy: z.string(),
+  zone: z.string(),
   ended: Time,
   entries: z.array(LsEntry).describe("by source, then by path bytes"),
 });

@@ -1,4 +1,5 @@
 import type { Cancel } from "../lib/cancel.ts";
+import { wallTime } from "../policy/zone.ts";
 import type { DestroyProof } from "../snapshot/finding.ts";
 import { requireUnderstood } from "../snapshot/repository.ts";
 import { SAME_DISK_HINT, sameDisk } from "../source/same-disk.ts";
@@ -54,7 +55,7 @@ export function storeChecks(world: World, learnt: StoreLearnt): Check[] {
       run: async (how) => {
         const store = await world.store;
         const { policy } = world.loaded;
-        const tried = await trySemantics(store, policy.name, await shortLock(store, policy, how), how);
+        const tried = await trySemantics(store, policy, await shortLock(store, policy, how), how);
         learnt.left.push(...tried.left);
         if (tried.rate !== undefined) learnt.rate = tried.rate;
         return tried.lines;
@@ -133,6 +134,7 @@ async function reachable(world: World, how: Cancel): Promise<Line> {
 async function repository(world: World): Promise<Line[]> {
   const { repository, catalog } = await world.records;
   requireUnderstood(repository);
+  const { zone } = world.loaded.policy;
   const { snapshots, unreadable } = catalog;
   const lines: Line[] = unreadable.slice(0, 3).map(({ why }) => {
     return warn(
@@ -143,7 +145,9 @@ async function repository(world: World): Promise<Line[]> {
   const complete = snapshots.filter(({ record }) => record.state === "complete");
   const count = complete.length === 1 ? "1 complete snapshot" : `${complete.length} complete snapshots`;
   const newest = complete.at(-1);
-  const said = newest ? `${count}, the newest ended ${newest.record.ended}` : "no snapshot yet: drops backup";
+  const said = newest
+    ? `${count}, the newest ended ${wallTime(new Date(newest.record.ended), zone)}`
+    : "no snapshot yet: drops backup";
   return [...lines, ok(`repository ${repository.id}; ${said}`)];
 }
 

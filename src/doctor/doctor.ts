@@ -1,4 +1,5 @@
 import type { Cancel } from "../lib/cancel.ts";
+import { wallTime } from "../policy/zone.ts";
 import type { Proofs, RecoveryProof } from "../snapshot/finding.ts";
 import { readProofs } from "../snapshot/finding.ts";
 import { coverageChecks } from "./check-coverage.ts";
@@ -66,7 +67,7 @@ function recoveryCheck(world: World, learnt: Learnt): Check {
     name: "recovery-identity",
     why: "the one key that nothing replaces: if it is lost or the wrong one, every backup is worth nothing",
     run: async (how) => {
-      if (identity === undefined) return [judgeLastProof(await proofs(world, how), world.now())];
+      if (identity === undefined) return [judgeLastProof(await proofs(world, how), world)];
       const shown = await tryIdentity(world, identity, how);
       if (shown.proof) learnt.recovery = shown.proof;
       return shown.lines;
@@ -91,10 +92,13 @@ const SHOW = "drops doctor --identity FILE, once, with the identity from the saf
 const OLD = 365;
 
 /** Pure. */
-export function judgeLastProof(proofs: Proofs | undefined, now: Date): Line {
+export function judgeLastProof(
+  proofs: Proofs | undefined,
+  { now, loaded }: Pick<World, "now" | "loaded">,
+): Line {
   if (!proofs?.recovery) return warn("the recovery identity was never shown to drops and tried", SHOW);
-  const days = Math.floor((now.getTime() - Date.parse(proofs.recovery.at)) / 86_400_000);
-  const said = `the recovery identity last opened a backup on ${proofs.recovery.at.slice(0, 10)}`;
+  const days = Math.floor((now().getTime() - Date.parse(proofs.recovery.at)) / 86_400_000);
+  const said = `the recovery identity last opened a backup on ${wallTime(new Date(proofs.recovery.at), loaded.policy.zone).slice(0, 10)}`;
   return days > OLD ? warn(`${said}, ${days} days ago`, SHOW) : ok(said);
 }
 

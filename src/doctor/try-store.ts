@@ -1,6 +1,8 @@
 import { hash, randomBytes } from "node:crypto";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
+import type { Policy } from "../policy/schema.ts";
+import { wallTime } from "../policy/zone.ts";
 import type { BlobReader, BlobStore, BlobWriter, Lock } from "../store/blob-store.ts";
 import { listKey, listsPrefix } from "../store/keys.ts";
 import { locking } from "../store/locking.ts";
@@ -31,7 +33,7 @@ interface Scratch {
  */
 export async function trySemantics(
   store: BlobStore,
-  policy: string,
+  { name: policy, zone }: Pick<Policy, "name" | "zone">,
   lock: Lock | undefined,
   how: Cancel,
 ): Promise<TriedStore> {
@@ -45,7 +47,11 @@ export async function trySemantics(
   }
   how.signal.throwIfAborted(); // what was refused meanwhile was not the store's doing
   const left = [...put];
-  return { lines: summed(lines, left, lock), left, ...(rate === undefined ? {} : { rate }) };
+  return {
+    lines: summed(lines, left, lock && { ...lock, zone }),
+    left,
+    ...(rate === undefined ? {} : { rate }),
+  };
 }
 
 /** Answers the rate of the large put, in bytes a second. */
@@ -174,9 +180,13 @@ async function removeAll(store: BlobStore, keys: string[]): Promise<void> {
   }
 }
 
-function summed(lines: readonly Line[], left: readonly string[], lock: Lock | undefined): Line[] {
+function summed(
+  lines: readonly Line[],
+  left: readonly string[],
+  lock: (Lock & { readonly zone: string }) | undefined,
+): Line[] {
   const gone = lock
-    ? `what was put to try it is hidden, and locked until ${lock.until.toISOString()}`
+    ? `what was put to try it is hidden, and locked until ${wallTime(lock.until, lock.zone)}`
     : "what was put to try it is gone again";
   const rest =
     left.length === 0

@@ -1,4 +1,3 @@
-import { TZDate } from "@date-fns/tz";
 import { tzOffset } from "@date-fns/tz/tzOffset";
 
 const DAY_MS = 86_400_000;
@@ -18,6 +17,10 @@ export function wallTimeToInstants(wall: number, zone: string): Date[] {
 
 /** What clocks in `zone` showed: `2026-11-20 02:30:05 +01:00`. */
 export function wallTime(at: Date, zone: string): string {
-  const iso = new TZDate(at, zone).toISOString();
-  return `${iso.slice(0, 10)} ${iso.slice(11, 19)} ${iso.slice(23)}`;
+  const minutes = Math.round(tzOffset(zone, at)); // of before 1900 there were seconds, too
+  const iso = new Date(at.getTime() + minutes * 60_000).toISOString();
+  const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60].map((part) =>
+    String(part).padStart(2, "0"),
+  );
+  return `${iso.slice(0, 10)} ${iso.slice(11, 19)} ${minutes < 0 ? "-" : "+"}${hours}:${rest}`;
 }

@@ -40,7 +40,7 @@ export interface SnapshotList {
 
 /** Every snapshot of a policy, whoever signed it. Needs no key. */
 export async function listSnapshots(
-  parts: Pick<ReadParts, "store" | "policyName" | "trust">,
+  parts: Pick<ReadParts, "store" | "policyName" | "trust" | "zone">,
   how: Cancel,
 ): Promise<SnapshotList> {
   const catalog = await openCatalog(believingAnybody(parts), how);
@@ -51,7 +51,12 @@ export async function listSnapshots(
     snapshots.push({ snapshot, signature, held: why(snapshot) });
   }
   const { policyName, unreadable } = catalog;
-  return { policyName, snapshots, unreadable, withdrawn: withdrawn.notes.map(withdrawalInWords) };
+  return {
+    policyName,
+    snapshots,
+    unreadable,
+    withdrawn: withdrawn.notes.map((each) => withdrawalInWords(each, parts.zone)),
+  };
 }
 
 export interface ShownSource {

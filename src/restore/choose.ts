@@ -2,6 +2,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { parseDateWords, type WantedSnapshot } from "../policy/dates.ts";
 import { pickSnapshot } from "../policy/pick.ts";
+import { wallTime } from "../policy/zone.ts";
 import { type Catalog, type ListedSnapshot, listPolicies, readCatalog } from "../snapshot/catalog.ts";
 import type { Eligibility } from "../snapshot/eligibility.ts";
 import { type HeldBack, heldBack } from "../snapshot/held-back.ts";
@@ -111,7 +112,7 @@ export async function chooseSnapshot(
   const notes: string[] = [...(catalog.repository.created === UNKNOWN_TIME ? [NO_DESCRIPTION] : [])];
   for (const note of notes) parts.say(`WARNING: ${note}`);
   const listed = catalog.snapshots.map((snapshot) => pickable(snapshot, back.why(snapshot)));
-  const doubtful = passedOver(catalog, listed, wanted);
+  const doubtful = passedOver(catalog, listed, { wanted, zone });
   for (const { why } of doubtful) {
     notes.push(`passed over: ${why.message}`);
     parts.say(`WARNING: passed over: ${why.message}`);
@@ -120,7 +121,7 @@ export async function chooseSnapshot(
   const { snapshot } = pickOrRefuse(listed, wanted, zone, doubtful);
   const { state, ended } = snapshot.record;
   if (state !== "complete") notes.push(`this snapshot is a ${state}: it does not hold every source whole`);
-  for (const note of warningsOf(snapshot, back)) {
+  for (const note of warningsOf(snapshot, back, zone)) {
     notes.push(note);
     parts.say(`WARNING: ${note}`);
   }
@@ -145,10 +146,12 @@ export function believingAnybody<Parts extends Pick<ReadParts, "trust">>(parts: 
 }
 
 /** Why it is taken by its id alone, and what operators left; whoever wrote that: to be warned in vain costs nothing. */
-function warningsOf(snapshot: ListedSnapshot, { of, withdrawn }: HeldBack): string[] {
+function warningsOf(snapshot: ListedSnapshot, { of, withdrawn }: HeldBack, zone: string): string[] {
   const { id } = snapshot.record;
   const found = of(snapshot);
-  const notes = withdrawn.notes.filter(({ note }) => note.snapshot === id).map(withdrawalInWords);
+  const notes = withdrawn.notes
+    .filter(({ note }) => note.snapshot === id)
+    .map((each) => withdrawalInWords(each, zone));
   if (!isQuarantined(found)) return notes;
   return [`snapshot ${id} is held back, and is used because it was named: ${found.why}`, ...notes];
 }
@@ -158,9 +161,9 @@ function isQuarantined(found: Eligibility): found is Exclude<Eligibility, { fill
 }
 
 /** A withdrawal, for who is about to use the snapshot. */
-export function withdrawalInWords({ note, trusted }: ListedNote): string {
+export function withdrawalInWords({ note, trusted }: ListedNote, zone: string): string {
   const by = trusted ? "" : " (the note is signed by no key that is known here)";
-  return `snapshot ${note.snapshot} was withdrawn on ${note.at.slice(0, 10)}: ${note.why}${by}`;
+  return `snapshot ${note.snapshot} was withdrawn on ${wallTime(new Date(note.at), zone).slice(0, 10)}: ${note.why}${by}`;
 }
 
 /** Who vouches for a listed snapshot. */
@@ -209,11 +212,11 @@ function pickOrRefuse(
 function passedOver(
   { unreadable, policyName }: OpenCatalog,
   listed: readonly Pickable[],
-  wanted: WantedSnapshot,
+  { wanted, zone }: { readonly wanted: WantedSnapshot; readonly zone: string },
 ): readonly UnreadableDocument[] {
   if (wanted.kind === "id") return [];
   const held = listed.filter(({ state, held }) => held !== undefined && state === "complete");
-  const all = [...unreadable, ...held.map((one) => ({ key: one.snapshot.key, why: holding(one) }))];
+  const all = [...unreadable, ...held.map((one) => ({ key: one.snapshot.key, why: holding(one, zone) }))];
   const fitting = all.filter(({ key }) => {
     const time = parseRecordKey(policyName, key)?.time ?? "";
     if (wanted.kind === "latest") return time >= newestComplete(listed);
@@ -224,8 +227,8 @@ function passedOver(
   return fitting.sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
-function holding({ id, ended, held }: Pickable): DropsError {
-  const message = `snapshot ${id} of ${ended.toISOString()} is held back: ${held}`;
+function holding({ id, ended, held }: Pickable, zone: string): DropsError {
+  const message = `snapshot ${id} of ${wallTime(ended, zone)} is held back: ${held}`;
   return new DropsError("safety/refused", message, {
     hint: `drops show ${id}; --snapshot ${id} takes it all the same`,
   });

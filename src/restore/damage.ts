@@ -1,3 +1,5 @@
+import { wallTime } from "../policy/zone.ts";
+
 /** Bytes of a file, `to` not among them. */
 export interface ByteRange {
   readonly from: number;
@@ -83,10 +85,15 @@ export function missingBytes(ranges: readonly ByteRange[]): number {
 }
 
 /** What NAME.damaged.txt says: for a person, complete. */
-export function damageInWords(source: string, snapshot: string, damage: SourceDamage, why: string): string {
+export function damageInWords(
+  source: string,
+  snapshot: { readonly id: string; readonly zone: string },
+  damage: SourceDamage,
+  why: string,
+): string {
   const { files, packs, index, chunksElsewhere } = damage;
   const lines = [
-    `Source ${source} of snapshot ${snapshot} came back from a damaged repository.`,
+    `Source ${source} of snapshot ${snapshot.id} came back from a damaged repository.`,
     `What is not named here is whole, every byte authenticated: ${damage.wholeFiles} entries.`,
     `It began with: ${why}`,
     "",
@@ -95,12 +102,12 @@ export function damageInWords(source: string, snapshot: string, damage: SourceDa
     ...(packs.length > 0 ? [""] : []),
     ...(chunksElsewhere > 0 ? [`Found in packs of other snapshots: ${chunksElsewhere} chunks`, ""] : []),
     `Not whole: ${files.length}`,
-    ...files.flatMap(fileInWords),
+    ...files.flatMap((file) => fileInWords(file, snapshot.zone)),
   ];
   return `${lines.join("\n")}\n`;
 }
 
-function fileInWords({ path, size, missing, writtenAs, older }: DamagedFile): string[] {
+function fileInWords({ path, size, missing, writtenAs, older }: DamagedFile, zone: string): string[] {
   const bytes = missingBytes(missing);
   return [
     "",
@@ -111,7 +118,9 @@ function fileInWords({ path, size, missing, writtenAs, older }: DamagedFile): st
       : [`  missing: ${bytes} bytes, written as zeros:`, ...missing.map(rangeInWords)]),
     ...(older === undefined
       ? []
-      : [`  another state of it: drops restore --snapshot ${older.snapshot} (ended ${older.ended})`]),
+      : [
+          `  another state of it: drops restore --snapshot ${older.snapshot} (ended ${wallTime(new Date(older.ended), zone)})`,
+        ]),
   ];
 }
 

@@ -152,7 +152,12 @@ export class RestoreRun {
       return { ...brought, outcome: "restored", notes: [...notes, about] };
     }
     const list = `${source.name}.damaged.txt`;
-    const words = damageInWords(source.name, this.#snapshot.id, damage, problem.message);
+    const words = damageInWords(
+      source.name,
+      { id: this.#snapshot.id, zone: this.#parts.zone },
+      damage,
+      problem.message,
+    );
     await this.#to.makeFile(list, words);
     await this.#publish(source, opened.head, [list], how);
     this.next.push(`${source.name}: read ${join(this.#to.path, list)} before anything uses what came back`);

@@ -1,6 +1,7 @@
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { PackPool } from "../pack/pool.ts";
+import { wallTime } from "../policy/zone.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
 import { type ChosenSnapshot, chooseSnapshot, type ReadParts, type SnapshotChoice } from "./choose.ts";
 import type { SourceDamage } from "./damage.ts";
@@ -76,7 +77,7 @@ export async function restoreSnapshot(
   const chosen = await chooseSnapshot({ ...parts, withoutDescription }, what.choice, how);
   const { record } = chosen.snapshot;
   parts.say(
-    `restoring snapshot ${record.id} of ${chosen.policyName}, ${record.state}, ended ${record.ended}`,
+    `restoring snapshot ${record.id} of ${chosen.policyName}, ${record.state}, ended ${wallTime(new Date(record.ended), parts.zone)}`,
   );
   const sources = wantedSources(record, what.only);
   const present = what.only.length > 0 ? sources : sources.filter(({ manifest }) => manifest);

@@ -2,6 +2,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { parseDateWords } from "../policy/dates.ts";
 import { pickSnapshot } from "../policy/pick.ts";
+import { wallTime } from "../policy/zone.ts";
 import type { Signer } from "../seal/sshsig.ts";
 import { readCatalog } from "../snapshot/catalog.ts";
 import { heldBack } from "../snapshot/held-back.ts";
@@ -93,11 +94,11 @@ async function find(
 }
 
 /** A pin that has run out, or what a killed one left, makes way; a note that counts does not. */
-async function makeRoom({ store, trust, now }: NoteParts, note: Note, how: Cancel): Promise<void> {
+async function makeRoom({ store, trust, now, zone }: NoteParts, note: Note, how: Cancel): Promise<void> {
   const { notes } = await readNotes(store, note, note.drops, trust, how);
   const there = notes.find(({ key }) => key === noteKey(note))?.note;
   if (there && isInForce(there, now())) {
-    const until = there.until === undefined ? "" : ` until ${there.until}`;
+    const until = there.until === undefined ? "" : ` until ${wallTime(new Date(there.until), zone)}`;
     const said = note.drops === "pin" ? `pinned${until}` : "withdrawn";
     throw new DropsError("safety/refused", `snapshot ${note.snapshot} is ${said} already: ${there.why}`, {
       ...(note.drops === "pin" ? { hint: `drops unpin ${note.snapshot}` } : {}),

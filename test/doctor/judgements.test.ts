@@ -548,15 +548,24 @@ test("estimate: the slower link decides, and what has no size is named", () => {
 });
 
 test("the recovery identity: never shown is warned about, and so is a proof of more than a year ago", () => {
-  const now = new Date("2026-11-24T06:00:00Z");
+  const policy = { zone: "Europe/Berlin" };
+  const world = { now: () => new Date("2026-11-24T06:00:00Z"), loaded: { policy } } as Parameters<
+    typeof judgeLastProof
+  >[1];
   const at = (iso: string) => ({
     refused: [],
     recovery: { at: iso, recipients: ["age1x"], snapshot: "0123456789abcdef" },
   });
-  assert.match(told([judgeLastProof({ refused: [] }, now)]).join(), /^warn: .*never shown/);
-  assert.match(told([judgeLastProof(undefined, now)]).join(), /^warn: .*never shown/);
-  assert.match(told([judgeLastProof(at("2026-11-01T00:00:00.000Z"), now)]).join(), /^ok: .* on 2026-11-01$/);
-  assert.match(told([judgeLastProof(at("2025-11-01T00:00:00.000Z"), now)]).join(), /^warn: .*388 days ago$/);
+  assert.match(told([judgeLastProof({ refused: [] }, world)]).join(), /^warn: .*never shown/);
+  assert.match(told([judgeLastProof(undefined, world)]).join(), /^warn: .*never shown/);
+  assert.match(
+    told([judgeLastProof(at("2026-11-01T23:30:00.000Z"), world)]).join(),
+    /^ok: .* on 2026-11-02$/,
+  );
+  assert.match(
+    told([judgeLastProof(at("2025-11-01T00:00:00.000Z"), world)]).join(),
+    /^warn: .*388 days ago$/,
+  );
 });
 
 test("a policy that another user can write, or swap", async () => {

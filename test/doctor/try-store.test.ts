@@ -100,7 +100,7 @@ const table: readonly {
 for (const { name, lie, said, left = 0 } of table) {
   test(`${name}: ${said.length === 1 ? "one finding" : "every finding"}, and nothing left that could go`, async () => {
     const { store, real } = lying(lie);
-    const tried = await trySemantics(store, "ops", undefined, HOW);
+    const tried = await trySemantics(store, { name: "ops", zone: "UTC" }, undefined, HOW);
     assert.equal(tried.lines.length, said.length, JSON.stringify(tried.lines));
     for (const [at, { result, what, fix }] of tried.lines.entries()) {
       assert.match(`${result}: ${what}`, said[at] ?? /never/);
@@ -119,6 +119,6 @@ test("interrupted in the middle, what was put is taken away all the same", async
       return inner.get(key, how);
     },
   }));
-  await assert.rejects(trySemantics(store, "ops", undefined, { signal: stop.signal }));
+  await assert.rejects(trySemantics(store, { name: "ops", zone: "UTC" }, undefined, { signal: stop.signal }));
   assert.equal(await stored(real), 0);
 });

@@ -36,10 +36,18 @@ test("a long list of files is cut short for people", () => {
 
 test("NAME.damaged.txt holds every file and every range", () => {
   const damage = samples.restore.sources[1]?.damage as SourceDamage;
-  const text = damageInWords("media", "0123456789abcdef", damage, "a pack is missing");
+  const text = damageInWords(
+    "media",
+    { id: "0123456789abcdef", zone: "Europe/Berlin" },
+    damage,
+    "a pack is missing",
+  );
   assert.match(text, /^Source media of snapshot 0123456789abcdef came back from a damaged repository\.$/m);
   assert.match(text, /^It began with: a pack is missing$/m);
   assert.match(text, /^ {2}lost: nothing of it is left$/m);
-  assert.match(text, /^ {2}another state of it: drops restore --snapshot aaaaaaaaaaaaaaaa \(ended .*\)$/m);
+  assert.match(
+    text,
+    /^ {2}another state of it: drops restore --snapshot aaaaaaaaaaaaaaaa \(ended \S+ \S+ \+01:00\)$/m,
+  );
   assert.match(text, /^ {4}bytes 1048576 to 2097151\n {4}bytes 8000000 to 8999999$/m);
 });

@@ -41,7 +41,7 @@ async function longest(identity: string): Promise<SheetFacts> {
     authority: "a7".repeat(32),
     sameDisk: undefined,
     sshKey: "/etc/drops/keys/ssh-key-of-the-backup-host",
-    made: new Date("2026-11-24T00:00:00Z"),
+    made: "2026-11-24",
     version: "1.2.3",
   };
 }

@@ -59,7 +59,7 @@ const documents: readonly { name: string; make: () => Promise<Document> }[] = [
         ...(await ofPolicy("ops-jrz1")),
         ...{ identity: "AGE-SECRET-KEY-1X", recipient: "age1x", repositoryId: "0", authority: undefined },
         ...{ sameDisk: undefined, sshKey: "/etc/drops/keys/ssh key" },
-        ...{ made: new Date(0), version: "1.2.3" },
+        ...{ made: "1970-01-01", version: "1.2.3" },
       }),
   },
 ];

@@ -226,6 +226,7 @@ export const entries: readonly Out.LsEntry[] = [
 export const listing = (): Listing => ({
   snapshot: ID,
   policy: "ops",
+  zone: "Europe/Berlin",
   ended: snapshot.ended,
   entries: (async function* () {
     yield* entries;

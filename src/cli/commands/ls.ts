@@ -11,7 +11,7 @@ export function addLs(program: Command, shell: Shell): void {
       const listing = await reader.ls({ choice: { date: snapshot }, source, signal: shell.signal });
       const { entries, ...head } = listing;
       const { entryInWords } = await import("../words/ls.ts");
-      await shell.screen.stream(head, "entries", entries, entryInWords);
+      await shell.screen.stream(head, "entries", entries, (entry) => entryInWords(entry, head.zone));
     });
   explain(command, ["drops ls latest", "drops ls 2026-11-20 media | grep pdf"], [10, 11, 13, 20]);
 }

@@ -1,5 +1,6 @@
 import { clean } from "../clean.ts";
 import type { LsEntry } from "../outputs.ts";
+import { when } from "./format.ts";
 
 const LETTERS: Readonly<Record<LsEntry["type"], string>> = {
   file: "-",
@@ -9,12 +10,11 @@ const LETTERS: Readonly<Record<LsEntry["type"], string>> = {
   fifo: "p",
 };
 
-/** One line an entry, as `ls -l` would, times in UTC: `-0640 alice:users 1234 2026-11-20T02:30:00Z media/a b.pdf`. */
-export function entryInWords(entry: LsEntry): string {
+/** One line an entry, as `ls -l` would: `-0640 alice:users 1234 2026-11-20 02:30:00 +01:00 media/a b.pdf`. */
+export function entryInWords(entry: LsEntry, zone: string): string {
   const owner = `${entry.user ?? entry.uid}:${entry.group ?? entry.gid}`;
   const path = entry.path ?? `base64:${entry.pathB64 ?? ""}`;
   const target = entry.target === undefined ? "" : ` -> ${clean(entry.target)}`;
-  const modified = entry.modified.replace(/\.\d+Z$/, "Z");
   const size = String(entry.size).padStart(12);
-  return `${LETTERS[entry.type]}${entry.mode} ${clean(owner)} ${size} ${modified} ${clean(`${entry.source}/${path}`)}${target}`;
+  return `${LETTERS[entry.type]}${entry.mode} ${clean(owner)} ${size} ${when(entry.modified, zone)} ${clean(`${entry.source}/${path}`)}${target}`;
 }

@@ -15,7 +15,7 @@ export function restoreInWords(report: RestoreReport, paint: Paint): string {
     table(["source", "outcome", "files", "size", "directory"], report.sources.map(row), {
       right: ["files", "size"],
     }),
-    ...report.sources.flatMap(details),
+    ...report.sources.flatMap((source) => details(source, report.zone)),
     "",
     `${count(report.files, "file")}, ${size(report.bytes)} from ${count(report.packs, "pack")} ` +
       `in ${duration(report.seconds)}, every byte authenticated`,
@@ -29,16 +29,16 @@ function row(source: RestoredSource): string[] {
   return [source.name, source.outcome, files, size(source.bytes), source.directory];
 }
 
-function details(source: RestoredSource): string[] {
+function details(source: RestoredSource, zone: string): string[] {
   const listed = notes(source.notes).map((line) => line.replace("note:", `${source.name}:`));
   const failed = source.error ? [`  ${source.name} failed: ${clean(source.error.message)}`] : [];
-  return [...failed, ...listed, ...damage(source)];
+  return [...failed, ...listed, ...damage(source, zone)];
 }
 
 const FILES_SHOWN = 10;
 
 /** What came back of a damaged source, or could, and what is lost. */
-function damage(source: RestoredSource): string[] {
+function damage(source: RestoredSource, zone: string): string[] {
   if (!source.damage) return [];
   const { index, packs, chunksElsewhere, wholeFiles, wholeBytes, files, older } = source.damage;
   const verb = source.outcome === "failed" ? "can come back whole" : "came back whole";
@@ -56,7 +56,7 @@ function damage(source: RestoredSource): string[] {
     ...(more > 0 ? [`    and ${count(more, "more file", "more files")}`] : []),
     ...(older === undefined
       ? []
-      : [`    another state of it: snapshot ${older.snapshot}, ended ${older.ended}`]),
+      : [`    another state of it: snapshot ${older.snapshot}, ended ${when(older.ended, zone)}`]),
   ];
 }
 

@@ -131,8 +131,8 @@ function checkClock(
       ? { name: "clock", ok: true, found: skew === 0 ? "agrees with this machine" : words }
       : { name: "clock", ok: false, found: words, hint },
     isFuture
-      ? { name: "snapshot's time", ok: false, found: `${snapshot.ended} lies in the host's future`, hint }
-      : { name: "snapshot's time", ok: true, found: `${snapshot.ended} lies in the host's past` },
+      ? { name: "snapshot's time", ok: false, found: "the snapshot ended in the host's future", hint }
+      : { name: "snapshot's time", ok: true, found: "the snapshot ended in the host's past" },
   ];
 }
 

@@ -16,7 +16,8 @@ export interface SheetFacts extends RecoveryPlace {
   readonly sameDisk: string | undefined;
   /** The private key file that the policy logs in with; undefined: an SSH agent, or this machine. */
   readonly sshKey: string | undefined;
-  readonly made: Date;
+  /** A day of the policy's zone. */
+  readonly made: string;
   readonly version: string;
 }
 
@@ -27,7 +28,7 @@ export interface SheetFacts extends RecoveryPlace {
 export function recoverySheet(about: SheetFacts): Document {
   return {
     title: `Recovery sheet of ${about.policy}`,
-    subtitle: `Made ${about.made.toISOString().slice(0, 10)} by drops ${about.version}. Make a new one when keys, store or policy name change.`,
+    subtitle: `Made ${about.made} by drops ${about.version}. Make a new one when keys, store or policy name change.`,
     warning:
       "SECRET: whoever holds this sheet and can read the store can read every backup. It belongs on paper, in a safe, in two places. Print it, then delete the files it was printed from.",
     sections: [
