@@ -11,6 +11,7 @@ import type { Host } from "../src/host/host.ts";
 import { hostKeyCheck } from "../src/host/host-key.ts";
 import { openLocalHost } from "../src/host/local.ts";
 import { openSshHost } from "../src/host/ssh.ts";
+import { sshDestination } from "../src/host/ssh-destination.ts";
 import { atMost } from "../src/lib/at-most.ts";
 import { type FailureCode, isFailure } from "../src/lib/errors.ts";
 import { MOST_EMPTY_PAGES, MOST_LISTED, MOST_PAGES } from "../src/lib/limits.ts";
@@ -239,7 +240,10 @@ const textRows: readonly Row[] = [
   {
     name: "known hosts without end",
     ...{ code: "host/key-mismatch", says: /too large/ },
-    run: () => hostKeyCheck({ ...SSH, known_hosts: "/dev/zero", host_key: undefined }, scratch),
+    run: async () => {
+      const how = { home: scratch, signal: new AbortController().signal };
+      return hostKeyCheck(await sshDestination({ ...SSH, known_hosts: "/dev/zero" }, how));
+    },
   },
   {
     name: "signers without end",

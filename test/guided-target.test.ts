@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { hostWords, parseHost, targetOf } from "../src/app/target.ts";
+import { parseHost, targetOf } from "../src/app/target.ts";
 import { again } from "../src/cli/again.ts";
 import { isFailure } from "../src/lib/errors.ts";
+import { hostWords } from "../src/policy/host-words.ts";
 import { scratchDirectory } from "./support/scratch.ts";
 
 const hosts: readonly [string, object][] = [
@@ -41,8 +42,7 @@ for (const words of [
 }
 test("what --host takes is what is printed", () => {
   for (const words of ["root@x", "root@x:2222", "a@[2001:db8::7]:23", "a@[2001:db8::7]"]) {
-    const { user = "", address, port = 22 } = parseHost(words);
-    assert.equal(hostWords({ user, address, port }), words);
+    assert.equal(hostWords(parseHost(words)), words);
   }
 });
 
@@ -62,13 +62,12 @@ test("the policy's machine is the target, with all that it says", async () => {
   const elsewhere = await targetOf({ ...nothing, host: "root@new" }, { ssh });
   assert.deepEqual(
     elsewhere,
-    { address: "new", port: 22, user: "root", key_file: key, known_hosts: "/k" },
+    { address: "new", user: "root", key_file: key, known_hosts: "/k" },
     "a pin is of one machine",
   );
   const pinned = await targetOf({ host: "new", sshKey: "/mine", hostKey: `${OTHER} comment` }, { ssh });
   assert.deepEqual(pinned, {
     address: "new",
-    port: 22,
     user: "admin",
     key_file: "/mine",
     host_key: OTHER,

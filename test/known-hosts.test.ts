@@ -9,6 +9,7 @@ import {
   knownTypes,
   parseKnownHosts,
 } from "../src/host/known-hosts.ts";
+import { sshDestination } from "../src/host/ssh-destination.ts";
 
 const A = "AAAAC3NzaC1lZDI1NTE5AAAAIAAA";
 const B = "AAAAC3NzaC1lZDI1NTE5AAAAIBBB";
@@ -94,6 +95,16 @@ const table: readonly {
   {
     name: "an authority is not a host key",
     text: `@cert-authority *.org ssh-ed25519 ${A}`,
+    verdict: "certified",
+  },
+  {
+    name: "a key beside an authority",
+    text: `@cert-authority *.org ssh-ed25519 ${B}\nh.org ssh-ed25519 ${A}`,
+    verdict: "known",
+  },
+  {
+    name: "an authority of other hosts",
+    text: `@cert-authority *.net ssh-ed25519 ${B}`,
     verdict: "unknown",
   },
 ];
@@ -136,7 +147,8 @@ test("known_hosts: a pattern of many stars is judged at once", () => {
 
 test("a key that is too short for a type is another key, like any", async () => {
   const pinned = { address: "h.org", port: 22, user: "root", host_key: `ssh-ed25519 ${A}` };
-  const check = await hostKeyCheck(pinned, "/nonexistent");
+  const how = { home: "/nonexistent", signal: new AbortController().signal };
+  const check = await hostKeyCheck(await sshDestination(pinned, how));
   assert.equal(check.judge(Buffer.from([1, 2]))?.code, "host/key-mismatch");
 });
 

@@ -119,7 +119,7 @@ export async function setUp(options: SetupOptions & Cancel, context: AppContext)
   const { setUp } = await import("./setup.ts");
   return setUp(options, {
     context,
-    openHost: (host, how) => openHost({ host }, context, how),
+    openHost: (host, how) => openHost(host, context, how),
     init: (policy, how) => runInit(policy, context, how),
   });
 }
@@ -163,7 +163,7 @@ async function runBackup(
     policyText: loaded.text,
     runbook: await runbookText(policy, trust),
     store,
-    openHost: () => openHost(policy, context, how),
+    openHost: () => openHost(policy.host, context, how),
     pool,
     recoveryRecipients: await recoveryRecipients(policy),
     metadata: { identities: metadata.identities, recipients: await recipientsOf(metadata.identities) },

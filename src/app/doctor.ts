@@ -7,6 +7,7 @@ import { type Finding, GROUPS, type Group } from "../doctor/types.ts";
 import type { Records, World } from "../doctor/world.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
+import { hostWords } from "../policy/host-words.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { Policy, StorePolicy } from "../policy/schema.ts";
 import { loadSigner } from "../seal/sshsig.ts";
@@ -55,7 +56,7 @@ export async function examinePolicy(
       policy: policy.name,
       origin: loaded.origin,
       store: labelOf(policy.store),
-      host: policy.host === "local" ? "this machine" : `${policy.host.ssh.user}@${policy.host.ssh.address}`,
+      host: policy.host === "local" ? "this machine" : hostWords(policy.host.ssh),
       at: context.now().toISOString(),
       well: counts.fail + counts.unable === 0,
       counts,
@@ -80,7 +81,7 @@ function worldOf(
 ): World {
   const { policy } = loaded;
   const asksHost = groups.length === 0 || groups.some((group) => OF_HOST.includes(group));
-  const host = asksHost ? openHost(policy, context, how) : notAsked();
+  const host = asksHost ? openHost(policy.host, context, how) : notAsked();
   const store = openStore(policy.store, context, { patience: PATIENCE });
   const trust = trustHere(policy).then((here) => here.trust);
   const world = {

@@ -12,7 +12,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import { PackPool } from "../pack/pool.ts";
 import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
-import type { Policy, SshPolicy } from "../policy/schema.ts";
+import type { Policy } from "../policy/schema.ts";
 import type { ReadParts } from "../restore/choose.ts";
 import type { Signer } from "../seal/sshsig.ts";
 import type { BlobStore } from "../store/blob-store.ts";
@@ -92,13 +92,15 @@ async function drillOnHost(
   options: DrillOptions & Cancel,
 ): Promise<DrillResult> {
   const { runHostDrill } = await import("../drill/on-host.ts");
-  const { openTarget, targetOf } = await import("./target.ts");
+  const { hostOf, targetOf } = await import("./target.ts");
+  const { addressed, openHost } = await import("./host.ts");
   const policy = loaded && { policy: loaded.policy, sha256: loaded.sha256, fromSnapshot: false };
   const place = { host: on, sshKey: options.sshKey, hostKey: options.hostKey };
   const target = await targetOf(place, loaded?.policy.host);
-  const outside = await productionPlaces(loaded?.policy.host);
-  refuseProduction(target, loaded?.policy.host);
-  await using host = await openTarget(target, context, options);
+  const production = loaded && (await addressed(loaded.policy.host, context, options));
+  const outside = await productionPlaces(production);
+  refuseProduction(await addressed(hostOf(target), context, options), production);
+  await using host = await openHost(hostOf(target), context, options);
   const restore = async (id: string, how: Cancel) => {
     const { openGuided } = await import("./guided.ts");
     await using guided = await openGuided({ ...access, ...place }, context);
@@ -110,9 +112,9 @@ async function drillOnHost(
 }
 
 /** The backed-up machine is where nothing may be drilled. Throws safety/refused. */
-function refuseProduction(target: "local" | SshPolicy, host: Policy["host"] | undefined): void {
+function refuseProduction(target: Policy["host"], host: Policy["host"] | undefined): void {
   const isSame =
-    target === "local" || (host !== undefined && host !== "local" && host.ssh.address === target.address);
+    target === "local" || (host !== undefined && host !== "local" && host.ssh.address === target.ssh.address);
   if (!isSame) return;
   throw new DropsError(
     "safety/refused",
@@ -126,7 +128,7 @@ function refuseProduction(target: "local" | SshPolicy, host: Policy["host"] | un
 /** Where the backed-up machine is, by address: what is restored must not reach it. */
 async function productionPlaces(host: Policy["host"] | undefined): Promise<OutsidePlace[]> {
   if (host === undefined || host === "local") return [];
-  const { address, port } = host.ssh;
+  const { address, port = 22 } = host.ssh;
   const found = await lookup(address, { all: true }).catch(() => []); // gone from the DNS: then there is no way to it
   return found.map((each) => ({ address: each.address, port }));
 }

@@ -6,6 +6,7 @@ import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
+import type { Policy } from "../policy/schema.ts";
 import type { ChosenSnapshot } from "../restore/choose.ts";
 import { asCaptured, policyOfTheDay } from "../restore/guided/gather.ts";
 import { type Group, type Grouped, groupSources, type LeadsTo } from "../restore/guided/groups.ts";
@@ -32,6 +33,8 @@ export interface Policies {
 export interface PlanPlace extends Policies {
   readonly target: Target;
   readonly host: Host;
+  /** The policy's machine and this one by their addresses. */
+  readonly places: { readonly old: Policy["host"]; readonly onto: Target };
 }
 
 /** Throws policy/invalid when there is neither. */
@@ -70,7 +73,7 @@ export async function planRun(
       hint: grouped.leftOut.map(({ source, why }) => `${source}: ${why}`).join("\n") || "drops show SNAPSHOT",
     });
   const is = await hostFacts(host, [], how);
-  const old = oldMachine(policy.policy.host, rememberedTarget(target), { was: record.host, is });
+  const old = oldMachine(at.places.old, at.places.onto, { was: record.host, is });
   const run: RunOf = {
     run: newRunId(how.now(), (bytes) => randomBytes(bytes)),
     policy: chosen.policyName,

@@ -10,6 +10,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import { ownDirectory } from "../lib/own-directory.ts";
 import { PackPool } from "../pack/pool.ts";
+import { hostWords } from "../policy/host-words.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { SshPolicy } from "../policy/schema.ts";
 import type { ReadParts } from "../restore/choose.ts";
@@ -18,7 +19,8 @@ import { operatorTarget } from "../restore/guided/operator-runs.ts";
 import type { RunCommands } from "../restore/guided/run.ts";
 import type { RunsHow } from "../restore/guided/runs.ts";
 import { openAccess, policyOf, zoneOf } from "./access.ts";
-import { hostWords, openTarget, targetOf } from "./target.ts";
+import { openHost } from "./host.ts";
+import { hostOf, targetOf } from "./target.ts";
 
 export type Target = "local" | SshPolicy;
 
@@ -54,7 +56,7 @@ export class GuidedSession implements AsyncDisposable {
   }
 
   async open(target: Target, how: Cancel): Promise<Host> {
-    return this.#opened.use(await openTarget(target, this.context, how));
+    return this.#opened.use(await openHost(hostOf(target), this.context, how));
   }
 
   /** One operator at a time, from now on; `signal` is also aborted when the lock is lost. */

@@ -6,6 +6,7 @@ import type { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from
 import { planInWords } from "../cli/words/guided.ts";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { Policy } from "../policy/schema.ts";
 import { wallTime } from "../policy/zone.ts";
 import { chooseSnapshot } from "../restore/choose.ts";
 import { explaining } from "../restore/explaining.ts";
@@ -24,7 +25,8 @@ import { factsOf, freshest, groupsOf, guidedRun, plannedAgain, planRun, policies
 import { GuidedSession, type OpenedRepository } from "./guided-session.ts";
 import { doneView, type PlannedRun, plannedView } from "./guided-views.ts";
 import { handsOf, type SnapshotParts, worldOf } from "./guided-world.ts";
-import { targetOf } from "./target.ts";
+import { addressed } from "./host.ts";
+import { hostOf, targetOf } from "./target.ts";
 
 type ClosingOptions = ConsentOptions & { readonly run: string | undefined } & Cancel;
 
@@ -80,10 +82,13 @@ class GuidedRestores implements Guided {
     const { policy, day } = await policiesOf(read, chosen, how);
     const target = await targetOf(this.#session.access, policy.policy.host);
     const host = await this.#session.open(target, how);
+    const addressOf = (one: Policy["host"]) => addressed(one, this.#session.context, how);
+    const onto = await addressOf(hostOf(target));
+    const places = { old: await addressOf(policy.policy.host), onto: onto === "local" ? onto : onto.ssh };
     const planned = await planRun(
       read,
       chosen,
-      { policy, day, target, host },
+      { policy, day, target, host, places },
       { ...how, now: this.#session.context.now },
     );
     const report = plannedView(planned);

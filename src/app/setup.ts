@@ -92,7 +92,7 @@ async function policyDirectory(): Promise<string> {
 function hostPolicy(host: Choices["host"], sshKey: string | undefined): Policy["host"] {
   if (host === "local") return "local";
   const key = sshKey === undefined ? {} : { key_file: sshKey };
-  return { ssh: { user: "root", port: 22, ...host, ...key } };
+  return { ssh: { ...host, ...key } };
 }
 
 async function writePolicy(file: string, text: string): Promise<void> {

@@ -1,12 +1,9 @@
 /** The machine that a restore works on, and how it is reached. */
 import { access } from "node:fs/promises";
-import { homedir } from "node:os";
 import { resolve } from "node:path";
-import type { AppContext } from "../cli/app.ts";
 import type { GuidedAccess } from "../cli/guided-app.ts";
-import type { Host } from "../host/host.ts";
-import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
+import { isSamePlace } from "../policy/host-words.ts";
 import type { Policy, SshPolicy } from "../policy/schema.ts";
 import type { Target } from "../restore/guided/run-meta.ts";
 
@@ -33,8 +30,8 @@ export async function targetOf(
     throw new DropsError("usage/invalid", "which machine to work on is not said", {
       hint: "--host root@ADDRESS, or --host local",
     });
-  const { address, port = 22, user = known?.user ?? "root" } = base;
-  const isSame = known?.address === address && known.port === port;
+  const { address, port, user = known?.user } = base;
+  const isSame = known !== undefined && isSamePlace({ address, port }, known);
   return present({
     address,
     port,
@@ -67,31 +64,16 @@ export function parseHost(words: string): { user?: string; address: string; port
   return { address, ...(user === undefined ? {} : { user }), ...(port === undefined ? {} : { port }) };
 }
 
-/** Throws what openSshHost throws. */
-export async function openTarget(
-  target: "local" | SshPolicy,
-  context: AppContext,
-  how: Cancel,
-): Promise<Host> {
-  if (target === "local") {
-    const { openLocalHost } = await import("../host/local.ts");
-    return openLocalHost();
-  }
-  const { openSshHost } = await import("../host/ssh.ts");
-  const home = context.env["HOME"] ?? homedir();
-  return openSshHost(target, { ...how, home, agentSocket: context.env["SSH_AUTH_SOCK"] });
-}
-
-/** As `--host` takes it. */
-export function hostWords({ user, address, port }: Pick<SshPolicy, "user" | "address" | "port">): string {
-  return `${user}@${address.includes(":") ? `[${address}]` : address}${port === 22 ? "" : `:${port}`}`;
+/** As a policy has it. */
+export function hostOf(target: "local" | SshPolicy): Policy["host"] {
+  return target === "local" ? target : { ssh: target };
 }
 
 /** What a run remembers of it. */
 export function rememberedTarget(target: "local" | SshPolicy): Target {
   if (target === "local") return target;
   const { address, port, user, host_key } = target;
-  return { address, port, user, ...(host_key === undefined ? {} : { host_key }) };
+  return present({ address, port, user, host_key });
 }
 
 /** A policy from a snapshot names files of the machine that it was written for. */

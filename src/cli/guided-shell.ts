@@ -14,7 +14,7 @@ export interface HostFlags {
 export function addHostOptions(command: Command): Command {
   return command
     .option("--host <user@address:port>", "the machine to work on; default: the policy's host")
-    .option("--ssh-key <file>", "private key for it; default: the policy's, else the SSH agent")
+    .option("--ssh-key <file>", "private key for it; default: the policy's, else as ssh finds it")
     .option(
       "--host-key <line>",
       "public key line that it must show; default: the policy's, else known_hosts",

@@ -1,7 +1,5 @@
-import { join } from "node:path";
 import { DropsError, messageOf } from "../lib/errors.ts";
 import { readText } from "../lib/read-at-most.ts";
-import type { SshPolicy } from "../policy/schema.ts";
 import {
   fingerprint,
   hostName,
@@ -12,6 +10,7 @@ import {
   parseKnownHosts,
 } from "./known-hosts.ts";
 import { quote } from "./quote.ts";
+import type { SshDestination } from "./ssh-destination.ts";
 
 /** Decides whether the machine that answers is the one that is meant. */
 export interface HostKeyCheck {
@@ -33,31 +32,29 @@ const ALGORITHMS = [
 type HostKeyAlgorithm = (typeof ALGORITHMS)[number];
 
 /** The pinned key of the policy alone when there is one, else the known_hosts files. A key is always needed. */
-export async function hostKeyCheck(ssh: SshPolicy, home: string): Promise<HostKeyCheck> {
-  const pinned = ssh.host_key;
-  if (pinned !== undefined) {
-    const [type = "", key = ""] = pinned.split(" ");
+export async function hostKeyCheck(to: SshDestination): Promise<HostKeyCheck> {
+  const host = { address: to.hostKeyAlias ?? to.address, port: to.hostKeyAlias ? 22 : to.port };
+  if (to.hostKey !== undefined) {
+    const [type = "", key = ""] = to.hostKey.split(" ");
     return {
       algorithms: inOrder([type]),
-      judge: (shown) => judgePinned(ssh, Buffer.from(key, "base64"), shown),
+      judge: (shown) => judgePinned(host, Buffer.from(key, "base64"), shown),
     };
   }
-  const files =
-    ssh.known_hosts === undefined
-      ? [join(home, ".ssh/known_hosts"), join(home, ".ssh/known_hosts2"), "/etc/ssh/ssh_known_hosts"]
-      : [ssh.known_hosts];
-  const lines = (await Promise.all(files.map(readLines))).flat();
+  const lines = (await Promise.all(to.knownHosts.map(readLines))).flat();
   return {
-    algorithms: inOrder(knownTypes(lines, ssh)),
-    judge: (shown) => failureOf(judgeKey(lines, ssh, shown), ssh, shown, files[0] ?? ""),
+    algorithms: inOrder(knownTypes(lines, host)),
+    judge: (shown) => failureOf(judgeKey(lines, host, shown), { to, host, shown }),
   };
 }
 
-function judgePinned(ssh: SshPolicy, pinned: Buffer, shown: Uint8Array): DropsError | undefined {
+type Named = { readonly address: string; readonly port: number };
+
+function judgePinned(host: Named, pinned: Buffer, shown: Uint8Array): DropsError | undefined {
   if (pinned.equals(shown)) return undefined;
   return new DropsError(
     "host/key-mismatch",
-    `${hostName(ssh)} shows the host key ${typeOf(shown)} ${fingerprint(shown)} instead of the pinned ${fingerprint(pinned)}`,
+    `${hostName(host)} shows the host key ${typeOf(shown)} ${fingerprint(shown)} instead of the pinned ${fingerprint(pinned)}`,
     {
       hint: `if the machine was rebuilt, check that key on its console (${CONSOLE}), then put the new one in host_key of the policy`,
     },
@@ -66,11 +63,11 @@ function judgePinned(ssh: SshPolicy, pinned: Buffer, shown: Uint8Array): DropsEr
 
 function failureOf(
   verdict: KeyVerdict,
-  ssh: SshPolicy,
-  shown: Uint8Array,
-  file: string,
+  at: { readonly to: SshDestination; readonly host: Named; readonly shown: Uint8Array },
 ): DropsError | undefined {
-  const name = hostName(ssh);
+  const { to, shown } = at;
+  const name = hostName(at.host);
+  const [file = ""] = to.knownHosts;
   const key = `${typeOf(shown)} ${fingerprint(shown)}`;
   switch (verdict) {
     case "known":
@@ -88,16 +85,27 @@ function failureOf(
           hint: `if the machine was rebuilt, check that key on its console (${CONSOLE}), then: ssh-keygen -R ${quote(name)} -f ${quote(file)}`,
         },
       );
+    case "certified":
+      return new DropsError(
+        "host/key-mismatch",
+        `${name} shows the host key ${key}, and known_hosts has only @cert-authority for it: drops does not read host certificates`,
+        { hint: pinHint(to, at.host, shown) },
+      );
     case "unknown":
       return new DropsError("host/key-mismatch", `${name} is unknown and shows the host key ${key}`, {
-        hint: [
-          `check it on the machine's console (${CONSOLE}), then put in the policy:`,
-          `host_key: ${typeOf(shown)} ${Buffer.from(shown).toString("base64")}`,
-          `or, for a machine given by --host, add: --host-key '${typeOf(shown)} ${Buffer.from(shown).toString("base64")}'`,
-          `or run: ssh-keyscan -p ${ssh.port} ${quote(ssh.address)} >> ${quote(file)}`,
-        ].join("\n"),
+        hint: pinHint(to, at.host, shown),
       });
   }
+}
+
+function pinHint(to: SshDestination, host: Named, shown: Uint8Array): string {
+  const line = `${typeOf(shown)} ${Buffer.from(shown).toString("base64")}`;
+  return [
+    `check it on the machine's console (${CONSOLE}), then put in the policy:`,
+    `host_key: ${line}`,
+    `or, for a machine given by --host, add: --host-key '${line}'`,
+    `or run: echo ${quote(`${hostName(host)} ${line}`)} >> ${quote(to.knownHosts[0] ?? "")}`,
+  ].join("\n");
 }
 
 const CONSOLE = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub";

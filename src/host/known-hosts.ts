@@ -1,16 +1,16 @@
 import { createHash, createHmac } from "node:crypto";
 
-/** One line of a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"); authorities of certificates are left out. */
+/** One line of a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). */
 export interface KnownHost {
-  readonly revoked: boolean;
+  readonly marker: "@revoked" | "@cert-authority" | undefined;
   readonly patterns: string;
   readonly type: string;
   /** The public key as it travels, in base64. */
   readonly key: string;
 }
 
-/** What the files say of a host and the key that it shows. */
-export type KeyVerdict = "known" | "changed" | "unknown" | "revoked";
+/** What the files say of a host and the key that it shows; `certified`: nothing but who certifies its keys, which is not read. */
+export type KeyVerdict = "known" | "changed" | "unknown" | "revoked" | "certified";
 
 /** Read known_hosts text; what is no key line is passed over, as OpenSSH does. */
 export function parseKnownHosts(text: string): readonly KnownHost[] {
@@ -21,8 +21,8 @@ export function parseKnownHosts(text: string): readonly KnownHost[] {
     const [patterns, type, key] = words;
     if (patterns === undefined || type === undefined || key === undefined || patterns.startsWith("#"))
       continue;
-    if (marker === undefined || marker === "@revoked") {
-      found.push({ revoked: marker !== undefined, patterns, type, key });
+    if (marker === undefined || marker === "@revoked" || marker === "@cert-authority") {
+      found.push({ marker, patterns, type, key });
     }
   }
   return found;
@@ -35,14 +35,17 @@ export function judgeKey(
   key: Uint8Array,
 ): KeyVerdict {
   const shown = Buffer.from(key).toString("base64");
-  if (lines.some((line) => line.revoked && line.key === shown && matches(line, host))) return "revoked";
-  const trusted = lines.filter((line) => !line.revoked);
+  const marked = (marker: KnownHost["marker"]) => lines.filter((line) => line.marker === marker);
+  if (marked("@revoked").some((line) => line.key === shown && matches(line, host))) return "revoked";
+  const trusted = marked(undefined);
   const here = trusted.filter((line) => matches(line, host));
   if (here.some((line) => line.key === shown)) return "known";
   if (here.length > 0) return "changed";
   // as OpenSSH: a key that is known for the name alone is good on another port too
   const anyPort = { address: host.address, port: DEFAULT_PORT };
-  return trusted.some((line) => line.key === shown && matches(line, anyPort)) ? "known" : "unknown";
+  if (trusted.some((line) => line.key === shown && matches(line, anyPort))) return "known";
+  const authorities = marked("@cert-authority");
+  return authorities.some((line) => matches(line, host) || matches(line, anyPort)) ? "certified" : "unknown";
 }
 
 /** The types of the keys known for a host, to ask it for one of these: it may have others that nobody has seen. */
@@ -51,7 +54,9 @@ export function knownTypes(
   host: { readonly address: string; readonly port: number },
 ): readonly string[] {
   const anyPort = { address: host.address, port: DEFAULT_PORT };
-  const here = lines.filter((line) => !line.revoked && (matches(line, host) || matches(line, anyPort)));
+  const here = lines.filter(
+    (line) => line.marker === undefined && (matches(line, host) || matches(line, anyPort)),
+  );
   return [...new Set(here.map((line) => line.type))];
 }
 

@@ -2,25 +2,26 @@
 const MORE_PATH =
   "/run/current-system/sw/bin:/run/wrappers/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-const PLAIN = /^[A-Za-z0-9_@%+:,./-]+$/;
+/** Not `%` at the beginning, where fish reads `%self`. */
+const PLAIN = /^[A-Za-z0-9_@+:,./-][A-Za-z0-9_@%+:,./-]*$/;
 
 /**
- * One word that a POSIX shell reads back as exactly `text`. The only place where shell words are made.
+ * One word that a POSIX shell or fish reads back as exactly `text`. The only place where shell words are made.
  * Throws a RangeError for a NUL, which no argument can hold.
  */
 export function quote(text: string): string {
   if (text.includes("\0")) throw new RangeError("an argument cannot hold a NUL");
   if (PLAIN.test(text)) return text;
-  return `'${text.replaceAll("'", "'\\''")}'`;
+  return `'${text.replaceAll(/['\\]/g, "'\\$&'")}'`; // fish reads a backslash within quotes, POSIX shells do not
 }
 
 /**
- * A line for the login shell that runs `argv` in `/` with a PATH that is long enough. The shell first says its process
- * id on stderr (see `PidLine`) and is then replaced, so that this is the command's; a missing program is exit status 127.
+ * A line for the login shell, POSIX or fish, that runs `argv` in `/` with a PATH that is long enough. `sh`
+ * first says its process id on stderr (see `PidLine`) and is then replaced, so that this is the command's; a missing program
+ * is exit status 127.
  */
 export function shellLine(argv: readonly string[]): string {
-  const path = `PATH="\${PATH:+$PATH:}${MORE_PATH}"; export PATH`;
-  return `echo "${PID_WORD} $$" >&2; ${path}; cd / && exec ${argv.map(quote).join(" ")}`;
+  return `exec /bin/sh -c '${SCRIPT}' sh ${argv.map(quote).join(" ")}`;
 }
 
 /** What signals a command by the id that it said: its process group, which sshd made it the head of. */
@@ -29,6 +30,8 @@ export function killArgv(signal: "TERM" | "KILL", pid: number): readonly string[
 }
 
 const PID_WORD = "drops-command-pid";
+/** Without quotes and backslashes, as it is quoted for any shell. */
+const SCRIPT = `echo "${PID_WORD} $$" >&2; PATH="\${PATH:+$PATH:}${MORE_PATH}"; export PATH; cd / && exec "$@"`;
 const PID_LINE = new RegExp(`${PID_WORD} (\\d+)\n`);
 const PID_WITHIN = 4096; // a talkative shell start-up file may come first
 

@@ -3,9 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "ssh2";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, messageOf } from "../lib/errors.ts";
-import { readSecretFile } from "../lib/secret-file.ts";
-import type { SshPolicy } from "../policy/schema.ts";
 import { type HostKeyCheck, hostKeyCheck } from "./host-key.ts";
+import { type SshDestination, type SshUser, sshConfig } from "./ssh-destination.ts";
+import { type SshLogin, sshLogin } from "./ssh-login.ts";
+import { openProxy } from "./ssh-proxy.ts";
 import { isQuick, quicken } from "./ssh-quick.ts";
 
 const CONNECT_MS = 20_000;
@@ -53,20 +54,20 @@ export interface SshConnection {
  * Connect and log in, once. Throws host/key-mismatch, host/login-refused or host/unreachable (20 s without an answer
  * included); a later loss is noticed after four unanswered keep-alives of 15 s.
  */
-export async function connect(
-  ssh: SshPolicy,
-  how: Cancel & { readonly home: string; readonly agentSocket?: string | undefined },
-): Promise<SshConnection> {
-  const check = await hostKeyCheck(ssh, how.home);
-  const login = await loginOf(ssh, how.agentSocket);
+export async function connect(to: SshDestination, how: SshUser & Cancel): Promise<SshConnection> {
+  const check = await hostKeyCheck(to);
+  const login = await sshLogin(to);
   const { NodeSSH } = await import("node-ssh"); // 70 ms that only those pay who need it
   how.signal.throwIfAborted();
   let untrusted: DropsError | undefined;
   const session = new NodeSSH();
-  const socket = openSocket(ssh, () => session.connection !== null && isQuick(session.connection));
+  await using config = to.proxy && (await sshConfig(how.home));
+  const proxy = to.proxy && config && (await openProxy(to.proxy(config.path), how));
+  const socket =
+    proxy?.socket ?? openSocket(to, () => session.connection !== null && isQuick(session.connection));
   const connecting = session.connect({
-    ...configOf(ssh, check),
-    ...login,
+    ...configOf(to, check),
+    authHandler: [...login.methods],
     sock: socket,
     hostVerifier: (key: Buffer) => {
       untrusted = check.judge(key);
@@ -86,11 +87,11 @@ export async function connect(
   } catch (error) {
     stop();
     how.signal.throwIfAborted();
-    throw untrusted ?? failureOf(error, ssh);
+    throw untrusted ?? failureOf(error, { to, login, said: await proxy?.said() });
   } finally {
     how.signal.removeEventListener("abort", stop);
   }
-  if (client === null) throw new DropsError("host/unreachable", `the connection to ${ssh.address} was lost`);
+  if (client === null) throw new DropsError("host/unreachable", `the connection to ${to.alias} was lost`);
   return watch(client);
 }
 
@@ -124,10 +125,10 @@ function watch(client: Client): SshConnection {
  * A TCP connection that is read in large pieces into one buffer, a copy of which is handed on unless `mayLend`: then
  * nothing of it is looked at after the listeners have returned.
  */
-function openSocket(ssh: SshPolicy, mayLend: () => boolean): Socket {
+function openSocket(to: SshDestination, mayLend: () => boolean): Socket {
   const socket = connectTcp({
-    host: ssh.address,
-    port: ssh.port,
+    host: to.address,
+    port: to.port,
     noDelay: true, // else delayed acknowledgements add 80 ms to every command
     onread: {
       buffer: Buffer.allocUnsafeSlow(READ_BYTES),
@@ -142,10 +143,10 @@ function openSocket(ssh: SshPolicy, mayLend: () => boolean): Socket {
   return socket;
 }
 
-function configOf(ssh: SshPolicy, check: HostKeyCheck) {
+function configOf(to: SshDestination, check: HostKeyCheck) {
   return {
-    host: ssh.address,
-    username: ssh.user,
+    host: to.address,
+    username: to.user,
     readyTimeout: CONNECT_MS,
     keepaliveInterval: KEEPALIVE_MS,
     keepaliveCountMax: KEEPALIVES_MISSED,
@@ -159,46 +160,17 @@ function configOf(ssh: SshPolicy, check: HostKeyCheck) {
   };
 }
 
-type Login = { readonly privateKey: string } | { readonly agent: string };
-
-async function loginOf(ssh: SshPolicy, agentSocket: string | undefined): Promise<Login> {
-  if (ssh.key_file !== undefined) {
-    return { privateKey: await readSecretFile(ssh.key_file, "SSH key", "host/login-refused") };
-  }
-  if (agentSocket !== undefined && agentSocket !== "") return { agent: agentSocket };
-  throw new DropsError(
-    "host/login-refused",
-    `there is neither an SSH agent nor a key_file for ${ssh.address}`,
-    {
-      hint: "--ssh-key FILE where the command takes --host, key_file under ssh in the policy, or: eval $(ssh-agent) && ssh-add",
-    },
-  );
-}
-
-function failureOf(error: unknown, ssh: SshPolicy): DropsError {
-  const message = messageOf(error);
-  const who = `${ssh.user}@${ssh.address}`;
+function failureOf(
+  error: unknown,
+  at: { readonly to: SshDestination; readonly login: SshLogin; readonly said: string | undefined },
+): DropsError {
+  const { user, alias, port, proxy } = at.to;
   const { level } = error as { level?: string };
-  if (/passphrase/i.test(message)) {
-    return new DropsError("host/login-refused", `the SSH key ${ssh.key_file} has a passphrase`, {
-      hint: `hand it to an agent (ssh-add ${ssh.key_file}) and leave key_file out, or use a key without one`,
-      cause: error,
-    });
-  }
-  if (/Cannot parse privateKey/i.test(message)) {
-    return new DropsError("host/login-refused", `${ssh.key_file} is not an SSH private key`, {
-      cause: error,
-    });
-  }
-  if (level === "client-authentication" || level === "agent") {
-    const why = level === "agent" ? `the SSH agent does not answer: ${message}` : "the key was not accepted";
-    return new DropsError("host/login-refused", `cannot log in as ${who}: ${why}`, {
-      hint: `ssh -p ${ssh.port}${ssh.key_file === undefined ? "" : ` -i ${ssh.key_file}`} ${who} true`,
-      cause: error,
-    });
-  }
-  return new DropsError("host/unreachable", `cannot reach ${who} on port ${ssh.port}: ${message}`, {
-    hint: `ssh -p ${ssh.port} ${who} true`,
+  if (level === "client-authentication") return at.login.refused(error);
+  const way = proxy === undefined ? `on port ${port}` : "through its proxy";
+  const why = at.said === undefined || at.said === "" ? messageOf(error) : at.said;
+  return new DropsError("host/unreachable", `cannot reach ${user}@${alias} ${way}: ${why}`, {
+    hint: `ssh -p ${port} ${user}@${alias} true`,
     cause: error,
   });
 }

@@ -11,8 +11,10 @@ import { shellLine } from "./quote.ts";
 import { ANY_EXIT, type RunHow, runToEnd } from "./run-to-end.ts";
 import { SshCommand } from "./ssh-command.ts";
 import { connect, type SshConnection } from "./ssh-connection.ts";
+import { type SshDestination, type SshUser, sshDestination } from "./ssh-destination.ts";
+import { StderrTail } from "./stderr-tail.ts";
 
-type OpenHow = Cancel & { readonly home: string; readonly agentSocket?: string | undefined };
+type OpenHow = SshUser & Cancel;
 
 /** Waits of about 0.5, 1 and 2 s, up to doubled at random so that many hosts do not come back at once. */
 const RETRIES = { retries: 3, minTimeout: 500, factor: 2, randomize: true } as const;
@@ -21,27 +23,40 @@ const RETRIES = { retries: 3, minTimeout: 500, factor: 2, randomize: true } as c
 const SESSION_RETRIES = { retries: 4, minTimeout: 100, factor: 2, randomize: true } as const;
 
 /**
- * A machine over SSH. Its host key is always verified. `home` is where known_hosts is; `how.signal` ends the whole
- * connection. A lost connection fails what is running (host/unreachable) and is made anew for the next command.
+ * A machine over SSH. Its host key is always verified. `home` is where `.ssh` is; `how.signal` ends the whole connection. A lost connection fails what is running (host/unreachable) and is made anew for the next command.
  * Throws host/unreachable, host/key-mismatch, host/login-refused.
  */
 export async function openSshHost(ssh: SshPolicy, how: OpenHow): Promise<Host> {
-  const link = new Link(ssh, how);
-  const first = { ...how, within: LOGIN_MS };
+  const to = await sshDestination(ssh, how);
+  const link = new Link(to, how);
+  const first = { ...how, within: LOGIN_MS, okExits: ANY_EXIT };
   try {
     const told = await runToEnd(link.start(["id", "-u"], how.signal), ["id", "-u"], first, link.label);
-    return new SshHost(link, { name: ssh.user, uid: uidOf(told.stdout.toString("utf8"), link.label) });
+    return new SshHost(link, { name: to.user, uid: uidOf(told, link.label) });
   } catch (error) {
     await link.close();
     throw error;
   }
 }
 
-function uidOf(text: string, label: string): number {
-  if (/^\d+\n$/.test(text)) return Number(text);
-  throw new DropsError("host/command-failed", `the login shell of ${label} prints text of its own`, {
-    hint: "let its start-up files print nothing when there is no terminal, as scp and rsync need it too",
-  });
+function uidOf(told: CommandResult, label: string): number {
+  const text = told.stdout.toString("utf8");
+  if (told.exit === 0 && /^\d+\n$/.test(text)) return Number(text);
+  if (told.exit === 0) {
+    throw new DropsError("host/command-failed", `the login shell of ${label} prints text of its own`, {
+      hint: "let its start-up files print nothing when there is no terminal, as scp and rsync need it too",
+    });
+  }
+  const said = new StderrTail();
+  said.add(Buffer.from(`${told.stderr}\n${text}`));
+  const words = said.text() === "" ? "" : `: ${said.text()}`;
+  throw new DropsError(
+    "host/command-failed",
+    `the login shell of ${label} runs no commands (exit status ${told.exit})${words}`,
+    {
+      hint: `look at the last field there: getent passwd ${label.split("@")[0]}; nologin and false run nothing: chsh -s /bin/sh, or take another user`,
+    },
+  );
 }
 
 class SshHost implements Host {
@@ -75,16 +90,16 @@ class SshHost implements Host {
 /** One connection at a time, made when it is needed, and the commands that run over it. */
 class Link {
   readonly label: string;
-  readonly #ssh: SshPolicy;
+  readonly #to: SshDestination;
   readonly #how: OpenHow;
   readonly #closing = new AbortController();
   readonly #running = new Set<RunningCommand>();
   #connection: Promise<SshConnection> | undefined;
 
-  constructor(ssh: SshPolicy, how: OpenHow) {
-    this.#ssh = ssh;
+  constructor(to: SshDestination, how: OpenHow) {
+    this.#to = to;
     this.#how = { ...how, signal: AbortSignal.any([how.signal, this.#closing.signal]) };
-    this.label = `${ssh.user}@${ssh.address}`;
+    this.label = `${to.user}@${to.alias}`;
   }
 
   /** Never starts a command twice: once a session stands and was asked to start it, a loss is the caller's to answer. */
@@ -127,7 +142,7 @@ class Link {
   }
 
   #connect(): Promise<SshConnection> {
-    return pRetry(() => connect(this.#ssh, this.#how), {
+    return pRetry(() => connect(this.#to, this.#how), {
       ...RETRIES,
       signal: this.#how.signal,
       shouldRetry: ({ error }) => isFailure(error, "host/unreachable"),

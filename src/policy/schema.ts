@@ -7,10 +7,12 @@ import { Restore, referenceProblems } from "./restore-schema.ts";
 const Zone = z.string().refine(isZone, "an IANA time zone such as Europe/Berlin");
 const UserName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user name");
 export const Ssh = z.strictObject({
-  address: z.string().min(1).describe("host name or address"),
-  port: z.int().min(1).max(65535).default(22),
-  user: UserName.default("root"),
-  key_file: AbsolutePath.optional().describe("private key; without it the SSH agent is asked"),
+  address: z.string().min(1).describe("host name, address, or a Host of ~/.ssh/config"),
+  port: z.int().min(1).max(65535).optional().describe("default: that of ~/.ssh/config, else 22"),
+  user: UserName.optional().describe("default: that of ~/.ssh/config, else root"),
+  key_file: AbsolutePath.optional().describe(
+    "private key; default: those of the SSH agent and of ~/.ssh/config, else ~/.ssh/id_*",
+  ),
   host_key: z
     .string()
     .regex(
@@ -19,7 +21,9 @@ export const Ssh = z.strictObject({
     )
     .optional()
     .describe("the pinned host key; without it known_hosts decides"),
-  known_hosts: AbsolutePath.optional().describe("default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts"),
+  known_hosts: AbsolutePath.optional().describe(
+    "default: those of ~/.ssh/config, else ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts",
+  ),
 });
 
 const Host = z

@@ -43,7 +43,7 @@ export async function interview(parts: InterviewParts, how: Cancel): Promise<Cho
   const sshKey =
     host === "local"
       ? undefined
-      : await asker.text("private key for it; empty: the SSH agent", "", pathOrNothing);
+      : await asker.text("private key for it; empty: as ssh finds it (agent, ~/.ssh)", "", pathOrNothing);
   const zone = await asker.text(
     "days are those of the time zone",
     defaults.zone,

@@ -7,7 +7,7 @@ export interface Choices {
   readonly name: string;
   readonly zone: string;
   readonly host: "local" | { readonly user?: string; readonly address: string; readonly port?: number };
-  /** Private key for the host; undefined: the SSH agent. */
+  /** Private key for the host; undefined: as ssh finds it. */
   readonly sshKey: string | undefined;
   readonly store: StorePolicy;
   /** Of S3; undefined: the environment. */
@@ -63,7 +63,7 @@ function hostLines({ host, sshKey }: Choices): string[] {
     ...(user === undefined ? [] : [`    ${line("user", user)}`]),
     ...(port === undefined ? [] : [`    ${line("port", port)}`]),
     sshKey === undefined
-      ? "    # key_file: without it the SSH agent is asked"
+      ? "    # key_file: without it as ssh finds one (agent, ~/.ssh)"
       : `    ${line("key_file", sshKey)}`,
     "    # host_key: without it known_hosts decides",
     "",

@@ -43,6 +43,8 @@ export async function startSshd(
     readonly plainUser?: boolean;
     readonly moreHostKeys?: readonly ("ecdsa" | "rsa")[];
     readonly config?: readonly string[];
+    /** Logins may open connections from here, as through a jump host. */
+    readonly forwarding?: boolean;
   } = {},
 ): Promise<Sshd> {
   const directory = await mkdtemp(join(tmpdir(), "drops-sshd-"));
@@ -54,7 +56,8 @@ export async function startSshd(
   const hostKeyFiles = [inside("host"), ...more.map((type) => inside(`host-${type}`))];
   const publicKey = await readFile(inside("client.pub"), "utf8");
   // as docs/backup-host.md advises: no forwarding, no terminal, from one address
-  await writeFile(inside("authorized_keys"), `restrict,from="127.0.0.1" ${publicKey}`, { mode: 0o644 });
+  const allowed = options.forwarding === true ? "restrict,port-forwarding" : "restrict";
+  await writeFile(inside("authorized_keys"), `${allowed},from="127.0.0.1" ${publicKey}`, { mode: 0o644 });
   await run("chmod", ["755", directory]); // the plain user's login reads authorized_keys as that user
   const port = await freePort();
   await writeFile(inside("sshd_config"), configOf(directory, port, hostKeyFiles, options.config ?? []));

@@ -49,7 +49,7 @@ export function addDrill(program: Command, shell: Shell): void {
       "PostgreSQL's server and clients; default: PATH and where Debian puts them",
     )
     .option("--on <user@address:port>", "drill the guided restore there: a throwaway machine that is cut off")
-    .option("--ssh-key <file>", "private key for it; default: the policy's, else the SSH agent")
+    .option("--ssh-key <file>", "private key for it; default: the policy's, else as ssh finds it")
     .option("--host-key <line>", "public key line that it must show; default: known_hosts")
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();

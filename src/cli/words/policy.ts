@@ -1,3 +1,4 @@
+import { hostWords } from "../../policy/host-words.ts";
 import type { LoadedPolicy } from "../../policy/load.ts";
 import { notifyRemarks } from "../../policy/notify-remarks.ts";
 import type { SourcePolicy, StorePolicy } from "../../policy/schema.ts";
@@ -11,7 +12,7 @@ export function policyReport({ policy, origin, sha256 }: LoadedPolicy): PolicyRe
     sha256,
     name: policy.name,
     zone: policy.zone,
-    host: host === "local" ? "this machine" : `${host.ssh.user}@${host.ssh.address}`,
+    host: host === "local" ? "this machine" : hostWords(host.ssh),
     store: storeInWords(policy.store),
     sources: policy.sources.map((source) => ({
       name: source.name,

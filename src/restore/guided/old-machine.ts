@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { isSamePlace } from "../../policy/host-words.ts";
 import type { Policy, SshPolicy } from "../../policy/schema.ts";
 import type { Target } from "./run-meta.ts";
 
@@ -38,7 +39,7 @@ export function oldMachine(
 }
 
 function isAt(target: Target, ssh: SshPolicy | undefined): boolean {
-  return target !== "local" && target.address === ssh?.address && target.port === ssh.port;
+  return target !== "local" && ssh !== undefined && isSamePlace(target, ssh);
 }
 
 /** A name without a dot is no name for others. */
