@@ -1,5 +1,7 @@
+import { hostFacts } from "../backup/host-facts.ts";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import { DropsError } from "../lib/errors.ts";
 import { milliseconds } from "../lib/units.ts";
 import {
   type ChosenSnapshot,
@@ -7,6 +9,7 @@ import {
   type ReadParts,
   type SnapshotChoice,
 } from "../restore/choose.ts";
+import { addressesOf, sameId } from "../restore/guided/old-machine.ts";
 import { CheckBook, couldNotRun, type Finding, failed } from "./checks.ts";
 import type { DrillResult } from "./drill.ts";
 import type { DrillPolicy } from "./drill-context.ts";
@@ -44,7 +47,7 @@ export interface HostDrillParts extends Omit<ReadParts, "identities"> {
  * Drill the guided restore on a throwaway machine: units, gate, swap and all, and the services run there. Before
  * anything starts the machine is proven to be cut off, and again when all of it ran. It is left as it is.
  *
- * @throws DropsError safety/refused when it is not cut off; as `chooseSnapshot`
+ * @throws DropsError safety/refused when it is not cut off, or is the machine of the snapshot; as `chooseSnapshot`
  */
 export async function runHostDrill(
   parts: HostDrillParts,
@@ -53,8 +56,8 @@ export async function runHostDrill(
 ): Promise<DrillResult> {
   const began = parts.now();
   const { host, policy } = parts;
-  const outside = [...OUTSIDE, ...parts.outside];
   const chosen = await chooseSnapshot(parts, options.choice, how);
+  const outside = [...OUTSIDE, ...parts.outside, ...(await capturedPlaces(host, chosen, how))];
   const found = await requireNoEgress(host, { ...how, outside });
   const book = new CheckBook(parts);
   await book.run(
@@ -90,6 +93,30 @@ export async function runHostDrill(
     work: host.label,
     book,
   };
+}
+
+/**
+ * Where the machine of the snapshot answers, by what the snapshot tells, whatever a policy says. Throws safety/refused when the
+ * machine that is drilled on is that one.
+ */
+async function capturedPlaces(
+  host: Host,
+  { snapshot }: ChosenSnapshot,
+  how: Cancel,
+): Promise<readonly OutsidePlace[]> {
+  const { id, host: was } = snapshot.record;
+  const is = await hostFacts(host, [], how);
+  const own = new Set(addressesOf(is));
+  const addresses = addressesOf(was);
+  const shared = addresses.find((address) => own.has(address));
+  if (sameId(was, is) !== true && shared === undefined)
+    return addresses.map((address) => ({ address, port: 22 }));
+  const by = shared === undefined ? "the same machine id and name" : `the address ${shared}`;
+  throw new DropsError(
+    "safety/refused",
+    `${host.label} is the machine that snapshot ${id} was made of (${by}): a drill replaces what is on its machine`,
+    { hint: "--on with the address of a throwaway machine that has no way out" },
+  );
 }
 
 function signed({ signature, snapshot }: ChosenSnapshot): () => Promise<Finding | string> {

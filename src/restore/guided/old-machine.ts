@@ -47,12 +47,13 @@ function namesIn(called: string | undefined): readonly string[] {
   return called?.includes(".") ? [called] : [];
 }
 
-/** Undefined where one of them tells no id. */
-function sameId(was: HostFacts, is: HostFacts): boolean | undefined {
+/** Whether two machines are one by id and name; undefined where one of them tells no id. */
+export function sameId(was: HostFacts, is: HostFacts): boolean | undefined {
   if (was["machine_id"] === undefined || is["machine_id"] === undefined) return undefined;
   return was["machine_id"] === is["machine_id"] && was["hostname"] === is["hostname"];
 }
 
-function addressesOf({ addresses = "" }: HostFacts): readonly string[] {
-  return addresses.split(" ").filter((address) => isIP(address) !== 0);
+/** By which others reach a machine, as far as its facts tell. */
+export function addressesOf({ addresses = "" }: HostFacts): readonly string[] {
+  return addresses.split(" ").filter((address) => isIP(address) !== 0 && !address.includes("%"));
 }
