@@ -71,10 +71,14 @@ function judgeTree({ path, bytes }: Tree, roots: readonly string[], unit: string
 }
 
 /** The running service whose state it is. */
-function ownerOf({ path }: Tree, { units }: HostState): string | undefined {
+function ownerOf({ path }: Tree, { units, resolved }: HostState): string | undefined {
   const owners = (units ?? []).filter(({ name, state }) => {
     const isSystem = name.startsWith("systemd-") || name.startsWith("drops-");
-    const places = state.flatMap((place) => [place, place.replace(/^\/var\/lib\//, "/var/lib/private/")]);
+    const places = state.flatMap((place) => [
+      place,
+      place.replace(/^\/var\/lib\//, "/var/lib/private/"),
+      resolved.get(place) ?? place,
+    ]);
     return !isSystem && places.some((place) => place === path || isIn(place, [path]));
   });
   return owners[0]?.name;

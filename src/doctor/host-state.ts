@@ -20,7 +20,7 @@ export interface RunningUnit {
 
 /** What lies on a host, backed up or not. */
 export interface HostState {
-  /** Paths that were asked for, by where they lead to, symlinks followed; a path that leads nowhere is left out. */
+  /** Where paths that were asked for, and links right below /var/lib, lead to; a path that leads nowhere is left out. */
   readonly resolved: ReadonlyMap<string, string>;
   /** Running services; undefined where systemd does not run. */
   readonly units: readonly RunningUnit[] | undefined;
@@ -59,6 +59,9 @@ if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
     done | sort -zu | head -z -n ${OPEN_FILES}
   done
 fi
+for tree in /var/lib/* /var/lib/private/*; do
+  [ -L "$tree" ] && [ -d "$tree" ] && printf 'path\\0%s\\0%s\\0' "$tree" "$(readlink -e -- "$tree")"
+done
 printf 'trees\\0'
 # An overlay's files are on another device than its directories, so that -x would leave them out.
 case $(stat -f -c %T /var/lib) in overlay*) x= ;; *) x=x ;; esac

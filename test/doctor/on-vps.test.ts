@@ -18,12 +18,14 @@ await vps.exec(`set -e
 unit() { # NAME SETTINGS
   printf '[Service]\\nType=exec\\nExecStart=/bin/sleep infinity\\nStateDirectory=%s\\n%s\\n' "$1" "$2" >"/etc/systemd/system/$1.service"
 }
+mkdir -p /srv/linked && ln -s /srv/linked /var/lib/linked
+printf '[Service]\\nType=exec\\nExecStart=/bin/sleep infinity\\nWorkingDirectory=/var/lib/linked\\n' >/etc/systemd/system/linked.service
 unit named; unit dynamic DynamicUser=yes; unit idle; unit named-privately DynamicUser=yes
 printf '[Service]\\nType=exec\\nExecStart=/bin/sh -c "exec sleep infinity >>/var/lib/written/log"\\n' >/etc/systemd/system/writer.service
 mkdir /var/lib/written
-systemctl daemon-reload && systemctl start named dynamic named-privately writer
+systemctl daemon-reload && systemctl start named linked dynamic named-privately writer
 head -c 50000 /dev/urandom >/var/lib/written/data
-for name in named dynamic named-privately; do head -c 50000 /dev/urandom >"/var/lib/$name/data"; done
+for name in named linked dynamic named-privately; do head -c 50000 /dev/urandom >"/var/lib/$name/data"; done
 mkdir -p /var/lib/idle /var/lib/big /var/lib/media/sub /var/lib/mautrix /srv/flake /etc/drops
 head -c 70m /dev/urandom >/var/lib/big/data
 head -c 70m /dev/urandom >/var/lib/media/sub/data
@@ -55,6 +57,7 @@ test("directories of running units, big ones, parts of one; what is covered by w
   assert.deepEqual(
     named.map((line) => line.replace(/\d+(\.\d+)? (KiB|MiB)/, "SIZE")),
     [
+      "warn: /srv/linked (SIZE, the state of linked.service, which runs) is in no source",
       "warn: /var/lib/big (SIZE) is in no source",
       "warn: /var/lib/named (SIZE, the state of named.service, which runs) is in no source",
       "warn: /var/lib/private/dynamic (SIZE, the state of dynamic.service, which runs) is in no source",
