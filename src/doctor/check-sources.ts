@@ -10,6 +10,7 @@ import { attributedFiles } from "../source/files/attributed-files.ts";
 import { findArguments, findFiles } from "../source/files/find.ts";
 import { UNREAD_HINT } from "../source/files/unread-files.ts";
 import { overlapsOn, refuseOverlap } from "../source/overlap.ts";
+import { idleExcludes } from "./idle-excludes.ts";
 import { checkPostgres } from "./source-postgres.ts";
 import { checkRocksdb } from "./source-rocksdb.ts";
 import { type Check, fail, type Line, ok, warn } from "./types.ts";
@@ -75,7 +76,8 @@ async function look(world: World, source: SourcePolicy, how: Cancel): Promise<Lo
 
 async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promise<LookedAt> {
   const host = await world.host;
-  const { resolved, listing, unread, mounts, notes } = await findFiles(host, source, how);
+  const found = await findFiles(host, source, how);
+  const { resolved, listing, unread, mounts, notes } = found;
   let bytes = 0;
   for (let at = 0; at < listing.length; at++) if (listing.kind(at) === "f") bytes += listing.size(at);
   const denied = [
@@ -86,6 +88,7 @@ async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promi
   const lines: Line[] = notes.map((note) =>
     warn(`${source.name}: ${note}`, "correct the path in the policy"),
   );
+  lines.push(...(await idleExcludes(host, source, found, how)));
   if (mounts.length > 0) {
     const some = someOf(mounts.map(({ path, kind }) => `${path} (${kind})`));
     lines.push({

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { sourceChecks } from "../../src/doctor/check-sources.ts";
@@ -14,8 +14,8 @@ import { scratchDirectory } from "../support/scratch.ts";
 
 const source = { name: "media", kind: "files", exclude: [], optional: false, one_file_system: true } as const;
 
-async function linesOf(host: Host, path: string): Promise<readonly Line[]> {
-  const loaded = { policy: { sources: [{ ...source, paths: [path] }] } };
+async function linesOf(host: Host, path: string, exclude: readonly string[] = []): Promise<readonly Line[]> {
+  const loaded = { policy: { sources: [{ ...source, paths: [path], exclude }] } };
   const world = { loaded, host: Promise.resolve(host) } as unknown as World;
   const [check] = sourceChecks(world, new Map());
   return (await check?.run({ signal: new AbortController().signal })) ?? [];
@@ -103,4 +103,33 @@ test("a file system that is mounted inside is a warning", async () => {
     warning.what,
     /^media: other file systems are mounted inside, and are not backed up: \S+\/repos \(tmpfs\)$/,
   );
+});
+
+test("a pattern of exclude that matches nothing is said, with the path by which it was looked for", async () => {
+  await using scratch = await scratchDirectory();
+  await using real = await openLocalHost();
+  const data = join(scratch.path, "data");
+  const link = join(scratch.path, "link");
+  for (const directory of ["cache/deep", "db"]) await mkdir(join(data, directory), { recursive: true });
+  for (const name of ["cache/deep/a.tmp", "db/CURRENT", "db/1.sst", "plain", "odd[1]"])
+    await writeFile(join(data, name), "x");
+  await symlink(data, link);
+  const said = async (path: string, ...exclude: string[]) => {
+    const lines = await linesOf(real, path, exclude);
+    return lines.map(({ result, what }) => `${result}: ${what}`).filter((line) => line.includes("exclude"));
+  };
+  const nothing = "media: in exclude, and matches nothing that is read";
+  assert.deepEqual(await said(data, `${data}/cache`, `${data}//db/`, `${data}/odd[1]`, "*.tm?"), [
+    `ok: ${nothing} today: *.tm?`, // below what another leaves out
+  ]);
+  assert.deepEqual(await said(data, `${data}/cahce`, `${data}/plain`, "/elsewhere/cache"), [
+    `warn: ${nothing}: ${data}/cahce; /elsewhere/cache`,
+  ]);
+  // patterns of a kind, as init writes them for a database: some match, the others may one day
+  assert.deepEqual(await said(data, `${data}/db/CURRENT`, `${data}/db/*.sst`, `${data}/db/*.blob`), []);
+  assert.deepEqual(await said(data, `${data}/bd/*.sst`), [`ok: ${nothing} today: ${data}/bd/*.sst`]);
+  assert.deepEqual(await said(link, `${link}/cache`, `${data}/plain`), []);
+  assert.deepEqual(await said(link, `${link}/cahce`), [
+    `warn: ${nothing}: ${link}/cahce, which is ${data}/cahce`,
+  ]);
 });

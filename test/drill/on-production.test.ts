@@ -24,7 +24,11 @@ const rows = [
     says: /made of \(the address 2001:db8::1\)/,
   },
   // it goes on to the probe, which this host does not answer
-  { name: "another machine", host: machine("b", "new", "10.0.0.2"), says: /could not be shown to be cut off/ },
+  {
+    name: "another machine",
+    host: machine("b", "new", "10.0.0.2"),
+    says: /could not be shown to be cut off/,
+  },
 ];
 for (const { name, host, says } of rows) {
   test(`a drill with a local policy, or with none, is refused on ${name}`, async () => {

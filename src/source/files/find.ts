@@ -106,7 +106,7 @@ export function findArguments(
 }
 
 /** `*` and `?` are find's own; what else means something to find is taken as it stands. */
-function findPattern(pattern: string): string {
+export function findPattern(pattern: string): string {
   return (pattern.startsWith("/") ? tidy(pattern) : pattern).replace(/[\\[]/g, "\\$&");
 }
 
