@@ -40,8 +40,8 @@ test("without a terminal progress is a line every ten seconds and one at the end
   step.done();
   step.update(5);
   assert.deepEqual(told().split("\n"), [
-    "media: 100.0 MiB of 1000.0 MiB, 10.0 MiB/s, 1:30 left",
-    "media: 200.0 MiB of 1000.0 MiB, 10.0 MiB/s, 1:20 left",
+    "media: 100.0 MiB of 1000.0 MiB (10 %), 10.0 MiB/s, 1:30 left",
+    "media: 200.0 MiB of 1000.0 MiB (20 %), 10.0 MiB/s, 1:20 left",
     "media: 250.0 MiB in 0:25",
     "",
   ]);
@@ -82,7 +82,7 @@ test("on a terminal bars show amount, rate and time left, and go away before the
   screen.say(`long${"g".repeat(115)}`);
   await sleep(500); // bars are drawn five times a second
   const drawn = stripVTControlCharacters(told());
-  assert.match(drawn, /█+░+ media: 50\.0 MiB of 100\.0 MiB, 25\.0 MiB\/s, 0:02 left/);
+  assert.match(drawn, /█+░+ media: 50\.0 MiB of 100\.0 MiB \(50 %\), 25\.0 MiB\/s, 0:02 left/);
   assert.match(drawn, /homeserver-db: 2 KiB, 1 KiB\/s \(attempt 1\)/);
   assert.match(drawn, /^a remark$/m);
   assert.match(drawn, /long{97}\ng{19}\n/, "the terminal does not fold lines while there are bars");

@@ -173,9 +173,9 @@ async function runBackup(
     now: context.now,
     random: Math.random,
     say: (line) => say.call(context.reporter, line),
-    onRead: (source, bytes) => {
+    onRead: (source, bytes, share) => {
       read += bytes;
-      progress.update(read, undefined, source);
+      progress.update(read, share === undefined ? undefined : read / share, source);
     },
     checkpoint: {
       afterBytes: byteCount(policy.checkpoint.after_bytes),

@@ -19,6 +19,7 @@ import type { Trust } from "../trust/trust.ts";
 import { listPacks } from "./commit.ts";
 import { freezeSource, inCaptureOrder } from "./freeze.ts";
 import { hostFacts } from "./host-facts.ts";
+import { RunShare } from "./run-share.ts";
 import { type RunLocks, type RunResult, SnapshotRun } from "./snapshot-run.ts";
 import { tellOfFailure } from "./tell-of-failure.ts";
 
@@ -40,8 +41,8 @@ export interface BackupParts {
   readonly now: () => Date;
   readonly random: () => number;
   readonly say: (line: string) => void;
-  /** Bytes read from the host, per source. */
-  readonly onRead?: (source: string, bytes: number) => void;
+  /** Bytes read from the host, per source; with the share of the run that is behind, see RunShare. */
+  readonly onRead?: (source: string, bytes: number, share: number | undefined) => void;
   readonly checkpoint: { readonly afterBytes: number; readonly afterMs: number };
   /** Until when what is put is locked, beside the snapshots that are there; without it nothing is. */
   readonly locks?: (earlier: readonly ListedSnapshot[], at: Date) => RunLocks;
@@ -83,7 +84,11 @@ export async function backup(
 
   const locks = parts.locks?.(catalog.snapshots, parts.now());
   const unusable = new Set([...condemned, ...damaged]);
-  const known = { snapshots: catalog.snapshots, listed, unusable, locks };
+  const share = new RunShare(
+    catalog.snapshots,
+    sources.map(({ name }) => name),
+  );
+  const known = { snapshots: catalog.snapshots, listed, unusable, locks, share };
   const run = new SnapshotRun(parts, repository, record, known, how);
   try {
     for (const [index, source] of sources.entries()) {

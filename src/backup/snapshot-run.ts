@@ -14,6 +14,7 @@ import type { Lock } from "../store/blob-store.ts";
 import { locking } from "../store/locking.ts";
 import type { BackupParts } from "./backup.ts";
 import { checkListed, commitRecord, listStored, storeSource } from "./commit.ts";
+import type { RunShare } from "./run-share.ts";
 import { Shipper } from "./shipper.ts";
 import { SourceBase } from "./source-base.ts";
 import { ManifestSink } from "./source-sink.ts";
@@ -26,6 +27,7 @@ export interface StoreState {
   /** Names of what is condemned or was found damaged: nothing new may refer to it. */
   readonly unusable: ReadonlySet<string>;
   readonly locks?: RunLocks | undefined;
+  readonly share: RunShare;
 }
 
 /** Until when what the run puts cannot be removed. */
@@ -96,6 +98,7 @@ export class SnapshotRun {
     const before = { newBytes: this.#shipper.newBytes, storedBytes: this.#shipper.storedBytes };
     const record =
       view instanceof DropsError ? failed(source, view, []) : await this.#shipFrozen(source, view, how);
+    this.#known.share.finish(source.name);
     this.#results.push({
       record,
       newBytes: this.#shipper.newBytes - before.newBytes,
@@ -138,7 +141,8 @@ export class SnapshotRun {
   async #shipFrozen(source: SourcePolicy, view: FrozenSource, how: Cancel): Promise<SourceRecord> {
     const base = await SourceBase.load(this.#baseParts(), this.#known.snapshots, source.name, how);
     const onChunk = (size: number) => {
-      this.#parts.onRead?.(source.name, size);
+      const share = this.#known.share.at(source.name, sink.readBytes + sink.keptBytes);
+      this.#parts.onRead?.(source.name, size, share);
       return this.#checkpointWhenDue(source, view, sink, how);
     };
     const sink = new ManifestSink({ shipper: this.#shipper, base, onChunk }, how);

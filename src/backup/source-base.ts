@@ -171,7 +171,8 @@ function noteUseless(error: unknown, notes: Set<string>): void {
 }
 
 /** The newest success of a source, and the newest checkpoint that came after it. */
-function newestOf(snapshots: readonly ListedSnapshot[], source: string) {
+/** What the newest success holds of a source, and a newer checkpoint; `snapshots` oldest first. */
+export function newestOf(snapshots: readonly ListedSnapshot[], source: string) {
   let success: SourceRecord | undefined;
   let checkpoint: SourceRecord | undefined;
   for (const { record } of snapshots) {

@@ -32,6 +32,8 @@ export class ManifestSink implements SourceSink {
   #unfinished: Unfinished | undefined;
   /** Bytes read from the host for this source. */
   readBytes = 0;
+  /** Bytes of files that were carried over without being read. */
+  keptBytes = 0;
 
   /** `onChunk` runs whenever a chunk has been taken in: the moment for a checkpoint. */
   constructor(
@@ -52,6 +54,7 @@ export class ManifestSink implements SourceSink {
     const chunks = this.#base.locate(entry.chunks);
     if (!chunks) return false;
     this.writer.add({ ...entry, chunks }); // read from a manifest: it can be read again
+    this.keptBytes += entry.size;
     return true;
   }
 

@@ -119,8 +119,10 @@ class Step {
 
   soFar(): string {
     const rate = this.#done / Math.max(this.#seconds(), 0.001);
-    const of = this.total === undefined ? "" : ` of ${this.#amount(this.total)}`;
-    const left = this.total === undefined || rate <= 0 ? undefined : (this.total - this.#done) / rate;
+    const total = this.total !== undefined && this.total >= this.#done ? this.total : undefined; // or it was wrong
+    const percent = total === undefined ? "" : ` (${Math.floor((100 * this.#done) / Math.max(total, 1))} %)`;
+    const of = total === undefined ? "" : ` of ${this.#amount(total)}${percent}`;
+    const left = total === undefined || rate <= 0 ? undefined : (total - this.#done) / rate;
     const eta = left === undefined || left < 0.5 ? "" : `, ${clockTime(left)} left`;
     return `${this.#amount(this.#done)}${of}, ${this.#amount(rate)}/s${eta}${this.#note && ` (${this.#note})`}`;
   }
