@@ -14,6 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["snapshot", "trust"],
   ["pack", "chunk", "seal"],
   ["host", "store"],
+  ["page"],
   ["policy"],
   ["lib"],
 ];

@@ -7,7 +7,9 @@ import fc from "fast-check";
 import { clean, cleanBlock } from "../src/cli/clean.ts";
 import { type LogFormat, logFormatOf } from "../src/cli/log-lines.ts";
 import { Screen } from "../src/cli/screen.ts";
-import { count, duration, size, table } from "../src/cli/words/format.ts";
+import { table } from "../src/cli/words/format.ts";
+import { inBytes } from "../src/lib/units.ts";
+import { counted, duration } from "../src/lib/words.ts";
 
 const MiB = 1024 * 1024;
 
@@ -144,7 +146,7 @@ const sizes: readonly (readonly [number, string])[] = [
   [2 ** 62, "4096 PiB"],
 ];
 for (const [bytes, words] of sizes)
-  test(`${bytes} bytes are ${words}`, () => assert.equal(size(bytes), words));
+  test(`${bytes} bytes are ${words}`, () => assert.equal(inBytes(bytes), words));
 
 const durations: readonly (readonly [number, string])[] = [
   [0, "0.00 s"],
@@ -163,7 +165,7 @@ for (const [seconds, words] of durations) {
 
 test("counts and tables", () => {
   assert.deepEqual(
-    [count(1, "file"), count(0, "file"), count(12_345, "entry", "entries")],
+    [counted(1, "file"), counted(0, "file"), counted(12_345, "entry", "entries")],
     ["1 file", "0 files", "12,345 entries"],
   );
   const shown = table(

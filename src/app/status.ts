@@ -1,6 +1,5 @@
 /** `drops status`: what is read of a repository for it, without a host and without a key, and the files it writes. */
-import { randomBytes } from "node:crypto";
-import { open, rename, rm } from "node:fs/promises";
+
 import { resolve } from "node:path";
 import type { AppContext, StatusOptions } from "../cli/app.ts";
 import type { StatusReport } from "../cli/status-outputs.ts";
@@ -8,6 +7,7 @@ import { readPublished } from "../drill/earlier-evidence.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { milliseconds } from "../lib/units.ts";
+import { writeWhole } from "../lib/write-whole.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
 import { type OpenCatalog, openCatalog, type ReadParts } from "../restore/choose.ts";
@@ -181,27 +181,21 @@ async function writeFiles(status: Status, { prometheus, html }: StatusOptions): 
   const written: string[] = [];
   if (prometheus !== undefined) {
     const { prometheusOf } = await import("../status/prometheus.ts");
-    written.push(await writeWhole(prometheus, prometheusOf(status)));
+    written.push(await writeFile(prometheus, prometheusOf(status)));
   }
   if (html !== undefined) {
     const { pageOf } = await import("../status/page.ts");
-    written.push(await writeWhole(html, pageOf(status)));
+    written.push(await writeFile(html, pageOf(status)));
   }
   return written;
 }
 
-/** Visible whole or not at all: a collector reads it at any moment. Its temporary name is none that one collects. */
-async function writeWhole(file: string, text: string): Promise<string> {
+async function writeFile(file: string, text: string): Promise<string> {
   const at = resolve(file);
-  const partial = `${at}.${randomBytes(4).toString("hex")}.partial`;
   try {
-    await using handle = await open(partial, "wx", 0o644);
-    await handle.writeFile(text);
-    await handle.sync();
-    await rename(partial, at);
+    await writeWhole(at, text); // a collector reads it at any moment
     return at;
   } catch (cause) {
-    await rm(partial, { force: true });
     if (!(cause instanceof Error && "code" in cause)) throw cause;
     throw new DropsError("usage/invalid", `cannot write ${at}: ${String(cause.code)}`, {
       hint: "a file in a directory that this user may write",

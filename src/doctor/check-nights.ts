@@ -1,5 +1,5 @@
+import { rough } from "../lib/words.ts";
 import { failingInWords, stateOf } from "../status/concerns.ts";
-import { rough } from "../status/rough.ts";
 import type { Concern, State, Status } from "../status/types.ts";
 import { type Check, fail, type Line, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";

@@ -3,8 +3,8 @@ import type { Host } from "../host/host.ts";
 import { ANY_EXIT } from "../host/run-to-end.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
-import { someOf } from "../lib/some-of.ts";
 import { inBytes } from "../lib/units.ts";
+import { someOf } from "../lib/words.ts";
 import type { CommandPolicy, FilesPolicy, SourcePolicy } from "../policy/schema.ts";
 import { attributedFiles } from "../source/files/attributed-files.ts";
 import { findArguments, findFiles } from "../source/files/find.ts";
@@ -108,7 +108,7 @@ async function checkFiles(world: World, source: FilesPolicy, how: Cancel): Promi
     });
   }
   if (denied.length > 0) {
-    const what = `${source.name}: ${host.user.name} cannot read ${someOf(denied, 3, "; ")}`;
+    const what = `${source.name}: ${host.user.name} cannot read ${someOf(denied, { most: 3, between: "; " })}`;
     lines.push(fail(what, UNREAD_HINT));
   } else if (listing.length === 0 || bytes === 0) {
     lines.push(warn(`${source.name}: there is nothing in it (${size})`, "correct its paths in the policy"));

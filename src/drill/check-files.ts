@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cancel } from "../lib/cancel.ts";
+import { someOf } from "../lib/words.ts";
 import { registrationProblem } from "../source/appservice/registration.ts";
 import { shownPath } from "../source/files/shown-path.ts";
 import { type Finding, failed } from "./checks.ts";
@@ -31,8 +32,7 @@ export async function checkRegistrations(
       if (problem !== undefined) problems.push(`${shownPath(relative)} ${problem}`);
     }
     if (problems.length === 0) return looked === 0 ? "there are none" : `${looked} looked into`;
-    const more = problems.length > SHOWN ? `; and ${problems.length - SHOWN} more` : "";
-    return failed(`${problems.slice(0, SHOWN).join("; ")}${more}`);
+    return failed(someOf(problems, { most: SHOWN, between: "; " }));
   };
   await book.run(title, work, how);
 }

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
+import { someOf } from "../lib/words.ts";
 import { type PostgresFacts, parsePostgresFacts } from "../source/postgres/facts.ts";
 import { differences, measureNow } from "../source/postgres/measure.ts";
 import { obstacleNotes } from "../source/postgres/obstacles.ts";
@@ -240,9 +241,8 @@ async function checkRows(
   const restored = await measureNow(session, { digest });
   const found = differences(facts, restored);
   if (found.length > 0) {
-    const more = found.length > SHOWN_DIFFERENCES ? `; and ${found.length - SHOWN_DIFFERENCES} more` : "";
     return failed(
-      `${found.slice(0, SHOWN_DIFFERENCES).join("; ")}${more}`,
+      someOf(found, { most: SHOWN_DIFFERENCES, between: "; " }),
       "compare with another date: drops drill --date …",
     );
   }

@@ -1,8 +1,8 @@
-import { hash, randomBytes } from "node:crypto";
-import { open, rename, rm } from "node:fs/promises";
+import { hash } from "node:crypto";
 import { join } from "node:path";
 import { DropsError } from "../lib/errors.ts";
 import { ownDirectory } from "../lib/own-directory.ts";
+import { writeWhole } from "../lib/write-whole.ts";
 import { EVIDENCE_NAMESPACE, fingerprint, type Signer } from "../seal/sshsig.ts";
 import { keyTime } from "../store/keys.ts";
 import type { EarlierEvidence } from "./earlier-evidence.ts";
@@ -56,12 +56,12 @@ export async function writeEvidence(
     page: `${base}.html`,
   };
   try {
-    await put(written.signature, how.signer.sign(EVIDENCE_NAMESPACE, bytes));
-    await put(written.json, bytes);
-    await put(written.junit, junit);
-    await put(written.page, page);
-    await put(join(at, "junit.xml"), junit);
-    await put(join(at, "index.html"), page);
+    await writeWhole(written.signature, how.signer.sign(EVIDENCE_NAMESPACE, bytes));
+    await writeWhole(written.json, bytes);
+    await writeWhole(written.junit, junit);
+    await writeWhole(written.page, page);
+    await writeWhole(join(at, "junit.xml"), junit);
+    await writeWhole(join(at, "index.html"), page);
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause)) throw cause;
     throw new DropsError("usage/invalid", `cannot write evidence into ${at}: ${String(cause.code)}`, {
@@ -70,18 +70,4 @@ export async function writeEvidence(
     });
   }
   return written;
-}
-
-/** Visible whole or not at all, also after a power cut. */
-async function put(path: string, bytes: Uint8Array): Promise<void> {
-  const partial = `${path}.${randomBytes(4).toString("hex")}.partial`;
-  try {
-    await using file = await open(partial, "wx", 0o644);
-    await file.writeFile(bytes);
-    await file.sync();
-    await rename(partial, path);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
 }

@@ -1,4 +1,4 @@
-import { escaped } from "./escape.ts";
+import { escaped } from "../page/escape.ts";
 import type { Evidence } from "./evidence.ts";
 
 type Check = Evidence["checks"][number];

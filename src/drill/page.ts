@@ -1,8 +1,10 @@
-import { wallTime } from "../policy/zone.ts";
+import { inBytes } from "../lib/units.ts";
+import { duration } from "../lib/words.ts";
+import { escaped } from "../page/escape.ts";
+import { item, meter, numberOf, page, timeOf } from "../page/page.ts";
+import { PAGE_STYLE } from "../page/style.ts";
 import type { EarlierEvidence } from "./earlier-evidence.ts";
-import { escaped } from "./escape.ts";
 import type { Evidence } from "./evidence.ts";
-import { PAGE_STYLE } from "./page-style.ts";
 
 type Check = Evidence["checks"][number];
 
@@ -19,30 +21,17 @@ export interface PageContext {
 /** Evidence as one page that needs nothing else: it may load nothing, runs no script, and every foreign word is escaped. */
 export function pageOf(evidence: Evidence, context: PageContext): string {
   const title = `Drill of ${evidence.policy}: ${evidence.verdict}`;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>${escaped(title)}</title>
-<style>${PAGE_STYLE}</style>
-</head>
-<body>
-<main>
-${head(evidence, context)}
-${measures(evidence, context)}
-${checked(evidence)}
-${notTested(evidence)}
-${timeline(evidence)}
-${remarks(evidence)}
-${history(evidence, context)}
-${proof(evidence, context)}
-</main>
-</body>
-</html>
-`;
+  const parts = [
+    head(evidence, context),
+    measures(evidence, context),
+    checked(evidence),
+    notTested(evidence),
+    timeline(evidence),
+    remarks(evidence),
+    history(evidence, context),
+    proof(evidence, context),
+  ];
+  return page({ title, style: PAGE_STYLE, body: `<main>\n${parts.join("\n")}\n</main>` });
 }
 
 const HEADLINES: Readonly<Record<Evidence["verdict"], string>> = {
@@ -64,7 +53,7 @@ function head(evidence: Evidence, { zone }: PageContext): string {
   const list = listed.length === 0 ? "" : `<ul class="bad">\n${listed.join("\n")}\n</ul>\n`;
   return `<header class="${verdict}">
 <h1>${HEADLINES[verdict]}</h1>
-<p>${escaped(evidence.policy)}: snapshot of ${time(snapshot.ended, zone)}${newer}, drilled ${time(evidence.started, zone)}</p>
+<p>${escaped(evidence.policy)}: snapshot of ${timeOf(snapshot.ended, zone)}${newer}, drilled ${timeOf(evidence.started, zone)}</p>
 <p>${passed} of ${checks.length} checks passed${open}</p>
 ${part}${list}</header>`;
 }
@@ -80,10 +69,10 @@ function measures(evidence: Evidence, { zone }: PageContext): string {
       "Snapshot",
       `<code>${escaped(snapshot.id)}</code>, ${snapshot.state}, signature ${snapshot.signature}`,
     ),
-    item("Recovery point taken", `${time(snapshot.started, zone)} to ${time(snapshot.ended, zone)}`),
+    item("Recovery point taken", `${timeOf(snapshot.started, zone)} to ${timeOf(snapshot.ended, zone)}`),
     item(
       "Restored",
-      `${number(restored.files)} files, ${size(restored.bytes)} from ${number(restored.packs)} packs`,
+      `${numberOf(restored.files)} files, ${inBytes(restored.bytes)} from ${numberOf(restored.packs)} packs`,
     ),
     evidence.on === null
       ? item("Sandbox", `user ${escaped(sandbox.user)}, network ${sandbox.network}`)
@@ -94,12 +83,9 @@ function measures(evidence: Evidence, { zone }: PageContext): string {
 
 function measure(name: string, value: number | null, limit: number | null): string {
   if (value === null) return item(name, "not measured");
-  if (limit === null) return item(name, `${duration(value)}; no policy says how much is allowed`);
-  const share = Math.min(100, (value / Math.max(limit, 1)) * 100);
-  const tone = value <= limit ? "proven" : "damaged";
-  const words = `${duration(value)} of ${duration(limit)} allowed${value <= limit ? "" : ": too much"}`;
-  const meter = `<div class="meter ${tone}"><i style="width:${share.toFixed(1)}%"></i></div>`;
-  return item(name, `${words}${meter}`);
+  if (limit === null) return item(name, `${inTime(value)}; no policy says how much is allowed`);
+  const words = `${inTime(value)} of ${inTime(limit)} allowed${value <= limit ? "" : ": too much"}`;
+  return item(name, `${words}${meter(value, limit)}`);
 }
 
 const MARKS: Readonly<Record<Check["outcome"], string>> = {
@@ -121,7 +107,7 @@ function checked({ checks }: Evidence): string {
 function row({ outcome, name, found, hint, took_ms: took }: Check): string {
   const said = found === "" ? "" : `<div class="small soft">${escaped(found)}</div>`;
   const next = hint === null ? "" : `<div class="small">Next: <code>${escaped(hint)}</code></div>`;
-  return `<li class="${outcome}"><span class="mark">${MARKS[outcome]}</span><div class="what">${escaped(name)}${said}${next}</div><span class="time">${duration(took)}</span></li>`;
+  return `<li class="${outcome}"><span class="mark">${MARKS[outcome]}</span><div class="what">${escaped(name)}${said}${next}</div><span class="time">${inTime(took)}</span></li>`;
 }
 
 function notTested({ not_tested: skipped, on }: Evidence): string {
@@ -157,9 +143,9 @@ function timeline({ checks, started, ended }: Evidence): string {
   const lines = checks.map(({ source, name, outcome, began_ms: began, took_ms: took }) => {
     const label = escaped(source === null ? name : `${source}: ${name}`);
     const bar = `<i style="left:${share(Math.min(began, whole * 0.995))}%;width:${share(took)}%"></i>`;
-    return `<div class="line ${outcome}"><span class="name" title="${label}">${label}</span><span class="track">${bar}</span><span class="time">${duration(took)}</span></div>`;
+    return `<div class="line ${outcome}"><span class="name" title="${label}">${label}</span><span class="track">${bar}</span><span class="time">${inTime(took)}</span></div>`;
   });
-  return `<section>\n<h2>Timeline: ${duration(whole)}</h2>\n${lines.join("\n")}\n</section>`;
+  return `<section>\n<h2>Timeline: ${inTime(whole)}</h2>\n${lines.join("\n")}\n</section>`;
 }
 
 function remarks({ notes }: Evidence): string {
@@ -194,9 +180,9 @@ function historyRow(
   const passed = checks.filter(({ outcome }) => outcome === "passed").length;
   const { age_ms: age, restore_ms: restore, load_ms: load } = objectives;
   const when =
-    page === undefined ? time(started, zone) : `<a href="${escaped(page)}">${time(started, zone)}</a>`;
-  const took = restore === null ? "" : duration(restore + (load ?? 0));
-  return `<tr><td>${when}</td><td class="word">${verdict}</td><td class="wide">${time(snapshot.ended, zone)}</td><td class="number">${passed}/${checks.length}</td><td class="number wide">${age === null ? "" : duration(age)}</td><td class="number">${took}</td></tr>`;
+    page === undefined ? timeOf(started, zone) : `<a href="${escaped(page)}">${timeOf(started, zone)}</a>`;
+  const took = restore === null ? "" : inTime(restore + (load ?? 0));
+  return `<tr><td>${when}</td><td class="word">${verdict}</td><td class="wide">${timeOf(snapshot.ended, zone)}</td><td class="number">${passed}/${checks.length}</td><td class="number wide">${age === null ? "" : inTime(age)}</td><td class="number">${took}</td></tr>`;
 }
 
 /** How many name a drill before them that is not here, the oldest one left out: before it, evidence may have been cleared. */
@@ -221,30 +207,6 @@ ssh-keygen -Y verify -f allowed -I drill -n drops-evidence-v1 -s ${escaped(file)
 </section>`;
 }
 
-function item(name: string, value: string): string {
-  return `<div><dt>${name}</dt><dd>${value}</dd></div>`;
-}
-
-function time(iso: string, zone: string): string {
-  return `<time datetime="${escaped(iso)}">${escaped(wallTime(new Date(iso), zone))}</time>`;
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en");
-}
-
-function size(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
-  const at = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
-  const amount = bytes / 1024 ** at;
-  return `${at === 0 ? amount : amount.toFixed(1)} ${units[at] ?? "B"}`;
-}
-
-function duration(ms: number): string {
-  const seconds = ms / 1000;
-  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(1)} s`;
-  const minutes = Math.round(seconds / 60);
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-  return `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`;
+function inTime(ms: number): string {
+  return duration(ms / 1000);
 }

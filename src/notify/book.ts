@@ -1,7 +1,7 @@
-import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
+import { writeWhole } from "../lib/write-whole.ts";
 import type { AlertVerb } from "../policy/notify-schema.ts";
 
 const Time = z.iso.datetime();
@@ -60,15 +60,6 @@ export async function readBook(file: string): Promise<Book> {
 /** Visible whole or not at all, and on the disk before this returns. */
 export async function writeBook(file: string, book: Book): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
-  const partial = `${file}.${randomBytes(4).toString("hex")}.partial`;
-  try {
-    await using handle = await open(partial, "wx", 0o644);
-    await handle.chmod(0o644); // whatever the umask: drops status may run as another user, and says by it why a night failed
-    await handle.writeFile(`${JSON.stringify(book)}\n`);
-    await handle.sync();
-    await rename(partial, file);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
+  // readable by all: drops status may run as another user, and says by it why a night failed
+  await writeWhole(file, `${JSON.stringify(book)}\n`, { mode: 0o644 });
 }

@@ -1,3 +1,4 @@
+import { someOf } from "../lib/words.ts";
 import { filesNeeding, type RestorePlan } from "./plan.ts";
 
 const NAMED = 3;
@@ -5,6 +6,5 @@ const NAMED = 3;
 /** What is lost with a pack, as the end of a sentence. */
 export function lostWith(plan: RestorePlan, pack: number, source: string): string {
   const { count, names } = filesNeeding(plan, pack, NAMED);
-  const more = count > names.length ? ` and ${count - names.length} more` : "";
-  return `with it ${source} loses ${names.join(", ")}${more}`;
+  return `with it ${source} loses ${someOf(names, { total: count })}`;
 }

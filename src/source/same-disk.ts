@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { someOf } from "../lib/some-of.ts";
+import { someOf } from "../lib/words.ts";
 import type { Policy } from "../policy/schema.ts";
 import { pathsOf } from "./scope.ts";
 

@@ -1,5 +1,5 @@
 import { isLow, spaceInWords } from "../lib/space.ts";
-import { rough } from "./rough.ts";
+import { counted, rough, someOf } from "../lib/words.ts";
 import {
   CONCERNS,
   type Concern,
@@ -79,8 +79,11 @@ function storeConcerns({
     });
   }
   if (unreadable.length > 0) {
-    const names = some(unreadable.map(({ key }) => key));
-    const what = `${plural(unreadable.length, "record")} cannot be read or believed: ${names}`;
+    const names = someOf(
+      unreadable.map(({ key }) => key),
+      { most: 3 },
+    );
+    const what = `${counted(unreadable.length, "record")} cannot be read or believed: ${names}`;
     found.push({ kind: "unreadable", what, hint: "drops snapshots, and ask who may write to the store" });
   }
   const quarantined = snapshots.filter(({ standing }) => standing === "quarantined");
@@ -141,7 +144,7 @@ function spaceConcerns({ space }: Facts): Concern[] {
   const low = space.filter(isLow).map(spaceInWords);
   if (low.length === 0) return [];
   const hint = "make room there, or give it a larger disk: a backup that has no room fails";
-  return [{ kind: "space", what: `a disk is nearly full: ${some(low)}`, hint }];
+  return [{ kind: "space", what: `a disk is nearly full: ${someOf(low, { most: 3 })}`, hint }];
 }
 
 function failedSource(name: string, { message, stored }: NonNullable<SourceStatus["failed"]>): Concern {
@@ -233,21 +236,11 @@ function untried({ restore, drills, verifies, recoveryKey }: Facts): Concern[] {
 
 function ids(snapshots: readonly { readonly id: string }[]): string {
   const noun = snapshots.length === 1 ? "snapshot" : "snapshots";
-  return `${noun} ${some(snapshots.map(({ id }) => id).toReversed())}`;
+  return `${noun} ${someOf(snapshots.map(({ id }) => id).toReversed(), { most: 3 })}`;
 }
 
 /** Foreign messages may be long, and a concern is one line. */
 function short(text: string): string {
   const line = text.replaceAll(/\s+/g, " ").trim();
   return line.length > MOST_TEXT ? `${line.slice(0, MOST_TEXT - 1)}…` : line;
-}
-
-/** The first three by name. */
-function some(names: readonly string[]): string {
-  const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
-  return `${names.slice(0, 3).join(", ")}${more}`;
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

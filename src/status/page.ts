@@ -1,9 +1,10 @@
-import { escaped } from "../drill/escape.ts";
-import { PAGE_STYLE } from "../drill/page-style.ts";
-import { wallTime } from "../policy/zone.ts";
+import { inBytes } from "../lib/units.ts";
+import { rough } from "../lib/words.ts";
+import { escaped } from "../page/escape.ts";
+import { item, meter, numberOf, page, timeOf } from "../page/page.ts";
+import { PAGE_STYLE } from "../page/style.ts";
 import { calendarOf, type Day, type Month } from "./calendar.ts";
 import { STATUS_STYLE } from "./page-style.ts";
-import { rough } from "./rough.ts";
 import type { DrillLine, ShownSnapshot, SourceStatus, State, Status } from "./types.ts";
 
 /** Snapshots that are listed one by one, the newest ones. */
@@ -11,30 +12,21 @@ const MOST_ROWS = 60;
 
 /** The status as one page that needs nothing else: it may load nothing, runs no script, and every foreign word is escaped. */
 export function pageOf(status: Status): string {
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>${escaped(`Backups of ${status.policy}: ${status.state}`)}</title>
-<style>${PAGE_STYLE}${STATUS_STYLE}</style>
-</head>
-<body>
-<main>
-${head(status)}
-${questions(status)}
-${sources(status)}
-${calendar(status)}
-${drills(status)}
-${snapshots(status)}
-${doubtful(status)}
-${remarks(status)}
-</main>
-</body>
-</html>
-`;
+  const parts = [
+    head(status),
+    questions(status),
+    sources(status),
+    calendar(status),
+    drills(status),
+    snapshots(status),
+    doubtful(status),
+    remarks(status),
+  ];
+  return page({
+    title: `Backups of ${status.policy}: ${status.state}`,
+    style: `${PAGE_STYLE}${STATUS_STYLE}`,
+    body: `<main>\n${parts.join("\n")}\n</main>`,
+  });
 }
 
 const HEADLINES: Readonly<Record<State, string>> = {
@@ -59,7 +51,7 @@ function head({ state, policy, store, at, zone, concerns, next }: Status): strin
   const list = items.length === 0 ? "" : `<ul class="concerns">\n${items.join("\n")}\n</ul>\n`;
   return `<header class="${TONES[state]}">
 <h1>${HEADLINES[state]}</h1>
-<p>${escaped(policy)} in ${escaped(store)}, looked at ${time(at, zone)}</p>
+<p>${escaped(policy)} in ${escaped(store)}, looked at ${timeOf(at, zone)}</p>
 ${list}<p>Next: <code>${escaped(next)}</code></p>
 </header>`;
 }
@@ -68,14 +60,14 @@ function questions(status: Status): string {
   const { restore, drills: drilled, destroy, recoveryKey, clock, stored, zone } = status;
   const { newest, oldest, points, rpoSeconds } = restore;
   const point = newest
-    ? `yes, to ${time(newest.point, zone)}, ${rough(newest.ageSeconds)} of ${rough(rpoSeconds)} old${meter(newest.ageSeconds, rpoSeconds)}`
+    ? `yes, to ${timeOf(newest.point, zone)}, ${rough(newest.ageSeconds)} of ${rough(rpoSeconds)} old${meter(newest.ageSeconds, rpoSeconds)}`
     : "<strong>no</strong>: there is no complete snapshot that is whole and believed";
   const back = oldest
-    ? `to ${time(oldest.point, zone)}; ${points} restore ${points === 1 ? "point" : "points"}`
+    ? `to ${timeOf(oldest.point, zone)}; ${points} restore ${points === 1 ? "point" : "points"}`
     : "nowhere";
   const { proven, everySeconds, opened } = drilled;
   const last = proven
-    ? `${time(proven.ended, zone)}, by drill <code>${escaped(proven.id)}</code>, ${rough(proven.ageSeconds)} of ${rough(everySeconds)} old${meter(proven.ageSeconds, everySeconds)}`
+    ? `${timeOf(proven.ended, zone)}, by drill <code>${escaped(proven.id)}</code>, ${rough(proven.ageSeconds)} of ${rough(everySeconds)} old${meter(proven.ageSeconds, everySeconds)}`
     : "never: no believed drill has proven every source";
   const skew = Math.abs(clock.skewSeconds);
   const clocks =
@@ -89,10 +81,10 @@ function questions(status: Status): string {
     item("Last verified", verified(status)),
     item(
       "Recovery key last proven",
-      `${recoveryKey.at === undefined ? "" : `${time(recoveryKey.at, zone)}: `}${escaped(recoveryKey.why)}; an identity of drills opened a backup ${opened === undefined ? "never" : time(opened, zone)}`,
+      `${recoveryKey.at === undefined ? "" : `${timeOf(recoveryKey.at, zone)}: `}${escaped(recoveryKey.why)}; an identity of drills opened a backup ${opened === undefined ? "never" : timeOf(opened, zone)}`,
     ),
     item("Who can destroy it?", escaped(destroy.why)),
-    item("Stored", `${size(stored.bytes)} in ${number(stored.objects)} objects`),
+    item("Stored", `${inBytes(stored.bytes)} in ${numberOf(stored.objects)} objects`),
     item("Clocks", clocks),
   ];
   return `<section>\n<h2>First questions</h2>\n<dl class="grid">\n${parts.join("\n")}\n</dl>\n</section>`;
@@ -107,15 +99,15 @@ function verified({ verifies, zone }: Status): string {
   if (!last || !coverage) return `never: no verify has published evidence that is believed${doubts}`;
   const { ended, ageSeconds, damaged, checksumsFrom } = last;
   const found =
-    damaged === 0 ? "nothing damaged" : `<strong class="wrong">${number(damaged)} damaged</strong>`;
+    damaged === 0 ? "nothing damaged" : `<strong class="wrong">${numberOf(damaged)} damaged</strong>`;
   const how = checksumsFrom === undefined ? "names and sizes" : "checksums";
   const limit = everySeconds === undefined ? "" : ` of ${rough(everySeconds)}`;
   const read =
     coverage.since === undefined
       ? `${Math.floor(coverage.share * 100)} % of the data read back so far`
-      : `all data read back since ${time(coverage.since, zone)}`;
+      : `all data read back since ${timeOf(coverage.since, zone)}`;
   const bar = everySeconds === undefined ? "" : meter(ageSeconds, everySeconds);
-  return `${time(ended, zone)}, ${rough(ageSeconds)}${limit} old: ${found}, by ${how}; ${read}${doubts}${bar}`;
+  return `${timeOf(ended, zone)}, ${rough(ageSeconds)}${limit} old: ${found}, by ${how}; ${read}${doubts}${bar}`;
 }
 
 function sources({ sources: all, zone }: Status): string {
@@ -132,12 +124,12 @@ ${rows.join("\n")}
 function sourceRow({ name, inPolicy, newest, files, bytes, failed }: SourceStatus, zone: string): string {
   const outside = inPolicy ? "" : ' <span class="soft">(not in the policy)</span>';
   const age = newest
-    ? `${time(newest.captured, zone)}<br><span class="soft">${rough(newest.ageSeconds)} old</span>`
+    ? `${timeOf(newest.captured, zone)}<br><span class="soft">${rough(newest.ageSeconds)} old</span>`
     : '<strong class="wrong">never</strong>';
   const why = failed
-    ? `<br><span class="wrong">${failed.stored ? "incomplete" : "failed"} ${time(failed.at, zone)}: ${escaped(failed.message)}</span>`
+    ? `<br><span class="wrong">${failed.stored ? "incomplete" : "failed"} ${timeOf(failed.at, zone)}: ${escaped(failed.message)}</span>`
     : "";
-  const held = newest ? [number(files), size(bytes)] : ["", ""];
+  const held = newest ? [numberOf(files), inBytes(bytes)] : ["", ""];
   return `<tr><td>${escaped(name)}${outside}</td><td>${age}${why}</td><td class="number wide">${held[0]}</td><td class="number">${held[1]}</td></tr>`;
 }
 
@@ -170,7 +162,8 @@ function month({ month: name, before, days }: Month): string {
 }
 
 function cell({ day, mark, count, storedBytes }: Day): string {
-  const said = count === 0 ? MARKS[mark][1] : `${MARKS[mark][1]}; ${count} in all, ${size(storedBytes)} new`;
+  const said =
+    count === 0 ? MARKS[mark][1] : `${MARKS[mark][1]}; ${count} in all, ${inBytes(storedBytes)} new`;
   const label = mark === "ahead" ? day : `${day}: ${said}`;
   return `<span class="day is-${mark}" title="${label}"><b>${Number(day.slice(8))}</b>${MARKS[mark][0]}</span>`;
 }
@@ -196,7 +189,7 @@ function drillRow({ ended, verdict, whole, passed, checks, snapshot, on }: Drill
   const part = whole ? "" : ", a part";
   const where = on === undefined ? "" : ` on ${escaped(on)}`;
   const tone = verdict === "proven" ? "" : ' class="wrong"';
-  return `<tr><td>${time(ended, zone)}</td><td${tone}>${verdict}${part}${where}</td><td class="number">${passed}/${checks}</td><td class="wide"><code>${escaped(snapshot)}</code></td></tr>`;
+  return `<tr><td>${timeOf(ended, zone)}</td><td${tone}>${verdict}${part}${where}</td><td class="number">${passed}/${checks}</td><td class="wide"><code>${escaped(snapshot)}</code></td></tr>`;
 }
 
 function snapshots({ snapshots: all, zone }: Status): string {
@@ -221,7 +214,7 @@ function snapshotRow(one: ShownSnapshot, largest: number, zone: string): string 
   const { id, ended, state, standing, bytes, storedBytes } = one;
   const standingWord = standing === "good" ? "" : `, <span class="wrong">${standing}</span>`;
   const share = ((storedBytes / largest) * 100).toFixed(1);
-  return `<tr><td>${time(ended, zone)}<br><code class="soft">${escaped(id)}</code></td><td>${state}${standingWord}</td><td class="number wide">${size(bytes)}</td><td class="number">${size(storedBytes)}<div class="meter"><i style="width:${share}%"></i></div></td></tr>`;
+  return `<tr><td>${timeOf(ended, zone)}<br><code class="soft">${escaped(id)}</code></td><td>${state}${standingWord}</td><td class="number wide">${inBytes(bytes)}</td><td class="number">${inBytes(storedBytes)}<div class="meter"><i style="width:${share}%"></i></div></td></tr>`;
 }
 
 function doubtful({ unreadable, snapshots: all }: Status): string {
@@ -240,28 +233,4 @@ function remarks({ notes }: Status): string {
   if (notes.length === 0) return "";
   const items = notes.map((note) => `<li class="small">${escaped(note)}</li>`);
   return `<section>\n<h2>Remarks</h2>\n<ul>\n${items.join("\n")}\n</ul>\n</section>`;
-}
-
-function meter(value: number, limit: number): string {
-  const share = Math.min(100, (value / Math.max(limit, 1)) * 100);
-  return `<div class="meter ${value <= limit ? "proven" : "damaged"}"><i style="width:${share.toFixed(1)}%"></i></div>`;
-}
-
-function item(name: string, value: string): string {
-  return `<div><dt>${name}</dt><dd>${value}</dd></div>`;
-}
-
-function time(iso: string, zone: string): string {
-  return `<time datetime="${escaped(iso)}">${escaped(wallTime(new Date(iso), zone))}</time>`;
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en");
-}
-
-function size(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
-  const at = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
-  const amount = bytes / 1024 ** at;
-  return `${at === 0 ? amount : amount.toFixed(1)} ${units[at] ?? "B"}`;
 }

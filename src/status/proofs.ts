@@ -1,5 +1,5 @@
+import { rough } from "../lib/words.ts";
 import type { Proofs } from "../snapshot/finding.ts";
-import { rough } from "./rough.ts";
 import type { Facts, Seen } from "./types.ts";
 
 /** What was tried longer ago may have been changed since; doctor is run four times a year at least. Seconds. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { escaped } from "../../src/drill/escape.ts";
+import { escaped } from "../../src/page/escape.ts";
 import { calendarOf } from "../../src/status/calendar.ts";
 import { pageOf } from "../../src/status/page.ts";
 import { statusOf } from "../../src/status/status.ts";

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
+import { someOf } from "../../lib/words.ts";
 import type { DrillReport } from "../outputs.ts";
 import {
   addChoiceOptions,
@@ -100,7 +101,7 @@ function refuseMixed(flags: Flags): void {
 function judge({ verdict, checks }: DrillReport): void {
   if (verdict === "proven") return;
   const bad = checks.filter(({ outcome }) => outcome !== "passed").map(({ id }) => id);
-  const some = `${bad.slice(0, 5).join(", ")}${bad.length > 5 ? ` and ${bad.length - 5} more` : ""}`;
+  const some = someOf(bad);
   if (verdict === "damaged") {
     throw new DropsError("data/damaged", `the drill found damage: ${some}`, {
       hint: "drops verify --read-data, then another date",

@@ -1,7 +1,9 @@
+import { inBytes } from "../../lib/units.ts";
+import { counted, duration } from "../../lib/words.ts";
 import { clean } from "../clean.ts";
 import type { BackedUpSource, BackupReport } from "../outputs.ts";
 import type { Paint } from "../screen.ts";
-import { count, duration, notes, size, table, when } from "./format.ts";
+import { notes, table, when } from "./format.ts";
 
 export function backupInWords(report: BackupReport, paint: Paint): string {
   const { snapshot } = report;
@@ -12,15 +14,15 @@ export function backupInWords(report: BackupReport, paint: Paint): string {
     table(HEAD, report.sources.map(row), { right: ["files", "size", "read", "new", "stored"] }),
     ...report.sources.flatMap(details),
     "",
-    `${size(report.bytes)} in all, ${size(report.newBytes)} of it new, ${size(report.storedBytes)} stored in ` +
-      `${count(report.packs, "pack")} in ${duration(report.seconds)}; recovery points ${duration(report.skewSeconds)} apart`,
+    `${inBytes(report.bytes)} in all, ${inBytes(report.newBytes)} of it new, ${inBytes(report.storedBytes)} stored in ` +
+      `${counted(report.packs, "pack")} in ${duration(report.seconds)}; recovery points ${duration(report.skewSeconds)} apart`,
     ...notes(report.notes),
   ].join("\n");
 }
 
 /** For alerts. */
 export function backupInOneLine({ snapshot, sources, bytes, storedBytes, seconds }: BackupReport): string {
-  const what = `${count(sources.length, "source")}, ${size(bytes)}, ${size(storedBytes)} of it stored anew`;
+  const what = `${counted(sources.length, "source")}, ${inBytes(bytes)}, ${inBytes(storedBytes)} of it stored anew`;
   return `snapshot ${snapshot.id}: ${what}, in ${duration(seconds)}`;
 }
 
@@ -32,10 +34,10 @@ function row(source: BackedUpSource): string[] {
     source.name,
     source.outcome,
     source.files.toLocaleString("en"),
-    size(source.bytes),
-    size(source.readBytes),
-    size(source.newBytes),
-    size(source.storedBytes),
+    inBytes(source.bytes),
+    inBytes(source.readBytes),
+    inBytes(source.newBytes),
+    inBytes(source.storedBytes),
     duration(source.seconds),
   ];
 }

@@ -1,7 +1,7 @@
+import { counted } from "../../lib/words.ts";
 import { clean } from "../clean.ts";
 import type { DoctorReport } from "../doctor-outputs.ts";
 import type { Paint } from "../screen.ts";
-import { count } from "./format.ts";
 
 type Finding = DoctorReport["findings"][number];
 type Result = Finding["result"];
@@ -59,11 +59,12 @@ function summary({ counts, well, recorded, left }: DoctorReport): string {
   const parts = [
     counts.fail > 0 ? `${counts.fail} failed` : "",
     counts.unable > 0 ? `${counts.unable} could not be found out` : "",
-    counts.warn > 0 ? count(counts.warn, "warning") : "",
+    counts.warn > 0 ? counted(counts.warn, "warning") : "",
     `${counts.ok} ok`,
   ].filter((part) => part !== "");
   const known = recorded === undefined ? "" : "; drops status knows what was proven";
-  const stays = left.length === 0 ? "" : `; ${count(left.length, "object")} put to try it stay until a prune`;
+  const stays =
+    left.length === 0 ? "" : `; ${counted(left.length, "object")} put to try it stay until a prune`;
   return `${well ? "well" : "NOT WELL"}: ${parts.join(", ")}${known}${stays}`;
 }
 

@@ -1,7 +1,9 @@
+import { inBytes } from "../../lib/units.ts";
+import { counted, duration } from "../../lib/words.ts";
 import { clean } from "../clean.ts";
 import type { DrillCheck, DrillReport } from "../outputs.ts";
 import type { Paint } from "../screen.ts";
-import { count, duration, notes, size, table, when } from "./format.ts";
+import { notes, table, when } from "./format.ts";
 
 export function drillInWords(report: DrillReport, paint: Paint): string {
   const { snapshot, objectives, evidence } = report;
@@ -16,7 +18,7 @@ export function drillInWords(report: DrillReport, paint: Paint): string {
     ...report.checks.flatMap(hint),
     ...untested(report),
     "",
-    `${count(report.files, "file")}, ${size(report.bytes)} from ${count(report.packs, "pack")} in ${duration(report.seconds)}; ` +
+    `${counted(report.files, "file")}, ${inBytes(report.bytes)} from ${counted(report.packs, "pack")} in ${duration(report.seconds)}; ` +
       `${measured("age", objectives.ageSeconds, objectives.rpoSeconds)}; ` +
       measured(
         "restore and load",

@@ -1,8 +1,8 @@
+import { inBytes } from "../../lib/units.ts";
 import type { ExportReport } from "../outputs.ts";
-import { size } from "./format.ts";
 
 export function exportInWords(report: ExportReport): string {
   const what = report.path === undefined ? report.source : `${report.path} of ${report.source}`;
   const form = report.form === "tar" ? ", a tar" : "";
-  return `${what} from snapshot ${report.snapshot}: ${size(report.bytes)}${form}, authenticated`;
+  return `${what} from snapshot ${report.snapshot}: ${inBytes(report.bytes)}${form}, authenticated`;
 }

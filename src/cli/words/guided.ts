@@ -1,3 +1,5 @@
+import { inBytes } from "../../lib/units.ts";
+import { duration } from "../../lib/words.ts";
 import { clean } from "../clean.ts";
 import type {
   BootstrapReport,
@@ -7,7 +9,7 @@ import type {
   RollbackReport,
 } from "../guided-outputs.ts";
 import type { Paint } from "../screen.ts";
-import { duration, notes, size, table, when } from "./format.ts";
+import { notes, table, when } from "./format.ts";
 
 /** What will be brought back, what is lost by it, and every step with its commands. */
 export function planInWords(report: GuidedReport, paint: Paint): string {
@@ -19,7 +21,7 @@ export function planInWords(report: GuidedReport, paint: Paint): string {
     ...leftOutLines(report),
     ...notes(report.notes),
     "",
-    `${size(report.bytes)} in about ${duration(report.expectedSeconds)} (RTO ${duration(report.rtoSeconds)})`,
+    `${inBytes(report.bytes)} in about ${duration(report.expectedSeconds)} (RTO ${duration(report.rtoSeconds)})`,
   ].join("\n");
 }
 
@@ -98,7 +100,7 @@ function headLines({ snapshot, policy, host, run, ageSeconds, zone }: GuidedRepo
 function lostLines({ lost, zone }: GuidedReport): string[] {
   const rows = lost.snapshots.map(({ id, ended, sources }) => {
     const held = sources.map(
-      ({ name, bytes, readBytes }) => `${name} ${size(bytes)}, ${size(readBytes)} of it read anew`,
+      ({ name, bytes, readBytes }) => `${name} ${inBytes(bytes)}, ${inBytes(readBytes)} of it read anew`,
     );
     return `  ${when(ended, zone)}  ${id}: ${clean(held.join("; "))}`;
   });
@@ -109,7 +111,7 @@ function lostLines({ lost, zone }: GuidedReport): string[] {
 }
 
 function stepLines(step: GuidedStep, paint: Paint): string[] {
-  const amount = step.bytes > 0 ? `, ${size(step.bytes)}` : "";
+  const amount = step.bytes > 0 ? `, ${inBytes(step.bytes)}` : "";
   const time = step.expectedSeconds > 0 ? `, about ${duration(step.expectedSeconds)}` : "";
   return [
     `${paint.bold(`step ${step.number}`)}, ${step.title}${amount}${time}`,

@@ -1,10 +1,10 @@
+import { counted } from "../../lib/words.ts";
 import type { InitReport } from "../outputs.ts";
-import { count } from "./format.ts";
 
 export function initInWords(report: InitReport): string {
   return [
     `repository ${report.repositoryId} made in ${report.store} for the policy ${report.policy}`,
-    `${count(report.recoveryObjects.length, "object")} beside it tell how to recover with standard tools alone`,
+    `${counted(report.recoveryObjects.length, "object")} beside it tell how to recover with standard tools alone`,
     "next: drops backup",
   ].join("\n");
 }

@@ -1,6 +1,8 @@
+import { inBytes } from "../../lib/units.ts";
+import { counted, duration } from "../../lib/words.ts";
 import type { KeeperReport } from "../keeper-outputs.ts";
 import type { Paint } from "../screen.ts";
-import { count, duration, notes, size, when } from "./format.ts";
+import { notes, when } from "./format.ts";
 
 /** So many of each kind are named; --json names all. */
 const MOST = 20;
@@ -9,7 +11,7 @@ export function keeperInWords(report: KeeperReport, paint: Paint): string {
   const { zone, extended, enough, dryRun } = report;
   const head = `${paint.bold(`keeper of ${report.policy}`)} in ${report.store}`;
   return [
-    `${head}: ${count(report.snapshots, "snapshot")}, in ${duration(report.seconds)}`,
+    `${head}: ${counted(report.snapshots, "snapshot")}, in ${duration(report.seconds)}`,
     row(dryRun ? "due" : "extended", extended, `${report.mode} mode`),
     row("enough", enough, "locked for long enough"),
     ...(report.lockedUntil === undefined
@@ -18,7 +20,7 @@ export function keeperInWords(report: KeeperReport, paint: Paint): string {
     ...(report.furthest === undefined ? [] : [`  the last lock ends ${when(report.furthest, zone)}`]),
     ...(report.otherMode > 0
       ? [
-          `  ${count(report.otherMode, "object")} locked in another mode than ${report.mode}: a lock keeps its own`,
+          `  ${counted(report.otherMode, "object")} locked in another mode than ${report.mode}: a lock keeps its own`,
         ]
       : []),
     ...list(report.problems, (why) => `${paint.red("problem")}: ${why}`),
@@ -40,7 +42,7 @@ function hiddenInWords(
 }
 
 function row(name: string, { objects, bytes }: KeeperReport["extended"], what: string): string {
-  return `  ${name.padEnd(8)}  ${objects === 0 ? "nothing" : `${size(bytes)} in ${count(objects, "object")}: ${what}`}`;
+  return `  ${name.padEnd(8)}  ${objects === 0 ? "nothing" : `${inBytes(bytes)} in ${counted(objects, "object")}: ${what}`}`;
 }
 
 function list<Item>(items: readonly Item[], inWords: (item: Item) => string): string[] {

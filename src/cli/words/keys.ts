@@ -1,6 +1,8 @@
+import { inBytes } from "../../lib/units.ts";
+import { counted } from "../../lib/words.ts";
 import type { KeysReport, NamedKey, SealedSet, SignerUse } from "../keys-outputs.ts";
 import type { Paint } from "../screen.ts";
-import { count, notes, size, table, when } from "./format.ts";
+import { notes, table, when } from "./format.ts";
 
 const ROLES: Readonly<Record<NamedKey["role"], string>> = {
   "recovery-recipient": "opens everything",
@@ -23,7 +25,7 @@ export function keysInWords(report: KeysReport, paint: Paint): string {
     "",
     paint.bold("Snapshots are signed by"),
     signers.length === 0 ? "no key that is believed" : signerTable(signers, report.zone),
-    ...(notBelieved === 0 ? [] : [`${count(notBelieved, "record")} not believed`]),
+    ...(notBelieved === 0 ? [] : [`${counted(notBelieved, "record")} not believed`]),
     "",
     `${report.policy} in ${report.store}`,
     ...notes(report.notes),
@@ -46,7 +48,7 @@ function setTable(sets: readonly SealedSet[], zone: string): string {
     set.snapshots.toLocaleString("en"),
     set.sources.toLocaleString("en"),
     set.packs.toLocaleString("en"),
-    size(set.bytes),
+    inBytes(set.bytes),
     `${(set.share * 100).toFixed()}%`,
     when(set.oldest, zone),
     when(set.newest, zone),

@@ -1,6 +1,8 @@
+import { inBytes } from "../../lib/units.ts";
+import { counted } from "../../lib/words.ts";
 import type { PlannedSnapshot, PlanReport } from "../retention-outputs.ts";
 import type { Paint } from "../screen.ts";
-import { count, notes, size, table, when } from "./format.ts";
+import { notes, table, when } from "./format.ts";
 import { planCalendar } from "./plan-calendar.ts";
 
 const PLAIN: Pick<Paint, "bold" | "red"> = { bold: (text) => text, red: (text) => text };
@@ -43,7 +45,7 @@ function row(snapshot: PlannedSnapshot, zone: string): string[] {
   return [
     when(snapshot.ended, zone),
     imagined ? "(to come)" : snapshot.id,
-    imagined ? "" : size(snapshot.bytesAlone),
+    imagined ? "" : inBytes(snapshot.bytesAlone),
     quarantined === undefined ? (keep ? "keep" : "GOES") : "QUARANTINE",
     snapshot.reasons.join(", "),
     goes === undefined || !keep ? "" : when(goes, zone).slice(0, 10),
@@ -59,13 +61,13 @@ function nextInWords({ next, stored, snapshots, held }: PlanReport): string[] {
   if (!next) return [];
   const later = next.condemn.bytes + next.waiting.bytes;
   return [
-    `the next prune forgets ${next.forget} of ${count(snapshots.length, "snapshot")} and frees ${size(next.remove.bytes)} of ${size(stored.bytes)}`,
-    ...(later > 0 ? [`  ${size(later)} more are freed by later ones`] : []),
+    `the next prune forgets ${next.forget} of ${counted(snapshots.length, "snapshot")} and frees ${inBytes(next.remove.bytes)} of ${inBytes(stored.bytes)}`,
+    ...(later > 0 ? [`  ${inBytes(later)} more are freed by later ones`] : []),
     ...(held && held.bytes > 0
-      ? [`  ${size(held.bytes)} were removed earlier and are held by versions or Object Lock`]
+      ? [`  ${inBytes(held.bytes)} were removed earlier and are held by versions or Object Lock`]
       : []),
     ...(next.young.bytes > 0
-      ? [`  ${size(next.young.bytes)} are too young to say that no backup is about to refer to them`]
+      ? [`  ${inBytes(next.young.bytes)} are too young to say that no backup is about to refer to them`]
       : []),
   ];
 }

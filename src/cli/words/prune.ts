@@ -1,15 +1,17 @@
+import { inBytes } from "../../lib/units.ts";
+import { counted, duration } from "../../lib/words.ts";
 import type { PruneReport } from "../retention-outputs.ts";
 import type { Paint } from "../screen.ts";
-import { count, duration, notes, size, when } from "./format.ts";
+import { notes, when } from "./format.ts";
 
 type Objects = PruneReport["removed"];
 
 export function pruneInWords(report: PruneReport, paint: Paint): string {
   const { forgotten, condemned, waiting, young, inUse, zone } = report;
-  const head = report.refused.length > 0 ? paint.red("refused") : `${count(report.kept, "snapshot")} kept`;
+  const head = report.refused.length > 0 ? paint.red("refused") : `${counted(report.kept, "snapshot")} kept`;
   return [
     `${paint.bold(`prune of ${report.policy}`)} in ${report.store}: ${head}, in ${duration(report.seconds)}`,
-    `  forgotten  ${count(forgotten.length, "snapshot")}`,
+    `  forgotten  ${counted(forgotten.length, "snapshot")}`,
     ...forgotten.map(({ id, ended, state }) => `             ${when(ended, zone)}  ${id}  ${state}`),
     ...removedInWords(report),
     ...row("condemned", condemned, "a later prune frees them"),
@@ -35,5 +37,5 @@ function removedInWords({ removed, held }: PruneReport): string[] {
 
 function row(name: string, { objects, bytes }: Objects, what: string, onlyIfAny = false): string[] {
   if (objects === 0) return onlyIfAny ? [] : [`  ${name.padEnd(9)}  nothing`];
-  return [`  ${name.padEnd(9)}  ${size(bytes)} in ${count(objects, "object")}: ${what}`];
+  return [`  ${name.padEnd(9)}  ${inBytes(bytes)} in ${counted(objects, "object")}: ${what}`];
 }

@@ -1,7 +1,9 @@
+import { inBytes } from "../../lib/units.ts";
+import { counted, duration } from "../../lib/words.ts";
 import { clean } from "../clean.ts";
 import type { RestoredSource, RestoreReport, SourceDamage } from "../outputs.ts";
 import type { Paint } from "../screen.ts";
-import { count, duration, notes, size, table, when } from "./format.ts";
+import { notes, table, when } from "./format.ts";
 
 export function restoreInWords(report: RestoreReport, paint: Paint): string {
   const { snapshot } = report;
@@ -17,7 +19,7 @@ export function restoreInWords(report: RestoreReport, paint: Paint): string {
     }),
     ...report.sources.flatMap((source) => details(source, report.zone)),
     "",
-    `${count(report.files, "file")}, ${size(report.bytes)} from ${count(report.packs, "pack")} ` +
+    `${counted(report.files, "file")}, ${inBytes(report.bytes)} from ${counted(report.packs, "pack")} ` +
       `in ${duration(report.seconds)}, every byte authenticated`,
     ...notes(report.notes),
     ...(report.next.length > 0 ? ["", "next:", ...report.next.map((step) => `  ${clean(step)}`)] : []),
@@ -26,7 +28,7 @@ export function restoreInWords(report: RestoreReport, paint: Paint): string {
 
 function row(source: RestoredSource): string[] {
   const files = source.files.toLocaleString("en");
-  return [source.name, source.outcome, files, size(source.bytes), source.directory];
+  return [source.name, source.outcome, files, inBytes(source.bytes), source.directory];
 }
 
 function details(source: RestoredSource, zone: string): string[] {
@@ -45,15 +47,15 @@ function damage(source: RestoredSource, zone: string): string[] {
   const lost = files.filter(({ writtenAs }) => writtenAs === undefined).length;
   const more = files.length - FILES_SHOWN;
   return [
-    `  ${source.name}: ${count(wholeFiles, "entry", "entries")} (${size(wholeBytes)}) ${verb}, ` +
+    `  ${source.name}: ${counted(wholeFiles, "entry", "entries")} (${inBytes(wholeBytes)}) ${verb}, ` +
       `${files.length - lost} in part, ${lost} not at all`,
     ...(index === undefined ? [] : [`    lost: ${clean(index)}`]),
     ...packs.map(({ pack, problem }) => `    lost: pack ${pack.slice(0, 16)}… ${clean(problem)}`),
     ...(chunksElsewhere === 0
       ? []
-      : [`    ${count(chunksElsewhere, "chunk")} found in packs of other snapshots`]),
+      : [`    ${counted(chunksElsewhere, "chunk")} found in packs of other snapshots`]),
     ...files.slice(0, FILES_SHOWN).map((file) => `    ${damagedFile(file)}`),
-    ...(more > 0 ? [`    and ${count(more, "more file", "more files")}`] : []),
+    ...(more > 0 ? [`    and ${counted(more, "more file", "more files")}`] : []),
     ...(older === undefined
       ? []
       : [`    another state of it: snapshot ${older.snapshot}, ended ${when(older.ended, zone)}`]),
@@ -68,7 +70,7 @@ function damagedFile({
   older,
 }: SourceDamage["files"][number]): string {
   const bytes = missing.reduce((sum, { from, to }) => sum + to - from, 0);
-  const what = writtenAs === undefined ? "lost" : `${size(bytes)} of ${size(whole)} missing`;
+  const what = writtenAs === undefined ? "lost" : `${inBytes(bytes)} of ${inBytes(whole)} missing`;
   const elsewhere = older === undefined ? "" : `; another state of it in snapshot ${older.snapshot}`;
   return `${clean(path)}: ${what}${elsewhere}`;
 }

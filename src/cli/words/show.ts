@@ -1,7 +1,9 @@
+import { inBytes } from "../../lib/units.ts";
+import { duration } from "../../lib/words.ts";
 import { clean } from "../clean.ts";
 import type { ShownSource, ShowReport } from "../outputs.ts";
 import type { Paint } from "../screen.ts";
-import { duration, notes, size, table, when } from "./format.ts";
+import { notes, table, when } from "./format.ts";
 
 export function showInWords(report: ShowReport, paint: Paint): string {
   const facts: (readonly [string, string])[] = [
@@ -35,7 +37,7 @@ function row(source: ShownSource, zone: string): string[] {
     source.outcome,
     source.capturedAt === undefined ? "" : when(source.capturedAt, zone),
     source.files.toLocaleString("en"),
-    size(source.bytes),
+    inBytes(source.bytes),
   ];
 }
 

@@ -1,5 +1,7 @@
+import { inBytes } from "../../lib/units.ts";
+import { counted } from "../../lib/words.ts";
 import type { SnapshotLine, SnapshotsReport } from "../outputs.ts";
-import { count, notes, size, table, when } from "./format.ts";
+import { notes, table, when } from "./format.ts";
 
 export function snapshotsInWords(report: SnapshotsReport): string {
   if (report.snapshots.length === 0) {
@@ -9,7 +11,7 @@ export function snapshotsInWords(report: SnapshotsReport): string {
   return [
     table(["ended", "id", "state", "files", "size", "sources"], rows, { right: ["files", "size"] }),
     "",
-    `${count(report.snapshots.length, "snapshot")} of ${report.policy} in ${report.store}`,
+    `${counted(report.snapshots.length, "snapshot")} of ${report.policy} in ${report.store}`,
     ...report.snapshots.flatMap(heldBack),
     ...notes(report.notes),
   ].join("\n");
@@ -27,7 +29,7 @@ function row(snapshot: SnapshotLine, zone: string): string[] {
     snapshot.id,
     snapshot.state + unsigned + (snapshot.held === undefined ? "" : " HELD BACK"),
     snapshot.files.toLocaleString("en"),
-    size(snapshot.bytes),
+    inBytes(snapshot.bytes),
     `${snapshot.sources.length - failed.length} of ${snapshot.sources.length}${failed.length > 0 ? `, failed: ${failed.join(", ")}` : ""}`,
   ];
 }

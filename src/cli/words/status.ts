@@ -1,7 +1,9 @@
+import { inBytes } from "../../lib/units.ts";
+import { counted, duration } from "../../lib/words.ts";
 import { clean } from "../clean.ts";
 import type { Paint } from "../screen.ts";
 import type { StatusReport } from "../status-outputs.ts";
-import { count, duration, notes, size, table, when } from "./format.ts";
+import { notes, table, when } from "./format.ts";
 
 type Row = readonly [question: string, ...answer: string[]];
 
@@ -31,7 +33,7 @@ export function statusInWords(report: StatusReport, paint: Paint): string {
     ...report.partial.map(partialLine(zone)),
     ...named(report),
     "",
-    `${count(report.snapshots.length, "snapshot")}, ${count(report.stored.objects, "object")}, ${size(report.stored.bytes)} in the store`,
+    `${counted(report.snapshots.length, "snapshot")}, ${counted(report.stored.objects, "object")}, ${inBytes(report.stored.bytes)} in the store`,
     ...report.files.map((file) => `written: ${clean(file)}`),
     ...notes(report.notes),
     `next: ${clean(report.next)}`,
@@ -47,7 +49,7 @@ function restorable({ restore: { newest, oldest, points, rpoSeconds }, zone }: S
     `yes, to ${when(newest.point, zone)} (${newest.id}), ${late}${duration(newest.ageSeconds)} of ${duration(rpoSeconds)} old`,
     points === 1
       ? "it is the only restore point"
-      : `and back to ${when(oldest.point, zone)}: ${count(points, "restore point")}`,
+      : `and back to ${when(oldest.point, zone)}: ${counted(points, "restore point")}`,
   ];
 }
 
@@ -69,7 +71,7 @@ function verified({ verifies: { last, coverage, everySeconds, refused }, zone }:
   const due = everySeconds === undefined ? "" : `; one is due every ${duration(everySeconds)}`;
   if (!last || !coverage)
     return [question, `never: no verify has published evidence that is believed${due}`, ...doubtful];
-  const found = last.verdict === "intact" ? "nothing damaged" : `DAMAGED: ${count(last.damaged, "object")}`;
+  const found = last.verdict === "intact" ? "nothing damaged" : `DAMAGED: ${counted(last.damaged, "object")}`;
   return [
     question,
     `${when(last.ended, zone)}, ${duration(last.ageSeconds)} ago: ${found}; ${extent(last)}${due}`,
@@ -86,15 +88,15 @@ function extent({ objects, compared, checksumsFrom, read }: Verify): string {
   const how = checksumsFrom === "bytes" ? "hashed where they lie" : "by the store's checksums";
   const sums =
     checksumsFrom === undefined ? "names and sizes only" : `${compared.toLocaleString("en")} ${how}`;
-  const packs = read ? `, ${count(read.packs, "pack")} (${size(read.bytes)}) read back` : "";
-  return `${count(objects, "object")}, ${sums}${packs}`;
+  const packs = read ? `, ${counted(read.packs, "pack")} (${inBytes(read.bytes)}) read back` : "";
+  return `${counted(objects, "object")}, ${sums}${packs}`;
 }
 
 type Drill = NonNullable<StatusReport["drills"]["last"]>;
 
 function by({ id, on, passed, snapshot }: Drill): string {
   const where = on === undefined ? "" : ` on ${clean(on)}`;
-  return `drill ${id}${where} of snapshot ${snapshot}, ${count(passed, "check")} passed`;
+  return `drill ${id}${where} of snapshot ${snapshot}, ${counted(passed, "check")} passed`;
 }
 
 function destroyable({ destroy }: StatusReport): Row {
@@ -122,7 +124,7 @@ function sourceRow(zone: string): (source: StatusReport["sources"][number]) => s
     const said = failed ? `${failed.stored ? "INCOMPLETE" : "FAILED"} ${when(failed.at, zone)}` : "ok";
     const named = inPolicy ? name : `${name} (not in the policy)`;
     if (!newest) return [named, "NEVER", "", "", "", failed ? said : ""];
-    const held = [duration(newest.ageSeconds), files.toLocaleString("en"), size(bytes)];
+    const held = [duration(newest.ageSeconds), files.toLocaleString("en"), inBytes(bytes)];
     return [named, when(newest.captured, zone), ...held, said];
   };
 }

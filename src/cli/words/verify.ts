@@ -1,14 +1,16 @@
+import { inBytes } from "../../lib/units.ts";
+import { counted, duration } from "../../lib/words.ts";
 import { clean } from "../clean.ts";
 import type { VerifyReport } from "../outputs.ts";
 import type { Paint } from "../screen.ts";
-import { count, duration, notes, size, table, when } from "./format.ts";
+import { notes, table, when } from "./format.ts";
 
 export function verifyInWords(report: VerifyReport, paint: Paint): string {
   const intact = report.snapshots.filter((snapshot) => snapshot.intact).length;
   return [
-    `${count(report.snapshots.length, "snapshot")} of ${report.policy} in ${report.store}: ` +
+    `${counted(report.snapshots.length, "snapshot")} of ${report.policy} in ${report.store}: ` +
       `${report.damage.length === 0 ? paint.green(`${intact} intact`) : paint.red(`${intact} intact`)}`,
-    `${count(report.objects, "object")} (${size(report.objectBytes)}) looked for by name and size; ${reading(report)}`,
+    `${counted(report.objects, "object")} (${inBytes(report.objectBytes)}) looked for by name and size; ${reading(report)}`,
     ...checksums(report),
     ...coverage(report),
     ...broken(report),
@@ -27,7 +29,7 @@ function reading({ packsRead, bytesRead, opened, independent }: VerifyReport): s
   const how = opened
     ? `opened and every chunk compared with its name${independent ? ", by drops and by age, zlib and tar" : ""}`
     : "compared with their names, not opened";
-  return `${count(packsRead, "pack")} (${size(bytesRead)}) read back, ${how}`;
+  return `${counted(packsRead, "pack")} (${inBytes(bytesRead)}) read back, ${how}`;
 }
 
 function checksums({ checksums: found }: VerifyReport): string[] {
@@ -35,8 +37,8 @@ function checksums({ checksums: found }: VerifyReport): string[] {
   const { from, compared, sizeOnly } = found;
   const how =
     from === "bytes" ? "hashed where they lie" : "by the checksum that the server took when it was put";
-  const rest = sizeOnly > 0 ? `; SIZE ONLY: ${count(sizeOnly, "object")}` : "";
-  return [`${count(compared, "object")} compared with their names, ${how}${rest}`];
+  const rest = sizeOnly > 0 ? `; SIZE ONLY: ${counted(sizeOnly, "object")}` : "";
+  return [`${counted(compared, "object")} compared with their names, ${how}${rest}`];
 }
 
 function coverage({ coverage: found, zone }: VerifyReport): string[] {
@@ -46,13 +48,13 @@ function coverage({ coverage: found, zone }: VerifyReport): string[] {
   const rest =
     runsLeft === undefined
       ? ""
-      : `; the rest in ${count(runsLeft, "such run")}${by === undefined ? "" : `: all data read by ${when(by, zone).slice(0, 10)}`}`;
+      : `; the rest in ${counted(runsLeft, "such run")}${by === undefined ? "" : `: all data read by ${when(by, zone).slice(0, 10)}`}`;
   return [`${Math.floor(share * 1000) / 10} % of the data was read back so far${rest}`];
 }
 
 function published({ evidence }: VerifyReport): string[] {
   if (!evidence) return [];
-  const marked = evidence.marked > 0 ? `, ${count(evidence.marked, "object")} marked as damaged` : "";
+  const marked = evidence.marked > 0 ? `, ${counted(evidence.marked, "object")} marked as damaged` : "";
   return [`published: ${clean(evidence.key)}${marked}`];
 }
 

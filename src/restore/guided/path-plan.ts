@@ -1,5 +1,6 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
+import { someOf } from "../../lib/words.ts";
 import type { OpenSource } from "../open-source.ts";
 import { type RestorePlan, RestorePlanner } from "../plan.ts";
 import type { Ground, PathHost } from "./path-host.ts";
@@ -157,8 +158,7 @@ function unknownNames(
 ): readonly string[] {
   const unknown = [...names].filter((name) => !Object.hasOwn(known, name)).sort();
   if (unknown.length === 0) return [];
-  const more = unknown.length > MOST_NAMES ? ` and ${unknown.length - MOST_NAMES} more` : "";
-  return [`${what} that this machine does not know: ${unknown.slice(0, MOST_NAMES).join(", ")}${more}`];
+  return [`${what} that this machine does not know: ${someOf(unknown, { most: MOST_NAMES })}`];
 }
 
 function noGround(path: string): Ground {

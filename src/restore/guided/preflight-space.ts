@@ -1,3 +1,4 @@
+import { inBytes } from "../../lib/units.ts";
 import type { Check } from "./check.ts";
 
 /** Kept free beside what is brought: logs, journals and the rest of the host go on writing. */
@@ -62,7 +63,7 @@ function checkDevice(free: FreeSpace, targets: readonly SpaceTarget[]): readonly
   const entries = targets.reduce((sum, target) => sum + target.entries, 0);
   const need = Math.ceil(bytes * OVERHEAD) + RESERVE_BYTES;
   const paths = targets.map(({ path }) => path).join(", ");
-  const found = `${inWords(free.bytes)} free, ${inWords(need)} needed for ${paths} beside what is there`;
+  const found = `${inBytes(free.bytes)} free, ${inBytes(need)} needed for ${paths} beside what is there`;
   const checks: Check[] = [
     free.bytes >= need
       ? { name, ok: true, found }
@@ -76,9 +77,4 @@ function checkDevice(free: FreeSpace, targets: readonly SpaceTarget[]): readonly
       hint: `df -i ${free.where}`,
     });
   return checks;
-}
-
-function inWords(bytes: number): string {
-  if (bytes < 2 ** 30) return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
-  return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }

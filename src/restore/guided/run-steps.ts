@@ -1,5 +1,6 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
+import { someOf } from "../../lib/words.ts";
 import type { Answer, Answers } from "./answers.ts";
 import type { Check } from "./check.ts";
 import type { PlannedStep } from "./plan.ts";
@@ -257,6 +258,5 @@ function inOneLine(checks: readonly Check[]): string {
 }
 
 function inShort(lines: readonly string[]): string {
-  const shown = lines.slice(0, 5).join("; ");
-  return lines.length > 5 ? `${shown}; and ${lines.length - 5} more` : shown;
+  return someOf(lines, { between: "; " });
 }

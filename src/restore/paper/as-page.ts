@@ -1,3 +1,5 @@
+import { escaped } from "../../page/escape.ts";
+import { page } from "../../page/page.ts";
 import type { Document, Piece, Section } from "./document.ts";
 
 export interface PageLook {
@@ -8,59 +10,38 @@ export interface PageLook {
 /** One HTML file with everything in it, for printing on A4: it loads nothing and runs nothing. */
 export function documentAsPage(document: Document, look: PageLook = {}): string {
   const { title, subtitle, warning, sections } = document;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}${look.dense ? DENSE : ""}</style>
-</head>
-<body>
-<header>
-<h1>${escapeHtml(title)}</h1>
-<p>${escapeHtml(subtitle)}</p>
-${warning === undefined ? "" : `<p class="warning">${escapeHtml(warning)}</p>`}
+  const body = `<header>
+<h1>${escaped(title)}</h1>
+<p>${escaped(subtitle)}</p>
+${warning === undefined ? "" : `<p class="warning">${escaped(warning)}</p>`}
 </header>
-${sections.map(sectionAsHtml).join("\n")}
-</body>
-</html>
-`;
+${sections.map(sectionAsHtml).join("\n")}`;
+  return page({ title, style: `${STYLE}${look.dense ? DENSE : ""}`, body });
 }
 
 function sectionAsHtml({ title, pieces, newPage }: Section): string {
   const body = pieces.map(pieceAsHtml).join("\n");
-  return `<section${newPage ? ' class="new-page"' : ""}>\n<h2>${escapeHtml(title)}</h2>\n${body}\n</section>`;
+  return `<section${newPage ? ' class="new-page"' : ""}>\n<h2>${escaped(title)}</h2>\n${body}\n</section>`;
 }
 
 function pieceAsHtml(piece: Piece): string {
   switch (piece.kind) {
     case "text":
-      return `<p>${escapeHtml(piece.text)}</p>`;
+      return `<p>${escaped(piece.text)}</p>`;
     case "list":
-      return `<ul>${piece.items.map((item) => `<li>${escapeHtml(item)}</li>`).join("")}</ul>`;
+      return `<ul>${piece.items.map((item) => `<li>${escaped(item)}</li>`).join("")}</ul>`;
     case "facts":
       return `<table>${piece.rows.map(rowAsHtml).join("")}</table>`;
     case "commands":
-      return `<pre>${piece.lines.map(escapeHtml).join("\n")}</pre>`;
+      return `<pre>${piece.lines.map(escaped).join("\n")}</pre>`;
     case "code": // made by us, not from foreign text
-      return `<figure>${piece.svg}<figcaption>${escapeHtml(piece.caption)}</figcaption></figure>`;
+      return `<figure>${piece.svg}<figcaption>${escaped(piece.caption)}</figcaption></figure>`;
   }
 }
 
 function rowAsHtml([name, value]: readonly [string, string]): string {
-  const cell = value === "" ? '<td class="blank"></td>' : `<td>${escapeHtml(value)}</td>`;
-  return `<tr><th>${escapeHtml(name)}</th>${cell}</tr>`;
-}
-
-export function escapeHtml(words: string): string {
-  return words
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;")
-    .replaceAll("'", "&#39;");
+  const cell = value === "" ? '<td class="blank"></td>' : `<td>${escaped(value)}</td>`;
+  return `<tr><th>${escaped(name)}</th>${cell}</tr>`;
 }
 
 const STYLE = `

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { someOf } from "../../lib/words.ts";
 import {
   type BridgeConfig,
   type RegistrationDocument,
@@ -110,7 +111,7 @@ function storedCopy(
   const name = "homeserver's copy";
   const found = all.find((each) => each.id === id);
   if (found === undefined) {
-    const others = all.length === 0 ? "none" : inShort(all.map((each) => shown(each.id)));
+    const others = all.length === 0 ? "none" : someOf(all.map((each) => shown(each.id)));
     const text = `the homeserver's database has no registration ${shown(id)}, but ${others}`;
     return { findings: [bad(name, text, `the bridge would end with exit status 16: ${REGISTER}`)] };
   }
@@ -237,12 +238,6 @@ const SHOWN = 100;
 
 function shown(value: string): string {
   return value.length <= SHOWN ? value : `${value.slice(0, SHOWN - 1)}…`;
-}
-
-function inShort(names: readonly string[]): string {
-  return names.length <= 5
-    ? names.join(", ")
-    : `${names.slice(0, 5).join(", ")} and ${names.length - 5} more`;
 }
 
 function good(name: string, found: string): AppserviceFinding {

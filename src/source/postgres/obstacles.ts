@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { someOf } from "../../lib/words.ts";
 import type { PsqlSession } from "./session.ts";
 
 /**
@@ -31,8 +32,7 @@ export function obstacleNotes(obstacles: readonly Obstacle[]): readonly string[]
   return obstacles.flatMap(({ kind, names, count }) => {
     const words = WORDS[kind];
     if (words === undefined) return [];
-    const more = count > names.length ? ` and ${count - names.length} more` : "";
-    return [words(`${names.join(", ")}${more}`)];
+    return [words(someOf(names, { most: names.length, total: count }))];
   });
 }
 
