@@ -1,5 +1,5 @@
 import { DropsError } from "../lib/errors.ts";
-import { someOf } from "../lib/some-of.ts";
+import { someOf } from "../lib/words.ts";
 import type { WantedSnapshot } from "./dates.ts";
 import { wallTime } from "./zone.ts";
 
