@@ -1,7 +1,7 @@
 import type { Host } from "../host/host.ts";
 import { ANY_EXIT } from "../host/run-to-end.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import { someOf } from "../lib/some-of.ts";
+import { someOf } from "../lib/words.ts";
 import type { FilesPolicy } from "../policy/schema.ts";
 import { excludesAsCaptured } from "../source/excludes.ts";
 import { type FoundFiles, findPattern } from "../source/files/find.ts";
