@@ -45,8 +45,7 @@ export async function idleExcludes(
   const inWords = (some: typeof idle) =>
     someOf(
       some.map(({ names }) => names.join(", which is ")),
-      5,
-      "; ",
+      { between: "; " },
     );
   const [globs, exact] = [
     idle.filter(({ pattern }) => isGlob(pattern)),
