@@ -41,9 +41,7 @@ buildNpmPackage {
     runHook preBuild
     rm -rf dist
     node node_modules/typescript/bin/tsc -p tsconfig.build.json
-    cp src/source/rocksdb/capture/host-script.sh dist/source/rocksdb/
-    cp src/restore/guided/*.sh dist/restore/guided/
-    cp src/backup/recover.sh src/backup/recover-readme.md dist/backup/
+    (cd src && find . -type f ! -name '*.ts' -exec cp --parents {} ../dist \;)
     node scripts/sbom.ts > dist/sbom.cdx.json
     chmod +x dist/main.js
     runHook postBuild

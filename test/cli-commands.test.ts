@@ -10,10 +10,10 @@ import { fail } from "../src/cli/fail.ts";
 import { OUTPUTS } from "../src/cli/outputs.ts";
 import { run } from "../src/cli/program.ts";
 import { Screen } from "../src/cli/screen.ts";
+import type { Prompt } from "../src/guided/run/answers.ts";
 import { DropsError, FAILURE_CODES } from "../src/lib/errors.ts";
 import { parsePolicy } from "../src/policy/load.ts";
 import { Policy } from "../src/policy/schema.ts";
-import type { Prompt } from "../src/restore/guided/answers.ts";
 import { everyCommand } from "./support/every-command.ts";
 import { type FakeApp, fakeApp } from "./support/fake-app.ts";
 

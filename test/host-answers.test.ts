@@ -1,8 +1,8 @@
 /** What programs on the host print is foreign: numbers that are none are refused where they are read. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { unitStates } from "../src/guided/services/units.ts";
 import { isFailure } from "../src/lib/errors.ts";
-import { unitStates } from "../src/restore/guided/units.ts";
 import { linesOf } from "../src/source/postgres/lines.ts";
 import { hostDatabase } from "../src/source/rocksdb/verify/database-files.ts";
 import { answeringHost } from "./support/answering-host.ts";

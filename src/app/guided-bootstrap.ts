@@ -3,12 +3,12 @@
 import { again } from "../cli/again.ts";
 import type { SnapshotChoice } from "../cli/app.ts";
 import type { BootstrapReport } from "../cli/guided-outputs.ts";
+import { rebuildChoices, revisionOf } from "../guided/plan/rebuild-choices.ts";
+import { bootstrap } from "../guided/run/bootstrap.ts";
 import { openLocalHost } from "../host/local.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { chooseSnapshot } from "../restore/choose.ts";
 import { explaining } from "../restore/explaining.ts";
-import { bootstrap } from "../restore/guided/bootstrap.ts";
-import { rebuildChoices, revisionOf } from "../restore/guided/rebuild-choices.ts";
 import { policiesOf } from "./guided-plan.ts";
 import type { GuidedSession } from "./guided-session.ts";
 

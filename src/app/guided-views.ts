@@ -1,11 +1,11 @@
 /** A guided restore, as the command line tells it. */
 import type { GuidedReport, GuidedStep } from "../cli/guided-outputs.ts";
+import type { RunOf } from "../guided/journal/run-meta.ts";
+import type { Grouped } from "../guided/plan/groups.ts";
+import type { PlannedStep } from "../guided/plan/plan.ts";
+import type { RunCommands, RunOutcome } from "../guided/run/run.ts";
 import { milliseconds } from "../lib/units.ts";
 import type { ChosenSnapshot } from "../restore/choose.ts";
-import type { Grouped } from "../restore/guided/groups.ts";
-import type { PlannedStep } from "../restore/guided/plan.ts";
-import type { RunCommands, RunOutcome } from "../restore/guided/run.ts";
-import type { RunOf } from "../restore/guided/run-meta.ts";
 
 export interface PlannedRun {
   readonly run: RunOf;

@@ -1,23 +1,23 @@
 /** What the runner of a guided restore works on, made of the real things. */
 
+import type { Journal } from "../guided/journal/journal.ts";
+import type { RunOf } from "../guided/journal/run-meta.ts";
+import { gather } from "../guided/plan/gather.ts";
+import { bytesOf, type Group, namesOf } from "../guided/plan/groups.ts";
+import { lookAtAppservice } from "../guided/preflight/appservice.ts";
+import { preflightHost } from "../guided/preflight/preflight.ts";
+import type { Check } from "../guided/run/check.ts";
+import { probeOld } from "../guided/run/fence.ts";
+import type { Hands, Looks, World } from "../guided/run/world.ts";
+import { Gate } from "../guided/services/gate.ts";
+import { waitReady } from "../guided/services/ready.ts";
+import { checkService } from "../guided/services/service-checks.ts";
+import { watchUnits } from "../guided/services/stays-up.ts";
+import { startUnit, stopUnits, unitStates } from "../guided/services/units.ts";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { PackPool } from "../pack/pool.ts";
 import type { ReadParts } from "../restore/choose.ts";
-import type { Check } from "../restore/guided/check.ts";
-import { probeOld } from "../restore/guided/fence.ts";
-import { Gate } from "../restore/guided/gate.ts";
-import { gather } from "../restore/guided/gather.ts";
-import { bytesOf, type Group, namesOf } from "../restore/guided/groups.ts";
-import type { Journal } from "../restore/guided/journal.ts";
-import { lookAtAppservice } from "../restore/guided/look-appservice.ts";
-import { preflightHost } from "../restore/guided/preflight.ts";
-import { waitReady } from "../restore/guided/ready.ts";
-import type { RunOf } from "../restore/guided/run-meta.ts";
-import { checkService } from "../restore/guided/service-checks.ts";
-import { watchUnits } from "../restore/guided/stays-up.ts";
-import { startUnit, stopUnits, unitStates } from "../restore/guided/units.ts";
-import type { Hands, Looks, World } from "../restore/guided/world.ts";
 import { pathsOf } from "../source/scope.ts";
 import { openReplacements, preflightDatabases } from "./replacements.ts";
 

@@ -1,12 +1,12 @@
 /** What a run replaces on its host, opened. */
 
+import { preflightDatabase } from "../guided/database/preflight.ts";
+import { openDatabaseReplacement } from "../guided/database/replacement.ts";
+import { openPathReplacement } from "../guided/paths/replacement.ts";
+import type { DatabaseGroup, Group } from "../guided/plan/groups.ts";
+import type { Check } from "../guided/run/check.ts";
+import type { Replacement } from "../guided/run/replacement.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import type { Check } from "../restore/guided/check.ts";
-import { preflightDatabase } from "../restore/guided/database-preflight.ts";
-import { openDatabaseReplacement } from "../restore/guided/database-replacement.ts";
-import type { DatabaseGroup, Group } from "../restore/guided/groups.ts";
-import { openPathReplacement } from "../restore/guided/path-replacement.ts";
-import type { Replacement } from "../restore/guided/replacement.ts";
 import type { HandsParts } from "./guided-world.ts";
 
 /** By the name of their group. Looks at nothing yet. */

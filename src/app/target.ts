@@ -2,10 +2,10 @@
 import { access } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { GuidedAccess } from "../cli/guided-app.ts";
+import type { Target } from "../guided/journal/run-meta.ts";
 import { DropsError } from "../lib/errors.ts";
 import { isSamePlace } from "../policy/host-words.ts";
 import type { Policy, SshPolicy } from "../policy/schema.ts";
-import type { Target } from "../restore/guided/run-meta.ts";
 
 type HostOptions = Pick<GuidedAccess, "host" | "sshKey" | "hostKey">;
 

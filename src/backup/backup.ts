@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Host } from "../host/host.ts";
+import { hostFacts } from "../host/host-facts.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
 import type { PackPool } from "../pack/pool.ts";
@@ -18,7 +19,6 @@ import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
 import type { Trust } from "../trust/trust.ts";
 import { listPacks } from "./commit.ts";
 import { freezeSource, inCaptureOrder } from "./freeze.ts";
-import { hostFacts } from "./host-facts.ts";
 import { RunShare } from "./run-share.ts";
 import { type RunLocks, type RunResult, SnapshotRun } from "./snapshot-run.ts";
 import { tellOfFailure } from "./tell-of-failure.ts";

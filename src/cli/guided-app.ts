@@ -1,6 +1,6 @@
+import type { Prompt } from "../guided/run/answers.ts";
+import type { StepId } from "../guided/run/steps.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import type { Prompt } from "../restore/guided/answers.ts";
-import type { StepId } from "../restore/guided/steps.ts";
 import type { ReadAccess, SnapshotChoice } from "./app.ts";
 import type { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "./guided-outputs.ts";
 

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
+import type { StepId } from "../guided/run/steps.ts";
 import { DropsError } from "../lib/errors.ts";
-import type { StepId } from "../restore/guided/steps.ts";
 import type { Guided } from "./guided-app.ts";
 import { accessOf, type ReadFlags, type Shell } from "./shell.ts";
 
@@ -30,7 +30,7 @@ export async function openGuided(shell: Shell, flags: ReadFlags & HostFlags): Pr
 /** `rocksdb,postgres` or `4,5`, once or several times. Throws usage/invalid naming the steps that there are. */
 export async function parseSteps(values: readonly string[]): Promise<readonly StepId[]> {
   if (values.length === 0) return [];
-  const { STEPS } = await import("../restore/guided/steps.ts");
+  const { STEPS } = await import("../guided/run/steps.ts");
   const words = values.flatMap((value) => value.split(",")).map((word) => word.trim());
   const steps = words.map((word) => {
     const step = STEPS.find(({ id, number }) => id === word || String(number) === word);

@@ -1,6 +1,6 @@
+import type { Prompt } from "../guided/run/answers.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
-import type { Prompt } from "../restore/guided/answers.ts";
 import { clean } from "./clean.ts";
 
 type Terminal<Stream> = Stream & { readonly isTTY?: boolean };

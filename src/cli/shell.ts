@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
+import type { Prompt } from "../guided/run/answers.ts";
 import { DropsError } from "../lib/errors.ts";
-import type { Prompt } from "../restore/guided/answers.ts";
 import type { App, AppContext, AppModule, ReadAccess, Reader, SnapshotChoice } from "./app.ts";
 import { type ExitCode, exitsInWords } from "./exits.ts";
 import type { Screen } from "./screen.ts";

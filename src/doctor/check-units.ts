@@ -1,9 +1,9 @@
+import { probe, type ReadyRule } from "../guided/services/ready.ts";
+import { type UnitState, unitStates } from "../guided/services/units.ts";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import { milliseconds } from "../lib/units.ts";
-import { probe, type ReadyRule } from "../restore/guided/ready.ts";
-import { type UnitState, unitStates } from "../restore/guided/units.ts";
 import { type Check, type Line, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";
 

@@ -1,12 +1,12 @@
+import { layOut } from "../guided/paths/layout.ts";
+import { EMPTY_HOST, planPieces, planRecord } from "../guided/paths/plan.ts";
+import { type SurveyedSource, surveySource } from "../guided/paths/survey.ts";
+import { PathTree } from "../guided/paths/tree.ts";
+import { asCaptured, policyOfTheDay } from "../guided/plan/gather.ts";
+import { type Grouped, groupSources, namesOf, type PathGroup } from "../guided/plan/groups.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import type { ReadParts } from "../restore/choose.ts";
-import { asCaptured, policyOfTheDay } from "../restore/guided/gather.ts";
-import { type Grouped, groupSources, namesOf, type PathGroup } from "../restore/guided/groups.ts";
-import { layOut } from "../restore/guided/path-layout.ts";
-import { EMPTY_HOST, planPieces, planRecord } from "../restore/guided/path-plan.ts";
-import { type SurveyedSource, surveySource } from "../restore/guided/path-survey.ts";
-import { PathTree } from "../restore/guided/path-tree.ts";
 import { openSource } from "../restore/open-source.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
 import { type CheckBook, couldNotRun, type Finding, failed } from "./checks.ts";

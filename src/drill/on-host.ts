@@ -1,5 +1,6 @@
-import { hostFacts } from "../backup/host-facts.ts";
+import { addressesOf, sameId } from "../guided/run/old-machine.ts";
 import type { Host } from "../host/host.ts";
+import { hostFacts } from "../host/host-facts.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import { milliseconds } from "../lib/units.ts";
@@ -9,7 +10,6 @@ import {
   type ReadParts,
   type SnapshotChoice,
 } from "../restore/choose.ts";
-import { addressesOf, sameId } from "../restore/guided/old-machine.ts";
 import { CheckBook, couldNotRun, type Finding, failed } from "./checks.ts";
 import type { DrillResult } from "./drill.ts";
 import type { DrillPolicy } from "./drill-context.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Replacement } from "../../src/guided/run/replacement.ts";
 import { isFailure } from "../../src/lib/errors.ts";
-import type { Replacement } from "../../src/restore/guided/replacement.ts";
 
 /** Something in place on a host that is replaced by what a snapshot holds. */
 export interface ReplacementCase extends AsyncDisposable {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hostFacts } from "../../src/backup/host-facts.ts";
 import { runHostDrill } from "../../src/drill/on-host.ts";
+import { hostFacts } from "../../src/host/host-facts.ts";
 import { isFailure } from "../../src/lib/errors.ts";
 import { answeringHost } from "../support/answering-host.ts";
 import { readPartsOf, TinyRepository } from "../support/tiny-repository.ts";

@@ -7,7 +7,7 @@ import type { Host } from "../../src/host/host.ts";
 import { openLocalHost } from "../../src/host/local.ts";
 import { isFailure } from "../../src/lib/errors.ts";
 import { freezeRocksdb } from "../../src/source/rocksdb/capture/capture.ts";
-import { databaseEntries } from "../restore/guided/path-rows.ts";
+import { databaseEntries } from "../guided/path-rows.ts";
 import { type CollectingSink, collectingSink } from "../support/collecting-sink.ts";
 import { type Hooks, hookedTools } from "../support/hooked-tools.ts";
 import { captureContext, rocksdbPolicy } from "../support/rocksdb-snapshots.ts";

@@ -1,15 +1,12 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type DatabaseOptions, openDatabaseReplacement } from "../../src/guided/database/replacement.ts";
+import type { Replacement } from "../../src/guided/run/replacement.ts";
 import type { Host } from "../../src/host/host.ts";
 import { openLocalHost } from "../../src/host/local.ts";
 import { PackPool } from "../../src/pack/pool.ts";
 import type { PostgresPolicy } from "../../src/policy/schema.ts";
-import {
-  type DatabaseOptions,
-  openDatabaseReplacement,
-} from "../../src/restore/guided/database-replacement.ts";
-import type { Replacement } from "../../src/restore/guided/replacement.ts";
 import type { SnapshotRecord, SourceRecord } from "../../src/snapshot/record.ts";
 import type { Postgres } from "./postgres.ts";
 import { type Capture, capture } from "./postgres-captures.ts";

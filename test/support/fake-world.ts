@@ -1,9 +1,9 @@
+import type { JournalLine } from "../../src/guided/journal/journal.ts";
+import type { Group } from "../../src/guided/plan/groups.ts";
+import type { Check } from "../../src/guided/run/check.ts";
+import type { Replacement, ReplacementState } from "../../src/guided/run/replacement.ts";
+import type { Teller, World } from "../../src/guided/run/world.ts";
 import type { RestorePolicy, UnitPolicy } from "../../src/policy/schema.ts";
-import type { Check } from "../../src/restore/guided/check.ts";
-import type { Group } from "../../src/restore/guided/groups.ts";
-import type { JournalLine } from "../../src/restore/guided/journal.ts";
-import type { Replacement, ReplacementState } from "../../src/restore/guided/replacement.ts";
-import type { Teller, World } from "../../src/restore/guided/world.ts";
 
 /** Thrown by every call of a process that was killed. */
 export class Killed extends Error {}

@@ -1,9 +1,9 @@
+import { groupSources } from "../../src/guided/plan/groups.ts";
+import { DEFAULT_RATES, planSteps } from "../../src/guided/plan/plan.ts";
+import type { GuidedRun } from "../../src/guided/run/run.ts";
+import type { StepId } from "../../src/guided/run/steps.ts";
 import { Restore } from "../../src/policy/restore-schema.ts";
 import type { RestorePolicy, SourcePolicy } from "../../src/policy/schema.ts";
-import { groupSources } from "../../src/restore/guided/groups.ts";
-import { DEFAULT_RATES, planSteps } from "../../src/restore/guided/plan.ts";
-import type { GuidedRun } from "../../src/restore/guided/run.ts";
-import type { StepId } from "../../src/restore/guided/steps.ts";
 import type { SourceRecord } from "../../src/snapshot/record.ts";
 
 const RUN = "20261124T003638-a1b2c3";

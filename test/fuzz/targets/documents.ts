@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { zstdCompressSync } from "node:zlib";
 import { Evidence } from "../../../src/drill/evidence.ts";
-import { lacking, readLines } from "../../../src/restore/guided/journal-lines.ts";
+import { lacking, readLines } from "../../../src/guided/journal/journal-lines.ts";
 import { FINDING_NAMESPACE, signerFromText } from "../../../src/seal/sshsig.ts";
 import { decodeDocument, encodeDocument } from "../../../src/snapshot/canonical-json.ts";
 import { readCondemned } from "../../../src/snapshot/condemned.ts";

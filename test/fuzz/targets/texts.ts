@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { hostFacts } from "../../../src/backup/host-facts.ts";
+import { HostTree } from "../../../src/guided/paths/listing.ts";
+import { unitStates } from "../../../src/guided/services/units.ts";
+import { hostFacts } from "../../../src/host/host-facts.ts";
 import { parseDateWords } from "../../../src/policy/dates.ts";
 import { parsePolicy } from "../../../src/policy/load.ts";
-import { HostTree } from "../../../src/restore/guided/path-listing.ts";
-import { unitStates } from "../../../src/restore/guided/units.ts";
 import { spaceFacts, spaceInFacts } from "../../../src/snapshot/space-facts.ts";
 import { readBridgeConfig, readRegistration } from "../../../src/source/appservice/documents.ts";
 import { admits, isOfDomain } from "../../../src/source/appservice/namespaces.ts";

@@ -1,0 +1,45 @@
+import type { Cancel } from "../../lib/cancel.ts";
+import type { PlannedStep } from "../plan/plan.ts";
+import { progressOf } from "./progress.ts";
+import type { GuidedRun } from "./run.ts";
+import { isInPlace, isRunning } from "./run-steps.ts";
+import { replacementOf } from "./stager.ts";
+import { isDataStep } from "./steps.ts";
+import type { World } from "./world.ts";
+
+/**
+ * Whether an earlier try did a step: the journal says so, and so does the host.
+ *
+ * @param how `recheck`: something ran on data that had been put in place
+ */
+export async function wasDone(
+  step: PlannedStep,
+  run: GuidedRun,
+  world: World,
+  how: Cancel & { readonly recheck: boolean },
+): Promise<boolean> {
+  const { done, begun } = progressOf(world.journal.lines);
+  if (!done.has(step.id)) return false;
+  if (step.id === "stop") {
+    const all = run.steps.flatMap(({ replacements }) => replacements);
+    return (begun.has("start") && (await areInPlace(all, world, how))) || isStill(run, world, how);
+  }
+  if (!isDataStep(step.id)) return true;
+  if (how.recheck && !begun.has("start")) return false;
+  return areInPlace(step.replacements, world, how);
+}
+
+/** Nothing runs, and nothing can. */
+async function isStill({ restore }: GuidedRun, { gate, services }: World, how: Cancel): Promise<boolean> {
+  const units = restore.units.map(({ unit }) => unit);
+  if (units.length === 0) return true;
+  if (!(await gate.isClosed(how))) return false;
+  return !(await services.states(units, how)).some(isRunning);
+}
+
+async function areInPlace(names: readonly string[], world: World, how: Cancel): Promise<boolean> {
+  for (const name of names) {
+    if (!(await isInPlace(replacementOf(world, name), how))) return false;
+  }
+  return true;
+}
