@@ -7,7 +7,7 @@ import { type Level, type LogFormat, RecentLines, writtenAs } from "./log-lines.
 import { ProgressBoard } from "./progress.ts";
 
 export interface ScreenOptions {
-  readonly stdout: Writable & { readonly isTTY?: boolean };
+  readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number };
   readonly stderr: Writable & { readonly isTTY?: boolean };
   readonly json: boolean;
   readonly quiet: boolean;
@@ -22,7 +22,13 @@ export interface ScreenOptions {
 }
 
 /** Styles for the words of a result; each returns its text unchanged when colours are off. */
-export type Paint = Readonly<Record<"bold" | "dim" | "red" | "green" | "yellow", (text: string) => string>>;
+export type Paint = Readonly<Record<"bold" | "dim" | "red" | "green" | "yellow", (text: string) => string>> &
+  Room;
+
+/** Columns of the terminal that is written to; undefined where there is none. */
+export interface Room {
+  readonly width?: number | undefined;
+}
 
 /** The only writer to standard output and standard error. Results go to the first, everything else to the second. */
 export class Screen implements Reporter {
@@ -65,8 +71,15 @@ export class Screen implements Reporter {
 
   /** The result of a command: the value itself with --json, else its words. */
   show<Value>(value: Value, words: (value: Value, paint: Paint) => string): void {
-    const text = this.json ? JSON.stringify(value, undefined, 2) : cleanBlock(words(value, this.paint));
+    const text = this.json
+      ? JSON.stringify(value, undefined, 2)
+      : cleanBlock(words(value, { ...this.paint, width: this.#width() }));
     this.#answer(`${text}\n`);
+  }
+
+  #width(): number | undefined {
+    const { isTTY, columns = 0 } = this.#stdout;
+    return isTTY === true && columns > 0 ? columns : undefined;
   }
 
   /** A result too long to hold: `head` and, under `key`, the items, as one value with --json, else a line per item. */

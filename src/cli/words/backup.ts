@@ -11,7 +11,10 @@ export function backupInWords(report: BackupReport, paint: Paint): string {
   return [
     `${paint.bold(`snapshot ${snapshot.id}`)} of ${report.policy}, ${state}, ${when(snapshot.ended, report.zone)}`,
     "",
-    table(HEAD, report.sources.map(row), { right: ["files", "size", "read", "new", "stored"] }),
+    table(HEAD, report.sources.map(row), {
+      right: ["files", "size", "read", "new", "stored"],
+      width: paint.width,
+    }),
     ...report.sources.flatMap(details),
     "",
     `${inBytes(report.bytes)} in all, ${inBytes(report.newBytes)} of it new, ${inBytes(report.storedBytes)} stored in ` +

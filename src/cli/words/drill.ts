@@ -14,7 +14,10 @@ export function drillInWords(report: DrillReport, paint: Paint): string {
     `${paint.bold(`drill of snapshot ${snapshot.id}`)} of ${report.policy}, ${snapshot.state}, ` +
       `${when(snapshot.ended, report.zone)}: ${verdict}${part}`,
     "",
-    table(["source", "check", "outcome", "took", "found"], report.checks.map(row), { right: ["took"] }),
+    table(["source", "check", "outcome", "took", "found"], report.checks.map(row), {
+      right: ["took"],
+      width: paint.width,
+    }),
     ...report.checks.flatMap(hint),
     ...untested(report),
     "",

@@ -40,7 +40,7 @@ export function guidedInWords(report: GuidedReport, paint: Paint): string {
         duration(step.seconds ?? 0),
         duration(step.expectedSeconds),
       ]),
-      { right: ["step", "time", "expected"] },
+      { right: ["step", "time", "expected"], width: paint.width },
     ),
     ...report.steps.flatMap((step) => notes(step.notes)),
     ...leftOutLines(report),
@@ -76,6 +76,7 @@ export function bootstrapInWords(report: BootstrapReport, paint: Paint): string 
     table(
       ["mode", "file"],
       report.files.map(({ path, mode, secret }) => [mode, secret ? `${path}  (secret)` : path]),
+      { width: paint.width },
     ),
     ...(report.flake === undefined ? [] : [`flake: ${clean(report.flake)}`]),
     ...notes(report.notes),

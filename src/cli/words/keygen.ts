@@ -13,7 +13,7 @@ const ROLES: Readonly<Record<KeygenReport["files"][number]["role"], string>> = {
 export function keygenInWords(report: KeygenReport, paint: Paint): string {
   const rows = report.files.map(({ path, role }) => [path, ROLES[role]]);
   return [
-    table(["file", "what it is for"], rows),
+    table(["file", "what it is for"], rows, { width: paint.width }),
     "",
     paint.bold("Without the recovery identity no backup can ever be read. Print it, or store it twice, now."),
   ].join("\n");

@@ -1,7 +1,7 @@
 import { inBytes } from "../../lib/units.ts";
 import { counted } from "../../lib/words.ts";
 import type { KeysReport, NamedKey, SealedSet, SignerUse } from "../keys-outputs.ts";
-import type { Paint } from "../screen.ts";
+import type { Paint, Room } from "../screen.ts";
 import { notes, table, when } from "./format.ts";
 
 const ROLES: Readonly<Record<NamedKey["role"], string>> = {
@@ -18,13 +18,15 @@ const ROLES: Readonly<Record<NamedKey["role"], string>> = {
 export function keysInWords(report: KeysReport, paint: Paint): string {
   const { named, sealedTo, signers, notBelieved } = report;
   const parts = [
-    ...(named.length === 0 ? [] : [paint.bold("The policy names"), namedTable(named, report.zone), ""]),
+    ...(named.length === 0
+      ? []
+      : [paint.bold("The policy names"), namedTable(named, report.zone, paint), ""]),
     paint.bold("What is stored is sealed to"),
-    sealedTo.length === 0 ? "nothing is stored" : setTable(sealedTo, report.zone),
+    sealedTo.length === 0 ? "nothing is stored" : setTable(sealedTo, report.zone, paint),
     ...retired(sealedTo),
     "",
     paint.bold("Snapshots are signed by"),
-    signers.length === 0 ? "no key that is believed" : signerTable(signers, report.zone),
+    signers.length === 0 ? "no key that is believed" : signerTable(signers, report.zone, paint),
     ...(notBelieved === 0 ? [] : [`${counted(notBelieved, "record")} not believed`]),
     "",
     `${report.policy} in ${report.store}`,
@@ -33,16 +35,16 @@ export function keysInWords(report: KeysReport, paint: Paint): string {
   return parts.join("\n");
 }
 
-function namedTable(named: readonly NamedKey[], zone: string): string {
+function namedTable(named: readonly NamedKey[], zone: string, { width }: Room): string {
   const rows = named.map(({ role, key, fingerprint, before, file }) => [
     before === undefined ? ROLES[role] : `${ROLES[role]} ${when(before, zone)}`,
     fingerprint ?? key ?? "not here",
     file ?? "",
   ]);
-  return table(["what it does", "public half", "file"], rows);
+  return table(["what it does", "public half", "file"], rows, { width });
 }
 
-function setTable(sets: readonly SealedSet[], zone: string): string {
+function setTable(sets: readonly SealedSet[], zone: string, { width }: Room): string {
   const rows = sets.map((set) => [
     `${set.recipients?.slice(0, 12) ?? "not said"}${set.current ? " (the policy's)" : ""}`,
     set.snapshots.toLocaleString("en"),
@@ -54,7 +56,7 @@ function setTable(sets: readonly SealedSet[], zone: string): string {
     when(set.newest, zone),
   ]);
   const numbers = ["snapshots", "sources", "packs", "size", "share"];
-  return table(["recipients", ...numbers, "first", "last"], rows, { right: numbers });
+  return table(["recipients", ...numbers, "first", "last"], rows, { right: numbers, width });
 }
 
 /** Others than the policy's recipients are needed as long as something is sealed to them. */
@@ -65,12 +67,12 @@ function retired(sets: readonly SealedSet[]): string[] {
   return [`${are} not the policy's: keep the identities that open it as long as its snapshots are kept.`];
 }
 
-function signerTable(signers: readonly SignerUse[], zone: string): string {
+function signerTable(signers: readonly SignerUse[], zone: string, { width }: Room): string {
   const rows = signers.map((signer) => [
     `${signer.fingerprint}${signer.current ? " (signs here)" : ""}`,
     signer.snapshots.toLocaleString("en"),
     when(signer.oldest, zone),
     when(signer.newest, zone),
   ]);
-  return table(["key", "snapshots", "first", "last"], rows, { right: ["snapshots"] });
+  return table(["key", "snapshots", "first", "last"], rows, { right: ["snapshots"], width });
 }

@@ -20,5 +20,8 @@ function deliveries(channels: NotifyTestReport["channels"], paint: Paint): strin
     delivered ? paint.green("told") : paint.red("NOT TOLD"),
     hint === undefined ? said : `${said}; ${hint}`,
   ]);
-  return table(["channel", "kind", "outcome", "what it said"], rows, { keepStyles: true });
+  return table(["channel", "kind", "outcome", "what it said"], rows, {
+    keepStyles: true,
+    width: paint.width,
+  });
 }

@@ -9,7 +9,7 @@ const LETTERS: readonly (readonly [letter: string, rule: string, means: string])
   ["D", "daily", "daily"],
   ["L", "last", "one of the last"],
 ];
-const OTHERS = "+ kept for another reason   x goes   ? quarantine   . nothing";
+const OTHERS = "+ kept for another reason  x goes  ? quarantine  . nothing";
 /** Of several snapshots of a day the first in this order is shown. */
 const RANK = "YMWDL+?x.";
 
@@ -26,7 +26,7 @@ export function planCalendar(snapshots: readonly PlannedSnapshot[], zone: string
   }
   const months = monthsBetween([...days.keys()].sort());
   const ruler = "         1........10........20........30.";
-  const legend = LETTERS.map(([letter, , means]) => `${letter} ${means}`).join("   ");
+  const legend = LETTERS.map(([letter, , means]) => `${letter} ${means}`).join("  ");
   return [ruler, ...months.map((month) => line(month, days)), `  ${legend}`, `  ${OTHERS}`].join("\n");
 }
 

@@ -5,9 +5,12 @@ import type { Paint } from "../screen.ts";
 import { notes, table, when } from "./format.ts";
 import { planCalendar } from "./plan-calendar.ts";
 
-const PLAIN: Pick<Paint, "bold" | "red"> = { bold: (text) => text, red: (text) => text };
+const PLAIN: Pick<Paint, "bold" | "red" | "width"> = { bold: (text) => text, red: (text) => text };
 
-export function planInWords(report: PlanReport, paint: Pick<Paint, "bold" | "red"> = PLAIN): string {
+export function planInWords(
+  report: PlanReport,
+  paint: Pick<Paint, "bold" | "red" | "width"> = PLAIN,
+): string {
   const { snapshots, zone, policy, store } = report;
   const title = paint.bold(`plan of ${policy}`);
   const forWhen =
@@ -24,7 +27,7 @@ export function planInWords(report: PlanReport, paint: Pick<Paint, "bold" | "red
           table(
             ["ended", "id", "only it holds", "", "why", "goes"],
             snapshots.map((snapshot) => row(snapshot, zone)),
-            { right: ["only it holds"] },
+            { right: ["only it holds"], width: paint.width },
           ),
           "",
           planCalendar(snapshots, zone),

@@ -3,6 +3,7 @@ import type { LoadedPolicy } from "../../policy/load.ts";
 import { notifyRemarks } from "../../policy/notify-remarks.ts";
 import type { SourcePolicy, StorePolicy } from "../../policy/schema.ts";
 import type { PolicyReport } from "../outputs.ts";
+import type { Room } from "../screen.ts";
 import { notes, table } from "./format.ts";
 
 export function policyReport({ policy, origin, sha256 }: LoadedPolicy): PolicyReport {
@@ -23,12 +24,12 @@ export function policyReport({ policy, origin, sha256 }: LoadedPolicy): PolicyRe
   };
 }
 
-export function policyInWords(report: PolicyReport): string {
+export function policyInWords(report: PolicyReport, { width }: Room = {}): string {
   const rows = report.sources.map(({ name, kind, what }) => [name, kind, what]);
   return [
     `${report.origin} is a valid policy: ${report.name}, from ${report.host} to ${report.store}, days of ${report.zone}`,
     "",
-    table(["source", "kind", "what"], rows),
+    table(["source", "kind", "what"], rows, { width }),
     ...notes(report.notes),
   ].join("\n");
 }

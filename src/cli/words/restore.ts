@@ -16,6 +16,7 @@ export function restoreInWords(report: RestoreReport, paint: Paint): string {
     "",
     table(["source", "outcome", "files", "size", "directory"], report.sources.map(row), {
       right: ["files", "size"],
+      width: paint.width,
     }),
     ...report.sources.flatMap((source) => details(source, report.zone)),
     "",

@@ -23,7 +23,7 @@ export function showInWords(report: ShowReport, paint: Paint): string {
     table(
       ["source", "kind", "outcome", "captured", "files", "size"],
       report.sources.map((source) => row(source, report.zone)),
-      { right: ["files", "size"] },
+      { right: ["files", "size"], width: paint.width },
     ),
     ...report.sources.flatMap(details),
     ...notes(report.notes),

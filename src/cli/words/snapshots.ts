@@ -1,15 +1,19 @@
 import { inBytes } from "../../lib/units.ts";
 import { counted } from "../../lib/words.ts";
 import type { SnapshotLine, SnapshotsReport } from "../outputs.ts";
+import type { Room } from "../screen.ts";
 import { notes, table, when } from "./format.ts";
 
-export function snapshotsInWords(report: SnapshotsReport): string {
+export function snapshotsInWords(report: SnapshotsReport, { width }: Room = {}): string {
   if (report.snapshots.length === 0) {
     return [`no snapshots of ${report.policy} in ${report.store}`, ...notes(report.notes)].join("\n");
   }
   const rows = report.snapshots.map((snapshot) => row(snapshot, report.zone));
   return [
-    table(["ended", "id", "state", "files", "size", "sources"], rows, { right: ["files", "size"] }),
+    table(["ended", "id", "state", "files", "size", "sources"], rows, {
+      right: ["files", "size"],
+      width,
+    }),
     "",
     `${counted(report.snapshots.length, "snapshot")} of ${report.policy} in ${report.store}`,
     ...report.snapshots.flatMap(heldBack),

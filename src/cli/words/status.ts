@@ -29,6 +29,7 @@ export function statusInWords(report: StatusReport, paint: Paint): string {
     "",
     table(["source", "newest", "age", "files", "size", "last attempt"], report.sources.map(sourceRow(zone)), {
       right: ["files", "size"],
+      width: paint.width,
     }),
     ...report.partial.map(partialLine(zone)),
     ...named(report),

@@ -17,7 +17,7 @@ export function verifyInWords(report: VerifyReport, paint: Paint): string {
     ...report.damage.slice(0, 50).map(({ key, problem, snapshots }) => {
       return `  ${clean(key)}: ${clean(problem)}; needed by ${snapshots.join(", ")}`;
     }),
-    ...sources(report),
+    ...sources(report, paint),
     ...published(report),
     ...notes(report.notes),
     `in ${duration(report.seconds)}`,
@@ -64,8 +64,8 @@ function broken(report: VerifyReport): string[] {
     .map(({ id, ended }) => `  snapshot ${id} of ${when(ended, report.zone)} cannot be restored whole`);
 }
 
-function sources(report: VerifyReport): string[] {
+function sources(report: VerifyReport, { width }: Paint): string[] {
   if (report.sources.length === 0) return [];
   const rows = report.sources.map((each) => [each.snapshot, each.name, each.ok ? "ok" : "BAD", each.detail]);
-  return ["", table(["snapshot", "source", "check", "detail"], rows)];
+  return ["", table(["snapshot", "source", "check", "detail"], rows, { width })];
 }
