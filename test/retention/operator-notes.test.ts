@@ -48,7 +48,7 @@ const twice: readonly { kind: Note["drops"]; until?: string; says: RegExp; hint:
   {
     kind: "pin",
     until: "2026-12-01",
-    says: / is pinned until 2026-12-01T23:00:00.000Z already/,
+    says: / is pinned until 2026-12-02 00:00:00 \+01:00 already/,
     hint: /^drops unpin /,
   },
   { kind: "withdrawn", says: / is withdrawn already: good$/, hint: undefined },

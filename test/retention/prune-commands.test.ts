@@ -81,7 +81,7 @@ test("a pinned snapshot stays, an unpinned one does not; a withdrawn one is warn
   const again = await run(22, "pin", first);
   assert.match(
     again.stderr,
-    /is pinned until 2099-12-31T23:00:00.000Z already: the good one\nhint: drops unpin/,
+    /is pinned until 2100-01-01 00:00:00 \+01:00 already: the good one\nhint: drops unpin/,
   );
   await run(2, "pin", second, "--until", "2020-01-01");
   await run(10, "unpin", second);
