@@ -31,5 +31,6 @@ function open(parts: HandsParts, group: Group): Replacement {
 }
 
 function databaseOptions({ host, run, read, scratch }: HandsParts, { record, policy }: DatabaseGroup) {
-  return { host, run: run.run, policy, record, snapshot: run.snapshot, parts: read, scratch };
+  const units = run.restore.units.map(({ unit }) => unit);
+  return { host, run: run.run, policy, record, snapshot: run.snapshot, parts: read, scratch, units };
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { type Container, readContainers } from "../host/containers.ts";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
@@ -6,12 +7,14 @@ import type { PostgresPolicy } from "../policy/schema.ts";
 import { PostgresClient, type PostgresPlace } from "../source/postgres/client.ts";
 import { besideDatabase } from "../source/rocksdb/capture/beside.ts";
 import { pathsOf } from "../source/scope.ts";
+import { serverIn } from "./container-databases.ts";
 import { judgeCoverage } from "./coverage.ts";
 import { type DatabaseThere, judgeDatabases } from "./databases.ts";
-import { readHostState } from "./host-state.ts";
+import { type HostState, readHostState } from "./host-state.ts";
 import type { Check, Line } from "./types.ts";
 import type { World } from "./world.ts";
 
+const OF_ENGINES = /^\/var\/lib\/(?:docker|containerd|containers)$/;
 const LIMIT_MS = 120_000;
 /** Where servers of PostgreSQL lie: what is in there is judged by its databases. */
 const JUDGED_BY_DATABASES = ["/var/lib/postgresql", "/var/lib/pgsql"];
@@ -47,20 +50,41 @@ export function coverageChecks(world: World): Check[] {
 async function directories(world: World, how: Cancel): Promise<Line[]> {
   const { policy } = world.loaded;
   const host = await world.host;
-  const state = await readHostState(host, policy.sources.flatMap(pathsOf), how);
+  const [state, containers] = await Promise.all([
+    readHostState(host, policy.sources.flatMap(pathsOf), how),
+    readContainers(host, how),
+  ]);
   const beside: string[] = [];
   for (const source of policy.sources) {
     if (source.kind !== "rocksdb" || !state.resolved.has(source.path)) continue;
     const found = await besideDatabase(host, source, policy.sources, how);
     if (found !== undefined) beside.push(`in the directory of ${source.name} and in no source: ${found}`);
   }
-  return judgeCoverage(policy, state, JUDGED_BY_DATABASES, beside);
+  const servers = containers.flatMap(({ volumes }) => volumes.filter(({ isPostgres }) => isPostgres));
+  const leftOut = [...JUDGED_BY_DATABASES, ...servers.map(({ path }) => path)];
+  return judgeCoverage(policy, withContainers(state, containers), leftOut, beside);
+}
+
+/** What an engine keeps is made anew by it, but for volumes, which are named one by one. */
+function withContainers(state: HostState, containers: readonly Container[]): HostState {
+  if (containers.length === 0) return state;
+  const volumes = containers.flatMap(({ name, runs, volumes: own }) =>
+    own.map((volume) => (runs ? { ...volume, of: `the container ${name}` } : volume)),
+  );
+  const paths = new Set(volumes.map(({ path }) => path));
+  const trees = state.trees.filter(({ path }) => !OF_ENGINES.test(path) && !paths.has(path));
+  return { ...state, trees: [...trees, ...volumes] };
 }
 
 async function databases(world: World, how: Cancel): Promise<Line[]> {
   const host = await world.host;
   const sources = world.loaded.policy.sources.filter((source) => source.kind === "postgres");
-  if (sources.length === 0) return withoutSource(host, how);
+  const named = sources.map(({ container }) => container);
+  const others = (await readContainers(host, how)).filter(({ name }) => !named.includes(name));
+  const inContainers = (await Promise.all(others.map((one) => databasesInside(host, one, how)))).flat();
+  const onHost = sources.some(({ container }) => container === undefined);
+  if (!onHost)
+    inContainers.push(...(await withoutSource(host, how, inContainers.length + sources.length > 0)));
   const servers = [...new Map(sources.map((source) => [serverOf(source), source])).values()];
   const lines = await Promise.all(
     servers.map(async (server) => {
@@ -68,10 +92,26 @@ async function databases(world: World, how: Cancel): Promise<Line[]> {
       return judgeDatabases(
         await databasesAt(host, server, how),
         covered.map(({ database }) => database),
+        server,
       );
     }),
   );
-  return lines.flat();
+  return [...lines.flat(), ...inContainers];
+}
+
+async function databasesInside(host: Host, container: Container, how: Cancel): Promise<Line[]> {
+  const place = await serverIn(host, container, how);
+  if (place !== undefined) return judgeDatabases(await databasesAt(host, place, how), [], place);
+  const files = container.volumes.find(({ isPostgres }) => isPostgres);
+  if (files === undefined) return [];
+  const what = `the container ${container.name} has a PostgreSQL in ${files.path} and is in no source; what is in it could not be asked`;
+  return [
+    {
+      result: "unable",
+      what,
+      fix: `${container.engine} start ${container.name}; docs/postgres.md, "In a container"`,
+    },
+  ];
 }
 
 /** Sources of one server, whoever asks it. */
@@ -80,7 +120,7 @@ function serverOf({ container = "", host = "", port = 5432 }: PostgresPolicy): s
 }
 
 /** A policy without PostgreSQL: is there one all the same? */
-async function withoutSource(host: Host, how: Cancel): Promise<Line[]> {
+async function withoutSource(host: Host, how: Cancel, hasOthers: boolean): Promise<Line[]> {
   const find = [
     "find",
     "/run/postgresql",
@@ -98,7 +138,7 @@ async function withoutSource(host: Host, how: Cancel): Promise<Line[]> {
     .toString()
     .split("\n")
     .flatMap((name) => /^\.s\.PGSQL\.(\d{1,5})$/.exec(name)?.[1] ?? []);
-  if (ports.length === 0) return [{ result: "ok", what: "no PostgreSQL runs on the host" }];
+  if (ports.length === 0) return hasOthers ? [] : [{ result: "ok", what: "no PostgreSQL runs on the host" }];
   const lines = await Promise.all(ports.map((port) => onPort(host, Number(port), how)));
   return lines.flat();
 }
@@ -121,7 +161,7 @@ async function onPort(host: Host, port: number, how: Cancel): Promise<Line[]> {
   }
 }
 
-async function databasesAt(host: Host, place: PostgresPlace, how: Cancel): Promise<DatabaseThere[]> {
+export async function databasesAt(host: Host, place: PostgresPlace, how: Cancel): Promise<DatabaseThere[]> {
   const client = new PostgresClient(host, place);
   const args = ["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-c", DATABASES_SQL];
   const { stdout } = await client.run("psql", args, {

@@ -34,7 +34,7 @@ export function judgeCoverage(
   const roots = policy.sources.flatMap(pathsOf).flatMap((path) => [path, state.resolved.get(path) ?? path]);
   const lines = state.trees
     .filter(({ path }) => !isIn(path, leftOut) && !OF_THE_SYSTEM.has(nameOf(path)))
-    .flatMap((tree) => judgeTree(tree, roots, ownerOf(tree, state)));
+    .flatMap((tree) => judgeTree(tree, roots, tree.of ?? ownerOf(tree, state)));
   lines.push(...beside.map((what) => warn(what, BESIDE_FIX)));
   if (state.units === undefined) {
     lines.push({
@@ -84,7 +84,7 @@ function ownerOf({ path }: Tree, { units, resolved }: HostState): string | undef
   return owners[0]?.name;
 }
 
-function isIn(path: string, roots: readonly string[]): boolean {
+export function isIn(path: string, roots: readonly string[]): boolean {
   return roots.some((root) => path === root || path.startsWith(root.endsWith("/") ? root : `${root}/`));
 }
 

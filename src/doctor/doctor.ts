@@ -2,6 +2,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { wallTime } from "../policy/zone.ts";
 import type { Proofs, RecoveryProof } from "../snapshot/finding.ts";
 import { readProofs } from "../snapshot/finding.ts";
+import { containerCheck } from "./check-containers.ts";
 import { coverageChecks } from "./check-coverage.ts";
 import { hostChecks } from "./check-host.ts";
 import { keyChecks } from "./check-keys.ts";
@@ -45,6 +46,7 @@ export async function examine(world: World, only: readonly Group[], how: Cancel)
     recoveryCheck(world, learnt),
     ...hostChecks(world),
     ...unitChecks(world),
+    containerCheck(world),
     ...sourceChecks(world, learnt.sizes),
     ...coverageChecks(world),
     ...storeChecks(world, learnt),

@@ -5,6 +5,8 @@ import type { Cancel } from "../lib/cancel.ts";
 export interface Tree {
   readonly path: string;
   readonly bytes: number;
+  /** What runs and has its data there, where that is known beforehand. */
+  readonly of?: string;
 }
 
 export interface RunningUnit {

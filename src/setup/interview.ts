@@ -153,7 +153,8 @@ export function withHint({ message, hint }: DropsError): string {
 
 function inWords({ what, units }: Suggestion): string {
   const whose = units.length === 0 ? "" : `, of ${units.join(", ")}`;
-  if (what.kind === "postgres") return `the PostgreSQL database ${what.database}${whose}`;
+  if (what.kind === "postgres")
+    return `the PostgreSQL database ${what.database}${what.container === undefined ? "" : ` in container ${what.container}`}${whose}`;
   return what.kind === "rocksdb" ? `the RocksDB in ${what.path}${whose}` : `${what.path}${whose}`;
 }
 

@@ -86,7 +86,11 @@ function storeLines({ store, credentialsFile }: Choices): string[] {
 
 function sourceLines({ name, what }: Suggestion): string[] {
   const head = [`  - ${line("name", name)}`, `    ${line("kind", what.kind)}`];
-  if (what.kind === "postgres") return [...head, `    ${line("database", what.database)}`];
+  if (what.kind === "postgres") {
+    const { database, container, user } = what;
+    const fields = Object.entries({ database, container, user }).filter(([, value]) => value !== undefined);
+    return [...head, ...fields.map(([key, value]) => `    ${line(key, value)}`)];
+  }
   if (what.kind === "rocksdb") return [...head, `    ${line("path", what.path)}`];
   const exclude = what.exclude.map((pattern) => `      - ${scalar(pattern)}`);
   return [

@@ -5,7 +5,12 @@ import type { Found } from "./look.ts";
 export interface Suggestion {
   readonly name: string;
   readonly what:
-    | { readonly kind: "postgres"; readonly database: string }
+    | {
+        readonly kind: "postgres";
+        readonly database: string;
+        readonly container?: string | undefined;
+        readonly user?: string | undefined;
+      }
     | { readonly kind: "rocksdb"; readonly path: string }
     | { readonly kind: "files"; readonly path: string; readonly exclude: readonly string[] };
   /** The services whose data it is: stopped while it is put back. */
@@ -13,7 +18,7 @@ export interface Suggestion {
 }
 
 /** The system's own, and what is backed up otherwise: a server's files without its dump are no backup. */
-const NOT_FILES = /^(systemd-|drops-|postgresql|dbus|polkit|nscd|sshd|udisks)/;
+const NOT_FILES = /^(systemd-|drops-|postgresql|docker|containerd|podman|dbus|polkit|nscd|sshd|udisks)/;
 /** Secrets and settings are small, caches are large. Bytes. */
 const SMALL = 64 * 1024 * 1024;
 /** What belongs to RocksDB in its directory, which may hold other files, such as uploads. */
@@ -23,13 +28,13 @@ const OF_ROCKSDB = [
 ];
 
 /** In capture order: PostgreSQL, RocksDB, files. Names differ, and nothing is in two of them. Pure. */
-export function suggest({ rocksdb, databases, states, leadsTo, others }: Found): Suggestion[] {
+export function suggest({ rocksdb, databases, states, leadsTo, others, servers = [] }: Found): Suggestion[] {
   const taken = new Set<string>();
   const named = (text: string, end = ""): string => nameFor(text, end, taken);
   const real = (path: string) => leadsTo[path] ?? path;
   const services = states.filter(({ unit }) => !NOT_FILES.test(unit));
   const unitsIn = (within: (path: string) => boolean) => [
-    ...new Set(states.filter(({ path }) => within(real(path))).map(({ unit }) => unit)),
+    ...new Set(states.filter(({ path, unit }) => unit !== "" && within(real(path))).map(({ unit }) => unit)),
   ];
   const outermost = services.filter(({ path }, index) =>
     services.every(
@@ -37,9 +42,10 @@ export function suggest({ rocksdb, databases, states, leadsTo, others }: Found):
     ),
   );
   return [
-    ...databases.map(({ name: database, unit }): Suggestion => {
+    ...databases.map(({ name: database, unit, container, user }): Suggestion => {
       const units = unit === undefined ? [] : [unit];
-      return { name: named(database, "-db"), what: { kind: "postgres", database }, units };
+      const inside = container === undefined ? {} : { container, user };
+      return { name: named(database, "-db"), what: { kind: "postgres", database, ...inside }, units };
     }),
     ...rocksdb.map((path): Suggestion => {
       const units = unitsIn((state) => isIn(path, state));
@@ -47,7 +53,7 @@ export function suggest({ rocksdb, databases, states, leadsTo, others }: Found):
     }),
     ...outermost.map(({ path }) => {
       const units = unitsIn((state) => isIn(state, real(path)));
-      return filesAt({ path, real: real(path) }, named(serviceOf(path)), units, { rocksdb });
+      return filesAt({ path, real: real(path) }, named(serviceOf(path)), units, { rocksdb, files: servers });
     }),
     ...others
       .filter(({ bytes }) => bytes <= SMALL)
@@ -83,7 +89,9 @@ export function filesAt(
 
 /** `/var/lib/matrix-continuwuity/db` as `matrix-continuwuity`. */
 function serviceOf(path: string): string {
-  const parts = path.split("/").filter((part) => part !== "" && !["db", "database", "data"].includes(part));
+  const parts = path
+    .split("/")
+    .filter((part) => part !== "" && !["db", "database", "data", "_data"].includes(part));
   return parts.at(-1) ?? "data";
 }
 

@@ -295,7 +295,7 @@ test("a look at this machine finds a RocksDB and changes nothing", async () => {
   assert.deepEqual(found.rocksdb, [join(scratch.path, "a b/db")]);
   assert.deepEqual(found.databases, [{ name: "a" }, { name: "b" }]);
   assert.deepEqual(found.notes, ["the database   has a name that a policy cannot hold: it is left out"]);
-  assert.deepEqual(asked, ["sh", "psql", "sh"]);
+  assert.deepEqual(asked, ["sh", "sh", "psql", "sh"]);
 });
 
 test("drops init on a terminal writes a policy, keys and a repository, and the policy works", async () => {

@@ -1,10 +1,10 @@
 import { execFile } from "node:child_process";
-import { chmod, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { PostgresPolicy } from "../../src/policy/schema.ts";
 import type { Postgres } from "./postgres.ts";
-import { runTool, scratchDirectory } from "./scratch.ts";
+import { runTool } from "./scratch.ts";
 import { until } from "./until.ts";
 
 const shell = promisify(execFile);
@@ -13,6 +13,8 @@ export interface ContainerPostgres extends Postgres {
   readonly container: string;
   /** Of the host: what is mounted as the server's data. */
   readonly volume: string;
+  /** Another container of the same image, which does nothing. It is gone with the first. */
+  idle(name: string, ...settings: readonly string[]): Promise<string>;
   /** podman with the tests' own storage, on the host. */
   podman(...args: readonly string[]): Promise<string>;
 }
@@ -24,7 +26,9 @@ export interface ContainerPostgres extends Postgres {
  */
 export async function startContainerPostgres(): Promise<ContainerPostgres> {
   await using undo = new AsyncDisposableStack();
-  const { path } = undo.use(await scratchDirectory());
+  // below /tmp no container keeps data
+  const path = await mkdtemp("/var/tmp/drops-test-");
+  undo.defer(() => rm(path, { recursive: true, force: true }));
   const container = `drops-test-${process.pid}`;
   const [versions, uid, gid] = await Promise.all([
     readdir("/usr/lib/postgresql"),
@@ -85,8 +89,31 @@ export async function startContainerPostgres(): Promise<ContainerPostgres> {
     spool: true,
     ...more,
   });
+  const idle = async (name: string, ...more: readonly string[]) => {
+    const root = ["-v", "/usr:/usr:ro", "--rootfs", join(path, "root")];
+    const called = `${container}-${name}`;
+    await podman(
+      "run",
+      "-d",
+      "--name",
+      called,
+      "--network",
+      "none",
+      "--timeout",
+      "1800",
+      ...LIMITS,
+      ...more,
+      ...root,
+      "sleep",
+      "1800",
+    );
+    open.defer(async () => {
+      await podman("rm", "-f", "-t", "0", called);
+    });
+    return called;
+  };
   return {
-    ...{ container, volume, podman, psql, policyFor, bin },
+    ...{ container, volume, idle, podman, psql, policyFor, bin },
     ...{ socketDir: "/run/postgresql", port: 5432, user: "chat", hostUser: "postgres" },
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };

@@ -5,6 +5,7 @@ import { ServerAdmin } from "../../source/postgres/restore/admin.ts";
 import { hasLocale, lookAtServer, type ServerLook } from "../../source/postgres/restore/server-look.ts";
 import { pgRestoreVersion } from "../../source/postgres/versions.ts";
 import type { Check } from "../run/check.ts";
+import { containerChecks } from "./container.ts";
 import { readDatabaseFacts } from "./files.ts";
 import type { DatabaseOptions } from "./replacement.ts";
 import { spaceCheck } from "./space.ts";
@@ -27,6 +28,7 @@ export async function preflightDatabase(options: DatabaseOptions, how: Cancel): 
   const name = named("space for a second copy");
   const space = await looked(name, () => spaceCheck(name, options, server.found, facts.found, how));
   return [
+    ...(await containerChecks(named("container"), options, how)),
     ...serverChecks(named, server.found, facts.found),
     programs,
     await localeCheck(named, admin, server.found, facts.found, how),

@@ -42,6 +42,8 @@ export interface DatabaseOptions {
   readonly parts: ReadParts & { readonly pool: PackPool };
   /** A directory of this machine. */
   readonly scratch: string;
+  /** Those that the restore stops. */
+  readonly units?: readonly string[];
   /** The run's directory on the host; default: its place below `RUNS`. */
   readonly directory?: string;
 }
