@@ -1,6 +1,6 @@
+import { REMOVED_HINT, removedBy } from "../guided/database/container.ts";
 import { type Container, readContainers } from "../host/containers.ts";
 import type { Policy } from "../policy/schema.ts";
-import { REMOVED_HINT, removedBy } from "../guided/database/container.ts";
 import { pathsOf } from "../source/scope.ts";
 import { isIn } from "./coverage.ts";
 import { type Check, type Line, ok, warn } from "./types.ts";
