@@ -271,20 +271,31 @@ describe("SSH as the user has it", () => {
     });
   }
 
-  test("without a program ssh the defaults count, and a configuration is not passed over", async () => {
-    const path = process.env["PATH"];
-    process.env["PATH"] = "/nonexistent";
-    try {
-      const to = await sshDestination(direct(), { signal, home: await home("") });
-      assert.equal(to.identityFiles.length, 3);
-      await assert.rejects(
-        sshDestination(direct(), { signal, home: await home(alias()) }),
-        /config cannot be read: there is no program ssh/,
-      );
-    } finally {
-      process.env["PATH"] = path;
-    }
-  });
+  const useless = async () => {
+    const directory = await home("");
+    const script = "#!/bin/sh\necho No user exists for uid 54321 >&2; exit 255\n";
+    await writeFile(join(directory, "ssh"), script, { mode: 0o755 });
+    return directory;
+  };
+  for (const [what, directory] of [
+    ["no program ssh", async () => "/nonexistent"],
+    ["an ssh that does not know its user", useless],
+  ] as const) {
+    test(`with ${what} the defaults count, and a configuration is not passed over`, async () => {
+      const path = process.env["PATH"];
+      process.env["PATH"] = await directory();
+      try {
+        const to = await sshDestination(direct(), { signal, home: await home("") });
+        assert.equal(to.identityFiles.length, 3);
+        await assert.rejects(
+          sshDestination(direct(), { signal, home: await home(alias()) }),
+          /config cannot be read: there is no program ssh/,
+        );
+      } finally {
+        process.env["PATH"] = path;
+      }
+    });
+  }
 
   test("a machine that does not answer is named by its alias", async () => {
     const directory = await home(`Host drops-alias\n  HostName 127.0.0.1\n  Port ${await freePort()}\n`, [

@@ -51,7 +51,7 @@ const PLAIN = /^[\w.:%+][\w.:%+-]*$/;
 
 /**
  * What the policy says, and for all else what `ssh -G` says of the user's and the system's configuration. Commands of `Match
- * exec` run in it, as they do whenever that user calls ssh. Without a program `ssh` OpenSSH's defaults count.
+ * exec` run in it, as they do whenever that user calls ssh. Without a program `ssh` that works OpenSSH's defaults count.
  *
  * @throws DropsError host/login-refused when there is a configuration that cannot be read, or that asks for what drops does not do
  */
@@ -123,7 +123,8 @@ async function configured(
     okExits: ANY_EXIT,
     within: LOGIN_MS,
   });
-  if (told.exit === 127) return await withoutSsh(how.home);
+  // in a container ssh does not work for a user without an entry
+  if (told.exit === 127 || /^No user exists for uid/.test(told.stderr)) return await withoutSsh(how.home);
   if (told.exit !== 0) {
     throw new DropsError(
       "host/login-refused",
@@ -148,9 +149,13 @@ async function withoutSsh(home: string): Promise<ReadonlyMap<string, readonly st
       () => false,
     )
   ) {
-    throw new DropsError("host/login-refused", `${config} cannot be read: there is no program ssh here`, {
-      hint: "install OpenSSH's client (openssh-client on Debian), or move that file away",
-    });
+    throw new DropsError(
+      "host/login-refused",
+      `${config} cannot be read: there is no program ssh that works here`,
+      {
+        hint: "try: ssh -G localhost; install OpenSSH's client (openssh-client on Debian), or move that file away",
+      },
+    );
   }
   return new Map([
     ["identityfile", ["rsa", "ecdsa", "ed25519"].map((type) => `~/.ssh/id_${type}`)],
