@@ -14,7 +14,9 @@ const pg = stack.use(await startContainerPostgres());
 const host = stack.use(await openLocalHost());
 const how = { signal: new AbortController().signal };
 
-hostContract("a container", async () => inContainer(host, pg));
+// its process 1 is no server: what a command started may be ended too
+const idle = await pg.idle("idle");
+hostContract("a container", async () => inContainer(host, { container: idle }));
 
 test("a command runs as a user of the container, with its home and the settings", async () => {
   const argv = ["sh", "-c", 'echo "$(id -un) $HOME $DROPS_TEST $POSTGRES_USER"; pwd'];

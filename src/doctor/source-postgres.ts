@@ -1,7 +1,7 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { inBytes } from "../lib/units.ts";
 import type { PostgresPolicy } from "../policy/schema.ts";
-import { freezePostgres } from "../source/postgres/capture.ts";
+import { freezePostgres, isSpooled } from "../source/postgres/capture.ts";
 import { PostgresClient } from "../source/postgres/client.ts";
 import { type PostgresFacts, parsePostgresFacts } from "../source/postgres/facts.ts";
 import { obstacleNotes } from "../source/postgres/obstacles.ts";
@@ -33,7 +33,7 @@ export async function checkPostgres(world: World, source: PostgresPolicy, how: C
     ...frozen.facts,
   });
   const broken = await frozen.brokenKeys({ ...how, withinMs: KEYS_WITHIN_MS });
-  const room = source.spool ? await noRoomFor(new PostgresClient(host, source), facts, how) : undefined;
+  const room = isSpooled(source) ? await noRoomFor(new PostgresClient(host, source), facts, how) : undefined;
   const whole = { ...facts, obstacles: [...(facts.obstacles ?? []), ...broken] };
   return { lines: judgeDatabase(source, whole, room), bytes: Number(facts.size_bytes) };
 }

@@ -79,7 +79,7 @@ class ContainerHost implements Host {
       [Symbol.asyncDispose]: async () => {
         const isOver = hasEnded;
         await command[Symbol.asyncDispose]();
-        if (!isOver) await this.#end(mark);
+        if (!isOver) await this.#end(mark, as);
       },
     };
   }
@@ -87,9 +87,12 @@ class ContainerHost implements Host {
   /** The host is whoever's opened it. */
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  /** Only `exec` itself ends by force on the host: what it started goes on. Where that fails, the host is lost. */
-  async #end(mark: string): Promise<void> {
-    const argv = [this.#engine ?? "", "exec", "-u", "root", this.#name, "sh", "-c", END, "drops-end", mark];
+  /**
+   * Only `exec` itself ends by force on the host: what it started goes on. Root of a container may not look at others'
+   * processes, so they are ended as their own user. Where that fails, the host is lost.
+   */
+  async #end(mark: string, as: string): Promise<void> {
+    const argv = [this.#engine ?? "", "exec", "-u", as, this.#name, "sh", "-c", END, "drops-end", mark];
     const signal = AbortSignal.timeout(END_MS);
     await this.#host.run(argv, { signal, okExits: ANY_EXIT }).catch(() => {});
   }
@@ -97,11 +100,16 @@ class ContainerHost implements Host {
 
 const END_MS = 30_000;
 
-/** Argument: the mark in the environment of what is to be ended. */
+/**
+ * Argument: the mark in the environment of what is to be ended. A PostgreSQL that is process 1 inherits orphans, and takes one that
+ * a signal ended for a crash of its own: it ends every session. There only what was started from outside is ended, never its children.
+ */
 const END = `
+case $(cat /proc/1/comm) in postgres | postmaster) only='^PPid:[^0-9]*0$' ;; *) only=. ;; esac
 end() {
   found=
   for process in /proc/[0-9]*; do
+    grep -q "$only" "$process/status" 2>/dev/null || continue
     tr '\\0' '\\n' 2>/dev/null <"$process/environ" | grep -qx "DROPS_COMMAND=$2" || continue
     found=y
     kill "-$1" "\${process#/proc/}" 2>/dev/null

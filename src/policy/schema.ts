@@ -150,7 +150,7 @@ const Postgres = z
       .boolean()
       .default(true)
       .describe(
-        "write the dump to the host's staging first when it fits, so that the snapshot is not held for the upload",
+        "write the dump to the host's staging first when it fits, so that the snapshot is not held for the upload; never in a container",
       ),
   })
   .refine(({ container, engine }) => engine === undefined || container !== undefined, {

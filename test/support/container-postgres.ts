@@ -28,7 +28,7 @@ export async function startContainerPostgres(): Promise<ContainerPostgres> {
   await using undo = new AsyncDisposableStack();
   // below /tmp no container keeps data
   const path = await mkdtemp("/var/tmp/drops-test-");
-  undo.defer(() => rm(path, { recursive: true, force: true }));
+  undo.defer(() => rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 }));
   const container = `drops-test-${process.pid}`;
   const [versions, uid, gid] = await Promise.all([
     readdir("/usr/lib/postgresql"),

@@ -80,7 +80,7 @@ export async function freezePostgres(source: PostgresPolicy, how: CaptureContext
         snapshot,
         encoding: database.encoding,
         capturedAt,
-        spool: source.spool,
+        spool: isSpooled(source),
         estimate: BigInt(facts.size_bytes),
         databaseSql: databaseSql(facts),
         rolesSql: roles,
@@ -89,6 +89,14 @@ export async function freezePostgres(source: PostgresPolicy, how: CaptureContext
     },
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
+}
+
+/**
+ * Not in a container, whose process 1 may be the server: what a script leaves to it when it ends (a process that was stopped by a
+ * signal) it takes for a crash, and ends all sessions.
+ */
+export function isSpooled({ spool, container }: PostgresPolicy): boolean {
+  return spool && container === undefined;
 }
 
 function notesOf(facts: PostgresFacts, tablespaces: ReadFacts["tablespaces"]): readonly string[] {
