@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFailure } from "../src/lib/errors.ts";
-import { openMemoryStore } from "../src/store/memory.ts";
 import { faultyStore } from "./support/faulty-store.ts";
+import { openMemoryStore } from "./support/memory-store.ts";
 
 const how = { signal: new AbortController().signal };
 const one = new Uint8Array([1]);

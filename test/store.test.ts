@@ -9,12 +9,12 @@ import { setImmediate as turn } from "node:timers/promises";
 import { DeleteObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { isFailure } from "../src/lib/errors.ts";
 import { openDirectoryStore } from "../src/store/directory.ts";
-import { openMemoryStore } from "../src/store/memory.ts";
-import { VersionedMemory } from "../src/store/memory-versions.ts";
 import { openS3Store } from "../src/store/s3.ts";
 import { lockless, storeContract } from "./contracts/store.ts";
 import { versionsContract } from "./contracts/versions.ts";
+import { openMemoryStore } from "./support/memory-store.ts";
 import { startS3 } from "./support/s3.ts";
+import { VersionedMemory } from "./support/versioned-memory.ts";
 
 const s3 = await startS3();
 after(() => s3[Symbol.asyncDispose]());

@@ -3,9 +3,9 @@ import { hash } from "node:crypto";
 import { test } from "node:test";
 import { isFailure } from "../src/lib/errors.ts";
 import { heldBytes } from "../src/retention/held.ts";
-import { openMemoryStore } from "../src/store/memory.ts";
-import { VersionedMemory } from "../src/store/memory-versions.ts";
 import { belowWhatHides } from "../src/store/version-index.ts";
+import { openMemoryStore } from "./support/memory-store.ts";
+import { VersionedMemory } from "./support/versioned-memory.ts";
 
 const HOW = { signal: new AbortController().signal };
 const text = (words: string): Buffer => Buffer.from(words);

@@ -15,11 +15,11 @@ import { PackPool } from "../../src/pack/pool.ts";
 import type { SnapshotRecord } from "../../src/snapshot/record.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { listKey, manifestKey } from "../../src/store/keys.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
 import { setPrefix } from "../support/altered-header.ts";
 import { alteredHost } from "../support/altered-host.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { type Forgery, forgeSnapshot } from "../support/forgery.ts";
+import { openMemoryStore } from "../support/memory-store.ts";
 import { type Rehearsal, rehearse } from "../support/rehearsal.ts";
 import { readWhole } from "../support/whole-repository.ts";
 

@@ -6,9 +6,9 @@ import { DropsError, isFailure } from "../../src/lib/errors.ts";
 import { decodeRecord } from "../../src/snapshot/record.ts";
 import type { Lock } from "../../src/store/blob-store.ts";
 import { listKey, manifestKey, signatureKey } from "../../src/store/keys.ts";
-import { VersionedMemory } from "../../src/store/memory-versions.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
 import { rehearse } from "../support/rehearsal.ts";
+import { VersionedMemory } from "../support/versioned-memory.ts";
 
 const HOW = { signal: new AbortController().signal };
 const until = (year: number): Lock => ({ mode: "governance", until: new Date(`${year}-01-01T00:00:00Z`) });

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import test, { after } from "node:test";
 import { isFailure } from "../../src/lib/errors.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
 import { faultyStore } from "../support/faulty-store.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";
+import { openMemoryStore } from "../support/memory-store.ts";
 import { rehearse } from "../support/rehearsal.ts";
 import { readWhole } from "../support/whole-repository.ts";
 

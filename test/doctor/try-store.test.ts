@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { trySemantics } from "../../src/doctor/try-store.ts";
 import { DropsError } from "../../src/lib/errors.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
+import { openMemoryStore } from "../support/memory-store.ts";
 
 const HOW = { signal: new AbortController().signal };
 const refused = () => Promise.reject(new DropsError("store/refused", "access denied", { hint: "ask" }));

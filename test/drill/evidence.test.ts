@@ -10,8 +10,8 @@ import { junitOf } from "../../src/drill/junit.ts";
 import { publishEvidence } from "../../src/drill/publish.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
 import { signerFromText } from "../../src/seal/sshsig.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
 import { trustOf } from "../../src/trust/trust.ts";
+import { openMemoryStore } from "../support/memory-store.ts";
 import { sampleEvidence } from "../support/sample-evidence.ts";
 import { runTool, scratchDirectory } from "../support/scratch.ts";
 

@@ -12,10 +12,10 @@ import { signerFromText } from "../../src/seal/sshsig.ts";
 import { putNote } from "../../src/snapshot/pin.ts";
 import type { SourceRecord } from "../../src/snapshot/record.ts";
 import { listKey, manifestKey, packKey, pinKey, signatureKey } from "../../src/store/keys.ts";
-import type { VersionedMemory } from "../../src/store/memory-versions.ts";
 import { faultyVersions } from "../support/faulty-store.ts";
 import { TinyNights } from "../support/tiny-nights.ts";
 import { POLICY } from "../support/tiny-repository.ts";
+import type { VersionedMemory } from "../support/versioned-memory.ts";
 
 const DAY = 86_400_000;
 const HOW = { signal: new AbortController().signal };

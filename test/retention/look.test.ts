@@ -17,11 +17,11 @@ import {
   signatureKey,
   withdrawnKey,
 } from "../../src/store/keys.ts";
-import type { VersionedMemory } from "../../src/store/memory-versions.ts";
 import { faultyVersions } from "../support/faulty-store.ts";
 import { unreachable } from "../support/gone-since.ts";
 import { TinyNights } from "../support/tiny-nights.ts";
 import { POLICY } from "../support/tiny-repository.ts";
+import type { VersionedMemory } from "../support/versioned-memory.ts";
 
 const HOW = { signal: new AbortController().signal };
 const HASH = "c".repeat(64);

@@ -4,7 +4,7 @@ import { isFailure } from "../../src/lib/errors.ts";
 import { writeRepository } from "../../src/snapshot/repository.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { condemnedPrefix } from "../../src/store/keys.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
+import { openMemoryStore } from "../support/memory-store.ts";
 import { modelBackup, POLICY } from "../support/model.ts";
 import { ModelLedger } from "../support/model-ledger.ts";
 import {

@@ -7,9 +7,9 @@ import { EVIDENCE_NAMESPACE, signerFromText } from "../../src/seal/sshsig.ts";
 import { encodeDocument } from "../../src/snapshot/canonical-json.ts";
 import { putEvidence, type ReadNamed, readNamed, readStored } from "../../src/snapshot/evidence-store.ts";
 import { signatureKey } from "../../src/store/keys.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
 import { trustOf } from "../../src/trust/trust.ts";
 import { unreachable } from "../support/gone-since.ts";
+import { openMemoryStore } from "../support/memory-store.ts";
 
 const HOW = { signal: new AbortController().signal };
 const PLACE = { repository: "a".repeat(32), policy: "ops" };

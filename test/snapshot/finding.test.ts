@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { newSigningKey } from "../../src/seal/keygen.ts";
 import { PRUNE_NAMESPACE, type Signer, signerFromText } from "../../src/seal/sshsig.ts";
 import { type FoundByDoctor, putFound, readProofs } from "../../src/snapshot/finding.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
 import { trustOf } from "../../src/trust/trust.ts";
+import { openMemoryStore } from "../support/memory-store.ts";
 
 const HOW = { signal: new AbortController().signal };
 const PLACE = { repository: "a".repeat(32), policy: "ops" };

@@ -14,9 +14,9 @@ import {
 } from "../../src/snapshot/repository.ts";
 import { repositoryOfRecords, UNKNOWN_TIME } from "../../src/snapshot/repository-of-records.ts";
 import { REPOSITORY_KEY, REPOSITORY_SIGNATURE_KEY, recordKey, signatureKey } from "../../src/store/keys.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
 import { faultyStore } from "../support/faulty-store.ts";
 import { goneSince, unreachable } from "../support/gone-since.ts";
+import { openMemoryStore } from "../support/memory-store.ts";
 import { POLICY, TinyRepository } from "../support/tiny-repository.ts";
 
 const HOW = { signal: new AbortController().signal };

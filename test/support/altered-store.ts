@@ -1,5 +1,5 @@
 import type { BlobReader, BlobStore } from "../../src/store/blob-store.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
+import { openMemoryStore } from "./memory-store.ts";
 
 const HOW = { signal: new AbortController().signal };
 const UNBOUNDED = { ...HOW, maxSize: 2 ** 30 };

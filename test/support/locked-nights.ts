@@ -2,8 +2,8 @@ import type { KeepRules } from "../../src/retention/keep.ts";
 import { extendLocks, type KeeperHow, type KeeperPlan, planKeeper } from "../../src/retention/keeper.ts";
 import { locksOfNew } from "../../src/retention/lock-times.ts";
 import type { BlobVersion, Lock, VersionedStore } from "../../src/store/blob-store.ts";
-import { VersionedMemory } from "../../src/store/memory-versions.ts";
 import { KEEP, type Nights, nights } from "./nights.ts";
+import { VersionedMemory } from "./versioned-memory.ts";
 
 const DAY = 86_400_000;
 const HOW = { signal: new AbortController().signal };

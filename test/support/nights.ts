@@ -8,7 +8,7 @@ import { type PruneParts, type PruneResult, prune } from "../../src/retention/pr
 import type { Limits } from "../../src/retention/refusals.ts";
 import { type Survey, survey } from "../../src/retention/survey.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
+import { openMemoryStore } from "./memory-store.ts";
 import { type Rehearsal, rehearse } from "./rehearsal.ts";
 import { readWhole } from "./whole-repository.ts";
 

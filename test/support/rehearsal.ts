@@ -11,8 +11,8 @@ import { parsePolicy } from "../../src/policy/load.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
 import { type Signer, signerFromText } from "../../src/seal/sshsig.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
 import { trustOf } from "../../src/trust/trust.ts";
+import { openMemoryStore } from "./memory-store.ts";
 
 export interface Rehearsal extends AsyncDisposable {
   /** A scratch directory for what is backed up. */

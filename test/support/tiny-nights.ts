@@ -2,10 +2,10 @@ import { Calendar } from "../../src/retention/periods.ts";
 import { type PlanHow, planPrune } from "../../src/retention/plan.ts";
 import { type Survey, survey } from "../../src/retention/survey.ts";
 import type { SnapshotRecord, SourceRecord } from "../../src/snapshot/record.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
-import { VersionedMemory } from "../../src/store/memory-versions.ts";
+import { openMemoryStore } from "./memory-store.ts";
 import { KEEP } from "./nights.ts";
 import { POLICY, TinyRepository } from "./tiny-repository.ts";
+import { VersionedMemory } from "./versioned-memory.ts";
 
 const HOW = { signal: new AbortController().signal };
 const HOUR = 3_600_000;

@@ -13,8 +13,8 @@ import type { SnapshotRecord, SourceRecord } from "../../src/snapshot/record.ts"
 import { newRepository, writeRepository } from "../../src/snapshot/repository.ts";
 import type { BlobStore } from "../../src/store/blob-store.ts";
 import { packKey } from "../../src/store/keys.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
 import { trustOf } from "../../src/trust/trust.ts";
+import { openMemoryStore } from "./memory-store.ts";
 
 const HOW = { signal: new AbortController().signal };
 export const POLICY = "tiny";

@@ -6,9 +6,9 @@ import { SNAPSHOT_NAMESPACE, signerFromText } from "../../src/seal/sshsig.ts";
 import { readCatalog } from "../../src/snapshot/catalog.ts";
 import { readRepository } from "../../src/snapshot/repository.ts";
 import { REPOSITORY_KEY, REPOSITORY_SIGNATURE_KEY, signatureKey } from "../../src/store/keys.ts";
-import { openMemoryStore } from "../../src/store/memory.ts";
 import { type Trust, trustOf } from "../../src/trust/trust.ts";
 import { trustedSigner } from "../../src/trust/trusted-signer.ts";
+import { openMemoryStore } from "../support/memory-store.ts";
 import { POLICY, TinyRepository } from "../support/tiny-repository.ts";
 
 // A key was stolen at some time. What it signed is believed when it landed before, by the store's clock alone.

@@ -1,8 +1,8 @@
 import { hash } from "node:crypto";
-import type { Cancel } from "../lib/cancel.ts";
-import { DropsError } from "../lib/errors.ts";
-import type { BlobInfo, BlobVersion, Lock, PutHow, VersionedStore } from "./blob-store.ts";
-import { assertSafeKey, checkSha256, missing, taken, tooLarge } from "./check-bytes.ts";
+import type { Cancel } from "../../src/lib/cancel.ts";
+import { DropsError } from "../../src/lib/errors.ts";
+import type { BlobInfo, BlobVersion, Lock, PutHow, VersionedStore } from "../../src/store/blob-store.ts";
+import { assertSafeKey, checkSha256, missing, taken, tooLarge } from "../../src/store/check-bytes.ts";
 
 interface Kept {
   readonly version: string;
@@ -13,7 +13,7 @@ interface Kept {
 }
 
 /**
- * A bucket with versions and Object Lock that is gone with the process: for tests and rehearsals. Removing hides, and what
+ * A bucket with versions and Object Lock that is gone with the process. Removing hides, and what
  * is locked cannot be removed for good before `clock` says that its lock is over.
  */
 export class VersionedMemory implements VersionedStore {

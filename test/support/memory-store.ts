@@ -1,11 +1,18 @@
 import { hash } from "node:crypto";
-import type { BlobInfo, BlobStore } from "./blob-store.ts";
-import { assertSafeKey, checkSha256, locksNothing, missing, taken, tooLarge } from "./check-bytes.ts";
+import type { BlobInfo, BlobStore } from "../../src/store/blob-store.ts";
+import {
+  assertSafeKey,
+  checkSha256,
+  locksNothing,
+  missing,
+  taken,
+  tooLarge,
+} from "../../src/store/check-bytes.ts";
 
 const LABEL = "memory";
 
 /**
- * A store that is gone with the process: for tests and rehearsals. It keeps copies, as a real store would, and no versions.
+ * A store that is gone with the process. It keeps copies, as a real store would, and no versions.
  *
  * @param clock the store's own; what is put landed when it says
  */
