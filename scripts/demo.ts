@@ -3,7 +3,9 @@ import { once } from "node:events";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { BackupReport, RestoreReport, SnapshotsReport, VerifyReport } from "../src/cli/outputs.ts";
+import type { BackupReport } from "../src/backup/report.ts";
+import type { RestoreReport, SnapshotsReport } from "../src/restore/report.ts";
+import type { VerifyReport } from "../src/verify/report.ts";
 import { restoredBridge, restoredHomeserver } from "../test/support/restored.ts";
 import { type Answer, type SmallServer, startSmallServer } from "../test/support/small-server.ts";
 

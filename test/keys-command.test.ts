@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { copyFile, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import type { KeysReport } from "../src/cli/keys-outputs.ts";
-import type { BackupReport, SheetReport } from "../src/cli/outputs.ts";
+import type { BackupReport } from "../src/backup/report.ts";
+import type { SheetReport } from "../src/paper/report.ts";
 import { fingerprint } from "../src/seal/sshsig.ts";
+import type { KeysReport } from "../src/verify/keys-report.ts";
 import { drops } from "./support/in-process.ts";
 import { openSite, type Site } from "./support/site.ts";
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { AlertBody } from "../../src/cli/notify-outputs.ts";
 import { OUTPUTS } from "../../src/cli/outputs.ts";
+import { AlertBody } from "../../src/notify/report.ts";
 import { policyJsonSchema } from "../../src/policy/json-schema.ts";
 
 /** Every generated schema: its path in the project and its text. */

@@ -1,6 +1,7 @@
 /** From the options of a command that reads to what its verb needs: a store, keys, whom to believe, which zone. */
-import type { AppContext, ReadAccess } from "../cli/app.ts";
+import type { ReadAccess } from "../cli/app.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { readText } from "../lib/read-at-most.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";

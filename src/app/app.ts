@@ -5,38 +5,34 @@
 import { availableParallelism, totalmem } from "node:os";
 import { type BackupParts, backup } from "../backup/backup.ts";
 import { init } from "../backup/init.ts";
+import type { BackupOptions, BackupReport, InitReport } from "../backup/report.ts";
 import type {
+  Alerts,
+  AlertsAccess,
   App,
-  AppContext,
-  BackupOptions,
+  Guided,
+  GuidedAccess,
   PolicyAccess,
   ReadAccess,
   Reader,
-  RecalledSnapshot,
+  Retention,
   RunbookOptions,
-  SetupOptions,
   SheetOptions,
 } from "../cli/app.ts";
-import type { Guided, GuidedAccess } from "../cli/guided-app.ts";
-import type { Alerts, AlertsAccess } from "../cli/notify-app.ts";
-import type {
-  BackupReport,
-  InitReport,
-  KeygenReport,
-  RunbookReport,
-  SetupReport,
-  SheetReport,
-} from "../cli/outputs.ts";
-import type { Retention } from "../cli/retention-app.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { isLow, spaceInWords } from "../lib/space.ts";
 import { byteCount, milliseconds } from "../lib/units.ts";
 import { PackPool } from "../pack/pool.ts";
+import type { RunbookReport, SheetReport } from "../paper/report.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
 import type { Policy, StorePolicy } from "../policy/schema.ts";
 import { readIdentityFile, recipientsOf } from "../seal/recipients.ts";
+import type { KeygenReport } from "../seal/report.ts";
 import { loadSigner } from "../seal/sshsig.ts";
+import type { SetupOptions, SetupReport } from "../setup/report.ts";
+import type { RecalledSnapshot } from "../snapshot/recall.ts";
 import { spaceInFacts } from "../snapshot/space-facts.ts";
 import { storeSpace } from "../store/directory-space.ts";
 import { trustHere } from "../trust/own-keys.ts";

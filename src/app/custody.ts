@@ -1,5 +1,5 @@
 /** `drops keys`: which keys the policy names, what is sealed to whom, and who signed what. Nothing is opened. */
-import type { KeysReport, NamedKey, SealedSet, SignerUse } from "../cli/keys-outputs.ts";
+
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import type { Policy } from "../policy/schema.ts";
@@ -10,6 +10,7 @@ import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import { revokedBy } from "../trust/trust.ts";
 import { DamageBook } from "../verify/damage-book.ts";
 import { type SealedTo, sealedTo, signedBy } from "../verify/key-use.ts";
+import type { KeysReport, NamedKey, SealedSet, SignerUse } from "../verify/keys-report.ts";
 import { followReferences } from "../verify/needed-objects.ts";
 import { recoveryRecipients } from "./keys.ts";
 

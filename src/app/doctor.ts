@@ -1,11 +1,11 @@
 /** `drops doctor`: from a policy to what is looked at, and what others must know into the repository. */
 import { dirname } from "node:path";
-import type { AppContext, DoctorOptions } from "../cli/app.ts";
-import type { DoctorReport } from "../cli/doctor-outputs.ts";
 import { type Examination, examine } from "../doctor/doctor.ts";
+import type { DoctorOptions, DoctorReport } from "../doctor/report.ts";
 import { type Finding, GROUPS, type Group } from "../doctor/types.ts";
 import type { Records, World } from "../doctor/world.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { hostWords } from "../policy/host-words.ts";
 import type { LoadedPolicy } from "../policy/load.ts";

@@ -1,12 +1,12 @@
 /** From a snapshot and a machine to what will be done there. */
 import { randomBytes } from "node:crypto";
-import type { GuidedOptions } from "../cli/guided-app.ts";
 import type { RunOf } from "../guided/journal/run-meta.ts";
 import { findRuns, newRunId } from "../guided/journal/runs.ts";
 import { asCaptured, policyOfTheDay } from "../guided/plan/gather.ts";
 import { type Group, type Grouped, groupSources, type LeadsTo } from "../guided/plan/groups.ts";
 import { DEFAULT_RATES, type PlanFacts, type PlannedStep, planSteps } from "../guided/plan/plan.ts";
 import { measuredRates } from "../guided/plan/rates.ts";
+import type { GuidedOptions } from "../guided/report.ts";
 import { oldMachine } from "../guided/run/old-machine.ts";
 import type { GuidedRun } from "../guided/run/run.ts";
 import type { Host } from "../host/host.ts";

@@ -1,8 +1,9 @@
 /** A guided restore, as the command line tells it. */
-import type { GuidedReport, GuidedStep } from "../cli/guided-outputs.ts";
+
 import type { RunOf } from "../guided/journal/run-meta.ts";
 import type { Grouped } from "../guided/plan/groups.ts";
 import type { PlannedStep } from "../guided/plan/plan.ts";
+import type { GuidedReport, GuidedStep } from "../guided/report.ts";
 import type { RunCommands, RunOutcome } from "../guided/run/run.ts";
 import { milliseconds } from "../lib/units.ts";
 import type { ChosenSnapshot } from "../restore/choose.ts";

@@ -1,14 +1,20 @@
 /** Restores onto a host: from a date to a run, and from a run to what works on it. */
 
-import type { AppContext, SnapshotChoice } from "../cli/app.ts";
-import type { ConsentOptions, Guided, GuidedAccess, GuidedOptions } from "../cli/guided-app.ts";
-import type { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "../cli/guided-outputs.ts";
+import type { Guided, GuidedAccess } from "../cli/app.ts";
 import { planInWords } from "../cli/words/guided.ts";
 import { abandonUntouched, findOpenRun, refuseOpenRun } from "../guided/journal/find-run.ts";
 import type { Journal } from "../guided/journal/journal.ts";
 import { metaOf, type RunOf, runOf } from "../guided/journal/run-meta.ts";
 import { createRun, openRun } from "../guided/journal/runs.ts";
 import { DEFAULT_RATES, planSteps } from "../guided/plan/plan.ts";
+import type {
+  BootstrapReport,
+  ConsentOptions,
+  FinishReport,
+  GuidedOptions,
+  GuidedReport,
+  RollbackReport,
+} from "../guided/report.ts";
 import { Answers } from "../guided/run/answers.ts";
 import { closedStore } from "../guided/run/closed-store.ts";
 import { finishRun } from "../guided/run/finish.ts";
@@ -16,9 +22,10 @@ import { rollbackRun } from "../guided/run/rollback.ts";
 import { type RunCommands, runGuided } from "../guided/run/run.ts";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import type { Policy } from "../policy/schema.ts";
 import { wallTime } from "../policy/zone.ts";
-import { chooseSnapshot } from "../restore/choose.ts";
+import { chooseSnapshot, type SnapshotChoice } from "../restore/choose.ts";
 import { explaining } from "../restore/explaining.ts";
 import { trustOf } from "../trust/trust.ts";
 import { factsOf, freshest, groupsOf, guidedRun, plannedAgain, planRun, policiesOf } from "./guided-plan.ts";

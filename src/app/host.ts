@@ -1,9 +1,9 @@
 /** The machine that a policy names. */
 import { homedir } from "node:os";
-import type { AppContext } from "../cli/app.ts";
 import type { Host } from "../host/host.ts";
 import type { SshUser } from "../host/ssh-destination.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import type { Policy } from "../policy/schema.ts";
 
 /** Throws what openSshHost throws. */

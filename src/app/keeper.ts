@@ -1,7 +1,7 @@
 /** Extends the locks of what is kept, and tells what it found. */
-import type { AppContext } from "../cli/app.ts";
-import type { KeeperReport } from "../cli/keeper-outputs.ts";
+
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
 import {
   type Due,
@@ -12,6 +12,7 @@ import {
   type KeeperPlan,
   planKeeper,
 } from "../retention/keeper.ts";
+import type { KeeperReport } from "../retention/keeper-report.ts";
 
 export interface KeeperRun {
   readonly parts: KeeperParts;

@@ -1,11 +1,11 @@
 /** Alerts: from the policy's `notify` to channels, what was told before, and this machine's name. */
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import type { AppContext } from "../cli/app.ts";
+import type { Alerts, AlertsAccess } from "../cli/app.ts";
 import { cleanBlock } from "../cli/clean.ts";
-import type { Alerts, AlertsAccess } from "../cli/notify-app.ts";
 import { openLocalHost } from "../host/local.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { milliseconds } from "../lib/units.ts";
 import { bookFile } from "../notify/book.ts";

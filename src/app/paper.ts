@@ -2,14 +2,15 @@
 import { hash } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { recoveryObjects } from "../backup/recovery-objects.ts";
-import type { AppContext, RunbookOptions, SheetOptions } from "../cli/app.ts";
-import type { RunbookReport, SheetReport } from "../cli/outputs.ts";
+import type { RunbookOptions, SheetOptions } from "../cli/app.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
 import { readText } from "../lib/read-at-most.ts";
 import { documentAsMarkdown } from "../paper/as-markdown.ts";
 import { documentAsPage } from "../paper/as-page.ts";
 import { documentAsText } from "../paper/as-text.ts";
+import type { RunbookReport, SheetReport } from "../paper/report.ts";
 import { runbook } from "../paper/runbook.ts";
 import { GENERAL, type RunbookFacts, runbookFacts } from "../paper/runbook-facts.ts";
 import { recoverySheet } from "../paper/sheet.ts";

@@ -1,13 +1,14 @@
 /** The verbs that read, over whatever a policy or an address and an identity give access to. */
 import { availableParallelism } from "node:os";
-import type { AppContext, ExportOptions, ReadAccess, Reader, RestoreOptions } from "../cli/app.ts";
-import type { ExportReport, RestoreReport } from "../cli/outputs.ts";
+import type { ReadAccess, Reader } from "../cli/app.ts";
 import { openLocalHost } from "../host/local.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { PackPool } from "../pack/pool.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { ReadParts } from "../restore/choose.ts";
 import { explaining } from "../restore/explaining.ts";
+import type { ExportOptions, ExportReport, RestoreOptions, RestoreReport } from "../restore/report.ts";
 import { type Access, openAccess, policyOf, zoneOf } from "./access.ts";
 import { lsView, showView, snapshotsView } from "./views.ts";
 

@@ -1,10 +1,12 @@
 /** Names of snapshots for completions: two listings, nothing read and nothing trusted. */
 
-import type { AppContext, ReadAccess, RecalledSnapshot } from "../cli/app.ts";
+import type { ReadAccess } from "../cli/app.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { isFailure } from "../lib/errors.ts";
 import { listPolicies } from "../snapshot/catalog.ts";
 import { landedInTime } from "../snapshot/eligibility.ts";
+import type { RecalledSnapshot } from "../snapshot/recall.ts";
 import { CONSTANTS } from "../snapshot/repository.ts";
 import type { BlobInfo, BlobReader } from "../store/blob-store.ts";
 import {

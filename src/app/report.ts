@@ -1,5 +1,5 @@
+import type { BackupReport } from "../backup/report.ts";
 import type { RunResult, SourceResult } from "../backup/snapshot-run.ts";
-import type { BackupReport } from "../cli/outputs.ts";
 import type { Policy } from "../policy/schema.ts";
 
 /** What a backup came to, as the command line tells it. */

@@ -1,5 +1,5 @@
 /** What plan and prune found and did, as the command line tells it. */
-import type { NoteReport, PlannedSnapshot, PlanReport, PruneReport } from "../cli/retention-outputs.ts";
+
 import type { Decision } from "../retention/decide.ts";
 import { isImagined } from "../retention/future.ts";
 import type { KeepRules } from "../retention/keep.ts";
@@ -7,6 +7,7 @@ import type { WrittenNote } from "../retention/operator-notes.ts";
 import type { PrunePlan } from "../retention/plan.ts";
 import { oldestPoint, promiseOf } from "../retention/promise.ts";
 import type { PruneResult } from "../retention/prune.ts";
+import type { NoteReport, PlannedSnapshot, PlanReport, PruneReport } from "../retention/report.ts";
 import type { Survey } from "../retention/survey.ts";
 import type { StoredObject } from "../snapshot/stored-objects.ts";
 

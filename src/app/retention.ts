@@ -1,10 +1,8 @@
 /** What is kept and what goes: from a policy to the planner, the prune and the operators' notes. */
 import { randomBytes } from "node:crypto";
-import type { AppContext, PolicyAccess } from "../cli/app.ts";
-import type { KeeperReport } from "../cli/keeper-outputs.ts";
-import type { PlanOptions, PruneOptions, Retention } from "../cli/retention-app.ts";
-import type { NoteReport, PlanReport, PruneReport } from "../cli/retention-outputs.ts";
+import type { PolicyAccess, Retention } from "../cli/app.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
 import { milliseconds } from "../lib/units.ts";
 import { parseDateWords } from "../policy/dates.ts";
@@ -14,10 +12,12 @@ import type { Policy } from "../policy/schema.ts";
 import { decideAt } from "../retention/future.ts";
 import { heldBytes } from "../retention/held.ts";
 import type { KeepRules } from "../retention/keep.ts";
+import type { KeeperReport } from "../retention/keeper-report.ts";
 import { unpin, type WrittenNote, writeNote } from "../retention/operator-notes.ts";
 import { Calendar } from "../retention/periods.ts";
 import { contextOf, type PlanHow, planPrune } from "../retention/plan.ts";
 import { prune } from "../retention/prune.ts";
+import type { NoteReport, PlanOptions, PlanReport, PruneOptions, PruneReport } from "../retention/report.ts";
 import { type SurveyParts, survey } from "../retention/survey.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { loadBelieved, ownKeys } from "../trust/own-keys.ts";

@@ -1,8 +1,9 @@
 /** What a recovery sheet asks of the store, and puts there. */
-import type { AppContext } from "../cli/app.ts";
-import type { SheetReport } from "../cli/outputs.ts";
+
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
+import type { SheetReport } from "../paper/report.ts";
 import type { Policy } from "../policy/schema.ts";
 import { readCatalog } from "../snapshot/catalog.ts";
 import { type Repository, readRepository } from "../snapshot/repository.ts";

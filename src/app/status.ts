@@ -1,10 +1,9 @@
 /** `drops status`: what is read of a repository for it, without a host and without a key, and the files it writes. */
 
 import { resolve } from "node:path";
-import type { AppContext, StatusOptions } from "../cli/app.ts";
-import type { StatusReport } from "../cli/status-outputs.ts";
 import { readPublished } from "../drill/earlier-evidence.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { milliseconds } from "../lib/units.ts";
 import { writeWhole } from "../lib/write-whole.ts";
@@ -17,6 +16,7 @@ import { takeInventory } from "../snapshot/references.ts";
 import type { PolicyPlace } from "../snapshot/repository.ts";
 import { UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
 import { sameDisk } from "../source/same-disk.ts";
+import type { StatusOptions, StatusReport } from "../status/report.ts";
 import { statusOf } from "../status/status.ts";
 import type { Seen, SeenSnapshot, Status } from "../status/types.ts";
 import type { BlobReader } from "../store/blob-store.ts";

@@ -1,4 +1,4 @@
-import type { AppContext } from "../cli/app.ts";
+import type { AppContext } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
 import type { StorePolicy } from "../policy/schema.ts";
 import type { BlobStore, VersionedStore } from "../store/blob-store.ts";

@@ -1,7 +1,7 @@
 /** The machine that a restore works on, and how it is reached. */
 import { access } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { GuidedAccess } from "../cli/guided-app.ts";
+import type { GuidedAccess } from "../cli/app.ts";
 import type { Target } from "../guided/journal/run-meta.ts";
 import { DropsError } from "../lib/errors.ts";
 import { isSamePlace } from "../policy/host-words.ts";

@@ -1,9 +1,8 @@
 /** `drops verify`: the verb, which part of the data is its turn, and what is left behind for others to know. */
 import { availableParallelism } from "node:os";
-import type { AppContext, VerifyOptions } from "../cli/app.ts";
-import type { VerifyReport } from "../cli/outputs.ts";
 import { openLocalHost } from "../host/local.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { milliseconds } from "../lib/units.ts";
 import { PackPool } from "../pack/pool.ts";
@@ -20,6 +19,7 @@ import {
   verifyEvidenceOf,
 } from "../verify/evidence.ts";
 import { markDamaged } from "../verify/mark-damaged.ts";
+import type { VerifyOptions, VerifyReport } from "../verify/report.ts";
 import { coverageOf, oldestPlace, RING } from "../verify/rotation.ts";
 import { type ReadData, type VerifyResult, verifyRepository } from "../verify/verify.ts";
 import { ownKeyOfVerify, signerOfEvidence } from "./evidence.ts";

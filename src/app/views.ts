@@ -1,12 +1,13 @@
 /** What the reading verbs found, as the command line tells it. */
-import type { Listing } from "../cli/app.ts";
-import type { LsEntry, ShowReport, SnapshotLine, SnapshotsReport, VerifyReport } from "../cli/outputs.ts";
+
 import type { listEntries, ShownSource, SnapshotList, showSnapshot } from "../restore/browse.ts";
 import type { ReadParts, SignatureState } from "../restore/choose.ts";
+import type { Listing, LsEntry, ShowReport, SnapshotLine, SnapshotsReport } from "../restore/report.ts";
 import { fingerprint } from "../seal/sshsig.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import type { ManifestEntry } from "../snapshot/entry.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
+import type { VerifyReport } from "../verify/report.ts";
 import type { VerifyResult } from "../verify/verify.ts";
 
 export function snapshotsView(parts: ReadParts, list: SnapshotList): SnapshotsReport {

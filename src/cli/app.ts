@@ -1,27 +1,45 @@
-import type { Writable } from "node:stream";
-import type { Cancel } from "../lib/cancel.ts";
-import type { DoctorReport } from "./doctor-outputs.ts";
-import type { Guided, GuidedAccess } from "./guided-app.ts";
-import type { KeysReport } from "./keys-outputs.ts";
-import type { Alerts, AlertsAccess } from "./notify-app.ts";
+import type { BackupOptions, BackupReport, InitReport } from "../backup/report.ts";
+import type { DoctorOptions, DoctorReport } from "../doctor/report.ts";
+import type { DrillOptions, DrillReport } from "../drill/report.ts";
 import type {
-  BackupReport,
-  DrillReport,
+  BootstrapReport,
+  ConsentOptions,
+  FinishReport,
+  GuidedOptions,
+  GuidedReport,
+  RollbackReport,
+} from "../guided/report.ts";
+import type { Cancel } from "../lib/cancel.ts";
+import type { AppContext } from "../lib/context.ts";
+import type { NotifyFailedReport, NotifyTestReport } from "../notify/report.ts";
+import type { Teller } from "../notify/teller.ts";
+import type { RunbookReport, SheetReport } from "../paper/report.ts";
+import type { AlertVerb } from "../policy/notify-schema.ts";
+import type { SnapshotChoice } from "../restore/choose.ts";
+import type {
+  ExportOptions,
   ExportReport,
-  InitReport,
-  KeygenReport,
-  LsEntry,
-  LsReport,
+  Listing,
+  RestoreOptions,
   RestoreReport,
-  RunbookReport,
-  SetupReport,
-  SheetReport,
   ShowReport,
   SnapshotsReport,
-  VerifyReport,
-} from "./outputs.ts";
-import type { Retention } from "./retention-app.ts";
-import type { StatusReport } from "./status-outputs.ts";
+} from "../restore/report.ts";
+import type { KeeperReport } from "../retention/keeper-report.ts";
+import type {
+  NoteOptions,
+  NoteReport,
+  PlanOptions,
+  PlanReport,
+  PruneOptions,
+  PruneReport,
+} from "../retention/report.ts";
+import type { KeygenReport } from "../seal/report.ts";
+import type { SetupOptions, SetupReport } from "../setup/report.ts";
+import type { RecalledSnapshot } from "../snapshot/recall.ts";
+import type { StatusOptions, StatusReport } from "../status/report.ts";
+import type { KeysReport } from "../verify/keys-report.ts";
+import type { VerifyOptions, VerifyReport } from "../verify/report.ts";
 
 /**
  * What the command line needs from the rest of drops. src/app/app.ts implements it (`AppModule` is what that file exports)
@@ -51,21 +69,6 @@ export interface AppModule {
     access: Pick<ReadAccess, "policy" | "store"> & Cancel,
     context: AppContext,
   ): Promise<readonly RecalledSnapshot[]>;
-}
-
-/** A snapshot as its name in the store tells it: nothing was read, so nothing is proven. */
-export interface RecalledSnapshot {
-  readonly id: string;
-  /** UTC, as 20261123T023000Z. */
-  readonly ended: string;
-  /** Its name alone says that it is taken by its id, and not by its date. */
-  readonly isHeld: boolean;
-}
-
-export interface SetupOptions {
-  /** Undefined: in the usual place, named after the policy. */
-  readonly file: string | undefined;
-  readonly prompt: { ask(question: string, how: Cancel): Promise<string> };
 }
 
 export interface SheetOptions extends PolicyAccess {
@@ -105,35 +108,6 @@ export interface TrustOptions {
   readonly trustUnsigned: boolean;
 }
 
-/** The world, as far as the verbs may see it. */
-export interface AppContext {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly now: () => Date;
-  /** Of drops itself, for records. */
-  readonly version: string;
-  readonly reporter: Reporter;
-}
-
-/** How a verb tells what it is doing; implemented by the screen, on standard error. */
-export interface Reporter {
-  /** One line. */
-  say(line: string): void;
-  /** A step that takes time. `unit` says what `done` counts; the default is bytes. */
-  progress(title: string, unit?: "bytes" | "files" | "objects"): Progress;
-}
-
-export interface Progress {
-  /** How much is done in all so far, of how much when that is known. Cheap: call it as often as you like. */
-  update(done: number, total?: number, note?: string): void;
-  /** The step ended, well or badly. Once; later calls do nothing. */
-  done(): void;
-}
-
-/** The snapshot that was asked for, still in the operator's words: dates need the policy's zone. */
-export type SnapshotChoice =
-  | { readonly date: string; readonly id?: undefined }
-  | { readonly id: string; readonly date?: undefined };
-
 export interface Reader extends AsyncDisposable {
   snapshots(how: Cancel): Promise<SnapshotsReport>;
   show(how: { readonly choice: SnapshotChoice } & Cancel): Promise<ShowReport>;
@@ -167,90 +141,57 @@ export interface App extends Reader {
   doctor(how: DoctorOptions & Cancel): Promise<DoctorReport>;
 }
 
-export interface DoctorOptions {
-  /** File of the recovery identity, to be tried once. */
-  readonly identity: string | undefined;
-  /** Only these groups of checks; empty means all. */
-  readonly only: readonly string[];
-}
-
-export interface BackupOptions {
-  /** Read unchanged files too, and compare. */
-  readonly reread: boolean;
-  /** Only these sources; empty means all. The snapshot of a part is partial. */
-  readonly sources: readonly string[];
-}
-
-export interface Listing extends Omit<LsReport, "entries"> {
-  readonly entries: AsyncIterable<LsEntry>;
-}
-
-export interface ExportOptions {
-  readonly source: string;
-  readonly path: string | undefined;
-  readonly choice: SnapshotChoice;
-  readonly into: Writable;
-}
-
-export interface RestoreOptions {
-  readonly choice: SnapshotChoice;
-  /** Only these sources; empty means all. */
-  readonly only: readonly string[];
-  readonly to: string;
-  /** Bring back what is whole of a source that is damaged in the repository. */
-  readonly bestEffort?: boolean;
-}
-
-export interface VerifyOptions {
-  readonly choice: SnapshotChoice | undefined;
-  /** Share (0 to 1) of the packs that is read whole, others each time; undefined: none, or what the routine says. */
-  readonly readShare: number | undefined;
-  /** The `part`-th, from 1, of `of` equal parts of the packs instead. */
-  readonly readPart: { readonly part: number; readonly of: number } | undefined;
-  /** Have what is read opened by age, zlib and tar as well. */
-  readonly independent: boolean;
-  /** Compare checksums that the store has with names. */
-  readonly objects: boolean;
-  /** Run the sources' own checks on the stored data. */
-  readonly sources: boolean;
-  /** Mark what is damaged and put signed evidence into the repository. */
-  readonly publish: boolean;
-  /** File of the key that signs; default: the policy's, of prune first. */
-  readonly signingKey: string | undefined;
-  /** `objects`, the policy's share of the data, and `publish` as far as keys and credentials allow. */
-  readonly routine: boolean;
-}
-
-export interface DrillOptions {
-  readonly choice: SnapshotChoice;
-  /** Only these sources; empty means all. */
-  readonly only: readonly string[];
-  /** Where the scratch directory is made. */
-  readonly work: string | undefined;
-  readonly keep: boolean;
-  /** Directory that evidence is written into. */
-  readonly evidence: string | undefined;
-  /** File of the key that signs evidence; default: the policy's. */
-  readonly signingKey: string | undefined;
-  /** Put the evidence into the repository too. */
-  readonly publish: boolean;
-  /** A policy file whose checks and objectives count instead of the snapshot's. */
-  readonly checksFrom: string | undefined;
-  readonly runCommands: boolean;
-  readonly requireLibrary: boolean;
-  /** Unprivileged user of the sandbox when root runs the drill. */
-  readonly user: string;
-  /** Drill the guided restore on this throwaway machine, `user@address:port`, instead of a scratch directory here. */
-  readonly on: string | undefined;
+/** From a policy, or from a store and an identity alone; and the machine to work on. */
+export interface GuidedAccess extends ReadAccess {
+  /** `user@address:port`, `address`, or `local`; undefined: the policy's host. */
+  readonly host: string | undefined;
+  /** Private key file; undefined: the policy's, else the agent. */
   readonly sshKey: string | undefined;
+  /** A public key line that the machine must show. */
   readonly hostKey: string | undefined;
-  /** Directory of PostgreSQL's programs, server included. */
-  readonly postgresBin: string | undefined;
 }
 
-export interface StatusOptions {
-  /** Metrics are written into this file, for a textfile collector. */
-  readonly prometheus: string | undefined;
-  /** A page is written into this file. */
-  readonly html: string | undefined;
+/** Restores onto a host. */
+export interface Guided extends AsyncDisposable {
+  /** Throws the failure of a step, with what continues it as its hint. */
+  restore(how: GuidedOptions & Cancel): Promise<GuidedReport>;
+  /** Remove the old data that a run kept. `run`: its id; undefined: the only one that is open. */
+  finish(how: ConsentOptions & { readonly run: string | undefined } & Cancel): Promise<FinishReport>;
+  /** Needs no store and no identity. */
+  rollback(how: ConsentOptions & { readonly run: string | undefined } & Cancel): Promise<RollbackReport>;
+  /** What a machine needs before its first boot, into a new directory here. */
+  bootstrap(how: { readonly choice: SnapshotChoice; readonly to: string } & Cancel): Promise<BootstrapReport>;
+}
+
+/** What is kept and what goes. Needs no identity. */
+export interface Retention extends AsyncDisposable {
+  /** Changes nothing. Never throws for what speaks against a prune: that is in the report. */
+  plan(how: PlanOptions & Cancel): Promise<PlanReport>;
+  /** Never throws for what speaks against it: that is in the report, and nothing was done. */
+  prune(how: PruneOptions & Cancel): Promise<PruneReport>;
+  /**
+   * Extend the locks of what is kept. Never throws for what it finds: that is in the report, and whatever could be locked
+   * is. Throws policy/invalid without object_lock, clock/skewed, and store/refused for a bucket without Object Lock.
+   */
+  keeper(how: { readonly dryRun: boolean } & Cancel): Promise<KeeperReport>;
+  /** Throws safety/refused when it is pinned already, snapshot/missing when there is no such snapshot. */
+  pin(how: NoteOptions & { readonly until: string | undefined } & Cancel): Promise<NoteReport>;
+  /** Throws snapshot/missing when it is not pinned. */
+  unpin(how: Pick<NoteOptions, "snapshot"> & Cancel): Promise<NoteReport>;
+  withdraw(how: NoteOptions & Cancel): Promise<NoteReport>;
+}
+
+/** Alerts of one policy. */
+export interface Alerts {
+  /** For one run of a verb, from now on. Undefined when the policy names nobody to tell. */
+  teller(verb: AlertVerb): Teller | undefined;
+  /** Never throws for a channel that cannot be told: that is in the report. Throws usage/invalid where there is none. */
+  test(how: { readonly channel: string | undefined } & Cancel): Promise<NotifyTestReport>;
+  /** Of a unit that failed, whoever has not heard it of the run itself. */
+  failed(how: { readonly unit: string } & Cancel): Promise<NotifyFailedReport>;
+}
+
+export interface AlertsAccess extends PolicyAccess {
+  /** For what went wrong with an alert: one line. */
+  readonly warn: (line: string) => void;
 }

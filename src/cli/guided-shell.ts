@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { StepId } from "../guided/run/steps.ts";
 import { DropsError } from "../lib/errors.ts";
-import type { Guided } from "./guided-app.ts";
+import type { Guided } from "./app.ts";
 import { accessOf, type ReadFlags, type Shell } from "./shell.ts";
 
 export interface HostFlags {

@@ -1,7 +1,9 @@
 import { type Command, Option } from "commander";
 import type { Prompt } from "../guided/run/answers.ts";
+import type { AppContext } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
-import type { App, AppContext, AppModule, ReadAccess, Reader, SnapshotChoice } from "./app.ts";
+import type { SnapshotChoice } from "../restore/choose.ts";
+import type { App, AppModule, ReadAccess, Reader } from "./app.ts";
 import { type ExitCode, exitsInWords } from "./exits.ts";
 import type { Screen } from "./screen.ts";
 

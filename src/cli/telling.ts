@@ -1,9 +1,9 @@
 import { isFailure } from "../lib/errors.ts";
 import type { Outcome } from "../notify/alert.ts";
 import type { AlertVerb } from "../policy/notify-schema.ts";
+import type { Alerts } from "./app.ts";
 import { clean, cleanBlock } from "./clean.ts";
 import { EXIT_BUG, meant } from "./fail.ts";
-import type { Alerts } from "./notify-app.ts";
 import type { GlobalFlags, Shell } from "./shell.ts";
 
 /** What a verb says of its own run while it goes on. */

@@ -1,6 +1,6 @@
 import type { AlertEvent, AlertVerb } from "../policy/notify-schema.ts";
 
-/** What the bodies of all channels are made of; docs/alerts.md describes it, src/cli/notify-outputs.ts checks it. */
+/** What the bodies of all channels are made of; docs/alerts.md describes it, src/notify/report.ts checks it. */
 export interface Alert {
   readonly format: "drops-alert-1";
   /** The same whenever this alert is sent again, so that a receiver can tell. */

@@ -12,7 +12,7 @@ import { loadavg } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import type { BackupReport } from "../../src/cli/outputs.ts";
+import type { BackupReport } from "../../src/backup/report.ts";
 import { parseIdentityFile } from "../../src/seal/recipients.ts";
 import { openDirectoryStore } from "../../src/store/directory.ts";
 import { type SmallServer, startSmallServer } from "../support/small-server.ts";

@@ -11,7 +11,7 @@
  */
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
-import type { BackupReport } from "../../src/cli/outputs.ts";
+import type { BackupReport } from "../../src/backup/report.ts";
 import {
   KILLS,
   type Kill,

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import type { DoctorReport } from "../../src/cli/doctor-outputs.ts";
 import { OUTPUTS } from "../../src/cli/outputs.ts";
-import type { StatusReport } from "../../src/cli/status-outputs.ts";
+import type { DoctorReport } from "../../src/doctor/report.ts";
+import type { StatusReport } from "../../src/status/report.ts";
 import { drops } from "../support/in-process.ts";
 import { openSite } from "../support/site.ts";
 

@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { BackupReport } from "../../src/cli/outputs.ts";
+import type { BackupReport } from "../../src/backup/report.ts";
 import { OPS } from "../support/ops-facts.ts";
 import { type OpsMachine, startOpsMachine } from "../support/ops-machine.ts";
 import { assertRestored, factsOf } from "../support/ops-state.ts";

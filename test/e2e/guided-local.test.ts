@@ -5,12 +5,7 @@ import { chmod, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type {
-  BootstrapReport,
-  FinishReport,
-  GuidedReport,
-  RollbackReport,
-} from "../../src/cli/guided-outputs.ts";
+import type { BootstrapReport, FinishReport, GuidedReport, RollbackReport } from "../../src/guided/report.ts";
 import { seedBridge } from "../support/bridge-database.ts";
 import { COMPILE_CACHE } from "../support/compile-cache.ts";
 import { fixedBytes } from "../support/fixed-bytes.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import type { DoctorReport } from "../../src/cli/doctor-outputs.ts";
-import type { StatusReport } from "../../src/cli/status-outputs.ts";
+import type { DoctorReport } from "../../src/doctor/report.ts";
+import type { StatusReport } from "../../src/status/report.ts";
 import { DAY, type Ended, HOUR, KEYS, POLICY, startNightlyMachine } from "../support/nightly-machine.ts";
 import { type Trouble, troubles } from "../support/nightly-troubles.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import type { BackupReport } from "../../src/cli/outputs.ts";
+import type { BackupReport } from "../../src/backup/report.ts";
 import { openOpsDesk } from "../support/ops-desk.ts";
 import { OPS } from "../support/ops-facts.ts";
 import { type OpsMachine, startOpsMachine } from "../support/ops-machine.ts";

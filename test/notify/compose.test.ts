@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { AlertBody } from "../../src/cli/notify-outputs.ts";
 import { head, MOST, tail } from "../../src/notify/bounds.ts";
 import { compose } from "../../src/notify/compose.ts";
 import { jsonOf } from "../../src/notify/json-body.ts";
+import { AlertBody } from "../../src/notify/report.ts";
 import { ALERT_EVENTS } from "../../src/policy/notify-schema.ts";
 
 const run = {

@@ -4,11 +4,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { after, before, test } from "node:test";
-import { KeygenReport } from "../../src/cli/outputs.ts";
 import { isFailure } from "../../src/lib/errors.ts";
 import { open, seal } from "../../src/seal/age-stream.ts";
 import { makeKeys } from "../../src/seal/keygen.ts";
 import { checkRecipients, readIdentityFile, recipientsOf } from "../../src/seal/recipients.ts";
+import { KeygenReport } from "../../src/seal/report.ts";
 import { loadSigner, samePublicKey } from "../../src/seal/sshsig.ts";
 
 const NAMES = [

@@ -1,7 +1,5 @@
-import type { App, AppModule, Listing } from "../../src/cli/app.ts";
-import type { Guided } from "../../src/cli/guided-app.ts";
-import type { Alerts } from "../../src/cli/notify-app.ts";
-import type { Retention } from "../../src/cli/retention-app.ts";
+import type { Alerts, App, AppModule, Guided, Retention } from "../../src/cli/app.ts";
+import type { Listing } from "../../src/restore/report.ts";
 import { doctor } from "./sample-doctor.ts";
 import * as guidedSamples from "./sample-guided.ts";
 import * as samples from "./sample-reports.ts";

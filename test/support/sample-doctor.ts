@@ -1,4 +1,4 @@
-import type { DoctorReport } from "../../src/cli/doctor-outputs.ts";
+import type { DoctorReport } from "../../src/doctor/report.ts";
 
 /** One finding of every kind. */
 export const doctor: DoctorReport = {

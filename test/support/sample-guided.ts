@@ -1,4 +1,4 @@
-import type * as Out from "../../src/cli/guided-outputs.ts";
+import type * as Out from "../../src/guided/report.ts";
 
 // Reports of restores onto a host, with something awkward in each.
 const RUN = "20261124T003638-a1b2c3";

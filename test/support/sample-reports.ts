@@ -1,7 +1,20 @@
-import type { Listing } from "../../src/cli/app.ts";
-import type { KeysReport } from "../../src/cli/keys-outputs.ts";
-import type { NotifyFailedReport, NotifyTestReport } from "../../src/cli/notify-outputs.ts";
-import type * as Out from "../../src/cli/outputs.ts";
+import type { BackupReport, InitReport } from "../../src/backup/report.ts";
+import type { DrillReport } from "../../src/drill/report.ts";
+import type { NotifyFailedReport, NotifyTestReport } from "../../src/notify/report.ts";
+import type { RunbookReport, SheetReport } from "../../src/paper/report.ts";
+import type {
+  ExportReport,
+  Listing,
+  LsEntry,
+  RestoreReport,
+  ShowReport,
+  SnapshotLine,
+  SnapshotsReport,
+} from "../../src/restore/report.ts";
+import type { KeygenReport } from "../../src/seal/report.ts";
+import type { SetupReport } from "../../src/setup/report.ts";
+import type { KeysReport } from "../../src/verify/keys-report.ts";
+import type { VerifyReport } from "../../src/verify/report.ts";
 
 // One report of every command, as if from one small server, with something awkward in each.
 const HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -14,7 +27,7 @@ const snapshot = {
 } as const;
 const place = { policy: "ops", store: "/srv/backups", zone: "Europe/Berlin" } as const;
 
-export const init: Out.InitReport = {
+export const init: InitReport = {
   store: "s3://bucket/drops",
   repositoryId: "c0ffee",
   policy: "ops",
@@ -22,7 +35,7 @@ export const init: Out.InitReport = {
   recoveryObjects: [`recovery/${HASH}.sh`, "recovery/README.md", "recovery/RECOVERY.md"],
 };
 
-export const keygen: Out.KeygenReport = {
+export const keygen: KeygenReport = {
   directory: "/etc/drops/keys",
   files: [
     { role: "recovery-identity", path: "/etc/drops/keys/recovery-identity.txt", secret: true },
@@ -89,7 +102,7 @@ export const keys: KeysReport = {
 };
 
 const zero = { files: 0, bytes: 0, readBytes: 0, newBytes: 0, storedBytes: 0 };
-export const backup: Out.BackupReport = {
+export const backup: BackupReport = {
   ...place,
   snapshot: { ...snapshot, key: `ops/snapshots/20261120T013205Z-${ID}.json`, sequence: 12 },
   sources: [
@@ -141,7 +154,7 @@ export const backup: Out.BackupReport = {
   notes: ["the store's clock is 3 s ahead"],
 };
 
-const line: Out.SnapshotLine = {
+const line: SnapshotLine = {
   ...snapshot,
   sequence: 12,
   signature: "trusted",
@@ -153,7 +166,7 @@ const line: Out.SnapshotLine = {
   bytes: 5_368_710_119,
 };
 
-export const snapshots: Out.SnapshotsReport = {
+export const snapshots: SnapshotsReport = {
   ...place,
   snapshots: [
     {
@@ -167,7 +180,7 @@ export const snapshots: Out.SnapshotsReport = {
   notes: [],
 };
 
-export const show: Out.ShowReport = {
+export const show: ShowReport = {
   ...place,
   ...snapshot,
   sequence: 12,
@@ -197,7 +210,7 @@ export const show: Out.ShowReport = {
   ],
 };
 
-export const entries: readonly Out.LsEntry[] = [
+export const entries: readonly LsEntry[] = [
   {
     source: "media",
     path: "a b/ü\u001b]0;x\u0007.png",
@@ -233,7 +246,7 @@ export const listing = (): Listing => ({
   })(),
 });
 
-export const exported: Out.ExportReport = {
+export const exported: ExportReport = {
   snapshot: ID,
   source: "media",
   path: "a b",
@@ -241,7 +254,7 @@ export const exported: Out.ExportReport = {
   bytes: 4096,
 };
 
-export const restore: Out.RestoreReport = {
+export const restore: RestoreReport = {
   ...place,
   snapshot: { ...snapshot, state: "complete", signature: "missing" },
   to: "/restore",
@@ -302,7 +315,7 @@ export const restore: Out.RestoreReport = {
   notes: [],
 };
 
-export const verify: Out.VerifyReport = {
+export const verify: VerifyReport = {
   ...place,
   snapshots: [
     {
@@ -329,7 +342,7 @@ export const verify: Out.VerifyReport = {
   notes: [],
 };
 
-export const drill: Out.DrillReport = {
+export const drill: DrillReport = {
   ...place,
   snapshot: { ...snapshot, state: "complete", signature: "trusted" },
   verdict: "unproven",
@@ -387,7 +400,7 @@ export const drill: Out.DrillReport = {
   notes: [],
 };
 
-export const sheet: Out.SheetReport = {
+export const sheet: SheetReport = {
   policy: "ops",
   files: ["/dev/shm/sheet/recovery-sheet.txt", "/dev/shm/sheet/recovery-sheet.html"],
   signers: [
@@ -400,7 +413,7 @@ export const sheet: Out.SheetReport = {
   notes: [],
 };
 
-export const runbook: Out.RunbookReport = {
+export const runbook: RunbookReport = {
   policy: "ops",
   form: "text",
   text: "Recovery of ops\n===============\n",
@@ -437,7 +450,7 @@ export const notifyFailed: NotifyFailedReport = {
   ],
 };
 
-export const setup: Out.SetupReport = {
+export const setup: SetupReport = {
   file: "/etc/drops/server.yaml",
   policy: "server",
   sources: ["bridge-db", "homeserver-rocksdb", "homeserver"],

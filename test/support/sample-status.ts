@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
-import type { StatusReport } from "../../src/cli/status-outputs.ts";
 import type { SnapshotRecord, SourceRecord } from "../../src/snapshot/record.ts";
+import type { StatusReport } from "../../src/status/report.ts";
 import { statusOf } from "../../src/status/status.ts";
 import type { Seen, SeenSnapshot } from "../../src/status/types.ts";
 import { sampleEvidence } from "./sample-evidence.ts";

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
+import type { DoctorReport } from "../../doctor/report.ts";
 import { DropsError } from "../../lib/errors.ts";
-import type { DoctorReport } from "../doctor-outputs.ts";
 import { collect, explain, type GlobalFlags, openApp, type Shell } from "../shell.ts";
 
 const GROUPS = ["policy", "keys", "host", "sources", "coverage", "store", "nights", "estimate"] as const;

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
+import type { DrillReport } from "../../drill/report.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { someOf } from "../../lib/words.ts";
-import type { DrillReport } from "../outputs.ts";
 import {
   addChoiceOptions,
   addReadOptions,

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
-import type { KeeperReport } from "../keeper-outputs.ts";
+import type { KeeperReport } from "../../retention/keeper-report.ts";
 import { openRetention } from "../retention-shell.ts";
 import { explain, type GlobalFlags, type Shell } from "../shell.ts";
 import { telling } from "../telling.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
-import type { PlanReport, PruneReport } from "../retention-outputs.ts";
+import type { PlanReport, PruneReport } from "../../retention/report.ts";
 import { confirm, openRetention, parseCount } from "../retention-shell.ts";
 import { explain, type GlobalFlags, type Shell } from "../shell.ts";
 import { type About, telling } from "../telling.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
+import type { RestoreReport } from "../../restore/report.ts";
 import { addHostOptions, type HostFlags, openGuided, parseSteps } from "../guided-shell.ts";
-import type { RestoreReport } from "../outputs.ts";
 import {
   addChoiceOptions,
   addReadOptions,

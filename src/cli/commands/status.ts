@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
+import type { StatusReport } from "../../status/report.ts";
 import { addReadOptions, explain, openReader, type ReadFlags, type Shell } from "../shell.ts";
-import type { StatusReport } from "../status-outputs.ts";
 import { type About, telling } from "../telling.ts";
 
 interface Flags extends ReadFlags {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
-import type { VerifyReport } from "../outputs.ts";
+import type { VerifyReport } from "../../verify/report.ts";
 import { addReadOptions, explain, openReader, type ReadFlags, type Shell } from "../shell.ts";
 import { telling } from "../telling.ts";
 

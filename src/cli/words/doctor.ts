@@ -1,6 +1,6 @@
+import type { DoctorReport } from "../../doctor/report.ts";
 import { counted } from "../../lib/words.ts";
 import { clean } from "../clean.ts";
-import type { DoctorReport } from "../doctor-outputs.ts";
 import type { Paint } from "../screen.ts";
 
 type Finding = DoctorReport["findings"][number];

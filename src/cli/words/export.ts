@@ -1,5 +1,5 @@
 import { inBytes } from "../../lib/units.ts";
-import type { ExportReport } from "../outputs.ts";
+import type { ExportReport } from "../../restore/report.ts";
 
 export function exportInWords(report: ExportReport): string {
   const what = report.path === undefined ? report.source : `${report.path} of ${report.source}`;

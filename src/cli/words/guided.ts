@@ -1,13 +1,13 @@
-import { inBytes } from "../../lib/units.ts";
-import { duration } from "../../lib/words.ts";
-import { clean } from "../clean.ts";
 import type {
   BootstrapReport,
   FinishReport,
   GuidedReport,
   GuidedStep,
   RollbackReport,
-} from "../guided-outputs.ts";
+} from "../../guided/report.ts";
+import { inBytes } from "../../lib/units.ts";
+import { duration } from "../../lib/words.ts";
+import { clean } from "../clean.ts";
 import type { Paint } from "../screen.ts";
 import { notes, table, when } from "./format.ts";
 

@@ -2,7 +2,7 @@ import { DropsError } from "../../lib/errors.ts";
 import { milliseconds } from "../../lib/units.ts";
 import type { ObjectLockPolicy, Policy } from "../../policy/schema.ts";
 import { lifecycleOf, type Role, rolePolicy } from "../../store/roles.ts";
-import type { IamReport } from "../outputs.ts";
+import type { IamReport } from "../../store/roles-report.ts";
 
 const DAY_MS = 86_400_000;
 

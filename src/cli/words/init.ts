@@ -1,5 +1,5 @@
+import type { InitReport } from "../../backup/report.ts";
 import { counted } from "../../lib/words.ts";
-import type { InitReport } from "../outputs.ts";
 
 export function initInWords(report: InitReport): string {
   return [

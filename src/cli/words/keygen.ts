@@ -1,4 +1,5 @@
-import type { KeygenReport, SheetReport } from "../outputs.ts";
+import type { SheetReport } from "../../paper/report.ts";
+import type { KeygenReport } from "../../seal/report.ts";
 import type { Paint } from "../screen.ts";
 import { notes, table } from "./format.ts";
 

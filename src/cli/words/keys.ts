@@ -1,6 +1,6 @@
 import { inBytes } from "../../lib/units.ts";
 import { counted } from "../../lib/words.ts";
-import type { KeysReport, NamedKey, SealedSet, SignerUse } from "../keys-outputs.ts";
+import type { KeysReport, NamedKey, SealedSet, SignerUse } from "../../verify/keys-report.ts";
 import type { Paint, Room } from "../screen.ts";
 import { notes, table, when } from "./format.ts";
 

@@ -1,4 +1,4 @@
-import type { NoteReport } from "../retention-outputs.ts";
+import type { NoteReport } from "../../retention/report.ts";
 import { when } from "./format.ts";
 
 export function noteInWords({ action, snapshot, until, why, zone, policy }: NoteReport): string {

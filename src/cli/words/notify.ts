@@ -1,4 +1,4 @@
-import type { NotifyFailedReport, NotifyTestReport } from "../notify-outputs.ts";
+import type { NotifyFailedReport, NotifyTestReport } from "../../notify/report.ts";
 import type { Paint } from "../screen.ts";
 import { table } from "./format.ts";
 

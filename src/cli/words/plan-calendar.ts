@@ -1,4 +1,4 @@
-import type { PlannedSnapshot } from "../retention-outputs.ts";
+import type { PlannedSnapshot } from "../../retention/report.ts";
 import { when } from "./format.ts";
 
 /** The coarsest rule that keeps a day's snapshot is shown: it is the one that keeps it longest. */

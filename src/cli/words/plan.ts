@@ -1,6 +1,6 @@
 import { inBytes } from "../../lib/units.ts";
 import { counted } from "../../lib/words.ts";
-import type { PlannedSnapshot, PlanReport } from "../retention-outputs.ts";
+import type { PlannedSnapshot, PlanReport } from "../../retention/report.ts";
 import type { Paint } from "../screen.ts";
 import { notes, table, when } from "./format.ts";
 import { planCalendar } from "./plan-calendar.ts";

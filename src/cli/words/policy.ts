@@ -1,8 +1,8 @@
 import { hostWords } from "../../policy/host-words.ts";
 import type { LoadedPolicy } from "../../policy/load.ts";
 import { notifyRemarks } from "../../policy/notify-remarks.ts";
+import type { PolicyReport } from "../../policy/report.ts";
 import type { SourcePolicy, StorePolicy } from "../../policy/schema.ts";
-import type { PolicyReport } from "../outputs.ts";
 import type { Room } from "../screen.ts";
 import { notes, table } from "./format.ts";
 

@@ -1,4 +1,4 @@
-import type { RunbookReport } from "../outputs.ts";
+import type { RunbookReport } from "../../paper/report.ts";
 
 export function runbookInWords({ file, text }: RunbookReport): string {
   return file === undefined

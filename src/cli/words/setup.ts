@@ -1,4 +1,4 @@
-import type { SetupReport } from "../outputs.ts";
+import type { SetupReport } from "../../setup/report.ts";
 
 /** What a command in `next` is for, by how it begins. */
 const FOR: readonly (readonly [string, string])[] = [

@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
 import type { LoadedPolicy } from "../../policy/load.ts";
+import type { ShownPolicyReport } from "../../policy/report.ts";
 import { withoutSecrets } from "../../policy/shown.ts";
-import type { ShownPolicyReport } from "../outputs.ts";
 
 export function shownPolicy({ policy, origin, sha256 }: LoadedPolicy): ShownPolicyReport {
   return { origin, sha256, policy: withoutSecrets(policy) };

@@ -1,6 +1,6 @@
 import { inBytes } from "../../lib/units.ts";
 import { counted } from "../../lib/words.ts";
-import type { SnapshotLine, SnapshotsReport } from "../outputs.ts";
+import type { SnapshotLine, SnapshotsReport } from "../../restore/report.ts";
 import type { Room } from "../screen.ts";
 import { notes, table, when } from "./format.ts";
 

@@ -1,8 +1,8 @@
 import { inBytes } from "../../lib/units.ts";
 import { counted, duration } from "../../lib/words.ts";
+import type { StatusReport } from "../../status/report.ts";
 import { clean } from "../clean.ts";
 import type { Paint } from "../screen.ts";
-import type { StatusReport } from "../status-outputs.ts";
 import { notes, table, when } from "./format.ts";
 
 type Row = readonly [question: string, ...answer: string[]];

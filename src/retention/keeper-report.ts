@@ -1,14 +1,9 @@
 import * as z from "zod";
+import { type Answer, Count, Objects, Place, Seconds, Time } from "../lib/report-fields.ts";
 
-/** What `drops keeper` answers; see outputs.ts for the rules. */
-const Time = z.iso.datetime().describe("UTC");
-const Count = z.int().nonnegative();
-const Objects = z.object({ objects: Count, bytes: Count });
-
+/** What `drops keeper` answers. */
 export const KeeperReport = z.object({
-  policy: z.string(),
-  store: z.string(),
-  zone: z.string(),
+  ...Place,
   at: Time.describe("by the store's clock"),
   dryRun: z.boolean(),
   mode: z
@@ -40,7 +35,8 @@ export const KeeperReport = z.object({
     .array(z.string())
     .describe("records that were removed long before the plan would have let them go"),
   problems: z.array(z.string()).describe("what could not be read, so that it is not known what it needs"),
-  seconds: z.number().nonnegative(),
+  seconds: Seconds,
   notes: z.array(z.string()),
 });
-export type KeeperReport = z.infer<typeof KeeperReport>;
+
+export type KeeperReport = Answer<typeof KeeperReport>;

@@ -1,14 +1,19 @@
 import * as z from "zod";
+import {
+  type Answer,
+  Bytes,
+  Count,
+  Place,
+  Seconds,
+  Share,
+  SnapshotId,
+  SnapshotState,
+  Time,
+} from "../lib/report-fields.ts";
 
-/** What `drops status` answers; see outputs.ts for the rules. */
-const Time = z.iso.datetime().describe("UTC");
-const Count = z.int().nonnegative();
-const Bytes = z.int().nonnegative();
-const Seconds = z.number().nonnegative();
-const Id = z.string().describe("a snapshot's id");
-
+/** What `drops status` is asked, and what it answers. */
 const RestorePoint = z.object({
-  id: Id,
+  id: SnapshotId,
   ended: Time,
   point: Time.describe("when the source that was captured first was captured"),
   ageSeconds: Seconds.describe("of that point, by the store's clock"),
@@ -20,7 +25,7 @@ const Drill = z.object({
   ageSeconds: Seconds,
   verdict: z.enum(["proven", "damaged", "unproven"]),
   whole: z.boolean().describe("whether every source was drilled"),
-  snapshot: Id,
+  snapshot: SnapshotId,
   passed: Count,
   checks: Count,
   on: z.string().optional().describe("the machine that the guided restore was drilled on"),
@@ -43,16 +48,14 @@ const Verify = z.object({
     .optional()
     .describe("hashed where they lie, or by what the server took when they were put"),
   read: z
-    .object({ share: z.number().min(0).max(1), packs: Count, bytes: Bytes, opened: z.boolean() })
+    .object({ share: Share, packs: Count, bytes: Bytes, opened: z.boolean() })
     .optional()
     .describe("packs that it read back whole, and whether an identity opened them"),
   damaged: Count.describe("objects"),
 });
 
 export const StatusReport = z.object({
-  policy: z.string(),
-  store: z.string(),
-  zone: z.string(),
+  ...Place,
   at: Time.describe("the store's clock"),
   measuredAgainst: z
     .enum(["file", "snapshot", "defaults"])
@@ -111,20 +114,20 @@ export const StatusReport = z.object({
         name: z.string(),
         inPolicy: z.boolean(),
         newest: z
-          .object({ snapshot: Id, captured: Time, ageSeconds: Seconds })
+          .object({ snapshot: SnapshotId, captured: Time, ageSeconds: Seconds })
           .optional()
           .describe("its newest success; absent: no snapshot holds it"),
         files: Count,
         bytes: Bytes,
         failed: z
-          .object({ snapshot: Id, at: Time, message: z.string(), stored: z.literal(true).optional() })
+          .object({ snapshot: SnapshotId, at: Time, message: z.string(), stored: z.literal(true).optional() })
           .optional()
           .describe("its last attempt, when that failed; with `stored`, when files could not be read"),
       }),
     )
     .readonly(),
   partial: z
-    .array(z.object({ id: Id, ended: Time, failed: z.array(z.string()).readonly() }))
+    .array(z.object({ id: SnapshotId, ended: Time, failed: z.array(z.string()).readonly() }))
     .readonly()
     .describe("snapshots of a part, newer than the newest restore point"),
   drills: z.object({
@@ -146,12 +149,12 @@ export const StatusReport = z.object({
       last: Verify.optional(),
       coverage: z
         .object({
-          share: z.number().min(0).max(1).describe("of the data, read back by published verifies"),
+          share: Share.describe("of the data, read back by published verifies"),
           since: Time.optional().describe("everything stored by then was read back since"),
         })
         .optional(),
       doubted: z
-        .array(z.object({ snapshot: Id, why: z.string() }))
+        .array(z.object({ snapshot: SnapshotId, why: z.string() }))
         .readonly()
         .describe("snapshots whose record the last one did not believe"),
       refused: z.array(z.object({ file: z.string(), why: z.string() })).readonly(),
@@ -184,10 +187,10 @@ export const StatusReport = z.object({
   snapshots: z
     .array(
       z.object({
-        id: Id,
+        id: SnapshotId,
         key: z.string(),
         ended: Time,
-        state: z.enum(["complete", "partial", "checkpoint"]),
+        state: SnapshotState,
         standing: z.enum(["good", "damaged", "quarantined", "withdrawn"]),
         why: z.string().optional(),
         bytes: Bytes.describe("size of its sources"),
@@ -202,4 +205,11 @@ export const StatusReport = z.object({
   notes: z.array(z.string()).readonly().describe("what the operator should know; not failures"),
 });
 
-export type StatusReport = z.infer<typeof StatusReport>;
+export type StatusReport = Answer<typeof StatusReport>;
+
+export interface StatusOptions {
+  /** Metrics are written into this file, for a textfile collector. */
+  readonly prometheus: string | undefined;
+  /** A page is written into this file. */
+  readonly html: string | undefined;
+}

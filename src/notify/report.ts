@@ -1,16 +1,15 @@
 import * as z from "zod";
+import { type Answer, Count, Seconds, Time } from "../lib/report-fields.ts";
 import { ALERT_EVENTS, ALERT_VERBS } from "../policy/notify-schema.ts";
 
-/** What `drops notify` answers, and what channels are sent; see outputs.ts for the rules. */
-const Time = z.iso.datetime().describe("UTC");
-
+/** What `drops notify` answers, and what channels are sent. */
 const Delivery = z.object({
   channel: z.string(),
   kind: z.enum(["ping", "webhook", "mail", "command"]),
   delivered: z.boolean(),
   said: z.string().describe("what the other side answered, or why it could not be told"),
   hint: z.string().optional(),
-  attempts: z.int().nonnegative(),
+  attempts: Count,
 });
 
 export const NotifyTestReport = z.object({
@@ -41,7 +40,7 @@ export const AlertBody = z.object({
   machine: z.string().describe("that drops ran on"),
   at: Time,
   started: Time.optional(),
-  seconds: z.number().nonnegative().optional(),
+  seconds: Seconds.optional(),
   exitCode: z.int().optional().describe("absent when it was killed"),
   failure: z
     .object({
@@ -55,5 +54,5 @@ export const AlertBody = z.object({
   log: z.string().optional().describe("the last lines, at most 3500 bytes"),
 });
 
-export type NotifyTestReport = z.infer<typeof NotifyTestReport>;
-export type NotifyFailedReport = z.infer<typeof NotifyFailedReport>;
+export type NotifyTestReport = Answer<typeof NotifyTestReport>;
+export type NotifyFailedReport = Answer<typeof NotifyFailedReport>;

@@ -1,21 +1,26 @@
 import * as z from "zod";
+import {
+  type Answer,
+  Count,
+  Notes,
+  Objects,
+  Place,
+  Seconds,
+  SnapshotId,
+  SnapshotState,
+  Time,
+} from "../lib/report-fields.ts";
 
-/** What plan, prune, pin, unpin and withdraw answer; see outputs.ts for the rules. */
-const Time = z.iso.datetime().describe("UTC");
-const Notes = z.array(z.string()).describe("what the operator should know; not failures");
-const Count = z.int().nonnegative();
-const Objects = z.object({ objects: Count, bytes: Count });
+/** What plan, prune, pin, unpin and withdraw are asked, and what they answer. */
 const Held = Objects.optional().describe(
   "removed or put over, now or earlier, and not freed: versions or Object Lock hold them; absent: not known",
 );
-const Id = z.string().describe("a snapshot's id");
-const State = z.enum(["complete", "partial", "checkpoint"]);
 
 export const PlannedSnapshot = z.object({
   id: z.string().describe("a snapshot's id; of an imagined one its night"),
   key: z.string(),
   ended: Time,
-  state: State,
+  state: SnapshotState,
   keep: z.boolean(),
   reasons: z.array(z.string()).describe("why it is kept: `weekly 3 of 4`, a guard; why not, when it is not"),
   slots: z.array(
@@ -42,9 +47,7 @@ export const Refusal = z.object({
 });
 
 export const PlanReport = z.object({
-  policy: z.string(),
-  store: z.string(),
-  zone: z.string(),
+  ...Place,
   at: Time.describe("what the plan is for: now by the store's clock, or --at"),
   rules: z.object({
     rules: z.enum(["sequential", "independent"]),
@@ -74,10 +77,10 @@ export const PlanReport = z.object({
 });
 
 export const PruneReport = z.object({
-  policy: z.string(),
-  store: z.string(),
-  zone: z.string(),
-  forgotten: z.array(z.object({ id: Id, ended: Time, state: State })).describe("oldest first"),
+  ...Place,
+  forgotten: z
+    .array(z.object({ id: SnapshotId, ended: Time, state: SnapshotState }))
+    .describe("oldest first"),
   kept: Count.describe("snapshots"),
   removed: Objects.describe("by this prune; freed as far as nothing holds them"),
   held: Held,
@@ -85,26 +88,54 @@ export const PruneReport = z.object({
   waiting: Objects.describe("marked, and not yet due"),
   young: Objects.describe("not referred to, and too young to say that no backup is about to"),
   inUse: Objects.describe("not removed: a snapshot that landed meanwhile refers to them"),
-  quarantined: z.array(z.object({ id: Id, key: z.string(), why: z.string() })),
+  quarantined: z.array(z.object({ id: SnapshotId, key: z.string(), why: z.string() })),
   refused: z.array(Refusal).describe("why nothing was done, or nothing removed"),
   promise: z.string(),
   oldest: Time.optional().describe("of the restore points that are left"),
-  seconds: z.number().nonnegative(),
+  seconds: Seconds,
   notes: Notes,
 });
 
 export const NoteReport = z.object({
-  policy: z.string(),
-  store: z.string(),
-  zone: z.string(),
+  ...Place,
   action: z.enum(["pinned", "unpinned", "withdrawn"]),
-  snapshot: z.object({ id: Id, ended: Time, state: State }),
+  snapshot: z.object({ id: SnapshotId, ended: Time, state: SnapshotState }),
   key: z.string().describe("of the note"),
   until: Time.optional(),
   why: z.string(),
 });
 
-export type PlannedSnapshot = z.infer<typeof PlannedSnapshot>;
-export type PlanReport = z.infer<typeof PlanReport>;
-export type PruneReport = z.infer<typeof PruneReport>;
-export type NoteReport = z.infer<typeof NoteReport>;
+export type PlannedSnapshot = Answer<typeof PlannedSnapshot>;
+export type PlanReport = Answer<typeof PlanReport>;
+export type PruneReport = Answer<typeof PruneReport>;
+export type NoteReport = Answer<typeof NoteReport>;
+
+/** Rules to try instead of the policy's; one that is not given is the policy's. */
+export interface TriedRules {
+  readonly rules?: "sequential" | "independent" | undefined;
+  readonly last?: number | undefined;
+  readonly daily?: number | undefined;
+  readonly weekly?: number | undefined;
+  readonly monthly?: number | undefined;
+  readonly yearly?: number | undefined;
+}
+
+export interface PlanOptions {
+  /** A date ahead, in the operator's words. */
+  readonly at?: string | undefined;
+  readonly tried?: TriedRules;
+  readonly accept?: number | undefined;
+}
+
+export interface PruneOptions {
+  /** As many as this are expected to be forgotten. */
+  readonly accept: number | undefined;
+  /** Ids of those that a person was shown and agreed to; refused when the plan has become another. */
+  readonly agreed: readonly string[] | undefined;
+}
+
+export interface NoteOptions {
+  /** An id, or a date in the operator's words. */
+  readonly snapshot: string;
+  readonly why: string;
+}

@@ -1,9 +1,7 @@
 import * as z from "zod";
+import { type Answer, Bytes, Count, Place, Share, Time } from "../lib/report-fields.ts";
 
-const Time = z.iso.datetime().describe("UTC");
-const Bytes = z.int().nonnegative();
-const Count = z.int().nonnegative();
-
+/** What `drops keys` answers. */
 export const NamedKey = z.object({
   role: z
     .enum([
@@ -36,7 +34,7 @@ export const SealedSet = z.object({
   sources: Count.describe("sources, by name, with a state that is sealed to it"),
   packs: Count,
   bytes: Bytes.describe("of those packs, each once"),
-  share: z.number().min(0).max(1).describe("of the bytes of all packs that snapshots need"),
+  share: Share.describe("of the bytes of all packs that snapshots need"),
   oldest: Time.describe("when the first of the snapshots ended"),
   newest: Time,
 });
@@ -51,9 +49,7 @@ export const SignerUse = z.object({
 });
 
 export const KeysReport = z.object({
-  policy: z.string(),
-  store: z.string(),
-  zone: z.string(),
+  ...Place,
   named: z.array(NamedKey).describe("by the policy, public halves only; empty without a policy"),
   sealedTo: z.array(SealedSet).describe("the newest first"),
   signers: z.array(SignerUse).describe("keys that are believed, with the records that they signed"),
@@ -61,7 +57,7 @@ export const KeysReport = z.object({
   notes: z.array(z.string()).describe("what the operator should know; not failures"),
 });
 
-export type NamedKey = z.infer<typeof NamedKey>;
-export type SealedSet = z.infer<typeof SealedSet>;
-export type SignerUse = z.infer<typeof SignerUse>;
-export type KeysReport = z.infer<typeof KeysReport>;
+export type NamedKey = Answer<typeof NamedKey>;
+export type SealedSet = Answer<typeof SealedSet>;
+export type SignerUse = Answer<typeof SignerUse>;
+export type KeysReport = Answer<typeof KeysReport>;

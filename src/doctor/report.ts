@@ -1,8 +1,7 @@
 import * as z from "zod";
+import { type Answer, Count } from "../lib/report-fields.ts";
 
-/** What `drops doctor` answers; see outputs.ts for the rules. */
-const Count = z.int().nonnegative();
-
+/** What `drops doctor` is asked, and what it answers. */
 const Finding = z.object({
   group: z.enum(["policy", "keys", "host", "sources", "coverage", "store", "nights", "estimate"]),
   check: z.string().describe("the name of the check, or of the source; a check may find several things"),
@@ -35,4 +34,11 @@ export const DoctorReport = z.object({
     ),
 });
 
-export type DoctorReport = z.infer<typeof DoctorReport>;
+export type DoctorReport = Answer<typeof DoctorReport>;
+
+export interface DoctorOptions {
+  /** File of the recovery identity, to be tried once. */
+  readonly identity: string | undefined;
+  /** Only these groups of checks; empty means all. */
+  readonly only: readonly string[];
+}

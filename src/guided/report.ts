@@ -1,23 +1,34 @@
 import * as z from "zod";
+import {
+  type Answer,
+  Bytes,
+  Count,
+  Notes,
+  Place,
+  Seconds,
+  Signature,
+  SnapshotId,
+  SnapshotState,
+  Time,
+} from "../lib/report-fields.ts";
+import type { SnapshotChoice } from "../restore/choose.ts";
+import type { Prompt } from "./run/answers.ts";
+import type { StepId } from "./run/steps.ts";
 
-/** What a guided restore and its rollback answer; see outputs.ts for the rules. */
-const Time = z.iso.datetime().describe("UTC");
-const Seconds = z.number().nonnegative();
-const Bytes = z.int().nonnegative();
-const Notes = z.array(z.string()).describe("what the operator should know; not failures");
+/** What a guided restore and its rollback are asked, and what they answer. */
 const Run = z.string().regex(/^\d{8}T\d{6}-[0-9a-f]{6}$/);
 const Snapshot = z.object({
-  id: z.string().describe("a snapshot's id"),
-  state: z.enum(["complete", "partial", "checkpoint"]),
+  id: SnapshotId,
+  state: SnapshotState,
   started: Time,
   ended: Time,
-  signature: z.enum(["trusted", "untrusted", "missing"]),
+  signature: Signature,
 });
 const Check = z.object({ name: z.string(), ok: z.boolean(), found: z.string(), hint: z.string().optional() });
 
 export const GuidedStep = z.object({
   id: z.string(),
-  number: z.int().nonnegative(),
+  number: Count,
   title: z.string(),
   outcome: z
     .enum(["planned", "done", "passed"])
@@ -34,9 +45,7 @@ export const GuidedStep = z.object({
 });
 
 export const GuidedReport = z.object({
-  policy: z.string(),
-  store: z.string(),
-  zone: z.string(),
+  ...Place,
   host: z.string(),
   run: Run,
   dryRun: z.boolean(),
@@ -84,9 +93,7 @@ export const RollbackReport = z.object({
 });
 
 export const BootstrapReport = z.object({
-  policy: z.string(),
-  store: z.string(),
-  zone: z.string(),
+  ...Place,
   snapshot: Snapshot,
   to: z.string(),
   files: z.array(z.object({ path: z.string(), mode: z.string(), secret: z.boolean() })),
@@ -96,8 +103,27 @@ export const BootstrapReport = z.object({
   notes: Notes,
 });
 
-export type GuidedStep = z.infer<typeof GuidedStep>;
-export type GuidedReport = z.infer<typeof GuidedReport>;
-export type FinishReport = z.infer<typeof FinishReport>;
-export type RollbackReport = z.infer<typeof RollbackReport>;
-export type BootstrapReport = z.infer<typeof BootstrapReport>;
+export type GuidedStep = Answer<typeof GuidedStep>;
+export type GuidedReport = Answer<typeof GuidedReport>;
+export type FinishReport = Answer<typeof FinishReport>;
+export type RollbackReport = Answer<typeof RollbackReport>;
+export type BootstrapReport = Answer<typeof BootstrapReport>;
+
+export interface ConsentOptions {
+  /** Go on without asking; never answers the fence. */
+  readonly yes: boolean;
+  /** Undefined when there is no terminal. */
+  readonly prompt: Prompt | undefined;
+}
+
+export interface GuidedOptions extends ConsentOptions {
+  /** Undefined when a run is resumed. */
+  readonly choice: SnapshotChoice | undefined;
+  /** Sources; empty means all. */
+  readonly only: readonly string[];
+  readonly steps: readonly StepId[];
+  readonly dryRun: boolean;
+  readonly fenced: boolean;
+  /** A run's id, or `true` for the only one that is open. */
+  readonly resume: string | true | undefined;
+}

@@ -1,0 +1,30 @@
+import * as z from "zod";
+import { type Answer, Notes, Sha256, Time } from "../lib/report-fields.ts";
+
+/** What `drops recovery-sheet` and `drops runbook` are asked, and what they answer. */
+export const SheetReport = z.object({
+  policy: z.string(),
+  files: z.array(z.string()).describe("absolute; each holds the recovery identity"),
+  signers: z
+    .array(
+      z.object({
+        fingerprint: z.string(),
+        before: Time.optional().describe("of a revoked signer: what landed by then is believed"),
+      }),
+    )
+    .describe("whom the sheet believes"),
+  script: Sha256.describe("of recover.sh"),
+  repositoryId: z.string().optional().describe("absent when the store could not be asked"),
+  scriptInStore: z.boolean(),
+  notes: Notes,
+});
+
+export const RunbookReport = z.object({
+  policy: z.string(),
+  form: z.enum(["text", "html", "markdown"]),
+  text: z.string(),
+  file: z.string().optional().describe("where it was written"),
+});
+
+export type SheetReport = Answer<typeof SheetReport>;
+export type RunbookReport = Answer<typeof RunbookReport>;
