@@ -60,7 +60,8 @@ interface Source {
   /** Relative to src. */
   readonly path: string;
   readonly text: string;
-  readonly imports: readonly { readonly to: string; readonly isType: boolean }[];
+  /** Those of types too. */
+  readonly imports: readonly string[];
 }
 
 const sources: readonly Source[] = filesUnder(src)
@@ -86,13 +87,13 @@ test("the reader of imports sees every form", () => {
     'new Worker(new URL("./i.ts", import.meta.url));',
   ].join("\n");
   assert.deepEqual(importsOf(text, join(src, "cli", "x.ts")), [
-    { to: "cli/a.ts", isType: false },
-    { to: "cli/b.ts", isType: true },
-    { to: "c.ts", isType: false },
-    { to: "cli/e.ts", isType: false },
-    { to: "cli/f.ts", isType: false },
-    { to: "cli/g.ts", isType: false },
-    { to: "cli/i.ts", isType: false },
+    "cli/a.ts",
+    "cli/b.ts",
+    "c.ts",
+    "cli/e.ts",
+    "cli/f.ts",
+    "cli/g.ts",
+    "cli/i.ts",
   ]);
 });
 
@@ -107,9 +108,7 @@ test("imports point down", () => {
   const allowed = rules.filter((rule) => mayImport(rule.split(">")[0] ?? "", rule.split(">")[1] ?? ""));
   assert.deepEqual(allowed, ["store>lib", "pack>seal", "app>cli"]);
   const upward = sources.flatMap(({ path, imports }) =>
-    imports
-      .filter(({ to }) => !mayImport(folderOf(path), folderOf(to)))
-      .map(({ to }) => `${path} imports ${to}`),
+    imports.filter((to) => !mayImport(folderOf(path), folderOf(to))).map((to) => `${path} imports ${to}`),
   );
   assert.deepEqual(upward, []);
 });
@@ -125,10 +124,7 @@ test("no import cycles", () => {
     ),
     ["b", "c", "b"],
   );
-  const graph = sources.map(({ path, imports }): [string, string[]] => {
-    return [path, imports.filter(({ isType }) => !isType).map(({ to }) => to)];
-  });
-  assert.equal(findCycle(new Map(graph)), undefined);
+  assert.equal(findCycle(new Map(sources.map(({ path, imports }) => [path, imports]))), undefined);
 });
 
 test("only main, app and cli meet the process", () => {
@@ -212,10 +208,10 @@ function mayImport(from: string, to: string): boolean {
 function importsOf(text: string, file: string): Source["imports"] {
   const code = withoutComments(text);
   const forms =
-    /(?:^|\n)\s*(?:import|export)\s+(type\s)?[^"';]*?from\s*"(\.[^"]+)"|(?:^|\n)\s*import\s*()"(\.[^"]+)"|\bimport\(\s*()"(\.[^"]+)"\s*\)|new URL\(()"(\.[^"]+\.ts)"/g;
+    /(?:^|\n)\s*(?:import|export)\s[^"';]*?from\s*"(\.[^"]+)"|(?:^|\n)\s*import\s*"(\.[^"]+)"|\bimport\(\s*"(\.[^"]+)"\s*\)|new URL\("(\.[^"]+\.ts)"/g;
   return [...code.matchAll(forms)].map((match) => {
-    const target = match[2] ?? match[4] ?? match[6] ?? match[8] ?? "";
-    return { to: relative(src, normalize(join(dirname(file), target))), isType: match[1] !== undefined };
+    const target = match.slice(1).find((each) => each !== undefined) ?? "";
+    return relative(src, normalize(join(dirname(file), target)));
   });
 }
 

@@ -3,9 +3,10 @@
  * With reader.ts the only place beside main.ts that knows every adapter.
  */
 import { availableParallelism, totalmem } from "node:os";
-import { type BackupParts, backup } from "../backup/backup.ts";
+import { backup } from "../backup/backup.ts";
 import { init } from "../backup/init.ts";
 import type { BackupOptions, BackupReport, InitReport } from "../backup/report.ts";
+import type { BackupParts } from "../backup/snapshot-run.ts";
 import type {
   Alerts,
   AlertsAccess,

@@ -3,12 +3,13 @@ import { randomBytes } from "node:crypto";
 import type { RunOf } from "../guided/journal/run-meta.ts";
 import { findRuns, newRunId } from "../guided/journal/runs.ts";
 import { asCaptured, policyOfTheDay } from "../guided/plan/gather.ts";
-import { type Group, type Grouped, groupSources, type LeadsTo } from "../guided/plan/groups.ts";
-import { DEFAULT_RATES, type PlanFacts, type PlannedStep, planSteps } from "../guided/plan/plan.ts";
-import { measuredRates } from "../guided/plan/rates.ts";
+import { type Grouped, groupSources, type LeadsTo, type ReplacementGroup } from "../guided/plan/groups.ts";
+import { type PlannedStep, planSteps } from "../guided/plan/plan.ts";
+import type { PlanFacts } from "../guided/plan/plan-facts.ts";
+import { DEFAULT_RATES, measuredRates } from "../guided/plan/rates.ts";
 import type { GuidedOptions } from "../guided/report.ts";
+import type { GuidedRun } from "../guided/run/guided-run.ts";
 import { oldMachine } from "../guided/run/old-machine.ts";
-import type { GuidedRun } from "../guided/run/run.ts";
 import type { Host } from "../host/host.ts";
 import { hostFacts } from "../host/host-facts.ts";
 import type { Cancel } from "../lib/cancel.ts";
@@ -123,13 +124,17 @@ function leadsTo({ realPaths, capturedPaths }: Pick<RunOf, "realPaths" | "captur
   return (path) => [realPaths, capturedPaths].flatMap((found) => found[path] ?? []);
 }
 
-export function factsOf(run: RunOf, groups: readonly Group[]): Omit<PlanFacts, "rates"> {
+export function factsOf(run: RunOf, groups: readonly ReplacementGroup[]): Omit<PlanFacts, "rates"> {
   const { restore, host, oldMachine: old, oldAddresses, steps } = run;
   const realPath = (path: string) => run.realPaths[path] ?? path;
   return { run: run.run, restore, groups, host, oldMachine: old, oldAddresses, steps, realPath };
 }
 
-export function guidedRun(run: RunOf, groups: readonly Group[], steps: readonly PlannedStep[]): GuidedRun {
+export function guidedRun(
+  run: RunOf,
+  groups: readonly ReplacementGroup[],
+  steps: readonly PlannedStep[],
+): GuidedRun {
   const { started, host, restore, oldAddresses } = run;
   return { run: run.run, started, host, restore, oldAddresses, groups, steps };
 }

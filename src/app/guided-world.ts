@@ -1,40 +1,23 @@
 /** What the runner of a guided restore works on, made of the real things. */
 
-import type { Journal } from "../guided/journal/journal.ts";
 import type { RunOf } from "../guided/journal/run-meta.ts";
 import { gather } from "../guided/plan/gather.ts";
-import { bytesOf, type Group, namesOf } from "../guided/plan/groups.ts";
+import { bytesOf, namesOf, type ReplacementGroup } from "../guided/plan/groups.ts";
 import { lookAtAppservice } from "../guided/preflight/appservice.ts";
 import { preflightHost } from "../guided/preflight/preflight.ts";
 import type { Check } from "../guided/run/check.ts";
 import { probeOld } from "../guided/run/fence.ts";
-import type { Hands, Looks, World } from "../guided/run/world.ts";
+import type { Probes, RestorePorts, RollbackPorts } from "../guided/run/ports.ts";
 import { Gate } from "../guided/services/gate.ts";
 import { waitReady } from "../guided/services/ready.ts";
 import { checkService } from "../guided/services/service-checks.ts";
 import { watchUnits } from "../guided/services/stays-up.ts";
 import { startUnit, stopUnits, unitStates } from "../guided/services/units.ts";
-import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import type { PackPool } from "../pack/pool.ts";
-import type { ReadParts } from "../restore/choose.ts";
 import { pathsOf } from "../source/scope.ts";
-import { openReplacements, preflightDatabases } from "./replacements.ts";
+import { openReplacements, type PortParts, preflightDatabases } from "./replacements.ts";
 
-export interface HandsParts {
-  readonly host: Host;
-  readonly run: RunOf;
-  readonly groups: readonly Group[];
-  readonly journal: Journal;
-  readonly read: SnapshotParts;
-  /** A directory of this machine for what is needed again later. */
-  readonly scratch: string;
-}
-
-/** What data is read with. For a rollback the store in it is one that is closed. */
-export type SnapshotParts = ReadParts & { readonly pool: PackPool };
-
-export function handsOf(parts: HandsParts): Hands {
+export function rollbackPorts(parts: PortParts): RollbackPorts {
   const { host, run, journal } = parts;
   const units = run.restore.units.map(({ unit }) => unit);
   return {
@@ -51,10 +34,10 @@ export function handsOf(parts: HandsParts): Hands {
   };
 }
 
-export function worldOf(parts: HandsParts): World {
+export function restorePorts(parts: PortParts): RestorePorts {
   const { host, run, groups, read } = parts;
   const { restore, snapshot, sources } = run;
-  const looks: Looks = {
+  const looks: Probes = {
     oldMachine: (how) =>
       run.oldAddresses.length === 0
         ? Promise.resolve([])
@@ -69,11 +52,11 @@ export function worldOf(parts: HandsParts): World {
     },
     service: (how) => checkService(host, checksOf(run, groups), sources, how),
   };
-  return { ...handsOf(parts), looks };
+  return { ...rollbackPorts(parts), looks };
 }
 
 /** Of what was restored: a check of another source says nothing about this run. */
-function checksOf(run: RunOf, groups: readonly Group[]): RunOf["restore"]["checks"] {
+function checksOf(run: RunOf, groups: readonly ReplacementGroup[]): RunOf["restore"]["checks"] {
   const restored = groups.flatMap(namesOf);
   return run.restore.checks.filter(({ source }) => restored.includes(source));
 }
@@ -82,7 +65,7 @@ function addressOf({ target }: RunOf): string | undefined {
   return target === "local" ? undefined : target.address;
 }
 
-async function preflight(parts: HandsParts, how: Cancel): Promise<readonly Check[]> {
+async function preflight(parts: PortParts, how: Cancel): Promise<readonly Check[]> {
   const { host, run, groups, read } = parts;
   const { snapshot } = run;
   const names = groups.flatMap(namesOf);

@@ -1,12 +1,12 @@
 /** Restores onto a host: from a date to a run, and from a run to what works on it. */
-
 import type { Guided, GuidedAccess } from "../cli/app.ts";
 import { planInWords } from "../cli/words/guided.ts";
 import { abandonUntouched, findOpenRun, refuseOpenRun } from "../guided/journal/find-run.ts";
 import type { Journal } from "../guided/journal/journal.ts";
 import { metaOf, type RunOf, runOf } from "../guided/journal/run-meta.ts";
 import { createRun, openRun } from "../guided/journal/runs.ts";
-import { DEFAULT_RATES, planSteps } from "../guided/plan/plan.ts";
+import { planSteps } from "../guided/plan/plan.ts";
+import { DEFAULT_RATES } from "../guided/plan/rates.ts";
 import type {
   BootstrapReport,
   ConsentOptions,
@@ -31,8 +31,9 @@ import { trustOf } from "../trust/trust.ts";
 import { factsOf, freshest, groupsOf, guidedRun, plannedAgain, planRun, policiesOf } from "./guided-plan.ts";
 import { GuidedSession, type OpenedRepository } from "./guided-session.ts";
 import { doneView, type PlannedRun, plannedView } from "./guided-views.ts";
-import { handsOf, type SnapshotParts, worldOf } from "./guided-world.ts";
+import { restorePorts, rollbackPorts } from "./guided-world.ts";
 import { addressed } from "./host.ts";
+import type { SnapshotParts } from "./replacements.ts";
 import { hostOf, targetOf } from "./target.ts";
 
 type ClosingOptions = ConsentOptions & { readonly run: string | undefined } & Cancel;
@@ -155,7 +156,14 @@ class GuidedRestores implements Guided {
     const { reporter, now } = this.#session.context;
     const groups = grouped.groups;
     const scratch = await this.#session.scratch();
-    const world = worldOf({ host, run, groups, journal, read: { ...read.parts, pool: read.pool }, scratch });
+    const world = restorePorts({
+      host,
+      run,
+      groups,
+      journal,
+      read: { ...read.parts, pool: read.pool },
+      scratch,
+    });
     const outcome = await runGuided(
       guidedRun(run, groups, steps),
       { world, answers, teller: reporter, now, commands },
@@ -187,7 +195,14 @@ class GuidedRestores implements Guided {
       say: (line) => this.#session.context.reporter.say(line),
       pool: this.#session.pool(1),
     };
-    const world = handsOf({ host, run: of, groups, journal, read, scratch: await this.#session.scratch() });
+    const world = rollbackPorts({
+      host,
+      run: of,
+      groups,
+      journal,
+      read,
+      scratch: await this.#session.scratch(),
+    });
     const commands = this.#session.commands(of.run, target);
     const run = guidedRun(of, groups, planSteps({ ...factsOf(of, groups), rates: DEFAULT_RATES }));
     const parts = { world, answers, teller: this.#session.context.reporter, commands };

@@ -1,5 +1,5 @@
 /** From a policy's `object_lock` to times. */
-import type { BackupParts } from "../backup/backup.ts";
+import type { BackupParts } from "../backup/snapshot-run.ts";
 import { milliseconds } from "../lib/units.ts";
 import type { ObjectLockPolicy, Policy } from "../policy/schema.ts";
 import { type LockRules, locksOfNew } from "../retention/lock-times.ts";

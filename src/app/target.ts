@@ -2,7 +2,7 @@
 import { access } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { GuidedAccess } from "../cli/app.ts";
-import type { Target } from "../guided/journal/run-meta.ts";
+import type { RunTarget } from "../guided/journal/run-meta.ts";
 import { DropsError } from "../lib/errors.ts";
 import { isSamePlace } from "../policy/host-words.ts";
 import type { Policy, SshPolicy } from "../policy/schema.ts";
@@ -70,7 +70,7 @@ export function hostOf(target: "local" | SshPolicy): Policy["host"] {
 }
 
 /** What a run remembers of it. */
-export function rememberedTarget(target: "local" | SshPolicy): Target {
+export function rememberedTarget(target: "local" | SshPolicy): RunTarget {
   if (target === "local") return target;
   const { address, port, user, host_key } = target;
   return present({ address, port, user, host_key });

@@ -3,10 +3,8 @@ import type { Host } from "../host/host.ts";
 import { hostFacts } from "../host/host-facts.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
-import type { PackPool } from "../pack/pool.ts";
 import type { Policy, SourcePolicy } from "../policy/schema.ts";
-import type { Signer } from "../seal/sshsig.ts";
-import { type Catalog, type ListedSnapshot, readCatalog } from "../snapshot/catalog.ts";
+import { type Catalog, readCatalog } from "../snapshot/catalog.ts";
 import { readCondemned } from "../snapshot/condemned.ts";
 import { damagedNames } from "../snapshot/damaged.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
@@ -15,38 +13,11 @@ import { spaceFacts } from "../snapshot/space-facts.ts";
 import { hostSpace } from "../source/host-space.ts";
 import { type Overlap, overlapsOn } from "../source/overlap.ts";
 import type { FrozenSource } from "../source/source.ts";
-import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
-import type { Trust } from "../trust/trust.ts";
 import { listPacks } from "./commit.ts";
 import { freezeSource, inCaptureOrder } from "./freeze.ts";
 import { RunShare } from "./run-share.ts";
-import { type RunLocks, type RunResult, SnapshotRun } from "./snapshot-run.ts";
+import { type BackupParts, type RunResult, SnapshotRun } from "./snapshot-run.ts";
 import { tellOfFailure } from "./tell-of-failure.ts";
-
-/** Everything a backup is made from. It is handed no remover: it cannot delete. */
-export interface BackupParts {
-  readonly policy: Policy;
-  /** The policy file as it is, kept in every manifest. */
-  readonly policyText: string;
-  /** What a person does on the worst day with this policy, kept in every manifest, too; undefined: there is none. */
-  readonly runbook?: string;
-  readonly store: BlobReader & BlobWriter;
-  readonly openHost: () => Promise<Host>;
-  readonly pool: PackPool;
-  readonly recoveryRecipients: readonly string[];
-  readonly metadata: { readonly identities: readonly string[]; readonly recipients: readonly string[] };
-  readonly signer: Signer;
-  readonly trust: Trust;
-  readonly tool: string;
-  readonly now: () => Date;
-  readonly random: () => number;
-  readonly say: (line: string) => void;
-  /** Bytes read from the host, per source; with the share of the run that is behind, see RunShare. */
-  readonly onRead?: (source: string, bytes: number, share: number | undefined) => void;
-  readonly checkpoint: { readonly afterBytes: number; readonly afterMs: number };
-  /** Until when what is put is locked, beside the snapshots that are there; without it nothing is. */
-  readonly locks?: (earlier: readonly ListedSnapshot[], at: Date) => RunLocks;
-}
 
 /**
  * Capture every source at one recovery point, store what is new and commit a snapshot. What failed is in the result; a

@@ -1,24 +1,52 @@
 import { randomBytes } from "node:crypto";
+import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { type PackInfo, PackTable } from "../pack/pack-table.ts";
-import type { SourcePolicy } from "../policy/schema.ts";
+import type { PackPool } from "../pack/pool.ts";
+import type { Policy, SourcePolicy } from "../policy/schema.ts";
 import { recipientSetHash } from "../seal/recipients.ts";
+import type { Signer } from "../seal/sshsig.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import { readCondemned } from "../snapshot/condemned.ts";
 import type { ManifestHead } from "../snapshot/manifest-head.ts";
 import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
 import { FORMAT, type Repository } from "../snapshot/repository.ts";
 import type { FrozenSource } from "../source/source.ts";
-import type { Lock } from "../store/blob-store.ts";
+import type { BlobReader, BlobWriter, Lock } from "../store/blob-store.ts";
 import { locking } from "../store/locking.ts";
-import type { BackupParts } from "./backup.ts";
+import type { Trust } from "../trust/trust.ts";
 import { checkListed, commitRecord, listStored, storeSource } from "./commit.ts";
 import type { RunShare } from "./run-share.ts";
 import { Shipper } from "./shipper.ts";
 import { SourceBase } from "./source-base.ts";
 import { ManifestSink } from "./source-sink.ts";
 import { tellOfFailure } from "./tell-of-failure.ts";
+
+/** Everything a backup is made from. It is handed no remover: it cannot delete. */
+export interface BackupParts {
+  readonly policy: Policy;
+  /** The policy file as it is, kept in every manifest. */
+  readonly policyText: string;
+  /** What a person does on the worst day with this policy, kept in every manifest, too; undefined: there is none. */
+  readonly runbook?: string;
+  readonly store: BlobReader & BlobWriter;
+  readonly openHost: () => Promise<Host>;
+  readonly pool: PackPool;
+  readonly recoveryRecipients: readonly string[];
+  readonly metadata: { readonly identities: readonly string[]; readonly recipients: readonly string[] };
+  readonly signer: Signer;
+  readonly trust: Trust;
+  readonly tool: string;
+  readonly now: () => Date;
+  readonly random: () => number;
+  readonly say: (line: string) => void;
+  /** Bytes read from the host, per source; with the share of the run that is behind, see RunShare. */
+  readonly onRead?: (source: string, bytes: number, share: number | undefined) => void;
+  readonly checkpoint: { readonly afterBytes: number; readonly afterMs: number };
+  /** Until when what is put is locked, beside the snapshots that are there; without it nothing is. */
+  readonly locks?: (earlier: readonly ListedSnapshot[], at: Date) => RunLocks;
+}
 
 /** What the store held when the run began. */
 export interface StoreState {

@@ -13,15 +13,8 @@ import { overlapsOn, refuseOverlap } from "../source/overlap.ts";
 import { idleExcludes } from "./idle-excludes.ts";
 import { checkPostgres } from "./source-postgres.ts";
 import { checkRocksdb } from "./source-rocksdb.ts";
-import { type Check, fail, type Line, ok, warn } from "./types.ts";
+import { type Check, fail, type Line, type LookedAt, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";
-
-/** What a source was found to be. */
-export interface LookedAt {
-  readonly lines: readonly Line[];
-  /** What a first backup has to read; undefined where only reading would tell. */
-  readonly bytes?: number | undefined;
-}
 
 /** Bytes of each source that was looked at, for the estimate. */
 export type Sizes = Map<string, number>;

@@ -7,8 +7,7 @@ import { type PostgresFacts, parsePostgresFacts } from "../source/postgres/facts
 import { obstacleNotes } from "../source/postgres/obstacles.ts";
 import { Spool } from "../source/postgres/spool.ts";
 import { isGuarded } from "../source/postgres/versions.ts";
-import type { LookedAt } from "./check-sources.ts";
-import { type Line, ok, warn } from "./types.ts";
+import { type Line, type LookedAt, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";
 
 const KEYS_WITHIN_MS = 20_000;

@@ -7,8 +7,7 @@ import { byteCount, inBytes } from "../lib/units.ts";
 import type { RocksdbPolicy } from "../policy/schema.ts";
 import { freezeRocksdb } from "../source/rocksdb/capture/capture.ts";
 import { FreezeChannel } from "../source/rocksdb/capture/channel.ts";
-import type { LookedAt } from "./check-sources.ts";
-import { type Line, ok, warn } from "./types.ts";
+import { type Line, type LookedAt, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";
 
 /** What of a frozen database's facts is judged (source/rocksdb/capture.ts). */

@@ -1,5 +1,12 @@
 import type { Cancel } from "../lib/cancel.ts";
 
+/** What a source was found to be. */
+export interface LookedAt {
+  readonly lines: readonly Line[];
+  /** What a first backup has to read; undefined where only reading would tell. */
+  readonly bytes?: number | undefined;
+}
+
 /** In the order in which they are told. Names in JSON and of `--only`, so none is ever renamed. */
 export const GROUPS = [
   "policy",

@@ -1,7 +1,7 @@
-import type { Document, Piece, Section } from "./document.ts";
+import type { PaperDocument, Piece, Section } from "./document.ts";
 
 /** Markdown, as RECOVERY.md is. Ends in a newline. */
-export function documentAsMarkdown({ title, subtitle, warning, sections }: Document): string {
+export function documentAsMarkdown({ title, subtitle, warning, sections }: PaperDocument): string {
   const head = [`# ${title}`, subtitle, ...(warning === undefined ? [] : [`**${warning}**`])];
   return `${[...head, ...sections.map(sectionAsMarkdown)].join("\n\n")}\n`;
 }

@@ -1,6 +1,6 @@
 import { escaped } from "../page/escape.ts";
 import { page } from "../page/page.ts";
-import type { Document, Piece, Section } from "./document.ts";
+import type { PaperDocument, Piece, Section } from "./document.ts";
 
 export interface PageLook {
   /** Small type, so that a sheet fits one page. */
@@ -8,7 +8,7 @@ export interface PageLook {
 }
 
 /** One HTML file with everything in it, for printing on A4: it loads nothing and runs nothing. */
-export function documentAsPage(document: Document, look: PageLook = {}): string {
+export function documentAsPage(document: PaperDocument, look: PageLook = {}): string {
   const { title, subtitle, warning, sections } = document;
   const body = `<header>
 <h1>${escaped(title)}</h1>

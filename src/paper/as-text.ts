@@ -1,9 +1,9 @@
-import { BLANK, type Document, type Piece, type Section } from "./document.ts";
+import { BLANK, type PaperDocument, type Piece, type Section } from "./document.ts";
 
 const WIDTH = 100;
 
 /** Plain text, 100 columns; commands and facts are never broken. Ends in a newline. */
-export function documentAsText(document: Document): string {
+export function documentAsText(document: PaperDocument): string {
   const { title, subtitle, warning, sections } = document;
   return [
     `${title}\n${"=".repeat(title.length)}`,

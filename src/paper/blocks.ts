@@ -1,4 +1,4 @@
-import { FINISH, STEPS, type Step, stepOf } from "../guided/run/steps.ts";
+import { FINISH, type RestoreStep, STEPS, stepOf } from "../guided/run/steps.ts";
 import { quote } from "../host/quote.ts";
 import { commands, facts, list, type Piece, type Section, text } from "./document.ts";
 import type { RunbookFacts } from "./runbook-facts.ts";
@@ -217,7 +217,7 @@ const backup = ({ policy, rpo }: RunbookFacts): Block => ({
   time: `15 minutes; every ${rpo} from then on`,
 });
 
-function stepInWords({ number, id, title, expected, otherwise, noReturn }: Step): string {
+function stepInWords({ number, id, title, expected, otherwise, noReturn }: RestoreStep): string {
   const end = noReturn === undefined ? "" : ` Point of no return: ${noReturn}.`;
   return `Step ${number}, ${id}: ${title}. Expected: ${expected}. If not: ${otherwise}.${end}`;
 }

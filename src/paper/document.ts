@@ -1,5 +1,5 @@
 /** What is printed and kept off the server, as data: words and places, rendered as text, Markdown or a page. */
-export interface Document {
+export interface PaperDocument {
   readonly title: string;
   /** Below the title. */
   readonly subtitle: string;

@@ -1,6 +1,6 @@
 import { bareHands, withoutDropsSection } from "./bare-hands.ts";
 import { runbookSections } from "./blocks.ts";
-import { commands, type Document, facts, list, type Section, text } from "./document.ts";
+import { commands, facts, list, type PaperDocument, type Section, text } from "./document.ts";
 import type { RunbookFacts } from "./runbook-facts.ts";
 import { signerRows } from "./signer-rows.ts";
 import { READING, settingUp, typedStoreUrl } from "./store-commands.ts";
@@ -10,7 +10,7 @@ import { variants } from "./variants.ts";
  * The worst day, for a person: page one, the numbered blocks, the variants, and the way that needs no drops. Holds no secret.
  * What it says of the steps is what the guided restore itself says (guided/steps.ts). Pure.
  */
-export function runbook(about: RunbookFacts): Document {
+export function runbook(about: RunbookFacts): PaperDocument {
   return {
     title: about.policy === "POLICY" ? "Recovery" : `Recovery of ${about.policy}`,
     subtitle:

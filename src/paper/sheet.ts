@@ -1,6 +1,6 @@
 import { encodeQR } from "qr";
 import { quote } from "../host/quote.ts";
-import { commands, type Document, facts, list, text } from "./document.ts";
+import { commands, facts, list, type PaperDocument, text } from "./document.ts";
 import { signerPieces } from "./signer-rows.ts";
 import { READING, type RecoveryPlace, settingUp, withoutDrops } from "./store-commands.ts";
 
@@ -25,7 +25,7 @@ export interface SheetFacts extends RecoveryPlace {
  * The recovery sheet: one page that is enough to bring a policy's data back when nothing else is left. It holds the recovery
  * identity.
  */
-export function recoverySheet(about: SheetFacts): Document {
+export function recoverySheet(about: SheetFacts): PaperDocument {
   return {
     title: `Recovery sheet of ${about.policy}`,
     subtitle: `Made ${about.made} by drops ${about.version}. Make a new one when keys, store or policy name change.`,

@@ -2,19 +2,49 @@ import { join } from "node:path";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
+import type { PackPool } from "../pack/pool.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import type { ManifestHead } from "../snapshot/manifest-head.ts";
 import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
 import { checkRocksdbDirectory } from "../source/rocksdb/verify/check-directory.ts";
 import { olderState, type Salvage, salvageSource } from "./best-effort.ts";
-import { openCatalog } from "./choose.ts";
+import { openCatalog, type ReadParts } from "./choose.ts";
 import { damageInWords, type SourceDamage } from "./damage.ts";
 import type { Destination } from "./destination.ts";
 import { nextSteps } from "./next-steps.ts";
 import { type OpenSource, openSource } from "./open-source.ts";
 import { type RestorePlan, RestorePlanner } from "./plan.ts";
-import type { OnDamage, RestoredSource, RestoreParts } from "./restore.ts";
 import { writePlan } from "./source-writer.ts";
+
+/**
+ * For a source whose objects are damaged in the repository. `refuse`: it fails. `describe`: it fails, and the result says
+ * what can come back and what cannot. `best-effort`: what can be authenticated comes back, what is left of a file that is
+ * not whole under another name, and NAME.damaged.txt says what is missing.
+ */
+export type OnDamage = "refuse" | "describe" | "best-effort";
+
+export interface RestoredSource {
+  readonly name: string;
+  readonly kind: SourceRecord["kind"];
+  /** `damaged`: not all of it is there or whole, see `damage`. */
+  readonly outcome: "restored" | "damaged" | "failed";
+  readonly directory: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly notes: string[];
+  readonly error?: { code: string; message: string; hint?: string };
+  /** What the repository has lost of it, and what comes or could come back. */
+  readonly damage?: SourceDamage;
+}
+
+/** Everything a restore is made from: it reads the store and writes on this machine alone. */
+export interface RestoreParts extends ReadParts {
+  readonly pool: PackPool;
+  readonly openHost: () => Promise<Host>;
+  /** Bytes of content written so far, of how many, for which source. */
+  readonly onWritten?: (done: number, total: number, source: string) => void;
+}
 
 interface Brought {
   readonly outcome: "restored" | "damaged";

@@ -1,43 +1,10 @@
-import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import type { PackPool } from "../pack/pool.ts";
 import { wallTime } from "../policy/zone.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
-import { type ChosenSnapshot, chooseSnapshot, type ReadParts, type SnapshotChoice } from "./choose.ts";
-import type { SourceDamage } from "./damage.ts";
+import { type ChosenSnapshot, chooseSnapshot, type SnapshotChoice } from "./choose.ts";
 import { Destination } from "./destination.ts";
 import { wantedSources } from "./open-source.ts";
-import { RestoreRun } from "./restore-run.ts";
-
-/** Everything a restore is made from: it reads the store and writes on this machine alone. */
-export interface RestoreParts extends ReadParts {
-  readonly pool: PackPool;
-  readonly openHost: () => Promise<Host>;
-  /** Bytes of content written so far, of how many, for which source. */
-  readonly onWritten?: (done: number, total: number, source: string) => void;
-}
-
-/**
- * For a source whose objects are damaged in the repository. `refuse`: it fails. `describe`: it fails, and the result says
- * what can come back and what cannot. `best-effort`: what can be authenticated comes back, what is left of a file that is
- * not whole under another name, and NAME.damaged.txt says what is missing.
- */
-export type OnDamage = "refuse" | "describe" | "best-effort";
-
-export interface RestoredSource {
-  readonly name: string;
-  readonly kind: SourceRecord["kind"];
-  /** `damaged`: not all of it is there or whole, see `damage`. */
-  readonly outcome: "restored" | "damaged" | "failed";
-  readonly directory: string;
-  readonly files: number;
-  readonly bytes: number;
-  readonly seconds: number;
-  readonly notes: string[];
-  readonly error?: { code: string; message: string; hint?: string };
-  /** What the repository has lost of it, and what comes or could come back. */
-  readonly damage?: SourceDamage;
-}
+import { type OnDamage, type RestoredSource, type RestoreParts, RestoreRun } from "./restore-run.ts";
 
 export interface RestoreResult {
   readonly chosen: ChosenSnapshot;

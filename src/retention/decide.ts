@@ -1,13 +1,8 @@
-import {
-  type Candidate,
-  type Eligibility,
-  type EligibilityContext,
-  eligibilityOf,
-} from "../snapshot/eligibility.ts";
+import { type Candidate, type Eligibility, eligibilityOf } from "../snapshot/eligibility.ts";
+import type { RetentionContext } from "./context.ts";
 import { forecast } from "./forecast.ts";
 import { guardsOf } from "./guards.ts";
-import { type KeepRules, keep, type Slot } from "./keep.ts";
-import type { Calendar } from "./periods.ts";
+import { keep, type Slot } from "./keep.ts";
 
 export interface Decision {
   readonly snapshot: Candidate;
@@ -19,16 +14,6 @@ export interface Decision {
   readonly guards: readonly string[];
   /** When the rules let it go, if there is a backup every night from now on; undefined: not within three years, or unknown. */
   readonly goes?: Date;
-}
-
-export interface RetentionContext extends EligibilityContext {
-  readonly rules: KeepRules;
-  readonly calendar: Calendar;
-  readonly pinned: (id: string) => boolean;
-  /** Ids of snapshots that a drill has proven. */
-  readonly proven: (id: string) => boolean;
-  /** Say when each will go; default: yes. */
-  readonly foresee?: boolean;
 }
 
 /**

@@ -2,7 +2,8 @@ import { TZDate } from "@date-fns/tz";
 import { addDays } from "date-fns/addDays";
 import { DropsError } from "../lib/errors.ts";
 import type { Candidate } from "../snapshot/eligibility.ts";
-import { type Decision, decide, type RetentionContext } from "./decide.ts";
+import type { RetentionContext } from "./context.ts";
+import { type Decision, decide } from "./decide.ts";
 
 /** Further ahead nobody plans. Days. */
 const FURTHEST = 10 * 366;

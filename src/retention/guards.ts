@@ -1,5 +1,5 @@
 import type { Candidate, Eligibility } from "../snapshot/eligibility.ts";
-import type { RetentionContext } from "./decide.ts";
+import type { RetentionContext } from "./context.ts";
 import { type Dated, keep } from "./keep.ts";
 
 /**

@@ -1,6 +1,7 @@
 import { isInForce } from "../snapshot/pin.ts";
 import type { StoredObject } from "../snapshot/stored-objects.ts";
-import { type Decision, decide, type RetentionContext } from "./decide.ts";
+import type { RetentionContext } from "./context.ts";
+import { type Decision, decide } from "./decide.ts";
 import type { KeepRules } from "./keep.ts";
 import type { Calendar } from "./periods.ts";
 import { type Limits, type Refusal, refusalsOf } from "./refusals.ts";

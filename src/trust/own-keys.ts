@@ -1,14 +1,7 @@
 import { DropsError, type FailureCode, isFailure } from "../lib/errors.ts";
 import type { Policy } from "../policy/schema.ts";
 import { loadSigner, type Signer, samePublicKey } from "../seal/sshsig.ts";
-import { type Trust, trustOf } from "./trust.ts";
-
-/** Public halves of a policy's signing keys that are on this machine. */
-export interface OwnKeys {
-  readonly signing?: string | undefined;
-  readonly prune?: string | undefined;
-  readonly verify?: string | undefined;
-}
+import { type OwnKeys, type Trust, trustOf } from "./trust.ts";
 
 /**
  * On most machines most keys are not. A key of prune or verify that is no key is as good as absent: it must not keep anybody

@@ -1,7 +1,13 @@
 import type { Policy } from "../policy/schema.ts";
 import { checkPublicKey } from "../seal/ssh-key.ts";
 import { samePublicKey } from "../seal/sshsig.ts";
-import type { OwnKeys } from "./own-keys.ts";
+
+/** Public halves of a policy's signing keys that are on this machine. */
+export interface OwnKeys {
+  readonly signing?: string | undefined;
+  readonly prune?: string | undefined;
+  readonly verify?: string | undefined;
+}
 
 /** What somebody can be believed for. A `note` is a pin, a withdrawal or a mark of a prune; a `finding` is doctor's. */
 export type Claim = "snapshot" | "note" | "drill" | "verify" | "finding";

@@ -10,7 +10,7 @@ import { isFailure } from "../../src/lib/errors.ts";
 import { PackPool } from "../../src/pack/pool.ts";
 import { Restore } from "../../src/policy/restore-schema.ts";
 import type { SourcePolicy } from "../../src/policy/schema.ts";
-import type { RestoreParts } from "../../src/restore/restore.ts";
+import type { RestoreParts } from "../../src/restore/restore-run.ts";
 import { alteredHost } from "../support/altered-host.ts";
 import { filesPolicy, rocksdbPolicy } from "../support/guided-run.ts";
 import { runTool, scratchDirectory } from "../support/scratch.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Target } from "../../src/guided/journal/run-meta.ts";
+import type { RunTarget } from "../../src/guided/journal/run-meta.ts";
 import { oldMachine } from "../../src/guided/run/old-machine.ts";
 import type { Host } from "../../src/host/host.ts";
 import { hostFacts } from "../../src/host/host-facts.ts";
@@ -16,7 +16,7 @@ const at = (address: string) => ({ address, port: 22, user: "root" });
 const rows: readonly {
   name: string;
   policy?: string;
-  target: Target;
+  target: RunTarget;
   was?: Readonly<Record<string, string>>;
   is?: Readonly<Record<string, string>>;
   old: string | undefined;

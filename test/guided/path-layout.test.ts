@@ -6,13 +6,13 @@ import { layOut, missingAbove, workOf } from "../../src/guided/paths/layout.ts";
 import { adoptOwner, ownerHere } from "../../src/guided/paths/owners.ts";
 import type { PathPart, PathRecord } from "../../src/guided/paths/record.ts";
 import { parseLook, pathState } from "../../src/guided/paths/state.ts";
-import type { Wanted } from "../../src/guided/paths/survey.ts";
+import type { WantedPlace } from "../../src/guided/paths/survey.ts";
 import { isFailure } from "../../src/lib/errors.ts";
 
 const OWNER = { uid: 0, gid: 0, user: "root", group: "root" };
 
 /** `SOURCE:FROM@PLACE`; `=` after the place: the path itself; `->TARGET`: captured as a link to that. */
-function wanted(text: string): Wanted {
+function wanted(text: string): WantedPlace {
   const [, source = "", from = "", place = "", itself, target] =
     /^(\w+):([^@]*)@([^=>]*?)(=)?(?:->(.*))?$/.exec(text) ?? [];
   const link = target === undefined ? {} : { link: { from: place.slice(1), target } };

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { groupSources, namesOf } from "../../src/guided/plan/groups.ts";
-import { DEFAULT_RATES, type PlanFacts, planSteps } from "../../src/guided/plan/plan.ts";
-import { measuredRates } from "../../src/guided/plan/rates.ts";
+import { planSteps } from "../../src/guided/plan/plan.ts";
+import type { PlanFacts } from "../../src/guided/plan/plan-facts.ts";
+import { DEFAULT_RATES, measuredRates } from "../../src/guided/plan/rates.ts";
 import { STEPS, stepOf } from "../../src/guided/run/steps.ts";
 import { Restore } from "../../src/policy/restore-schema.ts";
 import type { SourcePolicy } from "../../src/policy/schema.ts";

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { operatorTarget } from "../../src/guided/journal/operator-runs.ts";
-import { metaOf, type RunOf, runOf, type Target } from "../../src/guided/journal/run-meta.ts";
+import { metaOf, type RunOf, type RunTarget, runOf } from "../../src/guided/journal/run-meta.ts";
 import type { RunMeta } from "../../src/guided/journal/runs.ts";
 import { isFailure } from "../../src/lib/errors.ts";
 import { RESTORE, recordsOf, SOURCES } from "../support/guided-run.ts";
@@ -112,7 +112,7 @@ test("the operator's journals tell where a run was begun", async () => {
     join(folder, "20261124T000000-000004.jsonl"),
     '{"n":0,"at":"2026-11-24T00:36:38.000Z","event":"created","target":{"address":""}}\nnonsense\n',
   );
-  const addressOf = (target: Target | undefined) =>
+  const addressOf = (target: RunTarget | undefined) =>
     target === undefined || target === "local" ? target : target.address;
   assert.equal(addressOf(await operatorTarget(scratch.path, which)), "two");
   assert.equal(addressOf(await operatorTarget(scratch.path, { ...which, policy: undefined })), "two");

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { generateX25519Identity } from "age-encryption";
 import { type FailureCode, isFailure } from "../../src/lib/errors.ts";
-import type { RestoreParts } from "../../src/restore/restore.ts";
+import type { RestoreParts } from "../../src/restore/restore-run.ts";
 import { newSigningKey } from "../../src/seal/keygen.ts";
 import { signerFromText } from "../../src/seal/sshsig.ts";
 import { keyTime, listKey, manifestKey, packKey, recordKey, signatureKey } from "../../src/store/keys.ts";

@@ -9,7 +9,7 @@ import { STEPS } from "../../src/guided/run/steps.ts";
 import { documentAsMarkdown } from "../../src/paper/as-markdown.ts";
 import { documentAsPage } from "../../src/paper/as-page.ts";
 import { documentAsText } from "../../src/paper/as-text.ts";
-import type { Document } from "../../src/paper/document.ts";
+import type { PaperDocument } from "../../src/paper/document.ts";
 import { runbook } from "../../src/paper/runbook.ts";
 import { GENERAL, runbookFacts } from "../../src/paper/runbook-facts.ts";
 import { recoverySheet } from "../../src/paper/sheet.ts";
@@ -46,7 +46,7 @@ test("an upgrade that asks for a fresh database: both ways are told, and what is
   assert.doesNotMatch(documentAsText(runbook({ ...GENERAL, hasBridge: false })), /Slack hands out/);
 });
 
-const documents: readonly { name: string; make: () => Promise<Document> }[] = [
+const documents: readonly { name: string; make: () => Promise<PaperDocument> }[] = [
   { name: "RECOVERY.md", make: async () => runbook(GENERAL) },
   ...policies.map((name) => ({
     name: `the runbook of ${name}`,
@@ -186,7 +186,7 @@ test("an address as it is typed is read back as the same store", async () => {
 });
 
 /** Commands without what explains them; continued lines are one. */
-function commandsIn({ sections }: Document): string[] {
+function commandsIn({ sections }: PaperDocument): string[] {
   const lines = sections.flatMap(({ pieces }) =>
     pieces.flatMap((piece) => (piece.kind === "commands" ? piece.lines : [])),
   );

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Decision, decide, type RetentionContext } from "../../src/retention/decide.ts";
+import type { RetentionContext } from "../../src/retention/context.ts";
+import { type Decision, decide } from "../../src/retention/decide.ts";
 import { keep } from "../../src/retention/keep.ts";
 import { Calendar } from "../../src/retention/periods.ts";
 import { type Candidate, eligibilityOf } from "../../src/snapshot/eligibility.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RetentionContext } from "../../src/retention/decide.ts";
+import type { RetentionContext } from "../../src/retention/context.ts";
 import { decideAt, isImagined } from "../../src/retention/future.ts";
 import { Calendar } from "../../src/retention/periods.ts";
 import type { Candidate } from "../../src/snapshot/eligibility.ts";

@@ -1,7 +1,10 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type DatabaseOptions, openDatabaseReplacement } from "../../src/guided/database/replacement.ts";
+import {
+  type DatabaseReplacementOptions,
+  openDatabaseReplacement,
+} from "../../src/guided/database/replacement.ts";
 import type { Replacement } from "../../src/guided/run/replacement.ts";
 import type { Host } from "../../src/host/host.ts";
 import { openLocalHost } from "../../src/host/local.ts";
@@ -52,8 +55,16 @@ export interface Bench extends AsyncDisposable {
   readonly host: Host;
   /** The run's directory. */
   readonly directory: string;
-  options(stored: StoredDatabase, policy: PostgresPolicy, change?: Partial<DatabaseOptions>): DatabaseOptions;
-  open(stored: StoredDatabase, policy: PostgresPolicy, change?: Partial<DatabaseOptions>): Replacement;
+  options(
+    stored: StoredDatabase,
+    policy: PostgresPolicy,
+    change?: Partial<DatabaseReplacementOptions>,
+  ): DatabaseReplacementOptions;
+  open(
+    stored: StoredDatabase,
+    policy: PostgresPolicy,
+    change?: Partial<DatabaseReplacementOptions>,
+  ): Replacement;
 }
 
 export const RUN = "20261124t003638-a1b2c3";

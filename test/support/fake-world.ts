@@ -1,8 +1,8 @@
 import type { JournalLine } from "../../src/guided/journal/journal.ts";
-import type { Group } from "../../src/guided/plan/groups.ts";
+import type { ReplacementGroup } from "../../src/guided/plan/groups.ts";
 import type { Check } from "../../src/guided/run/check.ts";
+import type { RestorePorts, RunReporter } from "../../src/guided/run/ports.ts";
 import type { Replacement, ReplacementState } from "../../src/guided/run/replacement.ts";
-import type { Teller, World } from "../../src/guided/run/world.ts";
 import type { RestorePolicy, UnitPolicy } from "../../src/policy/schema.ts";
 
 /** Thrown by every call of a process that was killed. */
@@ -45,7 +45,7 @@ export class FakeHost {
   /** What the old data that is kept aside of a group holds alone. */
   readonly onlyOld = new Map<string, string>();
 
-  constructor(groups: readonly Group[], restore: RestorePolicy) {
+  constructor(groups: readonly ReplacementGroup[], restore: RestorePolicy) {
     for (const { name } of groups)
       this.slots.set(name, { live: "old", staged: "nothing", aside: "nothing", dirty: false });
     this.units = restore.units.map(({ unit }) => unit);
@@ -105,7 +105,7 @@ export class FakeProcess {
     return result;
   }
 
-  world(): World {
+  world(): RestorePorts {
     const host = this.#host;
     const call = <Result>(effect: () => Result) => this.#call(effect);
     return {
@@ -249,6 +249,6 @@ function stateOf(unit: string, isActive: boolean) {
 }
 
 /** A teller that remembers. */
-export function fakeTeller(said: string[] = []): Teller {
+export function fakeTeller(said: string[] = []): RunReporter {
   return { say: (line) => void said.push(line), progress: () => ({ update: () => {}, done: () => {} }) };
 }

@@ -1,6 +1,7 @@
 import { groupSources } from "../../src/guided/plan/groups.ts";
-import { DEFAULT_RATES, planSteps } from "../../src/guided/plan/plan.ts";
-import type { GuidedRun } from "../../src/guided/run/run.ts";
+import { planSteps } from "../../src/guided/plan/plan.ts";
+import { DEFAULT_RATES } from "../../src/guided/plan/rates.ts";
+import type { GuidedRun } from "../../src/guided/run/guided-run.ts";
 import type { StepId } from "../../src/guided/run/steps.ts";
 import { Restore } from "../../src/policy/restore-schema.ts";
 import type { RestorePolicy, SourcePolicy } from "../../src/policy/schema.ts";

@@ -1,11 +1,7 @@
 import { openLocalHost } from "../../src/host/local.ts";
 import { PackPool } from "../../src/pack/pool.ts";
-import {
-  type OnDamage,
-  type RestoreParts,
-  type RestoreResult,
-  restoreSnapshot,
-} from "../../src/restore/restore.ts";
+import { type RestoreResult, restoreSnapshot } from "../../src/restore/restore.ts";
+import type { OnDamage, RestoreParts } from "../../src/restore/restore-run.ts";
 import { readPartsOf, type TinyRepository } from "./tiny-repository.ts";
 
 /** Restore the newest snapshot of a tiny repository; `change` replaces some of the parts. */

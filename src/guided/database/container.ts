@@ -3,12 +3,12 @@ import { readContainers } from "../../host/containers.ts";
 import { ANY_EXIT } from "../../host/run-to-end.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import type { Check } from "../run/check.ts";
-import type { DatabaseOptions } from "./replacement.ts";
+import type { DatabaseReplacementOptions } from "./replacement.ts";
 
 /** What a restore into a container needs of it beside its server; empty for a server of the host. Throws as `Host.run`. */
 export async function containerChecks(
   name: string,
-  { host, policy, units = [] }: Pick<DatabaseOptions, "host" | "policy" | "units">,
+  { host, policy, units = [] }: Pick<DatabaseReplacementOptions, "host" | "policy" | "units">,
   how: Cancel,
 ): Promise<readonly Check[]> {
   const { container: called } = policy;

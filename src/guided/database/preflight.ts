@@ -7,14 +7,17 @@ import { pgRestoreVersion } from "../../source/postgres/versions.ts";
 import type { Check } from "../run/check.ts";
 import { containerChecks } from "./container.ts";
 import { readDatabaseFacts } from "./files.ts";
-import type { DatabaseOptions } from "./replacement.ts";
+import type { DatabaseReplacementOptions } from "./replacement.ts";
 import { spaceCheck } from "./space.ts";
 
 /**
  * Whether the server can take the database of the snapshot beside the one that is in place. Changes nothing. All checks are
  * made; what could not be looked at has failed. Throws only when the host is lost.
  */
-export async function preflightDatabase(options: DatabaseOptions, how: Cancel): Promise<readonly Check[]> {
+export async function preflightDatabase(
+  options: DatabaseReplacementOptions,
+  how: Cancel,
+): Promise<readonly Check[]> {
   const { host, policy, parts, snapshot, record, scratch } = options;
   const named = namer(policy.database);
   const facts = await looked(named("snapshot"), () =>

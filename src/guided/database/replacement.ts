@@ -32,7 +32,7 @@ import { loadDirectory, startServer } from "./place.ts";
 import { type DatabaseRecord, RecordDirectory } from "./record.ts";
 import { stageDatabase } from "./stage.ts";
 
-export interface DatabaseOptions {
+export interface DatabaseReplacementOptions {
   readonly host: Host;
   /** Id of the run. */
   readonly run: string;
@@ -49,7 +49,7 @@ export interface DatabaseOptions {
 }
 
 /** A database that a restore replaces by the one of a snapshot; see docs/guided-restore.md, "On the host". Needs a superuser. */
-export function openDatabaseReplacement(options: DatabaseOptions): Replacement {
+export function openDatabaseReplacement(options: DatabaseReplacementOptions): Replacement {
   return new DatabaseReplacement(options);
 }
 
@@ -58,12 +58,12 @@ const MAX_TRIES = 3;
 class DatabaseReplacement implements Replacement {
   readonly label: string;
   readonly source: string;
-  readonly #options: DatabaseOptions;
+  readonly #options: DatabaseReplacementOptions;
   readonly #names: ReplacementNames;
   readonly #admin: ServerAdmin;
   readonly #directory: RecordDirectory;
 
-  constructor(options: DatabaseOptions) {
+  constructor(options: DatabaseReplacementOptions) {
     const { host, run, policy, record } = options;
     this.#options = options;
     this.label = `database ${policy.database}`;

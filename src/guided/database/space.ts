@@ -7,12 +7,12 @@ import type { ServerLook } from "../../source/postgres/restore/server-look.ts";
 import { RUNS } from "../journal/runs.ts";
 import type { Check } from "../run/check.ts";
 import { loadDirectory } from "./place.ts";
-import type { DatabaseOptions } from "./replacement.ts";
+import type { DatabaseReplacementOptions } from "./replacement.ts";
 
 /** Room for a second copy of the database beside the first, and for its dump, with a tenth more of both. */
 export async function spaceCheck(
   name: string,
-  { host, policy, record, run, directory }: DatabaseOptions,
+  { host, policy, record, run, directory }: DatabaseReplacementOptions,
   server: ServerLook,
   facts: PostgresFacts,
   how: Cancel,

@@ -23,7 +23,7 @@ const MAX_JOBS = 8;
 const MAX_ROLES_FILE = 8 * 1024 * 1024;
 const MAX_NOTES = 50;
 
-export interface StageParts {
+export interface DatabaseStageParts {
   readonly host: Host;
   readonly run: string;
   readonly policy: PostgresPolicy;
@@ -42,7 +42,7 @@ export interface StageParts {
  * directory. Everything that is made is noted on the host before, so that a later run knows it for its own.
  */
 export async function stageDatabase(
-  parts: StageParts,
+  parts: DatabaseStageParts,
   how: Cancel & { readonly onBytes: (bytes: number) => void },
 ): Promise<Staged> {
   const { policy, directory, load, names, admin } = parts;
@@ -104,7 +104,7 @@ export async function stageDatabase(
 const EMPTY = 'umask 077; rm -rf -- "$1" && mkdir -- "$1" && cd -P -- "$1" && pwd -P';
 
 async function makeRoles(
-  { policy, admin, load }: StageParts,
+  { policy, admin, load }: DatabaseStageParts,
   how: Cancel,
 ): Promise<{ readonly made: DatabaseRecord["roles"]; readonly notes: readonly string[] }> {
   const read = await admin.client.host.run(["cat", "--", `${load}/roles.sql`], {
@@ -129,7 +129,7 @@ function madeNote(made: readonly { readonly name: string }[]): readonly string[]
 
 /** Closed, and marked by its connection limit until its id is noted. Answers the id. */
 async function createDatabase(
-  { admin, names }: StageParts,
+  { admin, names }: DatabaseStageParts,
   facts: PostgresFacts,
   { token }: DatabaseRecord,
   how: Cancel,

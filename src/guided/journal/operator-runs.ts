@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readLines } from "./journal-lines.ts";
-import { type Target, targetIn } from "./run-meta.ts";
+import { type RunTarget, targetIn } from "./run-meta.ts";
 
 /** Older runs are not looked at. */
 const NEWEST = 20;
@@ -15,7 +15,7 @@ const NEWEST = 20;
 export async function operatorTarget(
   state: string,
   which: { readonly policy: string | undefined; readonly run: string | undefined },
-): Promise<Target | undefined> {
+): Promise<RunTarget | undefined> {
   for (const { name, path } of await newestFiles(join(state, "restore"), which.policy)) {
     if (which.run !== undefined && name !== `${which.run}.jsonl`) continue;
     const found = await openIn(path);
@@ -34,7 +34,7 @@ async function newestFiles(folder: string, policy: string | undefined) {
   return files.sort((a, b) => (a.name < b.name ? 1 : -1)).slice(0, NEWEST);
 }
 
-async function openIn(path: string): Promise<Target | undefined> {
+async function openIn(path: string): Promise<RunTarget | undefined> {
   const { lines } = readLines(await readFile(path, "utf8"), path);
   if (lines.some(({ event }) => event === "closed")) return undefined;
   return targetIn(lines.find(({ event }) => event === "created")?.["target"]);

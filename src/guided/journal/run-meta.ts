@@ -8,7 +8,7 @@ import { STEPS, type StepId } from "../run/steps.ts";
 import type { RunMeta } from "./runs.ts";
 
 /** How the machine of a run is reached, for whoever goes on; never a key. */
-export type Target = "local" | Pick<SshPolicy, "address" | "port" | "user" | "host_key">;
+export type RunTarget = "local" | Pick<SshPolicy, "address" | "port" | "user" | "host_key">;
 
 /** What a run needs to be continued or taken back by anybody who reaches the host, without policy file or store. */
 export interface RunOf {
@@ -16,7 +16,7 @@ export interface RunOf {
   readonly policy: string;
   readonly started: string;
   readonly host: string;
-  readonly target: Target;
+  readonly target: RunTarget;
   readonly restore: RestorePolicy;
   /** Of the policy: how long it may take, `2h`. */
   readonly rto: string;
@@ -106,7 +106,7 @@ export function runOf(meta: RunMeta): RunOf {
 }
 
 /** As a journal tells it; undefined when it does not. */
-export function targetIn(value: unknown): Target | undefined {
+export function targetIn(value: unknown): RunTarget | undefined {
   const read = TargetShape.safeParse(value);
   return read.success ? read.data : undefined;
 }

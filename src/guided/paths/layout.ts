@@ -3,7 +3,7 @@ import { DropsError } from "../../lib/errors.ts";
 import { below, rawPath } from "../../source/scope.ts";
 import type { Ground, HostPlace } from "./host.ts";
 import { hostPath, joined, type PathPart, type PathPiece } from "./record.ts";
-import type { Wanted } from "./survey.ts";
+import type { WantedPlace } from "./survey.ts";
 
 /** Something that is swapped as one, with all that belongs into it. */
 export interface LaidPart {
@@ -15,7 +15,7 @@ export interface LaidPart {
 }
 
 export interface LaidPiece extends PathPiece {
-  readonly wanted: Wanted;
+  readonly wanted: WantedPlace;
 }
 
 interface Root {
@@ -25,7 +25,7 @@ interface Root {
 }
 
 /** Every path of the host that is looked at before anything is laid out. */
-export function placesOf(wanted: readonly Wanted[]): readonly string[] {
+export function placesOf(wanted: readonly WantedPlace[]): readonly string[] {
   return [...new Set(wanted.flatMap(({ place, link }) => [place, ...(link ? [link.target] : [])]))];
 }
 
@@ -37,14 +37,14 @@ export function placesOf(wanted: readonly Wanted[]): readonly string[] {
  * @throws DropsError safety/refused when two things have one place, or something else is mounted inside of one
  */
 export function layOut(
-  wanted: readonly Wanted[],
+  wanted: readonly WantedPlace[],
   places: ReadonlyMap<string, HostPlace>,
   mounts: readonly string[],
 ): readonly LaidPart[] {
   const placeOf = (path: string): HostPlace =>
     places.get(path) ?? { spot: path, spotKind: "-", real: path, realKind: "-" };
   const roots: Root[] = [];
-  const put = (piece: Wanted, { spot, real }: HostPlace, from = piece.from) => {
+  const put = (piece: WantedPlace, { spot, real }: HostPlace, from = piece.from) => {
     const target = rawPath(piece.itself ? spot : real);
     const add = (root: Root, at: string) => {
       if (at === "") throw samePlace(root, piece);
@@ -149,7 +149,7 @@ function partOf(root: Root, mounts: readonly string[]): LaidPart {
   return { real, mode, mount, pieces };
 }
 
-function samePlace(root: Root, piece: Wanted): DropsError {
+function samePlace(root: Root, piece: WantedPlace): DropsError {
   const other = root.pieces[0]?.source ?? "";
   return new DropsError(
     "safety/refused",

@@ -7,7 +7,7 @@ import type { Ground, PathHost } from "./host.ts";
 import { layOut, missingAbove, placesOf, workOf } from "./layout.ts";
 import { adoptOwner } from "./owners.ts";
 import type { PathPart, PathPiece, PathRecord } from "./record.ts";
-import { type Survey, type SurveyedSource, surveySource } from "./survey.ts";
+import { type SourceSurvey, type SurveyedSource, surveySource } from "./survey.ts";
 import type { PathTree } from "./tree.ts";
 
 /** An average file leaves half a block unused. */
@@ -47,7 +47,7 @@ export async function planRecord(
   on: PlanHost & { readonly run: string; readonly source: string },
   how: Cancel,
 ): Promise<PathRecord> {
-  const surveys: Survey[] = [];
+  const surveys: SourceSurvey[] = [];
   for (const source of sources) surveys.push(await surveySource(source, how));
   const wanted = surveys.flatMap((survey) => survey.wanted);
   const { places, mounts } = await on.probe(placesOf(wanted), how);

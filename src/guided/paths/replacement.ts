@@ -22,7 +22,7 @@ import { stagePaths } from "./stage.ts";
 import { type PartLook, pathState } from "./state.ts";
 import { PathTree } from "./tree.ts";
 
-export interface PathOptions {
+export interface PathReplacementOptions {
   readonly host: Host;
   /** Id of the run. */
   readonly run: string;
@@ -40,7 +40,7 @@ export interface PathOptions {
 }
 
 /** Paths that a restore replaces by those of a snapshot; see docs/guided-restore.md, "On the host". */
-export function openPathReplacement(options: PathOptions): Replacement {
+export function openPathReplacement(options: PathReplacementOptions): Replacement {
   return new PathReplacement(options);
 }
 
@@ -53,10 +53,10 @@ interface Look {
 class PathReplacement implements Replacement {
   readonly label: string;
   readonly source: string;
-  readonly #options: PathOptions;
+  readonly #options: PathReplacementOptions;
   readonly #paths: PathHost;
 
-  constructor(options: PathOptions) {
+  constructor(options: PathReplacementOptions) {
     const [first] = options.sources;
     if (!first) throw new RangeError("a replacement of no source");
     this.#options = options;

@@ -13,7 +13,7 @@ import type { PathTree } from "./tree.ts";
 /** The disk begins with what was written while the rest is on its way. */
 const SYNC_EVERY = 512 * 1024 * 1024;
 
-export interface StageParts {
+export interface PathStageParts {
   readonly host: Host;
   readonly paths: PathHost;
   readonly tree: PathTree;
@@ -29,7 +29,7 @@ export interface StageParts {
 
 /** Bring everything beside what is in place. Resolves when it is whole and on disk. */
 export async function stagePaths(
-  parts: StageParts,
+  parts: PathStageParts,
   how: Cancel & { readonly onBytes: (bytes: number) => void },
 ): Promise<Staged> {
   const { paths, record, tree, again } = parts;
@@ -59,7 +59,7 @@ export async function stagePaths(
 }
 
 async function bring(
-  parts: StageParts,
+  parts: PathStageParts,
   { part, source, plan }: PlannedPiece,
   attempt: string,
   how: Cancel & { readonly onBytes: (bytes: number) => void },

@@ -16,7 +16,7 @@ export interface SurveyedSource {
 }
 
 /** Something of a source that has a place of its own on the host. */
-export interface Wanted {
+export interface WantedPlace {
   readonly source: string;
   /** See PathPiece. */
   readonly from: string;
@@ -37,8 +37,8 @@ export interface TopOwner {
   readonly group: string | undefined;
 }
 
-export interface Survey {
-  readonly wanted: readonly Wanted[];
+export interface SourceSurvey {
+  readonly wanted: readonly WantedPlace[];
   readonly users: ReadonlySet<string>;
   readonly groups: ReadonlySet<string>;
   readonly notes: readonly string[];
@@ -59,7 +59,7 @@ export function databaseDirectory({ head }: OpenSource): z.infer<typeof Director
 }
 
 /** Read a manifest for what belongs where. Throws as its reading does. */
-export async function surveySource({ opened, policy }: SurveyedSource, how: Cancel): Promise<Survey> {
+export async function surveySource({ opened, policy }: SurveyedSource, how: Cancel): Promise<SourceSurvey> {
   const scan = new Scan(policy.kind === "files" ? tidyPaths(policy.paths) : []);
   for await (const entry of (await opened.manifest.entries(how)).entries) scan.add(entry, policy.kind);
   const { users, groups } = scan;
@@ -97,7 +97,7 @@ class Scan {
   }
 }
 
-function wantedFiles(policy: FilesPolicy, scan: Scan): Pick<Survey, "wanted" | "notes"> {
+function wantedFiles(policy: FilesPolicy, scan: Scan): Pick<SourceSurvey, "wanted" | "notes"> {
   const { asked, found, tops } = scan;
   const isInner = (path: string) => asked.some((above) => above !== path && path.startsWith(`${above}/`));
   const ends = new Map([...tops].filter(([path]) => !asked.includes(path)));
@@ -128,7 +128,7 @@ function wantedAt(
     readonly ends: Map<string, ManifestEntry>;
     readonly tops: ReadonlyMap<string, ManifestEntry>;
   },
-): readonly Wanted[] {
+): readonly WantedPlace[] {
   const isLink = entry.type === "symlink";
   const place = hostPath(path);
   const end = isLink ? takeEnd(path, entry, among.ends, among.tops) : undefined;

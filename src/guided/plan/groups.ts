@@ -9,7 +9,7 @@ export interface PathSource {
 }
 
 /** What is replaced as one: paths that lie in each other, or a database. */
-export type Group = PathGroup | DatabaseGroup;
+export type ReplacementGroup = PathGroup | DatabaseGroup;
 
 export interface PathGroup {
   readonly kind: "paths";
@@ -28,16 +28,16 @@ export interface DatabaseGroup {
   readonly policy: PostgresPolicy;
 }
 
-export interface LeftOut {
+export interface LeftOutSource {
   readonly source: string;
   readonly why: string;
 }
 
 export interface Grouped {
   /** In the order in which they are swapped: RocksDB, PostgreSQL, files. */
-  readonly groups: readonly Group[];
+  readonly groups: readonly ReplacementGroup[];
   /** What is not put in place, and why. */
-  readonly leftOut: readonly LeftOut[];
+  readonly leftOut: readonly LeftOutSource[];
   /** Sources that come along although they were not asked for. */
   readonly notes: readonly string[];
 }
@@ -58,7 +58,7 @@ export function groupSources(
   leadsTo: LeadsTo = () => [],
 ): Grouped {
   const places = new Places(leadsTo);
-  const leftOut: LeftOut[] = [];
+  const leftOut: LeftOutSource[] = [];
   const notes: string[] = [];
   const paths: PathSource[] = [];
   const databases: DatabaseGroup[] = [];
@@ -88,12 +88,12 @@ export function groupSources(
 export type LeadsTo = (path: string) => readonly string[];
 
 /** The names of everything in a group. */
-export function namesOf(group: Group): readonly string[] {
+export function namesOf(group: ReplacementGroup): readonly string[] {
   return group.kind === "database" ? [group.name] : group.sources.map(({ record }) => record.name);
 }
 
 /** Logical bytes. */
-export function bytesOf(group: Group): number {
+export function bytesOf(group: ReplacementGroup): number {
   const records = group.kind === "database" ? [group.record] : group.sources.map(({ record }) => record);
   return records.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
 }

@@ -2,8 +2,8 @@ import type { RestorePolicy } from "../../policy/schema.ts";
 import { replacementNames } from "../../source/postgres/restore/names.ts";
 import { pathsOf } from "../../source/scope.ts";
 import type { StepId } from "../run/steps.ts";
-import { type DatabaseGroup, type Group, namesOf, type PathGroup } from "./groups.ts";
-import type { PlanFacts } from "./plan.ts";
+import { type DatabaseGroup, namesOf, type PathGroup, type ReplacementGroup } from "./groups.ts";
+import type { PlanFacts } from "./plan-facts.ts";
 
 /** One thing that is done, in words, with the very command where there is one. */
 export interface PlannedAction {
@@ -12,11 +12,15 @@ export interface PlannedAction {
 }
 
 /** What a step does, one line each. Pure. */
-export function actionsOf(id: StepId, facts: PlanFacts, groups: readonly Group[]): readonly PlannedAction[] {
+export function actionsOf(
+  id: StepId,
+  facts: PlanFacts,
+  groups: readonly ReplacementGroup[],
+): readonly PlannedAction[] {
   return ACTIONS[id](facts, groups);
 }
 
-type Actions = (facts: PlanFacts, groups: readonly Group[]) => readonly PlannedAction[];
+type Actions = (facts: PlanFacts, groups: readonly ReplacementGroup[]) => readonly PlannedAction[];
 
 const swaps: Actions = (facts, groups) =>
   groups.flatMap((group) =>

@@ -1,21 +1,10 @@
 import { milliseconds } from "../../lib/units.ts";
-import type { RestorePolicy } from "../../policy/schema.ts";
-import { DATA_STEPS, isDataStep, STEPS, type Step, type StepId } from "../run/steps.ts";
-import { bytesOf, type Group, namesOf } from "./groups.ts";
+import { DATA_STEPS, isDataStep, type RestoreStep, STEPS, type StepId } from "../run/steps.ts";
+import { bytesOf, namesOf, type ReplacementGroup } from "./groups.ts";
 import { actionsOf, type PlannedAction } from "./plan-actions.ts";
+import type { PlanFacts } from "./plan-facts.ts";
 
-/** Bytes a second, as measured; what a plan's times are reckoned with. */
-export interface Rates {
-  /** Bringing paths beside the live ones, opened, written and compared. */
-  readonly paths: number;
-  /** Loading a dump, indexes and digests included; of the dump's bytes. */
-  readonly database: number;
-}
-
-/** Of a small virtual server over a link of 1 Gbit/s. Runs of the same host replace them. */
-export const DEFAULT_RATES: Rates = { paths: 60e6, database: 8e6 };
-
-export interface PlannedStep extends Step {
+export interface PlannedStep extends RestoreStep {
   readonly actions: readonly PlannedAction[];
   /** Of content that is brought. */
   readonly bytes: number;
@@ -24,23 +13,6 @@ export interface PlannedStep extends Step {
   readonly question: string | undefined;
   /** Names of the groups that it replaces. */
   readonly replacements: readonly string[];
-}
-
-export interface PlanFacts {
-  readonly run: string;
-  readonly restore: RestorePolicy;
-  readonly groups: readonly Group[];
-  /** For sentences. */
-  readonly host: string;
-  /** What the machine of the snapshot calls itself, when it is another one. */
-  readonly oldMachine?: string | undefined;
-  /** What the old machine answered to; empty when the policy's host is this very machine. */
-  readonly oldAddresses: readonly string[];
-  /** Ids; empty means all that make sense. */
-  readonly steps: readonly StepId[];
-  /** What a path is when symlinks are followed, where that is known. */
-  readonly realPath: (path: string) => string;
-  readonly rates: Rates;
 }
 
 /** The steps before any of which a restore may not put data in place or start something. */
@@ -62,7 +34,7 @@ function isWanted(id: StepId, { steps, groups, restore }: PlanFacts): boolean {
   return ALWAYS.includes(id) && steps.some((step) => CHANGING.includes(step));
 }
 
-function planStep(step: Step, facts: PlanFacts): PlannedStep {
+function planStep(step: RestoreStep, facts: PlanFacts): PlannedStep {
   const groups = facts.groups.filter((group) => group.step === step.id);
   return {
     ...step,
@@ -74,7 +46,11 @@ function planStep(step: Step, facts: PlanFacts): PlannedStep {
   };
 }
 
-function questionOf(id: StepId, { restore, host }: PlanFacts, groups: readonly Group[]): string | undefined {
+function questionOf(
+  id: StepId,
+  { restore, host }: PlanFacts,
+  groups: readonly ReplacementGroup[],
+): string | undefined {
   const units = restore.units.map(({ unit }) => unit).join(", ");
   const names = groups.flatMap(namesOf).join(", ");
   switch (id) {
@@ -93,7 +69,11 @@ function questionOf(id: StepId, { restore, host }: PlanFacts, groups: readonly G
   }
 }
 
-function secondsOf(id: StepId, { restore, rates, groups: all }: PlanFacts, groups: readonly Group[]): number {
+function secondsOf(
+  id: StepId,
+  { restore, rates, groups: all }: PlanFacts,
+  groups: readonly ReplacementGroup[],
+): number {
   switch (id) {
     case "fence":
       return 10;

@@ -8,7 +8,7 @@ import type { SnapshotRecord } from "../../snapshot/record.ts";
 import { checkAppservice } from "../../source/appservice/check.ts";
 import { hostDatabase } from "../../source/rocksdb/verify/database-files.ts";
 import { pathsOf } from "../../source/scope.ts";
-import type { Group, PathSource } from "../plan/groups.ts";
+import type { PathSource, ReplacementGroup } from "../plan/groups.ts";
 import type { Check } from "../run/check.ts";
 
 /** Registrations and configurations are small. Bytes. */
@@ -19,7 +19,7 @@ export interface AppserviceLook {
   readonly parts: Omit<ExportParts, "zone" | "trust" | "policyName">;
   readonly snapshot: SnapshotRecord;
   /** What the run puts in place: a file of it is read from the snapshot, any other one on the host. */
-  readonly groups: readonly Group[];
+  readonly groups: readonly ReplacementGroup[];
   /** Directory of the homeserver's database on the host, in place already. */
   readonly homeserverPath: string | undefined;
 }

@@ -8,14 +8,14 @@ const SCRIPT = readFileSync(new URL("./host.sh", import.meta.url), "utf8");
 const AT_ONCE = 100;
 
 export type QuestionKind = "tool" | "user" | "group" | "space" | "options" | "clock" | "fact" | "program";
-export type Question = readonly [kind: QuestionKind, subject: string];
+export type HostQuestion = readonly [kind: QuestionKind, subject: string];
 
 /** What the host's script answered; an empty text where there is nothing. See preflight-host.sh for what each kind answers. */
 export class HostAnswers {
   readonly #answers = new Map<string, string>();
 
   /** Throws host/command-failed when the host does not answer all. */
-  static async ask(host: Host, questions: readonly Question[], how: Cancel): Promise<HostAnswers> {
+  static async ask(host: Host, questions: readonly HostQuestion[], how: Cancel): Promise<HostAnswers> {
     const answers = new HostAnswers();
     for (let from = 0; from < questions.length; from += AT_ONCE) {
       const some = questions.slice(from, from + AT_ONCE);
@@ -29,7 +29,7 @@ export class HostAnswers {
     return answers;
   }
 
-  get(...question: Question): string {
+  get(...question: HostQuestion): string {
     return this.#answers.get(question.join("\0")) ?? "";
   }
 }

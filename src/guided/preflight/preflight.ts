@@ -2,7 +2,7 @@ import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { isFailure } from "../../lib/errors.ts";
 import type { Check } from "../run/check.ts";
-import { HostAnswers, type Question } from "./ask.ts";
+import { HostAnswers, type HostQuestion } from "./ask.ts";
 import { checkPrograms, programFact } from "./programs.ts";
 import { checkSpace, type SpaceTarget } from "./space.ts";
 import { lookAtUnits } from "./units.ts";
@@ -76,14 +76,14 @@ export async function preflightHost(
   return checks;
 }
 
-function questionsOf(facts: PreflightFacts): readonly Question[] {
+function questionsOf(facts: PreflightFacts): readonly HostQuestion[] {
   return [
-    ...Object.keys(TOOLS).map((name): Question => ["tool", name]),
-    ...facts.users.map((name): Question => ["user", name]),
-    ...facts.groups.map((name): Question => ["group", name]),
-    ...facts.targets.map(({ path }): Question => ["space", path]),
-    ...facts.databases.map(({ path }): Question => ["options", path]),
-    ...facts.units.map((unit): Question => ["program", unit]),
+    ...Object.keys(TOOLS).map((name): HostQuestion => ["tool", name]),
+    ...facts.users.map((name): HostQuestion => ["user", name]),
+    ...facts.groups.map((name): HostQuestion => ["group", name]),
+    ...facts.targets.map(({ path }): HostQuestion => ["space", path]),
+    ...facts.databases.map(({ path }): HostQuestion => ["options", path]),
+    ...facts.units.map((unit): HostQuestion => ["program", unit]),
     ["fact", "nixos_version"],
     ["fact", "nixos_system"],
   ];

@@ -6,7 +6,8 @@ import { DropsError, isFailure } from "../../lib/errors.ts";
 import { ownDirectory } from "../../lib/own-directory.ts";
 import type { RestorePolicy, SourcePolicy } from "../../policy/schema.ts";
 import { type ChosenSnapshot, chooseSnapshot, type SnapshotChoice } from "../../restore/choose.ts";
-import { type RestoreParts, restoreSnapshot } from "../../restore/restore.ts";
+import { restoreSnapshot } from "../../restore/restore.ts";
+import type { RestoreParts } from "../../restore/restore-run.ts";
 
 export interface BootstrapFile {
   /** Where it will lie on the machine. */

@@ -7,7 +7,7 @@ import type { Cancel } from "../../lib/cancel.ts";
  * - `silent`: nothing answers in time, or a router says that nothing is there
  * - `unknown`: it could not be tried from here
  */
-export type Answer = "open" | "refused" | "silent" | "unknown";
+export type PortAnswer = "open" | "refused" | "silent" | "unknown";
 
 const SILENT = new Set(["ETIMEDOUT", "EHOSTUNREACH", "EHOSTDOWN"]);
 const REFUSED = new Set(["ECONNREFUSED", "ECONNRESET"]);
@@ -17,13 +17,13 @@ export async function probe(
   address: string,
   port: number,
   how: Cancel & { readonly withinMs: number },
-): Promise<Answer> {
+): Promise<PortAnswer> {
   how.signal.throwIfAborted();
   const socket = connect({ host: address, port });
   const late = AbortSignal.timeout(how.withinMs);
   const stop = AbortSignal.any([how.signal, late]);
   try {
-    return await new Promise<Answer>((resolve, reject) => {
+    return await new Promise<PortAnswer>((resolve, reject) => {
       socket.once("connect", () => resolve("open"));
       socket.once("error", (error: NodeJS.ErrnoException) => resolve(answerOf(error.code ?? "")));
       const onStop = () => (how.signal.aborted ? reject(how.signal.reason) : resolve("silent"));
@@ -34,7 +34,7 @@ export async function probe(
   }
 }
 
-function answerOf(code: string): Answer {
+function answerOf(code: string): PortAnswer {
   if (SILENT.has(code)) return "silent";
   return REFUSED.has(code) ? "refused" : "unknown";
 }

@@ -3,9 +3,9 @@ import type { Cancel } from "../../lib/cancel.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { Check } from "./check.ts";
 import { type NamedAddress, type Resolve, resolveName } from "./fence-dns.ts";
-import { type Answer, probe } from "./fence-probe.ts";
+import { type PortAnswer, probe } from "./fence-probe.ts";
 
-export interface OldMachine {
+export interface OldMachineProbe {
   /** Names or addresses by which the old machine was reached: of the policy's ssh, and of its services. */
   readonly addresses: readonly string[];
   /** Default: 22, 80, 443, 8448 (Matrix federation). */
@@ -29,7 +29,7 @@ const WITHIN_MS = 5000;
  * nothing. A refused connection is an answer too: a machine is running there. Proves nothing about a machine that only
  * calls out: a person must say that it is off.
  */
-export async function probeOld(old: OldMachine, how: ProbeHow): Promise<readonly Check[]> {
+export async function probeOld(old: OldMachineProbe, how: ProbeHow): Promise<readonly Check[]> {
   const names = [...new Set(old.addresses)];
   const [own, ...known] = await Promise.all(
     [old.restoredOnto ?? "", ...names].map((name) => resolved(name, how)),
@@ -84,13 +84,18 @@ function checkName({ name, addresses, problem }: Resolved, isOwn: (address: stri
   return { name: check, ok: true, found: `points to ${told.join(", ")}` };
 }
 
-async function checkAddress(address: string, isOwn: boolean, old: OldMachine, how: ProbeHow): Promise<Check> {
+async function checkAddress(
+  address: string,
+  isOwn: boolean,
+  old: OldMachineProbe,
+  how: ProbeHow,
+): Promise<Check> {
   const name = `old machine at ${address}`;
   if (isOwn) return { name, ok: true, found: "is the machine that is restored onto" };
   const ports = old.ports ?? PORTS;
   const { signal, withinMs = WITHIN_MS } = how;
   const answers = await Promise.all(ports.map((port) => probe(address, port, { signal, withinMs })));
-  const having = (wanted: Answer) => ports.filter((_, index) => answers[index] === wanted).join(", ");
+  const having = (wanted: PortAnswer) => ports.filter((_, index) => answers[index] === wanted).join(", ");
   const off = "switch it off at the provider, or stop and disable its services";
   if (answers.includes("open"))
     return { name, ok: false, found: `accepts connections on port ${having("open")}`, hint: off };

@@ -2,8 +2,9 @@ import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { ONLY_HINT } from "../paths/outside.ts";
 import type { UnitState } from "../services/units.ts";
+import type { GuidedRun } from "./guided-run.ts";
 import { progressOf } from "./progress.ts";
-import type { CloseParts, GuidedRun } from "./run.ts";
+import type { CloseParts } from "./run.ts";
 import { isInPlace, isRunning } from "./run-steps.ts";
 import { replacementOf } from "./stager.ts";
 

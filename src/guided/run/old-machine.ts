@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { isSamePlace } from "../../policy/host-words.ts";
 import type { Policy, SshPolicy } from "../../policy/schema.ts";
-import type { Target } from "../journal/run-meta.ts";
+import type { RunTarget } from "../journal/run-meta.ts";
 
 type HostFacts = Readonly<Record<string, string>>;
 
@@ -22,7 +22,7 @@ export interface OldMachine {
  */
 export function oldMachine(
   policyHost: Policy["host"],
-  target: Target,
+  target: RunTarget,
   { was, is }: { readonly was: HostFacts; readonly is: HostFacts },
 ): OldMachine {
   const ssh = policyHost === "local" ? undefined : policyHost.ssh;
@@ -38,7 +38,7 @@ export function oldMachine(
   return { name: id ? undefined : called, addresses: [...new Set([...known, ...recorded])] };
 }
 
-function isAt(target: Target, ssh: SshPolicy | undefined): boolean {
+function isAt(target: RunTarget, ssh: SshPolicy | undefined): boolean {
   return target !== "local" && ssh !== undefined && isSamePlace(target, ssh);
 }
 

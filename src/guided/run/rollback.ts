@@ -1,10 +1,11 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import type { UnitPolicy } from "../../policy/schema.ts";
+import type { GuidedRun } from "./guided-run.ts";
+import type { RollbackPorts } from "./ports.ts";
 import { progressOf } from "./progress.ts";
-import type { CloseParts, GuidedRun } from "./run.ts";
+import type { CloseParts } from "./run.ts";
 import { replacementOf } from "./stager.ts";
-import type { Hands } from "./world.ts";
 
 export interface RolledBack {
   /** What was put back, in words, in the order in which it was. */
@@ -46,7 +47,7 @@ export async function rollbackRun(run: GuidedRun, parts: CloseParts, how: Cancel
 }
 
 /** Before anything is touched: half a way back is none. */
-async function refuseWhenGone({ run, groups }: GuidedRun, world: Hands, how: Cancel): Promise<void> {
+async function refuseWhenGone({ run, groups }: GuidedRun, world: RollbackPorts, how: Cancel): Promise<void> {
   const { closed, isFinishing } = progressOf(world.journal.lines);
   if (closed !== undefined) throw refused(`run ${run} is ${closed} already`);
   if (isFinishing) throw refused(`run ${run} is being finished: old data is going away or gone`);

@@ -6,17 +6,17 @@ import type { ReadyUnit } from "../services/stays-up.ts";
 import type { UnitState } from "../services/units.ts";
 import type { Answer, Answers } from "./answers.ts";
 import type { Check } from "./check.ts";
+import type { GuidedRun } from "./guided-run.ts";
+import type { RestorePorts, RunReporter } from "./ports.ts";
 import type { Replacement } from "./replacement.ts";
-import type { GuidedRun } from "./run.ts";
 import { replacementOf } from "./stager.ts";
 import type { StepId } from "./steps.ts";
-import type { Teller, World } from "./world.ts";
 
 export interface StepContext {
   readonly run: GuidedRun;
   readonly step: PlannedStep;
-  readonly world: World;
-  readonly teller: Teller;
+  readonly world: RestorePorts;
+  readonly teller: RunReporter;
   readonly answers: Pick<Answers, "fence" | "check">;
   /** Something ran meanwhile: what is in place is compared again. */
   readonly recheck: boolean;
@@ -204,7 +204,7 @@ async function start({ run, world, teller }: StepContext, how: Cancel): Promise<
 }
 
 /** Services never see half a swap. */
-async function requireWhole(run: GuidedRun, world: World, how: Cancel): Promise<void> {
+async function requireWhole(run: GuidedRun, world: RestorePorts, how: Cancel): Promise<void> {
   const missing: string[] = [];
   const planned = new Set(run.steps.flatMap(({ replacements }) => replacements));
   for (const { name } of run.groups.filter((group) => planned.has(group.name))) {

@@ -1,29 +1,15 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure, messageOf } from "../../lib/errors.ts";
-import type { RestorePolicy } from "../../policy/schema.ts";
-import type { Group } from "../plan/groups.ts";
 import type { PlannedStep } from "../plan/plan.ts";
 import type { Answer, Answers } from "./answers.ts";
 import type { Check } from "./check.ts";
+import type { GuidedRun } from "./guided-run.ts";
+import type { RestorePorts, RollbackPorts, RunReporter } from "./ports.ts";
 import { progressOf, type RunProgress } from "./progress.ts";
 import { isRunning, STEP_WORK, type StepContext } from "./run-steps.ts";
 import { Stager } from "./stager.ts";
+import { wasDone } from "./step-status.ts";
 import { isDataStep, type StepId } from "./steps.ts";
-import { wasDone } from "./was-done.ts";
-import type { Hands, Teller, World } from "./world.ts";
-
-/** A run as it was planned; the same after a crash, from any machine. */
-export interface GuidedRun {
-  readonly run: string;
-  /** For sentences. */
-  readonly host: string;
-  /** ISO, UTC. */
-  readonly started: string;
-  readonly restore: RestorePolicy;
-  readonly oldAddresses: readonly string[];
-  readonly groups: readonly Group[];
-  readonly steps: readonly PlannedStep[];
-}
 
 /** What a run is continued, taken back and finished with: whole commands, for hints. */
 export interface RunCommands {
@@ -34,14 +20,14 @@ export interface RunCommands {
 
 /** What closing a run needs. */
 export interface CloseParts {
-  readonly world: Hands;
+  readonly world: RollbackPorts;
   readonly answers: Answers;
-  readonly teller: Teller;
+  readonly teller: RunReporter;
   readonly commands: RunCommands;
 }
 
 export interface RunParts extends CloseParts {
-  readonly world: World;
+  readonly world: RestorePorts;
   readonly now: () => Date;
 }
 

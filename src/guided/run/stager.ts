@@ -1,15 +1,15 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
-import { bytesOf, type Group } from "../plan/groups.ts";
+import { bytesOf, type ReplacementGroup } from "../plan/groups.ts";
+import type { RestorePorts, RunReporter } from "./ports.ts";
 import type { Replacement, Staged } from "./replacement.ts";
-import type { Teller, World } from "./world.ts";
 
 /** At most so many sources are brought at the same time: each keeps packs and threads under way. */
 const AT_ONCE = 2;
 
 export interface StagerParts {
-  readonly world: Pick<World, "journal" | "replacements">;
-  readonly teller: Teller;
+  readonly world: Pick<RestorePorts, "journal" | "replacements">;
+  readonly teller: RunReporter;
   readonly now: () => Date;
 }
 
@@ -28,7 +28,7 @@ export class Stager implements AsyncDisposable {
   }
 
   /** Once. Groups that are staged or in place already are passed over. */
-  begin(groups: readonly Group[], how: Cancel): void {
+  begin(groups: readonly ReplacementGroup[], how: Cancel): void {
     const total = groups.reduce((sum, group) => sum + bytesOf(group), 0);
     const progress = this.#parts.teller.progress("all sources");
     const signal = AbortSignal.any([how.signal, this.#stop.signal]);
@@ -64,7 +64,7 @@ export class Stager implements AsyncDisposable {
     await this.#all;
   }
 
-  async #stage(group: Group, onBytes: (bytes: number) => void, how: Cancel): Promise<void> {
+  async #stage(group: ReplacementGroup, onBytes: (bytes: number) => void, how: Cancel): Promise<void> {
     how.signal.throwIfAborted();
     const { world, now } = this.#parts;
     const replacement = replacementOf(world, group.name);
@@ -91,7 +91,7 @@ export class Stager implements AsyncDisposable {
   /** With a progress of its own beside that of all. */
   async #bring(
     replacement: Replacement,
-    group: Group,
+    group: ReplacementGroup,
     onBytes: (bytes: number) => void,
     how: Cancel,
   ): Promise<Staged> {
@@ -113,7 +113,7 @@ export class Stager implements AsyncDisposable {
   }
 }
 
-export function replacementOf(world: Pick<World, "replacements">, name: string): Replacement {
+export function replacementOf(world: Pick<RestorePorts, "replacements">, name: string): Replacement {
   const found = world.replacements.get(name);
   if (!found) throw new RangeError(`no replacement for ${name}`);
   return found;

@@ -12,7 +12,7 @@ export type StepId =
   | "login"
   | "messages";
 
-export interface Step {
+export interface RestoreStep {
   readonly id: StepId;
   readonly number: number;
   /** What `drops restore` prints when it begins: no full stop. */
@@ -28,7 +28,7 @@ export interface Step {
 }
 
 /** In the order in which they are done. Everything up to `restore --finish` can be taken back by `drops rollback`. */
-export const STEPS: readonly Step[] = [
+export const STEPS: readonly RestoreStep[] = [
   {
     id: "bootstrap",
     number: 0,
@@ -123,7 +123,7 @@ export const STEPS: readonly Step[] = [
 ];
 
 /** What ends a restore, after the last step. */
-export const FINISH: Omit<Step, "id" | "number"> = {
+export const FINISH: Omit<RestoreStep, "id" | "number"> = {
   title: "remove the old data",
   does: "drops restore --finish removes the old data that was kept aside, and the run's directories; the journal stays",
   expected: "only the restored data is left; run drops backup",
@@ -133,7 +133,7 @@ export const FINISH: Omit<Step, "id" | "number"> = {
 };
 
 /** @throws RangeError for what is no step */
-export function stepOf(id: StepId): Step {
+export function stepOf(id: StepId): RestoreStep {
   const step = STEPS.find((each) => each.id === id);
   if (!step) throw new RangeError(`no step ${id}`);
   return step;

@@ -8,13 +8,13 @@ import type { UnitState } from "../services/units.ts";
 import type { Check } from "./check.ts";
 import type { Replacement } from "./replacement.ts";
 
-/** What a guided restore works on: the host's services and data, and the run's journal there. Made in app-guided-world.ts. */
-export interface World extends Hands {
-  readonly looks: Looks;
+/** What a guided restore works on: the host's services and data, and the run's journal there. Made in app/guided-world.ts. */
+export interface RestorePorts extends RollbackPorts {
+  readonly looks: Probes;
 }
 
 /** What a rollback needs of it: nothing is read from the store. */
-export interface Hands {
+export interface RollbackPorts {
   readonly journal: Pick<Journal, "lines" | "append">;
   readonly gate: Pick<Gate, "isClosed" | "close" | "open">;
   readonly services: Services;
@@ -32,7 +32,7 @@ export interface Services {
 }
 
 /** What is looked at and not changed. */
-export interface Looks {
+export interface Probes {
   oldMachine(how: Cancel): Promise<readonly Check[]>;
   preflight(how: Cancel): Promise<readonly Check[]>;
   /** Whether the tokens that are about to be swapped in fit together; empty when the policy names no appservice. */
@@ -42,7 +42,7 @@ export interface Looks {
 }
 
 /** How a run tells what it is doing. */
-export interface Teller {
+export interface RunReporter {
   say(line: string): void;
   progress(title: string): { update(done: number, total?: number, note?: string): void; done(): void };
 }

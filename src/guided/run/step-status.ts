@@ -1,11 +1,11 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import type { PlannedStep } from "../plan/plan.ts";
+import type { GuidedRun } from "./guided-run.ts";
+import type { RestorePorts } from "./ports.ts";
 import { progressOf } from "./progress.ts";
-import type { GuidedRun } from "./run.ts";
 import { isInPlace, isRunning } from "./run-steps.ts";
 import { replacementOf } from "./stager.ts";
 import { isDataStep } from "./steps.ts";
-import type { World } from "./world.ts";
 
 /**
  * Whether an earlier try did a step: the journal says so, and so does the host.
@@ -15,7 +15,7 @@ import type { World } from "./world.ts";
 export async function wasDone(
   step: PlannedStep,
   run: GuidedRun,
-  world: World,
+  world: RestorePorts,
   how: Cancel & { readonly recheck: boolean },
 ): Promise<boolean> {
   const { done, begun } = progressOf(world.journal.lines);
@@ -30,14 +30,18 @@ export async function wasDone(
 }
 
 /** Nothing runs, and nothing can. */
-async function isStill({ restore }: GuidedRun, { gate, services }: World, how: Cancel): Promise<boolean> {
+async function isStill(
+  { restore }: GuidedRun,
+  { gate, services }: RestorePorts,
+  how: Cancel,
+): Promise<boolean> {
   const units = restore.units.map(({ unit }) => unit);
   if (units.length === 0) return true;
   if (!(await gate.isClosed(how))) return false;
   return !(await services.states(units, how)).some(isRunning);
 }
 
-async function areInPlace(names: readonly string[], world: World, how: Cancel): Promise<boolean> {
+async function areInPlace(names: readonly string[], world: RestorePorts, how: Cancel): Promise<boolean> {
   for (const name of names) {
     if (!(await isInPlace(replacementOf(world, name), how))) return false;
   }
