@@ -11,25 +11,25 @@ export function withoutDropsSection(about: RunbookFacts): Section {
     newPage: true,
     pieces: [
       text(
-        "It lies in the store, believes nothing that it has not checked, and brings a whole snapshot into a directory. Instead of latest, a day such as 2026-11-20 (UTC) or a snapshot's id; names of sources at the end, if not all are wanted.",
+        "recover.sh is in the store. It checks everything that it reads, and restores a snapshot into a directory. In place of latest you can give a day such as 2026-11-20 (UTC) or a snapshot's id. To restore only some sources, add their names at the end.",
       ),
       commands(
         "apt-get install age zstd jq openssh-client curl    # Debian; age 1.1 or newer",
         ...withoutDrops(about, "latest"),
       ),
       text(
-        "Broken off, it goes on with what was fetched already, once ./restored is removed. With a PostgreSQL that runs, it makes roles and databases, loads the dumps as their owners and compares counts and digests. A dump is code; it never runs as a superuser: --load-databases --postgres-user postgres, before the address.",
+        "If it is interrupted, remove ./restored and run it again: it keeps what it has downloaded. It can also fill a running PostgreSQL: put --load-databases --postgres-user postgres before the address. It then creates roles and databases, loads the dumps as their owners (never as a superuser, because a dump contains code), and compares counts and digests.",
       ),
       facts(
         [
           "expected",
-          "“recovered” for every source, exit status 0; RUNBOOK.md beside them is this policy's own runbook",
+          "“recovered” for every source, and exit status 0. RUNBOOK.md in ./restored is the runbook of this policy",
         ],
         [
           "if not",
-          "it names the object that is damaged or missing; take another date. What it says was ignored, somebody may have tampered with",
+          "it prints the damaged or missing object; use another date. If it reports ignored objects, somebody may have tampered with them",
         ],
-        ["time", "as long as the download, and again for writing"],
+        ["time", "the download, and the same time again for writing"],
         ["point of no return", "none: it writes into a new directory only"],
       ),
     ],
@@ -45,43 +45,43 @@ export function bareHands(about: RunbookFacts): Section {
     title: "By hand",
     pieces: [
       text(
-        "Keep what you replace: move it aside, never delete it. The SSH host key of a sops-nix machine first of all: into extra/etc/ssh/, mode 0600, before nixos-anywhere --extra-files extra.",
+        "Put the restored files in place yourself. Move old files to another name; never delete them. On a sops-nix machine, start with the SSH host key: put it into extra/etc/ssh/ with mode 0600, then run nixos-anywhere --extra-files extra.",
       ),
       commands(
         `touch ${quote(gate)}; systemctl stop ${stop || "UNITS"}`,
         ...rocksdb.flatMap(({ source, path }) => [
-          `mv ${quote(path)} ${quote(`${path}.before`)}    # ${source}: the same version of the server as before, or a newer one`,
+          `mv ${quote(path)} ${quote(`${path}.before`)}    # ${source}: use the same or a newer version of the server`,
           `cp -a restored/${source} ${quote(path)} && chown -R --reference=${quote(`${path}.before`)} ${quote(path)}`,
         ]),
         ...databases.flatMap(({ source, database }) => [
           `runuser -u postgres -- psql -X -d postgres -c ${quote(`ALTER DATABASE ${quoteIdentifier(database)} RENAME TO ${quoteIdentifier(`${database}_before`)}`)}`,
-          `less restored/${source}/roles.sql restored/${source}/database.sql    # a dump is code: these are statements that the server chose. Type those you want`,
+          `less restored/${source}/roles.sql restored/${source}/database.sql    # a dump contains code: read it, then type the statements that you want`,
           "runuser -u postgres -- psql -X -d postgres    # CREATE ROLE of the owner, CREATE DATABASE; never SUPERUSER, COPY, or a line with a backslash",
-          `pg_restore --exit-on-error --no-owner -h 127.0.0.1 -U OWNER -d ${quote(database)} < restored/${source}/database.dump    # as the owner, who is no superuser, never as postgres`,
+          `pg_restore --exit-on-error --no-owner -h 127.0.0.1 -U OWNER -d ${quote(database)} < restored/${source}/database.dump    # as the owner, never as a superuser or postgres`,
         ]),
-        "cp -a restored/SOURCE/PATH /PATH    # every other source, as root; media before the first start",
+        "cp -a restored/SOURCE/PATH /PATH    # every other source, as root; media before you start the services",
         `rm ${quote(gate)}; systemctl start ${start || "UNITS"}`,
       ),
       text(
-        "A server with DynamicUser keeps its state in /var/lib/private/NAME. The bridge's configuration and registration must be of the date of the homeserver's database: exit status 16 says that they are not.",
+        "A unit with DynamicUser has its state in /var/lib/private/NAME. The bridge's configuration, its registration and the homeserver's database must be of one date. If they are not, the bridge ends with exit status 16.",
       ),
       text(
-        "Without even the script, in a directory that holds what is below the prefix, beside the policy's folder:",
+        "Without recover.sh: download everything below the prefix into a directory, and run these commands there:",
       ),
       commands(
         needsSignersFile(about)
           ? `sed -n 's/^ssh-/drops &/p' "$SIGNER" > allowed`
-          : `printf 'drops %s\\n' "$SIGNER" > allowed    # where it is a file: sed -n 's/^ssh-/drops &/p' "$SIGNER" > allowed`,
+          : `printf 'drops %s\\n' "$SIGNER" > allowed    # if SIGNER is a file: sed -n 's/^ssh-/drops &/p' "$SIGNER" > allowed`,
         "cd POLICY",
         "ssh-keygen -Y verify -f ../allowed -I drops -n drops-snapshot-v1 -s snapshots/TIME-ID.json.sig < snapshots/TIME-ID.json",
         "jq '.sources[] | {name, outcome, list, manifest}' snapshots/TIME-ID.json",
-        "sha256sum lists/HASH manifests/HASH; sha256sum --strict -c lists/HASH    # each is its own name, and every pack is whole",
-        "age -d -i ../recovery-identity.txt manifests/HASH | zstd -d > manifest.jsonl    # a line per file, with its chunks",
+        "sha256sum lists/HASH manifests/HASH; sha256sum --strict -c lists/HASH    # each hash must be the file's name; every pack must be OK",
+        "age -d -i ../recovery-identity.txt manifests/HASH | zstd -d > manifest.jsonl    # one line per file, with its chunks",
         "mkdir chunks; age -d -i ../recovery-identity.txt packs/AA/HASH | zstd -d | tar -x -C chunks    # every pack of the list",
         "cat chunks/FIRST chunks/SECOND > file    # in the manifest's order",
       ),
       text(
-        "Believe a record only when ssh-keygen says Good “drops-snapshot-v1” signature; one by a revoked key, which is not among the allowed, only when record and signature were in the store before its time. Every detail is in docs/format.md.",
+        "Trust a record only if ssh-keygen prints Good “drops-snapshot-v1” signature. The file allowed has no revoked keys: trust a record by a revoked key only if the record and its signature were in the store before the revocation. docs/format.md has all details.",
       ),
     ],
   };

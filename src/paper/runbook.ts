@@ -15,8 +15,8 @@ export function runbook(about: RunbookFacts): PaperDocument {
     title: about.policy === "POLICY" ? "Recovery" : `Recovery of ${about.policy}`,
     subtitle:
       about.policy === "POLICY"
-        ? "For every policy; words in capitals are to be replaced. drops runbook --policy FILE prints the same for yours. Print it, and keep it off the server and in the bucket."
-        : "Print it, and keep it off the server and in the bucket. It holds no secret: the recovery sheet does.",
+        ? "Follow the numbered steps in order. Replace the words in capitals. drops runbook --policy FILE prints this page with the names of your policy. Print it, and keep a copy off the server and in the bucket."
+        : "Follow the numbered steps in order. Print this page, and keep a copy off the server and in the bucket. It contains no secrets; the recovery sheet does.",
     sections: [
       ...pageOne(about),
       ...runbookSections(about),
@@ -33,37 +33,37 @@ function pageOne(about: RunbookFacts): Section[] {
       title: "Am I in the right place?",
       pieces: [
         list(
-          "The machine is gone, or its data is: all of this, in order.",
-          "One database or one directory is wrong, and the machine runs: “One part only” below.",
-          "An upgrade went wrong: “A bad upgrade” below.",
-          "Somebody else was on the machine: “A break-in” below, before anything else.",
-          "It only does not answer: look at the provider's console first. A restore goes back in time.",
+          "The machine or its data is lost: do steps 1 to the end, in order.",
+          "The machine runs, but one database or directory is wrong: go to “One part only”.",
+          "An upgrade failed: go to “A bad upgrade”.",
+          "Somebody broke into the machine: go to “A break-in” first.",
+          "The machine only does not answer: look at the provider's console first. A restore loses everything newer than the backup.",
         ),
       ],
     },
     {
-      title: "What you must hold",
+      title: "What you need",
       pieces: [
         facts(
-          ["recovery sheet", "on paper: holds all of the following"],
-          ["recovery identity", "a file recovery-identity.txt with a line AGE-SECRET-KEY-…"],
+          ["recovery sheet", "on paper; it has everything below"],
+          ["recovery identity", "the file recovery-identity.txt, with a line AGE-SECRET-KEY-…"],
           ...signerRows(about),
           ["store", typedStoreUrl(about.store)],
-          ["read credential", "an access key that may list and read the bucket, or the login to make one"],
-          ["accounts", "provider of the server, DNS, registrar"],
+          ["read credential", "an access key that may list and read the bucket, or a login to create one"],
+          ["accounts", "logins of the server provider, DNS and registrar"],
           ["drops, or recover.sh", `SHA-256 of recover.sh: ${about.script}`],
         ),
       ],
     },
     {
-      title: "First, stop the bleeding",
+      title: "First, prevent more damage",
       pieces: [
         list(
           "Do not delete, prune or overwrite anything in the store.",
-          "Do not start the bridge or the homeserver twice: nothing starts anywhere until the old machine is fenced.",
-          "Do not generate a registration (-g): it makes other tokens than the ones in the homeserver's database.",
-          "Do not change the disk of the old machine. Take a snapshot of it at the provider if there is one to take.",
-          "Write down the time, and what you saw.",
+          "Do not run the bridge or the homeserver on two machines. Start nothing before the old machine is off (step 1).",
+          "Do not generate a registration (-g). Its new tokens would not match the homeserver's database.",
+          "Do not change the disk of the old machine. Take a snapshot of it at the provider if you can.",
+          "Write down the time and what you saw.",
         ),
       ],
     },
@@ -71,17 +71,17 @@ function pageOne(about: RunbookFacts): Section[] {
       title: "Set up",
       pieces: [
         text(
-          "On any machine with drops, in bash, beside recovery-identity.txt. No policy file is needed: it lies in every snapshot, and so does the runbook of its policy. Where the sheet names several signers, its block 5 makes the file signers.txt of them, and SIGNER is the name of that file.",
+          "Use any machine with drops, and bash. Work in the directory that contains recovery-identity.txt. You need no policy file: every snapshot contains it, with the runbook of that policy. If the sheet lists several signers, type its block 5: it writes them to signers.txt, and SIGNER is the name of that file.",
         ),
         commands(...settingUp(about), `drops snapshots ${READING}`),
         facts(
           [
             "expected",
-            "a list of snapshots, complete and trusted; a record whose signature is not trusted may come from anyone",
+            "a list of complete, trusted snapshots. Do not use one whose signature is not trusted: anyone may have written it",
           ],
           [
             "if not",
-            "exit 10: bucket, prefix or policy is wrong. 11: endpoint or credential. 13: another identity or signer than this repository's",
+            "exit 10: check bucket, prefix and policy. Exit 11: check endpoint and credential. Exit 13: the identity or signer belongs to another repository",
           ],
         ),
       ],

@@ -35,11 +35,11 @@ export function recoverySheet(about: SheetFacts): PaperDocument {
       { title: "1. Recovery identity", pieces: identityPieces(about) },
       { title: "2. The store", pieces: [facts(...storeRows(about))] },
       {
-        title: "3. Whom to believe",
+        title: "3. Trusted signers",
         pieces: signerPieces(about),
       },
       {
-        title: "4. Accounts, by hand",
+        title: "4. Accounts (fill in by hand)",
         pieces: [facts(["server provider", ""], ["DNS", ""], ["registrar", ""], ["S3 provider", ""])],
       },
       {
@@ -66,7 +66,7 @@ export function recoverySheet(about: SheetFacts): PaperDocument {
         pieces: [
           list(
             "delete or prune anything in the store; start the old machine or a second bridge or homeserver; generate a registration (-g)",
-            "after a break-in: put the old SSH host key back, or keep any token that was on the server",
+            "after a break-in: restore the old SSH host key, or keep any token that was on the server",
           ),
         ],
       },
@@ -84,14 +84,14 @@ function identityPieces({ identity, recipient }: SheetFacts) {
   const svg = encodeQR(identity, "svg", { ecc: "quartile", border: 4 });
   return [
     { kind: "code", svg, caption: "the identity, for a scanner" } as const,
-    text("The only key that opens the backups. One line, no blanks in it:"),
+    text("This is the only key that opens the backups. It is one line without blanks:"),
     commands(identity),
     facts(["its public half", recipient.length <= 100 ? recipient : `${recipient.slice(0, 60)}…`]),
   ];
 }
 
 function storeRows({ store, repositoryId, authority, sameDisk }: SheetFacts): [string, string][] {
-  const id: [string, string] = ["repository id", repositoryId ?? "(the store could not be asked)"];
+  const id: [string, string] = ["repository id", repositoryId ?? "(the store did not answer)"];
   const warning: [string, string][] = sameDisk === undefined ? [] : [["WARNING", sameDisk]];
   if ("directory" in store) return [["directory", store.directory], id, ...warning];
   const { endpoint, region, bucket, prefix, path_style, ca_file } = store.s3;
@@ -109,10 +109,7 @@ function storeRows({ store, repositoryId, authority, sameDisk }: SheetFacts): [s
             string,
           ],
         ]),
-    [
-      "read credential",
-      "at the S3 provider, log in and make an access key that may list and read this bucket",
-    ],
+    ["read credential", "at the S3 provider, create an access key that may list and read this bucket"],
     ["where it is kept, if one exists", ""],
   ];
 }
@@ -132,7 +129,7 @@ function withoutPieces(about: SheetFacts) {
       ...withoutDrops(about, "latest"),
     ),
     text(
-      "A day such as 2026-11-20 may stand for latest. What comes next is then in ./restored/RUNBOOK.md. With --load-databases --postgres-user postgres before the address it also fills a running PostgreSQL.",
+      "In place of latest you can give a day such as 2026-11-20. Then continue with ./restored/RUNBOOK.md. With --load-databases --postgres-user postgres before the address it also fills a running PostgreSQL.",
     ),
   ];
 }

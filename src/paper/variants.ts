@@ -8,7 +8,7 @@ export function variants(about: RunbookFacts): Section[] {
   return [
     {
       title: "Variant: the whole server",
-      pieces: [text("All blocks above, in order.")],
+      pieces: [text("Do all numbered steps above, in order.")],
     },
     onePart(about),
     badUpgrade(about),
@@ -24,16 +24,16 @@ function onePart(about: RunbookFacts): Section {
     title: "Variant: one part only",
     pieces: [
       text(
-        "One database or one directory, on the machine that runs: without the blocks for machine, DNS and bootstrap. What belongs together stays of one date: the bridge's database and state, the registrations and the homeserver's database. To look first, restore into a directory.",
+        "Restore one database or directory on the running machine. Skip the steps for machine, DNS and bootstrap. Restore data that belongs together from one date: the bridge's database and state, the registrations, and the homeserver's database. The first command only restores into a directory, to look at:",
       ),
       commands(
         `drops restore --date ${date} --only ${part} --to ./look ${READING}`,
         `drops restore --date ${date} --only ${part} --host ${running(about)} ${READING}`,
-        `drops rollback --host ${running(about)}    # if it was not better before`,
+        `drops rollback --host ${running(about)}    # only to undo it`,
       ),
       facts(
-        ["expected", "counts and digests are those of the snapshot; the rest of the machine was not touched"],
-        ["if not", "rollback puts back what was there, bit for bit"],
+        ["expected", "counts and digests match the snapshot; nothing else on the machine changed"],
+        ["if not", "drops rollback returns to the old data, bit for bit"],
       ),
     ],
   };
@@ -45,21 +45,18 @@ function badUpgrade(about: RunbookFacts): Section {
     title: "Variant: a bad upgrade",
     pieces: [
       text(
-        `A homeserver's database does not go back: an older program does not open what a newer one has migrated. So first the old revision of the system, then the data of before the upgrade.${about.hasBridge ? " Some upgrades of a homeserver ask for a fresh database; no restore helps there: see the next variant." : ""}`,
+        `An older homeserver cannot open a database that a newer one has migrated. First go back to the old revision of the system, then restore the data from before the upgrade.${about.hasBridge ? " Some upgrades of a homeserver ask for a fresh database; a restore does not help then: see the next variant." : ""}`,
       ),
       commands(
-        `drops show ${date} ${READING}    # says which revision and which homeserver it was made with`,
+        `drops show ${date} ${READING}    # shows its revision and homeserver version`,
         "nixos-rebuild switch --rollback    # or the recorded revision of the flake",
         `drops restore --date ${date} --host ${running(about)} ${READING}`,
       ),
       facts(
-        [
-          "expected",
-          "the old version runs on the data of before; what came after it is lost, and the restore names it",
-        ],
+        ["expected", "the old version runs with the old data; the restore lists what is lost"],
         [
           "if not",
-          "try the newer version on a copy of the data, on a machine without network, never on the only copy",
+          "try the newer version on a copy of the data, on a machine without network. Never use the only copy",
         ],
       ),
     ],
@@ -75,22 +72,22 @@ function freshDatabase({ hasBridge, rocksdb }: RunbookFacts): Section[] {
       title: "Variant: a fresh homeserver database",
       pieces: [
         text(
-          "Some upgrades of a homeserver ask for a fresh database: the new version does not take the old one over. Either the old version stays, with its data, or the Matrix side is rebuilt from Slack.",
+          "Some upgrades of a homeserver ask for a fresh database: the new version cannot use the old one. Either keep the old version and its data, or follow this list: the Matrix side is rebuilt from Slack.",
         ),
         list(
-          "Run drops backup once more and drops pin the snapshot: with the old version it can be restored as long as it is there.",
+          "Run drops backup once more, and keep the snapshot with drops pin. The old version can use it.",
           `Stop the bridge and the homeserver. Move ${database} to another name; do not delete it.`,
-          "Give the bridge an empty database, too: what is in the old one names rooms and users that are no more.",
-          "Start the homeserver and make the accounts anew. Register the bridge there: the homeserver had a copy of the registration in its database.",
-          "Start the bridge and log in to Slack (login app). It makes the rooms anew and brings as much history as Slack hands out.",
+          "Give the bridge an empty database too: the old one refers to rooms and users that no longer exist.",
+          "Start the homeserver and create the accounts again. Register the bridge again: the old registration was in the homeserver's database.",
+          "Start the bridge and log in to Slack (login app). It creates the rooms again, with as much history as Slack hands out.",
         ),
         facts(
-          ["expected", "messages go both ways in new rooms; everything that is in Slack is still in Slack"],
+          ["expected", "messages arrive in both directions in new rooms; Slack still has all of its data"],
           [
             "what is lost",
             "Matrix accounts with their passwords and devices; keys of encrypted rooms and so their history; rooms that are not bridged, and rooms of other servers until they are joined again; media and messages that only Matrix had; history older than Slack hands out; room ids, links to messages, and the server's signing key",
           ],
-          ["if not", "the old revision and the pinned snapshot, as in “A bad upgrade”"],
+          ["if not", "go back to the old revision and the pinned snapshot: “A bad upgrade”"],
         ),
       ],
     },
@@ -103,23 +100,23 @@ function breakIn({ date, gate, units }: RunbookFacts): Section {
     title: "Variant: a break-in",
     pieces: [
       list(
-        "Fence the machine now, and keep its disk for looking at.",
-        "Choose a date before the break-in. A record's signature says who wrote it, not that the machine was clean.",
-        "A new machine with a new SSH host key: do not restore the old one. Make a new one, and run sops updatekeys with an admin key.",
-        "Restore without starting anything; then rotate the Slack app's tokens, as_token and hs_token (registration, bridge configuration and the homeserver's copy together), and every secret that lay on the server.",
-        "New keys for drops (drops keygen) and a new credential for the store; remove the old ones at the provider. A writer that may not delete has left the old snapshots whole.",
-        "A dump is code: look at it before a superuser loads it.",
+        "Switch the machine off now, and keep its disk for the investigation.",
+        "Choose a date before the break-in. A signature shows who wrote a snapshot, not that the machine was clean.",
+        "Use a new machine with a new SSH host key. Do not restore the old host key. Run sops updatekeys with an admin key.",
+        "Restore without starting services. Then rotate the Slack app's tokens, as_token and hs_token (in registration, bridge configuration and homeserver together), and every other secret of the server.",
+        "Make new keys (drops keygen) and a new credential for the store. Remove the old credential at the provider. If it could not delete, the old snapshots are whole.",
+        "A dump contains code: read it before a superuser loads it.",
       ),
       commands(
         `drops restore --date ${date} --host root@NEW-ADDRESS --steps fence,preflight,stop,rocksdb,postgres,files ${READING}`,
-        `ssh root@NEW-ADDRESS 'rm ${quote(gate)}; systemctl start ${start}'    # only after everything was rotated`,
+        `ssh root@NEW-ADDRESS 'rm ${quote(gate)}; systemctl start ${start}'    # only after you rotated everything`,
       ),
       facts(
-        ["expected", "the first command ends with the data in place, the gate closed and every unit stopped"],
         [
-          "point of no return",
-          "old tokens that were used by somebody else stay known to them until they are rotated",
+          "expected",
+          "after the first command the data is in place, the gate exists, and every unit is stopped",
         ],
+        ["point of no return", "an attacker can use the old tokens until you rotate them"],
       ),
     ],
   };

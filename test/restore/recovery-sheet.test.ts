@@ -201,7 +201,7 @@ describe("drops keygen --recovery", () => {
     assert.match(stdout, /note: the store was not asked/);
     assert.match(
       await readFile(join(to, "recovery-sheet.txt"), "utf8"),
-      /repository id +\(the store could not be asked\)/,
+      /repository id +\(the store did not answer\)/,
     );
   });
 

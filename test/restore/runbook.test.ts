@@ -136,7 +136,7 @@ describe("the runbook", () => {
       .sections.slice(0, 4)
       .map(({ title }) => title);
     assert.deepEqual(titles, [
-      ...["Am I in the right place?", "What you must hold", "First, stop the bleeding", "Set up"],
+      ...["Am I in the right place?", "What you need", "First, prevent more damage", "Set up"],
     ]);
   });
 

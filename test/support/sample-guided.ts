@@ -50,7 +50,7 @@ export const planned: Out.GuidedReport = {
       ...step,
       id: "rocksdb",
       number: 4,
-      title: "restore RocksDB, and what lies in its directory",
+      title: "restore RocksDB and the files in its directory",
       outcome: "planned",
       actions: [{ what: "swap /var/lib/hs/\u001b[2Jdb" }],
       bytes: 5_368_709_120,
