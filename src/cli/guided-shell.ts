@@ -13,12 +13,9 @@ export interface HostFlags {
 /** Options of commands that work on a host. */
 export function addHostOptions(command: Command): Command {
   return command
-    .option("--host <user@address:port>", "the machine to work on; default: the policy's host")
-    .option("--ssh-key <file>", "private key for it; default: the policy's, else as ssh finds it")
-    .option(
-      "--host-key <line>",
-      "public key line that it must show; default: the policy's, else known_hosts",
-    );
+    .option("--host <user@address:port>", "machine to restore onto; default: the policy's host")
+    .option("--ssh-key <file>", "SSH private key; default: the policy's, else what ssh would use")
+    .option("--host-key <line>", "the machine's SSH host key; default: the policy's, else known_hosts");
 }
 
 export async function openGuided(shell: Shell, flags: ReadFlags & HostFlags): Promise<Guided> {

@@ -38,21 +38,26 @@ const WIDTH = 100;
 export function buildProgram(shell: Shell): Command {
   const { screen } = shell;
   const program = new Command("drops")
-    .description("Backup and disaster recovery of a self-hosted service: all of it, off the machine, by date")
+    .description(
+      "Backup and disaster recovery for a self-hosted service: RocksDB, PostgreSQL and files, restored by date",
+    )
     .version(shell.context.version, "-V, --version", "show the version")
     .helpOption("-h, --help", "show help")
     .helpCommand(false)
-    .option("--policy <file|name>", "the policy; default: $DROPS_POLICY, else the only one in /etc/drops")
-    .option("--json", "one JSON value on standard output (schemas/ describes it); words on standard error")
-    .option("--quiet", "no progress and no remarks; results and failures only")
-    .option("--no-color", "no colours (also: NO_COLOR)")
+    .option(
+      "--policy <file|name>",
+      "policy file, or a name in /etc/drops; default: $DROPS_POLICY, else the only policy in /etc/drops",
+    )
+    .option("--json", "print one JSON value on standard output (see schemas/); messages go to standard error")
+    .option("--quiet", "print results and failures only: no progress, no notes")
+    .option("--no-color", "print no colours (also: NO_COLOR)")
     .addOption(
       new Option(
         "--log-format <format>",
-        "of standard error; default: journald under systemd, else text",
+        "format of standard error; default: journald under systemd, else text",
       ).choices(LOG_FORMATS),
     )
-    .option("--no-notify", "tell none of the policy's channels how it goes: for runs by hand")
+    .option("--no-notify", "send no alerts: for runs by hand")
     .exitOverride()
     .configureOutput({
       writeOut: (text) => screen.print(text),

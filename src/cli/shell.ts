@@ -63,16 +63,15 @@ export function accessOf(flags: ReadFlags): ReadAccess {
 /** Options of commands that read: they work from a policy, or from a store and an identity alone. */
 export function addReadOptions(command: Command): Command {
   return command
-    .option("--store <url>", "s3://bucket/prefix?endpoint=https://… or a directory; needs no policy file")
-    .option("--identity <file>", "age identity that opens it; may be repeated", collect)
     .option(
-      "--trusted-signer <key>",
-      "public key line, or file of such lines, believed; may be repeated",
-      collect,
+      "--store <url>",
+      "s3://bucket/prefix?endpoint=https://… or a directory; works without a policy file",
     )
-    .option("--trust-unsigned", "go on when no known key signed: nothing proves who wrote it")
-    .option("--hidden", "in a bucket with versions: read below what was put over or removed")
-    .option("--expect-head <id>", "refuse a store that knows nothing of this snapshot: it was rolled back");
+    .option("--identity <file>", "age identity that opens the snapshots; may be repeated", collect)
+    .option("--trusted-signer <key>", "trusted public key, or a file of such lines; may be repeated", collect)
+    .option("--trust-unsigned", "accept snapshots without a trusted signature: anyone may have written them")
+    .option("--hidden", "in a bucket with versions: also read overwritten and deleted objects")
+    .option("--expect-head <id>", "refuse a store without this snapshot: it was rolled back");
 }
 
 function parseHead(text: string): string {

@@ -11,9 +11,9 @@ interface Flags extends GlobalFlags {
 export function addBackup(program: Command, shell: Shell): void {
   const command = program
     .command("backup")
-    .description("capture every source of the policy at one recovery point and store what is new")
-    .option("--reread", "read files that did not change too, and compare")
-    .option("--source <name>", "only this source; may be repeated; the snapshot is partial", collect)
+    .description("back up every source at one recovery point; store only what is new")
+    .option("--reread", "also read unchanged files, and compare")
+    .option("--source <name>", "back up only this source; may be repeated; the snapshot is partial", collect)
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
       const isPart = flags.source !== undefined;

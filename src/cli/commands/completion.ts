@@ -9,7 +9,7 @@ export function addCompletion(program: Command, shell: Shell): void {
   const command = program
     .command("completion")
     .description("print a script that completes commands, options, policies, sources and snapshots")
-    .addArgument(new Argument("<shell>", "whose script").choices(SHELLS))
+    .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
     .action(async (name: CompletionReport["shell"]) => {
       const { COMPLETION_SCRIPTS } = await import("../completion/scripts.ts");
       const report: CompletionReport = { shell: name, script: COMPLETION_SCRIPTS[name] };
@@ -18,14 +18,14 @@ export function addCompletion(program: Command, shell: Shell): void {
   explain(
     command,
     [
-      "source <(drops completion bash)          in ~/.bashrc; zsh alike, after compinit",
+      "source <(drops completion bash)          in ~/.bashrc; in zsh after compinit",
       "drops completion fish > ~/.config/fish/completions/drops.fish",
     ],
     [],
   );
   program
     .command("complete", { hidden: true })
-    .description("what the scripts of drops completion ask: words that the last one may become")
+    .description("answer the completion scripts: possible last words")
     .argument("[words...]", "those after drops, behind --")
     .action(async (words: readonly string[]) => {
       const { completed } = await import("../completion/answer.ts");

@@ -13,10 +13,10 @@ interface Flags extends GlobalFlags {
 export function addDoctor(program: Command, shell: Shell): void {
   const command = program
     .command("doctor")
-    .description("try everything that backups and restores depend on, and say what to do; changes no service")
-    .option("--identity <file>", "try the recovery identity from the safe; take it away again afterwards")
+    .description("test everything that backups and restores depend on, with hints; changes no service")
+    .option("--identity <file>", "test the recovery identity from the safe; remove it again afterwards")
     .addOption(
-      new Option("--only <group>", "only these checks; may be repeated")
+      new Option("--only <group>", "run only these checks; may be repeated")
         .choices(GROUPS)
         .argParser(group)
         .default([], "all"),

@@ -34,24 +34,24 @@ interface Flags extends ReadFlags, ChoiceFlags {
 
 export function addDrill(program: Command, shell: Shell): void {
   const command = addReadOptions(addChoiceOptions(program.command("drill")))
-    .description("restore into a scratch place, prove that it works, and write signed evidence")
+    .description("restore into a scratch directory, check the result, and sign evidence")
     .option("--only <source>", "only this source; may be repeated", collect)
-    .option("--work <dir>", "make the scratch directory in here; default: $TMPDIR")
-    .option("--keep", "leave the scratch directory: it holds everything in plain")
-    .option("--evidence <dir>", "write evidence here: JSON and its signature, JUnit XML, a page")
-    .option("--signing-key <file>", "OpenSSH ed25519 key that signs evidence; default: the policy's")
-    .option("--publish", "put the evidence into the repository too")
-    .option("--checks-from <file>", "the policy whose checks, rpo and rto count; default: the snapshot's")
-    .option("--run-commands", "run commands of checks that the snapshot's own policy names")
-    .option("--require-library", "fail where the real RocksDB library is not installed")
-    .option("--user <name>", "unprivileged user of the sandbox, when run as root", "nobody")
+    .option("--work <dir>", "parent of the scratch directory; default: $TMPDIR")
+    .option("--keep", "keep the scratch directory; it has all data unencrypted")
+    .option("--evidence <dir>", "write evidence to this directory: JSON with signature, JUnit XML, HTML")
+    .option("--signing-key <file>", "OpenSSH ed25519 key that signs the evidence; default: the policy's")
+    .option("--publish", "also store the evidence in the repository")
+    .option("--checks-from <file>", "policy with the checks, rpo and rto; default: the one in the snapshot")
+    .option("--run-commands", "also run check commands from the snapshot's own policy")
+    .option("--require-library", "fail if the RocksDB library is not installed")
+    .option("--user <name>", "unprivileged user for the sandbox, if drops runs as root", "nobody")
     .option(
       "--postgres-bin <dir>",
-      "PostgreSQL's server and clients; default: PATH and where Debian puts them",
+      "directory of PostgreSQL's programs; default: PATH and Debian's directories",
     )
-    .option("--on <user@address:port>", "drill the guided restore there: a throwaway machine that is cut off")
-    .option("--ssh-key <file>", "private key for it; default: the policy's, else as ssh finds it")
-    .option("--host-key <line>", "public key line that it must show; default: known_hosts")
+    .option("--on <user@address:port>", "drill the guided restore on this isolated throwaway machine")
+    .option("--ssh-key <file>", "SSH private key; default: the policy's, else what ssh would use")
+    .option("--host-key <line>", "the machine's SSH host key; default: known_hosts")
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
       refuseMixed(flags);

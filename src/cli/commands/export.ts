@@ -13,8 +13,8 @@ import {
 export function addExport(program: Command, shell: Shell): void {
   const command = addReadOptions(addChoiceOptions(program.command("export")))
     .description("write one source, or one file of it, to standard output")
-    .argument("<source>", "its name in the policy")
-    .argument("[path]", "a file or directory in it, as drops ls prints it")
+    .argument("<source>", "name of the source in the policy")
+    .argument("[path]", "a file or directory of the source, as printed by drops ls")
     .action(async (source: string, path: string | undefined, _flags: object, self: Command) => {
       const flags = self.optsWithGlobals<ReadFlags & ChoiceFlags>();
       const choice = choiceOf(flags);
@@ -32,6 +32,6 @@ export function addExport(program: Command, shell: Shell): void {
       "drops export media --snapshot 5f1e0c3ab2d49788 > media.tar",
     ],
     [10, 11, 13, 20],
-    "\nA file is written as it is; a directory, or a source of several files, as a tar.\n",
+    "\nA file is written as it is. A directory, or a source of several files, is written as a tar.\n",
   );
 }

@@ -14,24 +14,24 @@ interface Flags extends GlobalFlags {
 export function addIam(program: Command, shell: Shell): void {
   const command = program
     .command("iam")
-    .description("print the S3 permissions of a role, or the lifecycle rule of the bucket; contacts nothing")
-    .addArgument(new Argument("<what>", "whom or what it is for").choices(WHAT))
+    .description("print the S3 permissions of a role, or the bucket's lifecycle rule; contacts nothing")
+    .addArgument(new Argument("<what>", "the role, or lifecycle").choices(WHAT))
     .option(
       "--principal <user>",
-      "as a bucket's policy for this user (its ARN; on versitygw its access key), instead of a policy of the user",
+      "print a bucket policy for this user (ARN; on versitygw the access key), not a user policy",
     )
     .addOption(
       new Option(
         "--conditions <whose>",
-        "aws: the server enforces create-only puts (s3:if-none-match); none: it cannot; default: by the endpoint",
+        "aws: the server enforces create-only puts (s3:if-none-match); none: it does not; default: by endpoint",
       ).choices(["aws", "none"]),
     )
     .option(
       "--max-days <days>",
-      "keeper, writer: the furthest that it may lock an object from now; default: object_lock.max",
+      "keeper, writer: longest lock that it may set, from now; default: object_lock.max",
       days,
     )
-    .option("--days <days>", "lifecycle: how long what was deleted or overwritten is kept", days, 30)
+    .option("--days <days>", "lifecycle: how long to keep deleted and overwritten objects", days, 30)
     .action(async (what: What, _flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
       const { findPolicy, POLICY_DIRS } = await import("../../policy/find.ts");
@@ -63,8 +63,8 @@ function days(text: string): number {
 }
 
 const ROLES_IN_WORDS = `
-writer    makes backups: cannot delete, cannot read packs; where the server can, cannot overwrite
-janitor   prunes: cannot read packs or manifests, and needs no key that opens them
+writer    makes backups; cannot delete or read packs, and cannot overwrite if the server supports that
+janitor   prunes; cannot read packs or manifests, and needs no decryption key
 keeper    extends Object Lock (drops keeper); optional
-restorer  restores and drills: reads everything, deletes nothing
+restorer  restores and drills; reads everything, deletes nothing
 `;

@@ -4,9 +4,7 @@ import { explain, type GlobalFlags, openApp, type Shell } from "../shell.ts";
 export function addInit(program: Command, shell: Shell): void {
   const command = program
     .command("init")
-    .description(
-      "make the policy's repository in its store; on a terminal without a policy, ask for one first",
-    )
+    .description("make the repository; on a terminal without a policy, ask for one first")
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<GlobalFlags>();
       if (await setUpFirst(shell, flags)) return;
@@ -34,7 +32,7 @@ async function setUpFirst(shell: Shell, { policy }: GlobalFlags): Promise<boolea
 }
 
 const MORE = `
-Refuses over an existing repository. Where there is no policy yet, neither in /etc/drops nor in the file that --policy names, it
-asks on a terminal for all that a first one needs, looks at the machine for databases and services, and writes the policy, keys
-and repository, each after a yes. Nothing is overwritten.
+Refuses if the repository exists. If there is no policy (in /etc/drops, or in the file given with --policy), init asks for
+one on a terminal: it finds databases and services on the machine, then writes policy, keys and repository, each after a
+yes. It overwrites nothing.
 `;

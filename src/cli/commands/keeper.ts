@@ -13,9 +13,9 @@ export function addKeeper(program: Command, shell: Shell): void {
   const command = program
     .command("keeper")
     .description(
-      "extend Object Lock of all that kept snapshots need; needs no decryption key, and can remove nothing",
+      "extend Object Lock for everything that kept snapshots need; needs no decryption key, removes nothing",
     )
-    .option("--dry-run", "show what is due; change nothing")
+    .option("--dry-run", "show what would be locked; change nothing")
     .action(async (_flags: object, self: Command) => {
       const { dryRun = false, ...flags } = self.optsWithGlobals<Flags>();
       await telling(shell, { verb: "keeper", flags, isPart: dryRun }, async () => {
@@ -51,6 +51,7 @@ function refuse({ problems, missing, hidden, failed }: KeeperReport): void {
 }
 
 const MORE = `
-The policy's object_lock says how. A lock is extended, never shortened, when it ends before the plan lets the object go, and read
-back. Of an object that something was put over, the version that landed first is locked. Run it more often than the margin.
+The policy's object_lock sets mode and times. If a lock ends before the plan removes the object, keeper extends it and reads
+it back. It never shortens a lock. If an object was overwritten, keeper locks the first version. Run it more often than the
+margin.
 `;

@@ -11,12 +11,12 @@ interface Flags extends GlobalFlags {
 export function addKeygen(program: Command, shell: Shell): void {
   const command = program
     .command("keygen")
-    .description("make the keys of a policy, or with --recovery the sheet of paper that is enough to recover")
-    .requiredOption("--to <dir>", "where to write them; nothing there is overwritten")
-    .option("--recovery", "the recovery sheet of a policy instead, as text and as a page to print")
+    .description("make the keys of a policy, or with --recovery the recovery sheet to print")
+    .requiredOption("--to <dir>", "directory to write to; nothing is overwritten")
+    .option("--recovery", "make the recovery sheet of the policy, as text and as a page to print")
     .option(
       "--identity <file>",
-      "with --recovery: the recovery identity; default: beside the recipients' file",
+      "with --recovery: the recovery identity; default: in the directory of the recipients file",
     )
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
@@ -50,11 +50,10 @@ async function makeSheet(shell: Shell, { to, identity, policy }: Flags): Promise
 }
 
 const RECOVERY = `
-The recovery identity opens everything and is needed for restores only: move it off the machine, keep
-two copies (a safe, a password manager), and leave its public half, recovery-recipients.txt, in place.
+The recovery identity opens every backup. Only restores need it. Move it off the machine and keep two copies (a safe, a
+password manager). Leave its public half, recovery-recipients.txt, in place.
 
-The recovery sheet holds that identity, as text and as a code to scan, and all else that a recovery needs:
-make it where nobody else reads along, best in memory (/dev/shm), print it twice, and delete it.
-It names every signer that the policy believes, and since when one is revoked: make a new sheet after any of
-these changed. It is refused (13) when none of them signed the repository's description.
+The recovery sheet contains the identity, as text and as a code to scan, and everything else that a recovery needs. Make
+it in memory (/dev/shm), print it twice, and delete it. It lists the trusted and revoked signers of the policy: make a new
+sheet when these change. Exit 13: no trusted key signed the repository's description.
 `;

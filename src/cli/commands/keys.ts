@@ -3,7 +3,7 @@ import { addReadOptions, explain, openReader, type ReadFlags, type Shell } from 
 
 export function addKeys(program: Command, shell: Shell): void {
   const command = addReadOptions(program.command("keys"))
-    .description("which keys the policy names, what is sealed to whom, who signed what; opens nothing")
+    .description("show the keys of the policy, and which keys sealed and signed what; opens nothing")
     .action(async (_flags: object, self: Command) => {
       await using reader = await openReader(shell, self.optsWithGlobals<ReadFlags>());
       const report = await reader.keys({ signal: shell.signal });
@@ -19,6 +19,6 @@ export function addKeys(program: Command, shell: Shell): void {
 }
 
 const MORE = `
-Public halves only: no secret key is printed. A set of recipients is named by a hash: what is sealed to another set
-than the policy's is opened by the identities of that set alone, for as long as it is kept.
+Prints public keys only. A hash names each set of recipients. Only the identities of a set open the data that is sealed to
+it: keep old identities as long as their snapshots.
 `;

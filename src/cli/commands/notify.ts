@@ -5,12 +5,10 @@ import type { Alerts } from "../app.ts";
 import { explain, type GlobalFlags, type Shell } from "../shell.ts";
 
 export function addNotify(program: Command, shell: Shell): void {
-  const notify = program
-    .command("notify")
-    .description("alerts: whom the policy's notify tells how runs went");
+  const notify = program.command("notify").description("test and send alerts");
   const test = notify
     .command("test")
-    .description("send a test to every channel, or to one, and say what each answered")
+    .description("send a test alert to every channel, or to one, and show the answers")
     .argument("[channel]", "a channel's name")
     .action(async (channel: string | undefined, _flags: object, self: Command) => {
       const alerts = await openAlerts(shell, self.optsWithGlobals<GlobalFlags>());
@@ -22,7 +20,7 @@ export function addNotify(program: Command, shell: Shell): void {
   explain(test, ["drops notify test", "drops notify test phone --json"], [21], TEST);
   const failed = notify
     .command("failed")
-    .description("tell of a unit that failed whom it could not tell itself; systemd starts this")
+    .description("report a failed unit to channels that its own run could not reach; started by systemd")
     .argument("<unit>", "such as drops-backup@POLICY.service")
     .action(async (unit: string, _flags: object, self: Command) => {
       const alerts = await openAlerts(shell, self.optsWithGlobals<GlobalFlags>());
@@ -50,9 +48,9 @@ function judge(channels: NotifyTestReport["channels"]): void {
 }
 
 const TEST = `
-A ping of the style healthchecks is sent to its /log, which changes nothing there; one of uptime-kuma is an "up".
+A test ping of the style healthchecks goes to /log, which changes no state. A test ping of the style uptime-kuma is an "up".
 `;
 const FAILED = `
-Started by drops-failed@UNIT.service, with what systemd says in MONITOR_… variables: a run that was killed told nobody, and
-what a run could not deliver is tried once more.
+drops-failed@UNIT.service starts this, with systemd's MONITOR_… variables. It reports runs that were killed, and tries once
+more to deliver alerts that failed.
 `;

@@ -10,9 +10,9 @@ interface Flags extends GlobalFlags {
 export function addPin(program: Command, shell: Shell): void {
   const command = program
     .command("pin <snapshot>")
-    .description("keep a snapshot, an id or a date, whatever the rules say")
-    .option("--until <date>", "no longer than until the end of that day")
-    .option("--why <words>", "what it is kept for", "")
+    .description("keep a snapshot regardless of the rules")
+    .option("--until <date>", "keep it until the end of this day")
+    .option("--why <words>", "reason for keeping it", "")
     .action(async (snapshot: string, _flags: object, self: Command) => {
       const { until, why, ...flags } = self.optsWithGlobals<Flags>();
       await using retention = await openRetention(shell, flags);

@@ -15,19 +15,14 @@ interface Flags extends GlobalFlags {
 export function addPlan(program: Command, shell: Shell): void {
   const command = program
     .command("plan")
-    .description("what a prune would keep and let go, and why; changes nothing, needs no decryption key")
-    .option("--at <date>", "as it will be then, with a backup every night")
-    .addOption(
-      new Option("--rules <kind>", "try other rules than the policy's").choices([
-        "sequential",
-        "independent",
-      ]),
-    )
-    .option("--last <n>", "try to keep the newest so many", parseCount)
-    .option("--daily <n>", "… so many days", parseCount)
-    .option("--weekly <n>", "… so many weeks", parseCount)
-    .option("--monthly <n>", "… so many months", parseCount)
-    .option("--yearly <n>", "… so many years", parseCount)
+    .description("show what a prune would keep and remove, and why; changes nothing, needs no decryption key")
+    .option("--at <date>", "show the plan for this date, with a backup every night until then")
+    .addOption(new Option("--rules <kind>", "try other rules").choices(["sequential", "independent"]))
+    .option("--last <n>", "try: keep the newest n snapshots", parseCount)
+    .option("--daily <n>", "try: keep n daily snapshots", parseCount)
+    .option("--weekly <n>", "try: keep n weekly snapshots", parseCount)
+    .option("--monthly <n>", "try: keep n monthly snapshots", parseCount)
+    .option("--yearly <n>", "try: keep n yearly snapshots", parseCount)
     .action(async (_flags: object, self: Command) => {
       const { at, rules, last, daily, weekly, monthly, yearly, ...flags } = self.optsWithGlobals<Flags>();
       await using retention = await openRetention(shell, flags);
@@ -46,5 +41,5 @@ export function addPlan(program: Command, shell: Shell): void {
 }
 
 const MORE = `
-sequential: a snapshot that a finer rule keeps takes no slot of a coarser one. independent: one may take a slot of each.
+sequential: each snapshot counts for one rule only, the finest that keeps it. independent: it can count for every rule.
 `;

@@ -3,10 +3,10 @@ import type { LoadedPolicy } from "../../policy/load.ts";
 import { explain, type GlobalFlags, type Shell } from "../shell.ts";
 
 export function addPolicy(program: Command, shell: Shell): void {
-  const policy = program.command("policy").description("look at policies");
+  const policy = program.command("policy").description("check and show policies");
   const check = policy
     .command("check")
-    .description("read a policy and name every problem in it; contacts nothing")
+    .description("read a policy and report every problem; contacts nothing")
     .action(async (_flags: object, self: Command) => {
       const loaded = await load(shell, self.optsWithGlobals<GlobalFlags>());
       await refuseOverlaps(loaded);
@@ -16,7 +16,7 @@ export function addPolicy(program: Command, shell: Shell): void {
   explain(check, ["drops policy check --policy ./ops.yaml"], []);
   const show = policy
     .command("show")
-    .description("print a policy with every default filled in and no secret; contacts nothing")
+    .description("print a policy with all defaults and no secrets; contacts nothing")
     .action(async (_flags: object, self: Command) => {
       const loaded = await load(shell, self.optsWithGlobals<GlobalFlags>());
       const { shownPolicy, shownPolicyInWords } = await import("../words/shown-policy.ts");

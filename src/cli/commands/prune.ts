@@ -14,10 +14,12 @@ interface Flags extends GlobalFlags {
 export function addPrune(program: Command, shell: Shell): void {
   const command = program
     .command("prune")
-    .description("forget what the rules let go and free what nothing needs; needs no decryption key")
+    .description(
+      "remove snapshots that no rule keeps, and data that no snapshot needs; needs no decryption key",
+    )
     .option("--dry-run", "show the plan; change nothing")
     .option("--yes", "do not ask: for timers")
-    .option("--accept <n>", "go on although so many snapshots are forgotten, or a source shrank", parseCount)
+    .option("--accept <n>", "accept that n snapshots are removed, or that a source shrank", parseCount)
     .action((_flags: object, self: Command) => prune(shell, self.optsWithGlobals<Flags>()));
   const examples = ["drops prune --dry-run", "drops prune", "drops prune --yes", "drops prune --accept 12"];
   explain(command, examples, [10, 11, 13, 22], MORE);
@@ -76,6 +78,6 @@ function refuse(refused: PruneReport["refused"], what: string): void {
 }
 
 const MORE = `
-In two visits: what nothing refers to is marked, and removed by a prune a day later if nothing refers to it still. Killed at
-any point, the next prune finishes the job. Nothing at all is done when something speaks against it: exit 22 says what.
+Prune works in two runs: the first marks unused data, and one at least a day later removes it if it is still unused. If
+prune is killed, the next one finishes the work. If it is not safe, prune does nothing, reports why, and exits with 22.
 `;

@@ -28,20 +28,20 @@ interface Flags extends ReadFlags, ChoiceFlags, HostFlags {
 
 export function addRestore(program: Command, shell: Shell): void {
   const command = addHostOptions(addReadOptions(addChoiceOptions(program.command("restore"))))
-    .description("bring a date back: onto a host, step by step, or with --to into a new directory")
-    .option("--to <dir>", "into a directory that is empty or does not exist; touches no service and no host")
+    .description("restore onto a host, step by step, or with --to into a new directory")
+    .option("--to <dir>", "restore into this new or empty directory; changes no service or host")
     .option(
       "--only <source>",
-      "only this source; may be repeated. bootstrap, with --to: for a new machine",
+      "restore only this source; may be repeated. bootstrap, with --to: files for a new machine",
       collect,
     )
-    .option("--best-effort", "with --to: of a damaged source bring back what is whole, and say what is not")
-    .option("--steps <ids>", "only these steps, by name or number: stop,rocksdb or 3,4", collect)
-    .option("--dry-run", "show the plan with commands, bytes and expected times; change nothing")
-    .option("--resume [run]", "go on with a restore that was broken off, from any machine")
-    .option("--finish [run]", "remove the old data that a restore kept aside; then there is no rollback")
-    .option("--yes", "do not ask; never answers whether the old machine is off")
-    .option("--fenced", "the old machine is off, or its services are stopped for good")
+    .option("--best-effort", "with --to: restore what is whole of a damaged source, and list what is not")
+    .option("--steps <ids>", "run only these steps, by name or number: stop,rocksdb or 3,4", collect)
+    .option("--dry-run", "show the plan with commands, sizes and expected times; change nothing")
+    .option("--resume [run]", "continue an interrupted restore, from any machine")
+    .option("--finish [run]", "remove the old data that a restore kept; ends rollback")
+    .option("--yes", "do not ask, except whether the old machine is off")
+    .option("--fenced", "confirm that the old machine is off, or that its services are disabled")
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
       refuseMixed(flags);
@@ -171,7 +171,7 @@ const EXAMPLES = [
 ];
 
 const MORE = `
-Onto a host it names the snapshot and what is lost by it, then goes step by step: fence, preflight, stop, rocksdb, postgres,
-files, start, login, messages. Each is shown, confirmed, carried out, checked and kept in a journal on the host. Old data
-is kept aside until --finish; drops rollback puts it back.
+Onto a host, drops shows the snapshot and what will be lost. Then it does these steps: fence, preflight, stop, rocksdb,
+postgres, files, start, login, messages. It shows each step, asks, carries it out, checks it, and writes a journal on the
+host. Old data is kept until --finish; drops rollback returns to it.
 `;

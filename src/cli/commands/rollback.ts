@@ -10,8 +10,8 @@ interface Flags extends GlobalFlags, HostFlags {
 
 export function addRollback(program: Command, shell: Shell): void {
   const command = addHostOptions(program.command("rollback"))
-    .description("put a host back as it was before a restore: data, databases, and what was running")
-    .option("--run <id>", "which restore; default: the one that is open")
+    .description("undo a restore: return a host to its data, databases and running units from before")
+    .option("--run <id>", "id of the restore; default: the unfinished one")
     .option("--yes", "do not ask")
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
@@ -29,6 +29,6 @@ export function addRollback(program: Command, shell: Shell): void {
     command,
     ["drops rollback", "drops rollback --host root@203.0.113.7 --run 20261124T003638-a1b2c3"],
     [10, 12, 22],
-    "\nNeeds no store and no identity. May be called again after any failure. Not possible after restore --finish.\n",
+    "\nNeeds no store and no identity. You can run it again after a failure. It is not possible after restore --finish.\n",
   );
 }

@@ -11,13 +11,11 @@ interface Flags extends ReadFlags {
 
 export function addRunbook(program: Command, shell: Shell): void {
   const command = addReadOptions(program.command("runbook"))
-    .description(
-      "print the plan of the worst day for a person: this policy's hosts, units, sources and commands",
-    )
-    .option("--general", "of no policy, with places to fill in: what RECOVERY.md is")
-    .addOption(new Option("--html", "one page to print, with everything in it").conflicts("markdown"))
-    .option("--markdown", "Markdown")
-    .option("--out <file>", "write it there; nothing is overwritten")
+    .description("print the recovery plan of this policy: hosts, units, sources and commands")
+    .option("--general", "print RECOVERY.md: for any policy, with names to fill in")
+    .addOption(new Option("--html", "print a self-contained HTML page").conflicts("markdown"))
+    .option("--markdown", "print Markdown")
+    .option("--out <file>", "write to this file; nothing is overwritten")
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
       const { makeRunbook } = await shell.app();
@@ -39,7 +37,7 @@ export function addRunbook(program: Command, shell: Shell): void {
       "drops runbook --store s3://… --identity recovery-identity.txt --trusted-signer signer.pub",
     ],
     [10, 11, 13, 22],
-    "\nIt holds no secret. Print it together with the recovery sheet (drops keygen --recovery), which does.\n",
+    "\nIt contains no secrets. Print it together with the recovery sheet (drops keygen --recovery), which does.\n",
   );
 }
 

@@ -3,7 +3,7 @@ import { addReadOptions, explain, openReader, type ReadFlags, type Shell } from 
 
 export function addShow(program: Command, shell: Shell): void {
   const command = addReadOptions(program.command("show"))
-    .description("what one snapshot holds, source by source")
+    .description("show one snapshot, source by source")
     .argument("<snapshot>", "an id, or a date: latest, yesterday, 2026-11-20")
     .action(async (snapshot: string, _flags: object, self: Command) => {
       await using reader = await openReader(shell, self.optsWithGlobals<ReadFlags>());

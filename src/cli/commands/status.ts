@@ -11,9 +11,11 @@ interface Flags extends ReadFlags {
 
 export function addStatus(program: Command, shell: Shell): void {
   const command = addReadOptions(program.command("status"))
-    .description("can it be restored, to when, last proven when; needs no host and no decryption key")
+    .description(
+      "show whether it can be restored, to when, and when that was last proven; needs no host or decryption key",
+    )
     .option("--prometheus <file>", "write metrics for node_exporter's textfile collector")
-    .option("--html <file>", "write one page that needs nothing else")
+    .option("--html <file>", "write a self-contained HTML page")
     .action(async (_flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
       await telling(shell, { verb: "status", flags }, (about) => status(shell, flags, about));

@@ -5,7 +5,7 @@ import { explain, type GlobalFlags, type Shell } from "../shell.ts";
 export function addUnpin(program: Command, shell: Shell): void {
   const command = program
     .command("unpin <snapshot>")
-    .description("leave a pinned snapshot to the rules again")
+    .description("end the pin of a snapshot: the rules decide again")
     .action(async (snapshot: string, _flags: object, self: Command) => {
       await using retention = await openRetention(shell, self.optsWithGlobals<GlobalFlags>());
       const report = await retention.unpin({ snapshot, signal: shell.signal });

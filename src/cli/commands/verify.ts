@@ -16,21 +16,21 @@ interface Flags extends ReadFlags {
 
 export function addVerify(program: Command, shell: Shell): void {
   const command = addReadOptions(program.command("verify"))
-    .description("prove that what the snapshots promise is in the store")
+    .description("check that the store has everything that the snapshots need")
     .argument("[snapshot]", "an id or a date; default: all snapshots")
-    .option("--objects", "compare the store's own checksums with names too; needs no key")
-    .option("--read-data [share]", "read packs back too: all, a share such as 5%, others each time, or 3/20")
-    .option("--independent", "with --read-data, --identity: the age and tar packages read packs, too")
-    .option("--sources", "run the sources' own checks on the stored data")
+    .option("--objects", "also compare the store's checksums with the names; needs no key")
     .option(
-      "--publish",
-      "mark what is damaged for the next backup, and put signed evidence into the repository",
+      "--read-data [share]",
+      "also read packs back: all, a share such as 5% (a new one each time), or 3/20",
     )
+    .option("--independent", "with --read-data and --identity: also read packs with the age and tar packages")
+    .option("--sources", "also run each source's own checks on the stored data")
+    .option("--publish", "mark damage for the next backup, and store signed evidence in the repository")
     .option(
       "--signing-key <file>",
-      "OpenSSH ed25519 key that signs it; default: the policy's, of verify or prune first",
+      "OpenSSH ed25519 key that signs the evidence; default: the policy's (verify, prune, backup)",
     )
-    .option("--routine", "--objects, the policy's share of the data, and --publish as far as permitted")
+    .option("--routine", "for timers: --objects, the policy's share of the data, and --publish if permitted")
     .action(async (snapshot: string | undefined, _flags: object, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
       await telling(shell, { verb: "verify", flags }, () => verify(shell, snapshot, flags));
@@ -40,7 +40,7 @@ export function addVerify(program: Command, shell: Shell): void {
     [
       "drops verify",
       "drops verify --objects --publish --signing-key janitor-key",
-      "drops verify --read-data 5% --publish       20 of them read everything",
+      "drops verify --read-data 5% --publish       20 runs read everything",
       "drops verify latest --read-data --sources",
       "drops verify --read-data 5% --independent --identity FILE",
     ],

@@ -9,8 +9,8 @@ interface Flags extends GlobalFlags {
 export function addWithdraw(program: Command, shell: Shell): void {
   const command = program
     .command("withdraw <snapshot>")
-    .description("warn whoever would restore a snapshot; it fills no slot of the rules any more")
-    .requiredOption("--why <words>", "what is wrong with it: shown by snapshots and restore")
+    .description("mark a snapshot as bad: restores warn, and no rule counts it")
+    .requiredOption("--why <words>", "what is wrong with it; snapshots and restore show this")
     .action(async (snapshot: string, _flags: object, self: Command) => {
       const { why, ...flags } = self.optsWithGlobals<Flags>();
       await using retention = await openRetention(shell, flags);
