@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { deflateRawSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { isFailure } from "../../src/lib/errors.ts";
-import { blockChecksum } from "../../src/source/rocksdb/formats/block-checksum.ts";
+import { blockChecksums } from "../../src/source/rocksdb/formats/block-checksum.ts";
 import { readEntries } from "../../src/source/rocksdb/formats/table-block.ts";
 import { checkRocksdbDirectory } from "../../src/source/rocksdb/verify/check-directory.ts";
 import { checkTable, type TableReport } from "../../src/source/rocksdb/verify/sst.ts";
@@ -14,6 +14,7 @@ import { varint } from "../support/rocksdb-bytes.ts";
 import { openRocksdb } from "../support/rocksdb-library.ts";
 
 const signal = new AbortController().signal;
+const blockChecksum = await blockChecksums();
 
 function check(bytes: Buffer): Promise<TableReport> {
   const read = async (offset: number, length: number) => {

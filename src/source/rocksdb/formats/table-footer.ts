@@ -1,5 +1,5 @@
 import { DropsError } from "../../../lib/errors.ts";
-import { blockChecksum, CHECKSUM_NAMES, contextModifier } from "./block-checksum.ts";
+import { type BlockChecksum, CHECKSUM_NAMES, contextModifier } from "./block-checksum.ts";
 import { Cursor } from "./cursor.ts";
 
 /** Where a block lies; its 5 bytes of trailer are not counted. */
@@ -33,7 +33,12 @@ const EXTENDED = Buffer.from([0x3e, 0x00, 0x7a, 0x00]);
  * Reads the footer from the last 53 bytes (or all, when there are fewer) of a table of `fileSize` bytes. Throws
  * data/damaged when it is none, format/unsupported when it is newer than this reader.
  */
-export function parseFooter(end: Buffer, fileSize: number, what: string): TableFooter {
+export function parseFooter(
+  end: Buffer,
+  fileSize: number,
+  what: string,
+  checksumOf: BlockChecksum,
+): TableFooter {
   if (end.length < LEGACY_FOOTER_SIZE) throw damaged(what, "it is too short for a table");
   const magic = end.readBigUInt64LE(end.length - 8);
   if (magic === LEGACY_MAGIC) return legacy(end.subarray(-LEGACY_FOOTER_SIZE), fileSize, what);
@@ -46,7 +51,7 @@ export function parseFooter(end: Buffer, fileSize: number, what: string): TableF
   }
   const offset = fileSize - FOOTER_SIZE;
   const head = { formatVersion, checksum, offset };
-  if (formatVersion >= 6) return { ...head, ...extended(end, head, what) };
+  if (formatVersion >= 6) return { ...head, ...extended(end, head, what, checksumOf) };
   const [metaindex, index] = handles(end.subarray(1, 41), what);
   return { ...head, metaindex, index, base: 0 };
 }
@@ -66,6 +71,7 @@ function extended(
   end: Buffer,
   { checksum, offset }: { checksum: number; offset: number },
   what: string,
+  checksumOf: BlockChecksum,
 ): Pick<TableFooter, "metaindex" | "index" | "base"> {
   if (!end.subarray(1, 5).equals(EXTENDED)) throw damaged(what, "its footer is malformed");
   const stored = end.readUInt32LE(5);
@@ -73,7 +79,7 @@ function extended(
   const size = end.readUInt32LE(13);
   const blank = Buffer.from(end);
   blank.fill(0, 5, 9);
-  const computed = (blockChecksum(checksum, blank) + contextModifier(base, offset)) >>> 0;
+  const computed = (checksumOf(checksum, blank) + contextModifier(base, offset)) >>> 0;
   if (checksum !== 0 && computed !== stored) throw damaged(what, "the checksum of its footer is wrong");
   const metaindex = { offset: offset - TRAILER_SIZE - size, size };
   if (metaindex.offset < 0) throw damaged(what, "its footer points before its beginning");

@@ -1,6 +1,6 @@
 import { breathe } from "../../../lib/breathe.ts";
 import type { Cancel } from "../../../lib/cancel.ts";
-import { blockChecksum, contextModifier } from "./block-checksum.ts";
+import { type BlockChecksum, blockChecksums, contextModifier } from "./block-checksum.ts";
 import { Cursor } from "./cursor.ts";
 import { inflateBlock, readEntries, readIndex } from "./table-block.ts";
 import {
@@ -34,21 +34,28 @@ export class TableReader {
   readonly seen: BlockHandle[] = [];
   readonly #table: TableBytes;
   readonly #what: string;
+  readonly #checksumOf: BlockChecksum;
   readonly #signal: AbortSignal;
   #seenBytes = 0;
   #window: { readonly offset: number; readonly bytes: Buffer } | undefined;
 
-  private constructor(table: TableBytes, footer: TableFooter, what: string, { signal }: Cancel) {
+  private constructor(
+    table: TableBytes,
+    { footer, what, checksumOf }: { footer: TableFooter; what: string; checksumOf: BlockChecksum },
+    { signal }: Cancel,
+  ) {
     this.#table = table;
     this.footer = footer;
     this.#what = what;
+    this.#checksumOf = checksumOf;
     this.#signal = signal;
   }
 
   static async open(table: TableBytes, what: string, how: Cancel): Promise<TableReader> {
+    const checksumOf = await blockChecksums();
     const end = Math.min(table.size, FOOTER_SIZE);
-    const footer = parseFooter(await table.read(table.size - end, end), table.size, what);
-    return new TableReader(table, footer, what, how);
+    const footer = parseFooter(await table.read(table.size - end, end), table.size, what, checksumOf);
+    return new TableReader(table, { footer, what, checksumOf }, how);
   }
 
   /** What the table holds beside data, by name: handles, encoded. */
@@ -114,7 +121,7 @@ export class TableReader {
     const bytes = await this.#bytes(offset, length);
     const stored = bytes.readUInt32LE(size + 1);
     const { checksum, base } = this.footer;
-    const computed = blockChecksum(checksum, bytes.subarray(0, size + 1)) + contextModifier(base, offset);
+    const computed = this.#checksumOf(checksum, bytes.subarray(0, size + 1)) + contextModifier(base, offset);
     if (checksum !== 0 && computed >>> 0 !== stored) {
       throw damaged(this.#what, `the checksum of its ${kind} at byte ${offset} is wrong`);
     }
