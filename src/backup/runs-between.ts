@@ -1,3 +1,4 @@
+import { ByteInput } from "../lib/byte-input.ts";
 import type { Hole } from "../snapshot/entry.ts";
 
 /**
@@ -9,34 +10,20 @@ export function* runsBetween(
   data: AsyncIterable<Uint8Array>,
 ): Generator<{ readonly run: AsyncIterable<Uint8Array>; readonly hole: Hole | undefined }> {
   if (holes.length === 0) return yield { run: data, hole: undefined };
-  const cut = new CutStream(data);
+  const input = new ByteInput(data, () => new RangeError("the data ended"));
   let at = 0;
   for (const hole of holes) {
-    yield { run: cut.take(hole.offset - at), hole };
+    yield { run: upTo(hole.offset - at, input), hole };
     at = hole.offset + hole.size;
   }
-  yield { run: cut.take(Number.POSITIVE_INFINITY), hole: undefined };
+  yield { run: upTo(Number.POSITIVE_INFINITY, input), hole: undefined };
 }
 
-class CutStream {
-  readonly #data: AsyncIterator<Uint8Array>;
-  #held: Uint8Array = new Uint8Array();
-
-  constructor(data: AsyncIterable<Uint8Array>) {
-    this.#data = data[Symbol.asyncIterator]();
-  }
-
-  async *take(size: number): AsyncGenerator<Uint8Array> {
-    for (let left = size; left > 0; ) {
-      if (this.#held.length === 0) {
-        const next = await this.#data.next();
-        if (next.done) return;
-        this.#held = next.value;
-      }
-      const piece = this.#held.subarray(0, left);
-      this.#held = this.#held.subarray(piece.length);
-      left -= piece.length;
-      yield piece;
-    }
+/** The next `size` bytes, or as many as there are. */
+async function* upTo(size: number, input: ByteInput): AsyncGenerator<Uint8Array> {
+  for (let left = size; left > 0 && (await input.hasMore()); ) {
+    const piece = await input.some(left);
+    left -= piece.length;
+    yield piece;
   }
 }

@@ -1,6 +1,7 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import { mapLimit } from "../lib/map-limit.ts";
+import { unlessAborted } from "../lib/waiting.ts";
 import { type Check, type Finding, type Line, type Need, unable } from "./types.ts";
 
 const LIMIT_MS = 60_000;
@@ -53,7 +54,7 @@ async function linesOf(check: Check, ready: Ready, how: Cancel): Promise<readonl
   const limit = AbortSignal.timeout(limitMs);
   const signal = AbortSignal.any([how.signal, limit]);
   try {
-    return await untilAborted(check.run({ signal }), signal);
+    return await unlessAborted(check.run({ signal }), signal);
   } catch (error) {
     how.signal.throwIfAborted();
     if (limit.aborted) {
@@ -75,20 +76,4 @@ async function isMissing(need: Promise<unknown>): Promise<boolean> {
     () => false,
     () => true,
   );
-}
-
-/** Also of work that does not look at its signal: what it leaves running is closed with what it runs on. */
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  work.catch(() => {}); // when the abort wins
-  let abort = () => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }

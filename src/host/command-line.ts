@@ -1,13 +1,39 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import { asUser, isSame, type OwnUser, type WantedUser } from "./as-user.ts";
-import type { CommandResult, RunOptions } from "./host.ts";
+import type { CommandResult, Host, RunningCommand, RunOptions } from "./host.ts";
+import { ANY_EXIT, runToEnd } from "./run-to-end.ts";
 
 /** Runs a command as the logged-in user and hands its exit back, whatever it was. */
-export type RunPlainly = (argv: readonly string[], how: Cancel) => Promise<CommandResult>;
+type RunPlainly = (argv: readonly string[], how: Cancel) => Promise<CommandResult>;
+
+/** A machine on which one user starts commands. */
+interface Machine {
+  readonly label: string;
+  readonly user: OwnUser;
+  start(argv: readonly string[], signal: AbortSignal): Promise<RunningCommand>;
+  /** Closes whatever still runs, too. */
+  close(): Promise<void>;
+}
+
+/** That machine as a host, on which commands run as other users as well. */
+export function hostOf({ label, user, start, close }: Machine): Host {
+  const lines = new CommandLines(user, (argv, how) =>
+    runToEnd(start(argv, how.signal), argv, { ...how, okExits: ANY_EXIT }, label),
+  );
+  const startAs = async (argv: readonly string[], how: RunOptions) =>
+    start(await lines.build(argv, how), how.signal);
+  return {
+    label,
+    user,
+    run: (argv, how) => runToEnd(startAs(argv, how), argv, how, label),
+    start: startAs,
+    [Symbol.asyncDispose]: close,
+  };
+}
 
 /** Turns `as` and `env` of a command into words of its argument list; what it learns of users it keeps. */
-export class CommandLines {
+class CommandLines {
   readonly #own: OwnUser;
   readonly #run: RunPlainly;
   readonly #users = new Map<string, WantedUser>();

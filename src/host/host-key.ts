@@ -1,4 +1,4 @@
-import { DropsError, messageOf } from "../lib/errors.ts";
+import { DropsError, messageOf, systemCode } from "../lib/errors.ts";
 import { readText } from "../lib/read-at-most.ts";
 import {
   fingerprint,
@@ -126,7 +126,7 @@ async function readLines(file: string): Promise<readonly KnownHost[]> {
   try {
     return parseKnownHosts(await readText(file));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    if (systemCode(error) === "ENOENT") return [];
     throw new DropsError("host/key-mismatch", `cannot read ${file}: ${messageOf(error)}`, { cause: error });
   }
 }

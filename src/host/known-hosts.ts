@@ -1,4 +1,5 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHmac, hash } from "node:crypto";
+import { matchesGlob } from "../lib/glob.ts";
 
 /** One line of a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). */
 export interface KnownHost {
@@ -62,7 +63,7 @@ export function knownTypes(
 
 /** The fingerprint that OpenSSH shows: `SHA256:` and unpadded base64. */
 export function fingerprint(key: Uint8Array): string {
-  return `SHA256:${createHash("sha256").update(key).digest("base64").replace(/=+$/, "")}`;
+  return `SHA256:${hash("sha256", key, "base64").replace(/=+$/, "")}`;
 }
 
 /** The name of a host as known_hosts has it: `example.org`, `[example.org]:2222`. */
@@ -79,7 +80,7 @@ function matches(line: KnownHost, host: { readonly address: string; readonly por
   let found = false;
   for (const pattern of line.patterns.toLowerCase().split(",")) {
     const negated = pattern.startsWith("!");
-    if (!matchesPattern(negated ? pattern.slice(1) : pattern, name)) continue;
+    if (!matchesGlob(name, negated ? pattern.slice(1) : pattern)) continue;
     if (negated) return false;
     found = true;
   }
@@ -91,22 +92,4 @@ function matchesHash(hashed: string, name: string): boolean {
   const [, version, salt = "", wanted] = hashed.split("|");
   if (version !== "1") return false;
   return createHmac("sha1", Buffer.from(salt, "base64")).update(name).digest("base64") === wanted;
-}
-
-/** `*` and `?`. No regular expression: some patterns would take it longer than anybody waits. */
-function matchesPattern(pattern: string, name: string): boolean {
-  let [at, star, resume] = [0, -1, 0];
-  for (let on = 0; on < name.length; ) {
-    if (pattern[at] === "*") {
-      [star, resume] = [at++, on];
-    } else if (pattern[at] === "?" || pattern[at] === name[on]) {
-      at++;
-      on++;
-    } else {
-      if (star < 0) return false;
-      [at, on] = [star + 1, ++resume]; // the last star takes one more
-    }
-  }
-  while (pattern[at] === "*") at++;
-  return at === pattern.length;
 }

@@ -2,12 +2,12 @@ import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import { userInfo } from "node:os";
 import { Readable, Writable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
+import { systemCode } from "../lib/errors.ts";
+import { within } from "../lib/waiting.ts";
 import type { OwnUser } from "./as-user.ts";
-import { CommandLines } from "./command-line.ts";
-import { end } from "./ending.ts";
-import type { CommandExit, Host, RunningCommand, RunOptions } from "./host.ts";
-import { ANY_EXIT, runToEnd } from "./run-to-end.ts";
+import { hostOf } from "./command-line.ts";
+import { runningCommand } from "./ending.ts";
+import type { CommandExit, Host, RunningCommand } from "./host.ts";
 import { startProcess } from "./start-process.ts";
 import { StderrTail } from "./stderr-tail.ts";
 
@@ -27,20 +27,10 @@ export async function openLocalHost(): Promise<Host> {
     command.ended.then(forget, forget);
     return command;
   };
-  const lines = new CommandLines(user, (argv, how) =>
-    runToEnd(start(argv, how.signal), argv, { ...how, okExits: ANY_EXIT }, LABEL),
-  );
-  const startAs = async (argv: readonly string[], how: RunOptions): Promise<RunningCommand> =>
-    start(await lines.build(argv, how), how.signal);
-  return {
-    label: LABEL,
-    user,
-    run: (argv, how) => runToEnd(startAs(argv, how), argv, how, LABEL),
-    start: startAs,
-    async [Symbol.asyncDispose]() {
-      await Promise.all([...running].map((command) => command[Symbol.asyncDispose]()));
-    },
+  const close = async () => {
+    await Promise.all([...running].map((command) => command[Symbol.asyncDispose]()));
   };
+  return hostOf({ label: LABEL, user, start, close });
 }
 
 async function startHere(argv: readonly string[], signal: AbortSignal): Promise<RunningCommand> {
@@ -51,63 +41,30 @@ async function startHere(argv: readonly string[], signal: AbortSignal): Promise<
   } catch (error) {
     return neverStarted(argv[0] ?? "", error);
   }
-  return new LocalCommand(child, signal);
+  return localCommand(child, signal);
 }
 
-class LocalCommand implements RunningCommand {
-  readonly stdin: Writable;
-  readonly stdout: Readable;
-  readonly ended: Promise<CommandExit>;
-  readonly #child: ChildProcessWithoutNullStreams;
-  #ending: Promise<void> | undefined;
+function localCommand(child: ChildProcessWithoutNullStreams, signal: AbortSignal): RunningCommand {
+  const { stdin, stdout } = child;
+  stdin.on("error", () => {}); // it left without reading all: its exit status tells why
+  stdout.on("error", () => {}); // whoever reads sees it too
+  child.once("exit", () => keepUnread(stdout));
+  const parts = {
+    stdin,
+    stdout,
+    exit: waitForEnd(child),
+    terminate: () => signalGroup(child, "SIGTERM"),
+    kill: () => signalGroup(child, "SIGKILL"),
+  };
+  return runningCommand(parts, signal);
+}
 
-  constructor(child: ChildProcessWithoutNullStreams, signal: AbortSignal) {
-    this.#child = child;
-    this.stdin = child.stdin;
-    this.stdout = child.stdout;
-    child.stdin.on("error", () => {}); // it left without reading all: its exit status tells why
-    child.stdout.on("error", () => {}); // whoever reads sees it too
-    child.once("exit", () => keepUnread(child.stdout));
-    const stop = () => {
-      this.stdout.destroy(reasonOf(signal));
-      this.#close({ gently: this.stdin.writable }).catch(() => {}); // closing never rejects
-    };
-    signal.addEventListener("abort", stop, { once: true });
-    this.ended = waitForEnd(child)
-      .finally(() => signal.removeEventListener("abort", stop))
-      .then((exit) => {
-        signal.throwIfAborted();
-        return exit;
-      });
-    this.ended.catch(() => {}); // whoever waits sees it
-    if (signal.aborted) stop();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#close({ gently: true });
-  }
-
-  #close(how: { gently: boolean }): Promise<void> {
-    this.#ending ??= end(
-      {
-        stdin: this.stdin,
-        stdout: this.stdout,
-        gone: this.ended.catch(() => {}),
-        terminate: () => this.#signalGroup("SIGTERM"),
-        kill: () => this.#signalGroup("SIGKILL"),
-      },
-      how,
-    );
-    return this.#ending;
-  }
-
-  /** The group, so that what the command started goes with it, even when the command itself has ended. */
-  #signalGroup(name: NodeJS.Signals): void {
-    try {
-      if (this.#child.pid !== undefined) process.kill(-this.#child.pid, name);
-    } catch {
-      // gone already, or another user's: closed streams are all it gets
-    }
+/** The group, so that what the command started goes with it, even when the command itself has ended. */
+function signalGroup({ pid }: ChildProcessWithoutNullStreams, name: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, name);
+  } catch {
+    // gone already, or another user's: closed streams are all it gets
   }
 }
 
@@ -125,16 +82,14 @@ async function waitForEnd(child: ChildProcessWithoutNullStreams): Promise<Comman
   const [exit, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
     child.once("exit", (...how) => resolve(how)),
   );
-  const grace = new AbortController();
-  await Promise.race([silent, sleep(STDERR_GRACE_MS, undefined, { signal: grace.signal }).catch(() => {})]);
-  grace.abort();
+  await within(STDERR_GRACE_MS, silent);
   child.stderr.destroy();
   return { exit: exit ?? undefined, signal: signal ?? undefined, stderr: tail.text() };
 }
 
 /** A program that is missing looks as it would to a shell: exit status 127, or 126 when it may not be run. */
 function neverStarted(program: string, error: unknown): RunningCommand {
-  const code = (error as NodeJS.ErrnoException).code;
+  const code = systemCode(error);
   if (code !== "ENOENT" && code !== "EACCES") throw error;
   const exit = code === "ENOENT" ? 127 : 126;
   const stderr = `${program}: ${code === "ENOENT" ? "not found" : "permission denied"}`;
@@ -153,8 +108,4 @@ function ownUser(): OwnUser {
   } catch {
     return { name: String(uid), uid }; // a user without an entry, as in containers
   }
-}
-
-function reasonOf(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason));
 }

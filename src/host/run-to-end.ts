@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { DropsError } from "../lib/errors.ts";
 import { MOST_STDOUT, RUN_MS } from "../lib/limits.ts";
+import { within } from "../lib/waiting.ts";
 import { commandFailed, nameOf } from "./expect-success.ts";
 import type { CommandResult, Host, RunningCommand } from "./host.ts";
 
@@ -19,28 +19,19 @@ export async function runToEnd(
   await using command = await started;
   const what = `${nameOf(argv)} on ${label}`;
   command.stdin.end(how.stdin ?? "");
-  const { stdout, ended } = await within(how.within ?? RUN_MS, what, async () => {
-    const stdout = await collect(command, how.maxStdout ?? MOST_STDOUT, what, how.signal);
-    return { stdout, ended: await command.ended };
-  });
+  const limit = how.within ?? RUN_MS;
+  const collected = collect(command, how.maxStdout ?? MOST_STDOUT, what, how.signal);
+  const done = await within(
+    limit,
+    collected.then(async (stdout) => ({ stdout, ended: await command.ended })),
+  );
   how.signal.throwIfAborted();
+  if (done === undefined)
+    throw new DropsError("host/command-failed", `${what} did not end within ${limit / 1000} s`);
+  const { stdout, ended } = done;
   if (ended.exit === undefined || !(how.okExits ?? [0]).includes(ended.exit))
     throw commandFailed(what, ended);
   return { ...ended, stdout };
-}
-
-/** What is not done by then is left to whoever closes the command. */
-async function within<T>(ms: number, what: string, work: () => Promise<T>): Promise<T> {
-  const enough = new AbortController();
-  const late = sleep(ms, undefined, { signal: enough.signal }).then(() => {
-    throw new DropsError("host/command-failed", `${what} did not end within ${ms / 1000} s`);
-  });
-  late.catch(() => {}); // it ended in time
-  try {
-    return await Promise.race([work(), late]);
-  } finally {
-    enough.abort();
-  }
 }
 
 async function collect(

@@ -1,81 +1,45 @@
-import type { Readable, Writable } from "node:stream";
 import type { Client, ClientChannel } from "ssh2";
 import { DropsError } from "../lib/errors.ts";
-import { end } from "./ending.ts";
+import { runningCommand } from "./ending.ts";
 import type { CommandExit, RunningCommand } from "./host.ts";
 import { killArgv, PidLine, shellLine } from "./quote.ts";
 import { ChannelInput, ChannelOutput } from "./ssh-channel.ts";
 import { StderrTail } from "./stderr-tail.ts";
 
-/** A command that runs on the other side of a channel. */
-export class SshCommand implements RunningCommand {
-  readonly stdin: Writable;
-  readonly stdout: Readable;
-  readonly ended: Promise<CommandExit>;
-  readonly #channel: ClientChannel;
-  readonly #client: Client;
-  readonly #pidLine = new PidLine();
-  #ending: Promise<void> | undefined;
+/** A command that runs on the other side of a channel. `label` names the host in the failure when it is lost. */
+export function sshCommand(
+  client: Client,
+  channel: ClientChannel,
+  label: string,
+  signal: AbortSignal,
+): RunningCommand {
+  const tail = new StderrTail();
+  const pidLine = new PidLine();
+  const stdin = new ChannelInput(channel);
+  const stdout = new ChannelOutput(channel, (bytes) => tail.add(pidLine.rest(bytes)));
+  stdout.on("error", () => {}); // whoever reads sees it too
+  const exit = waitForEnd(channel, tail, label, (lost) => {
+    stdin.finish(lost);
+    stdout.finish(lost);
+  });
+  const terminate = () => sendSignal(client, pidLine.pid, "TERM");
+  const kill = () => {
+    sendSignal(client, pidLine.pid, "KILL");
+    channel.close();
+  };
+  return runningCommand({ stdin, stdout, exit, terminate, kill }, signal);
+}
 
-  /** `label` names the host in the failure when it is lost. */
-  constructor(client: Client, channel: ClientChannel, label: string, signal: AbortSignal) {
-    this.#client = client;
-    this.#channel = channel;
-    const tail = new StderrTail();
-    const stdin = new ChannelInput(channel);
-    const stdout = new ChannelOutput(channel, (bytes) => tail.add(this.#pidLine.rest(bytes)));
-    stdout.on("error", () => {}); // whoever reads sees it too
-    this.stdin = stdin;
-    this.stdout = stdout;
-    const stop = () => {
-      stdout.destroy(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)));
-      this.#close({ gently: stdin.writable }).catch(() => {}); // closing never rejects
-    };
-    signal.addEventListener("abort", stop, { once: true });
-    this.ended = waitForEnd(channel, tail, label, (lost) => {
-      signal.removeEventListener("abort", stop);
-      stdin.finish(lost);
-      stdout.finish(lost);
-    }).then((exit) => {
-      signal.throwIfAborted();
-      return exit;
+/** By a command of its own: OpenSSH refuses the protocol's signals for root, and older ones have none. */
+function sendSignal(client: Client, pid: number | undefined, name: "TERM" | "KILL"): void {
+  if (pid === undefined) return;
+  try {
+    client.exec(shellLine(killArgv(name, pid)), (_error, channel) => {
+      channel?.resume();
+      channel?.stderr.resume();
     });
-    this.ended.catch(() => {}); // whoever waits sees it
-    if (signal.aborted) stop();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#close({ gently: true });
-  }
-
-  #close(how: { gently: boolean }): Promise<void> {
-    this.#ending ??= end(
-      {
-        stdin: this.stdin,
-        stdout: this.stdout,
-        gone: this.ended.catch(() => {}),
-        terminate: () => this.#signal("TERM"),
-        kill: () => {
-          this.#signal("KILL");
-          this.#channel.close();
-        },
-      },
-      how,
-    );
-    return this.#ending;
-  }
-
-  /** By a command of its own: OpenSSH refuses the protocol's signals for root, and older ones have none. */
-  #signal(name: "TERM" | "KILL"): void {
-    if (this.#pidLine.pid === undefined) return;
-    try {
-      this.#client.exec(shellLine(killArgv(name, this.#pidLine.pid)), (_error, channel) => {
-        channel?.resume();
-        channel?.stderr.resume();
-      });
-    } catch {
-      // the connection is gone, and with it what the command reads and writes
-    }
+  } catch {
+    // the connection is gone, and with it what the command reads and writes
   }
 }
 

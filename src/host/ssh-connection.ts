@@ -1,8 +1,8 @@
 import { connect as connectTcp, type Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "ssh2";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, messageOf } from "../lib/errors.ts";
+import { within } from "../lib/waiting.ts";
 import { type HostKeyCheck, hostKeyCheck } from "./host-key.ts";
 import { type SshDestination, type SshUser, sshConfig } from "./ssh-destination.ts";
 import { type SshLogin, sshLogin } from "./ssh-login.ts";
@@ -113,9 +113,7 @@ function watch(client: Client): SshConnection {
     async close() {
       if (!alive) return;
       client.end();
-      const enough = new AbortController();
-      await Promise.race([closed, sleep(GOODBYE_MS, undefined, { signal: enough.signal }).catch(() => {})]);
-      enough.abort();
+      await within(GOODBYE_MS, closed);
       client.destroy();
     },
   };

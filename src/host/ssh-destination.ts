@@ -1,4 +1,5 @@
-import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Cancel } from "../lib/cancel.ts";
@@ -124,7 +125,7 @@ async function configured(
     within: LOGIN_MS,
   });
   // in a container ssh does not work for a user without an entry
-  if (told.exit === 127 || /^No user exists for uid/.test(told.stderr)) return await withoutSsh(how.home);
+  if (told.exit === 127 || /^No user exists for uid/.test(told.stderr)) return withoutSsh(how.home);
   if (told.exit !== 0) {
     throw new DropsError(
       "host/login-refused",
@@ -141,14 +142,9 @@ async function configured(
 }
 
 /** OpenSSH's defaults. Throws host/login-refused when there is a configuration, which is ssh's to read. */
-async function withoutSsh(home: string): Promise<ReadonlyMap<string, readonly string[]>> {
+function withoutSsh(home: string): ReadonlyMap<string, readonly string[]> {
   const config = join(home, ".ssh/config");
-  if (
-    await access(config).then(
-      () => true,
-      () => false,
-    )
-  ) {
+  if (existsSync(config)) {
     throw new DropsError(
       "host/login-refused",
       `${config} cannot be read: there is no program ssh that works here`,

@@ -1,4 +1,4 @@
-import { access } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import type { AnyAuthMethod, OpenSSHAgent, ParsedKey } from "ssh2";
 import { DropsError } from "../lib/errors.ts";
 import { readText } from "../lib/read-at-most.ts";
@@ -23,7 +23,7 @@ export async function sshLogin(to: SshDestination): Promise<SshLogin> {
   const files = to.keyFile === undefined ? to.identityFiles : [to.keyFile];
   const notes: string[] = []; // why some were not offered
   for (const file of [...to.certificateFiles, ...files.map((each) => `${each}-cert.pub`)]) {
-    if (await exists(file)) notes.push(`drops does not read certificates such as ${file}`);
+    if (existsSync(file)) notes.push(`drops does not read certificates such as ${file}`);
   }
   const keys = await keysIn(files, to, { parse: utils.parseKey, notes });
   const username = to.user;
@@ -48,7 +48,7 @@ async function keysIn(
 ): Promise<readonly { readonly file: string; readonly key: string }[]> {
   const found: { file: string; key: string }[] = [];
   for (const file of files) {
-    if (to.keyFile === undefined && !(await exists(file))) continue;
+    if (to.keyFile === undefined && !existsSync(file)) continue;
     const key = await readSecretFile(file, "SSH key", "host/login-refused");
     const parsed = how.parse(key);
     if (!(parsed instanceof Error) && parsed.isPrivateKey()) {
@@ -125,11 +125,4 @@ function notAccepted(
       : `ssh -p ${to.port}${key} ${to.user}@${to.alias} true`,
     cause,
   });
-}
-
-function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  );
 }

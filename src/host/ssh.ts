@@ -3,13 +3,13 @@ import type { ClientChannel } from "ssh2";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
 import { LOGIN_MS } from "../lib/limits.ts";
+import { unlessAborted } from "../lib/waiting.ts";
 import type { SshPolicy } from "../policy/schema.ts";
-import type { OwnUser } from "./as-user.ts";
-import { CommandLines } from "./command-line.ts";
-import type { CommandResult, Host, RunningCommand, RunOptions } from "./host.ts";
+import { hostOf } from "./command-line.ts";
+import type { CommandResult, Host, RunningCommand } from "./host.ts";
 import { shellLine } from "./quote.ts";
-import { ANY_EXIT, type RunHow, runToEnd } from "./run-to-end.ts";
-import { SshCommand } from "./ssh-command.ts";
+import { ANY_EXIT, runToEnd } from "./run-to-end.ts";
+import { sshCommand } from "./ssh-command.ts";
 import { connect, type SshConnection } from "./ssh-connection.ts";
 import { type SshDestination, type SshUser, sshDestination } from "./ssh-destination.ts";
 import { StderrTail } from "./stderr-tail.ts";
@@ -32,7 +32,14 @@ export async function openSshHost(ssh: SshPolicy, how: OpenHow): Promise<Host> {
   const first = { ...how, within: LOGIN_MS, okExits: ANY_EXIT };
   try {
     const told = await runToEnd(link.start(["id", "-u"], how.signal), ["id", "-u"], first, link.label);
-    return new SshHost(link, { name: to.user, uid: uidOf(told, link.label) });
+    const user = { name: to.user, uid: uidOf(told, link.label) };
+    const { label } = link;
+    return hostOf({
+      label,
+      user,
+      start: (argv, signal) => link.start(argv, signal),
+      close: () => link.close(),
+    });
   } catch (error) {
     await link.close();
     throw error;
@@ -59,34 +66,6 @@ function uidOf(told: CommandResult, label: string): number {
   );
 }
 
-class SshHost implements Host {
-  readonly label: string;
-  readonly user: OwnUser;
-  readonly #link: Link;
-  readonly #lines: CommandLines;
-
-  constructor(link: Link, user: OwnUser) {
-    this.label = link.label;
-    this.user = user;
-    this.#link = link;
-    this.#lines = new CommandLines(user, (argv, how) =>
-      runToEnd(link.start(argv, how.signal), argv, { ...how, okExits: ANY_EXIT }, link.label),
-    );
-  }
-
-  run(argv: readonly string[], how: RunHow): Promise<CommandResult> {
-    return runToEnd(this.start(argv, how), argv, how, this.label);
-  }
-
-  async start(argv: readonly string[], how: RunOptions): Promise<RunningCommand> {
-    return this.#link.start(await this.#lines.build(argv, how), how.signal);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#link.close();
-  }
-}
-
 /** One connection at a time, made when it is needed, and the commands that run over it. */
 class Link {
   readonly label: string;
@@ -108,7 +87,7 @@ class Link {
     const connection = await unlessAborted(this.#connected(), signal);
     const line = shellLine(argv);
     const take = (channel: ClientChannel) => {
-      const command = new SshCommand(connection.client, channel, this.label, signal); // aborted since: it ends itself
+      const command = sshCommand(connection.client, channel, this.label, signal); // aborted since: it ends itself
       this.#running.add(command);
       const forget = () => this.#running.delete(command);
       command.ended.then(forget, forget);
@@ -179,20 +158,5 @@ class Link {
         cause: error,
       },
     );
-  }
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let stop = () => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-    work.catch(() => {});
   }
 }

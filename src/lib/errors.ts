@@ -70,6 +70,12 @@ export function isFailure<Code extends FailureCode = FailureCode>(
   return error instanceof DropsError && (wanted.length === 0 || wanted.includes(error.code));
 }
 
+/** `ENOENT` and its like, from what a system call threw; undefined for anything else. */
+export function systemCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
+  return /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined;
+}
+
 /** The message of whatever was thrown, for use inside another sentence. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

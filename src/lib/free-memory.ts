@@ -3,6 +3,5 @@
  * small object. Every view of that memory is empty afterwards, so call it only on memory that is yours alone.
  */
 export function freeMemory({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer)
-    (buffer as ArrayBuffer & { transfer(size: number): unknown }).transfer(0);
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

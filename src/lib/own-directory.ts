@@ -1,7 +1,7 @@
 import type { Stats } from "node:fs";
 import { lstat, mkdir, readlink } from "node:fs/promises";
 import { isAbsolute, join, resolve } from "node:path";
-import { DropsError } from "./errors.ts";
+import { DropsError, systemCode } from "./errors.ts";
 
 /** As the kernel, which gives up on a longer chain. */
 const MOST_LINKS = 40;
@@ -30,8 +30,8 @@ export async function ownDirectory(path: string, how: OwnHow): Promise<string> {
   try {
     return await walk(path, how);
   } catch (cause) {
-    if (cause instanceof DropsError || codeOf(cause) === undefined) throw cause;
-    const what = `cannot use the directory ${path}: ${codeOf(cause)}`;
+    if (cause instanceof DropsError || systemCode(cause) === undefined) throw cause;
+    const what = `cannot use the directory ${path}: ${systemCode(cause)}`;
     throw new DropsError("usage/invalid", what, { hint: how.instead, cause });
   }
 }
@@ -76,9 +76,9 @@ async function lookAt(path: string, make: number | undefined): Promise<Stats> {
   try {
     return await lstat(path);
   } catch (error) {
-    if (make === undefined || codeOf(error) !== "ENOENT") throw error;
+    if (make === undefined || systemCode(error) !== "ENOENT") throw error;
     await mkdir(path, { mode: make }).catch((cause: unknown) => {
-      if (codeOf(cause) !== "EEXIST") throw cause; // somebody was faster: whose it is, is looked at
+      if (systemCode(cause) !== "EEXIST") throw cause; // somebody was faster: whose it is, is looked at
     });
     return await lstat(path);
   }
@@ -103,8 +103,4 @@ function isOpen({ mode, gid }: Stats, uid: number): boolean {
   // many systems give every user a group of the same number, and its home to that group
   const isPrivateGroup = uid !== 0 && gid === uid;
   return (mode & WRITTEN_BY_ALL) !== 0 || ((mode & WRITTEN_BY_GROUP) !== 0 && !isPrivateGroup);
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code;
 }

@@ -1,6 +1,6 @@
 import type { Stats } from "node:fs";
 import { open } from "node:fs/promises";
-import { DropsError, type FailureCode } from "./errors.ts";
+import { DropsError, type FailureCode, systemCode } from "./errors.ts";
 import { readAtMost } from "./read-at-most.ts";
 
 /** A file of keys is a page; a larger one is something else. Bytes. */
@@ -28,8 +28,7 @@ export async function readSecretFile(path: string, what: string, code?: FailureC
   } catch (cause) {
     if (cause instanceof Refusal)
       throw new DropsError(code ?? "key/wrong", `${what} ${path} ${cause.message}`, { hint: cause.hint });
-    const isAbsent = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    const why = isAbsent ? "does not exist" : "cannot be read";
+    const why = systemCode(cause) === "ENOENT" ? "does not exist" : "cannot be read";
     throw new DropsError(code ?? "key/missing", `${what} ${path} ${why}`, { hint: `ls -l ${path}`, cause });
   }
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { constants } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 
 /**
@@ -23,4 +24,10 @@ export async function writeWhole(
     await rm(partial, { force: true });
     throw error;
   }
+}
+
+/** What was made, renamed or removed in a directory is durable once that is synced, not before. */
+export async function syncDirectory(path: string): Promise<void> {
+  await using directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  await directory.sync();
 }

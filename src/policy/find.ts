@@ -1,6 +1,6 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { DropsError } from "../lib/errors.ts";
+import { DropsError, systemCode } from "../lib/errors.ts";
 
 /** Where policies are looked up by name. */
 export const POLICY_DIRS: readonly string[] = ["/etc/drops"];
@@ -48,7 +48,7 @@ export async function placeForPolicy(
   const file = isPath ? word : join(places.dirs[0] ?? ".", `${word}.yaml`);
   const isThere = await stat(file).then(
     () => true,
-    (error: NodeJS.ErrnoException) => error.code !== "ENOENT",
+    (error: unknown) => systemCode(error) !== "ENOENT",
   );
   return isThere ? undefined : { file };
 }
@@ -68,7 +68,7 @@ async function policiesIn(dir: string): Promise<Found[]> {
   try {
     names = await readdir(dir);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    if (systemCode(error) === "ENOENT") return [];
     throw new DropsError("usage/invalid", `cannot list the policies of ${dir}`, {
       hint: "--policy FILE",
       cause: error,

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { LineCounter } from "yaml";
-import { DropsError, messageOf } from "../lib/errors.ts";
+import { DropsError, messageOf, systemCode } from "../lib/errors.ts";
 import { readAtMost } from "../lib/read-at-most.ts";
 import { parseYaml } from "../lib/yaml.ts";
 import { locate, type Problem, problemsOf } from "./problems.ts";
@@ -67,7 +67,7 @@ async function readBounded(file: string): Promise<Buffer> {
     return bytes;
   } catch (error) {
     if (error instanceof DropsError) throw error;
-    const why = error instanceof Error && "code" in error ? String(error.code) : messageOf(error);
+    const why = systemCode(error) ?? messageOf(error);
     throw new DropsError("usage/invalid", `cannot read the policy ${file}: ${WHY[why] ?? why}`, {
       hint: "drops policy check --policy FILE",
       cause: error,

@@ -1,9 +1,10 @@
-import { mkdir, open, readdir, rename, rm, statfs, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError } from "../lib/errors.ts";
 import { ownDirectory } from "../lib/own-directory.ts";
+import { syncDirectory } from "../lib/write-whole.ts";
 
 const SYNC_EVERY = 512 * 1024 * 1024;
 const HINT = "--to with a directory that is empty or does not exist";
@@ -137,14 +138,5 @@ function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }

@@ -1,7 +1,8 @@
 import { link, mkdir, mkdtemp, open, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { DropsError } from "../lib/errors.ts";
+import { DropsError, systemCode } from "../lib/errors.ts";
 import { ownDirectory } from "../lib/own-directory.ts";
+import { syncDirectory } from "../lib/write-whole.ts";
 
 export interface NewFile {
   /** Absolute. */
@@ -35,7 +36,7 @@ export async function writeAllOrNone(
       await link(draftOf(file), file.path);
       placed.push(file.path);
     }
-    await flush(directory);
+    await syncDirectory(directory); // keys that a power cut takes back are lost keys
   } catch (error) {
     for (const path of placed) await rm(path, { force: true });
     throw asRefusal(error, hint);
@@ -45,28 +46,14 @@ export async function writeAllOrNone(
 }
 
 async function writeNew(path: string, file: NewFile): Promise<void> {
-  const handle = await open(path, "wx", file.secret ? 0o600 : 0o644);
-  try {
-    await handle.writeFile(file.text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Keys that a power cut takes back are lost keys. */
-async function flush(directory: string): Promise<void> {
-  const handle = await open(directory);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await using handle = await open(path, "wx", file.secret ? 0o600 : 0o644);
+  await handle.writeFile(file.text);
+  await handle.sync();
 }
 
 function asRefusal(error: unknown, hint: string): unknown {
-  if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) return error;
-  const path = "dest" in error ? error.dest : "a file"; // link names it so
+  if (systemCode(error) !== "EEXIST") return error;
+  const { dest: path = "a file" } = error as { readonly dest?: string }; // link names it so
   return new DropsError("safety/refused", `${path} exists already: it is not overwritten`, {
     hint,
     cause: error,

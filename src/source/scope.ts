@@ -1,3 +1,4 @@
+import { matchesGlob } from "../lib/glob.ts";
 import type { FilesPolicy, RocksdbPolicy, SourcePolicy } from "../policy/schema.ts";
 import { MAX_PATH } from "../snapshot/entry.ts";
 
@@ -93,30 +94,12 @@ class Excluded {
 
   has(rest: string): boolean {
     const path = rest === "" ? this.#captured : `${this.#captured}/${rest}`;
-    if (path.length >= MAX_PATH || this.#patterns.some((pattern) => isLike(path, pattern))) return true;
+    if (path.length >= MAX_PATH || this.#patterns.some((pattern) => matchesGlob(path, pattern))) return true;
     if (rest === "" || this.#patterns.length === 0) return false;
     const above = rest.slice(0, Math.max(0, rest.lastIndexOf("/")));
     if (this.#last?.above !== above) this.#last = { above, has: this.has(above) };
     return this.#last.has;
   }
-}
-
-/** Whether a path is what find calls a match of a pattern: `*` is anything, `?` is one byte, the rest is itself. */
-function isLike(path: string, pattern: string): boolean {
-  let [at, from] = [0, 0];
-  let star: { readonly from: number; at: number } | undefined;
-  while (at < path.length) {
-    if (pattern[from] === "*") star = { from: from++, at };
-    else if (from < pattern.length && (pattern[from] === "?" || pattern[from] === path[at])) {
-      at++;
-      from++;
-    } else if (star) {
-      at = ++star.at;
-      from = star.from + 1;
-    } else return false;
-  }
-  while (pattern[from] === "*") from++;
-  return from === pattern.length;
 }
 
 /** The paths of a source that has some, as the policy says them. */

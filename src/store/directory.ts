@@ -12,10 +12,11 @@ import {
   unlink,
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { DropsError } from "../lib/errors.ts";
+import { DropsError, systemCode } from "../lib/errors.ts";
+import { syncDirectory } from "../lib/write-whole.ts";
 import type { BlobInfo, BlobStore, PutHow } from "./blob-store.ts";
 import { assertSafeKey, checkSha256, locksNothing, missing, taken, tooLarge } from "./check-bytes.ts";
-import { codeOf, fileFailure, notThere } from "./file-failure.ts";
+import { fileFailure, notThere } from "./file-failure.ts";
 import { isSafeKey } from "./keys.ts";
 
 /** Where blobs are written before they get their name. `+` is in no key, so nothing in it is ever listed. */
@@ -42,8 +43,8 @@ export async function openDirectoryStore(
     if (!(await lstat(root)).isDirectory()) throw notADirectory(path);
     return new DirectoryStore(path, root);
   } catch (error) {
-    if (codeOf(error) === "ENOENT") throw notThere(path, error);
-    if (codeOf(error) === "EEXIST" || codeOf(error) === "ENOTDIR") throw notADirectory(path);
+    if (systemCode(error) === "ENOENT") throw notThere(path, error);
+    if (systemCode(error) === "EEXIST" || systemCode(error) === "ENOTDIR") throw notADirectory(path);
     throw fileFailure(error, `opening ${path}`);
   }
 }
@@ -108,7 +109,8 @@ class DirectoryStore implements BlobStore {
       await this.#giveName(temporary, key);
     } catch (error) {
       how.signal.throwIfAborted();
-      if (codeOf(error) === "ENOENT" && !(await statOrNothing(this.#root))) throw notThere(this.label, error);
+      if (systemCode(error) === "ENOENT" && !(await statOrNothing(this.#root)))
+        throw notThere(this.label, error);
       throw fileFailure(error, `storing ${key} in ${this.label}`);
     } finally {
       await unlink(temporary).catch(() => {}); // what is left is swept another day
@@ -124,13 +126,7 @@ class DirectoryStore implements BlobStore {
   async removeAll(keys: readonly string[], how: { signal: AbortSignal }): Promise<void> {
     for (const key of keys) assertSafeKey(key);
     how.signal.throwIfAborted();
-    const parents = new Map<string, string[]>();
-    for (const key of keys) {
-      const siblings = parents.get(dirname(key)) ?? [];
-      siblings.push(key);
-      parents.set(dirname(key), siblings);
-    }
-    for (const [parent, children] of parents) {
+    for (const [parent, children] of Map.groupBy(keys, dirname)) {
       how.signal.throwIfAborted();
       await this.#removeIn(parent, children);
     }
@@ -149,8 +145,8 @@ class DirectoryStore implements BlobStore {
       }
       await syncDirectory(join(this.#root, parent));
     } catch (error) {
-      if (codeOf(error) === "ENOENT" && (await statOrNothing(this.#root))) return;
-      if (codeOf(error) === "ENOENT") throw notThere(this.label, error);
+      if (systemCode(error) === "ENOENT" && (await statOrNothing(this.#root))) return;
+      if (systemCode(error) === "ENOENT") throw notThere(this.label, error);
       throw fileFailure(error, `removing ${removing} from ${this.label}`);
     }
   }
@@ -170,7 +166,7 @@ class DirectoryStore implements BlobStore {
       return await work(file);
     } catch (error) {
       signal.throwIfAborted();
-      if (codeOf(error) === "ENOENT") throw await this.#missing(key, error);
+      if (systemCode(error) === "ENOENT") throw await this.#missing(key, error);
       throw fileFailure(error, `reading ${key} in ${this.label}`);
     }
   }
@@ -229,8 +225,8 @@ class DirectoryStore implements BlobStore {
         .filter((child) => child.startsWith(prefix) || (child.endsWith("/") && prefix.startsWith(child)))
         .sort();
     } catch (error) {
-      if (codeOf(error) === "ENOENT" && directory !== "") return []; // pruned away since its parent was read
-      if (codeOf(error) === "ENOENT") throw notThere(this.label, error);
+      if (systemCode(error) === "ENOENT" && directory !== "") return []; // pruned away since its parent was read
+      if (systemCode(error) === "ENOENT") throw notThere(this.label, error);
       throw fileFailure(error, `listing ${directory} in ${this.label}`);
     }
   }
@@ -248,7 +244,7 @@ class DirectoryStore implements BlobStore {
     if (!stat) {
       await this.#makeDirectory(dirname(relative));
       await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
-        if (codeOf(error) !== "EEXIST") throw error; // another writer was first
+        if (systemCode(error) !== "EEXIST") throw error; // another writer was first
       });
       await syncDirectory(dirname(path));
       stat = await lstat(path);
@@ -261,8 +257,9 @@ class DirectoryStore implements BlobStore {
     try {
       await link(temporary, path);
     } catch (error) {
-      if (codeOf(error) === "EEXIST") throw taken(this.label, key, error);
-      if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"].includes(codeOf(error) ?? "")) throw error;
+      if (systemCode(error) === "EEXIST") throw taken(this.label, key, error);
+      if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"].includes(systemCode(error) ?? ""))
+        throw error;
       // A file system without hard links: look, then rename.
       if (await statOrNothing(path)) throw taken(this.label, key, error);
       await rename(temporary, path);
@@ -286,12 +283,6 @@ async function writeDurably(path: string, bytes: Uint8Array, signal: AbortSignal
   await file.sync();
 }
 
-/** A name is durable once its directory is synced, not before. */
-async function syncDirectory(path: string): Promise<void> {
-  await using directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  await directory.sync();
-}
-
 async function sweep(incoming: string): Promise<void> {
   const before = Date.now() - STALE_MS;
   for (const name of await readdir(incoming)) {
@@ -302,14 +293,14 @@ async function sweep(incoming: string): Promise<void> {
 }
 
 function absentIsGone(error: unknown): void {
-  if (codeOf(error) !== "ENOENT") throw error;
+  if (systemCode(error) !== "ENOENT") throw error;
 }
 
 async function statOrNothing(path: string): Promise<Stats | undefined> {
   try {
     return await lstat(path);
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined;
+    if (systemCode(error) === "ENOENT") return undefined;
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { DropsError, type FailureCode, messageOf } from "../lib/errors.ts";
+import { DropsError, type FailureCode, messageOf, systemCode } from "../lib/errors.ts";
 
 const MEANINGS: Readonly<Record<string, { code: FailureCode; why: string; hint: string }>> = {
   ENOSPC: { code: "space/low", why: "the file system is full", hint: "look at the free space: df -h" },
@@ -25,7 +25,7 @@ const MEANINGS: Readonly<Record<string, { code: FailureCode; why: string; hint: 
 
 /** `doing` is the start of the sentence, such as `reading x in y`. What is a DropsError already is returned as it is. */
 export function fileFailure(error: unknown, doing: string): unknown {
-  const code = codeOf(error);
+  const code = systemCode(error);
   if (code === undefined || error instanceof DropsError) return error;
   const known = MEANINGS[code];
   if (known) return new DropsError(known.code, `${doing}: ${known.why}`, { hint: known.hint, cause: error });
@@ -40,10 +40,4 @@ export function notThere(path: string, cause: unknown): DropsError {
     hint: "check that its disk is mounted; make a new repository with: drops init",
     cause,
   });
-}
-
-/** `ENOENT` and its like, from what a system call threw. */
-export function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
-  return /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined;
 }

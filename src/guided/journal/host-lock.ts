@@ -3,6 +3,7 @@ import { commandFailed } from "../../host/expect-success.ts";
 import type { Host, RunningCommand } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
+import { unlessAborted } from "../../lib/waiting.ts";
 import { RUNS } from "./runs.ts";
 
 const SCRIPT = readFileSync(new URL("./host-lock.sh", import.meta.url), "utf8");
@@ -93,11 +94,6 @@ async function refuse(host: Host, command: RunningCommand, answer: string, base:
 async function firstLine(command: RunningCommand, signal: AbortSignal): Promise<string> {
   signal.throwIfAborted();
   let text = "";
-  let stop = () => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-  });
   const read = async (): Promise<string> => {
     const pieces = command.stdout.iterator({ destroyOnReturn: false });
     for await (const piece of pieces) {
@@ -106,9 +102,5 @@ async function firstLine(command: RunningCommand, signal: AbortSignal): Promise<
     }
     return text.split("\n")[0] ?? "";
   };
-  try {
-    return await Promise.race([read(), aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
+  return await unlessAborted(read(), signal);
 }

@@ -212,6 +212,8 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
+type Columns = ReturnType<typeof columns>;
+
 function columns(length: number) {
   return {
     pathAt: new Float64Array(length), // bytes of paths may pass 4 GiB
@@ -230,20 +232,8 @@ function columns(length: number) {
   };
 }
 
-function grown(old: ReturnType<typeof columns>): ReturnType<typeof columns> {
+function grown(old: Columns): Columns {
   const next = columns(Math.ceil(old.mode.length * 1.5));
-  next.pathAt.set(old.pathAt);
-  next.pathLength.set(old.pathLength);
-  next.targetLength.set(old.targetLength);
-  next.kind.set(old.kind);
-  next.mode.set(old.mode);
-  next.uid.set(old.uid);
-  next.gid.set(old.gid);
-  next.size.set(old.size);
-  next.mtime.set(old.mtime);
-  next.ctime.set(old.ctime);
-  next.inode.set(old.inode);
-  next.device.set(old.device);
-  next.links.set(old.links);
+  for (const name of Object.keys(old) as (keyof Columns)[]) next[name].set(old[name] as never);
   return next;
 }

@@ -1,8 +1,8 @@
 /** The content of a tar's entry, sparse or not. */
+import type { ByteInput } from "../../lib/byte-input.ts";
 import type { Hole } from "../../snapshot/entry.ts";
 import { MIN_HOLE } from "../../snapshot/holes.ts";
 import { damagedTar, paddingOf } from "./tar-header.ts";
-import type { TarInput } from "./tar-input.ts";
 import { type PaxRecords, paxNumber } from "./tar-pax.ts";
 import { type DataSegment, readSparseMap } from "./tar-sparse.ts";
 
@@ -16,7 +16,11 @@ interface Shape {
 }
 
 /** The content that follows, `stored` bytes in the tar. */
-export async function openContent(input: TarInput, stored: number, records: PaxRecords): Promise<TarContent> {
+export async function openContent(
+  input: ByteInput,
+  stored: number,
+  records: PaxRecords,
+): Promise<TarContent> {
   const major = records.get("GNU.sparse.major")?.toString("latin1");
   if (major === undefined && !records.has("GNU.sparse.map") && !records.has("GNU.sparse.numblocks"))
     return new TarContent(input, stored, {
@@ -38,13 +42,13 @@ class TarContent {
   readonly sparse: boolean;
   readonly holes: readonly Hole[] | undefined;
   readonly unusable: string | undefined;
-  readonly #input: TarInput;
+  readonly #input: ByteInput;
   readonly #segments: readonly DataSegment[];
   readonly #padding: number;
   #unread: number;
   #over = false;
 
-  constructor(input: TarInput, stored: number, shape: Shape, padding = paddingOf(stored)) {
+  constructor(input: ByteInput, stored: number, shape: Shape, padding = paddingOf(stored)) {
     this.#input = input;
     this.#unread = stored;
     this.#padding = padding;

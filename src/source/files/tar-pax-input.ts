@@ -1,5 +1,5 @@
+import type { ByteInput } from "../../lib/byte-input.ts";
 import { damagedTar, paddingOf } from "./tar-header.ts";
-import type { TarInput } from "./tar-input.ts";
 import { isXattrKey, type PaxRecords, parsePax } from "./tar-pax.ts";
 
 /** What of a pax header is held in memory. Bytes. */
@@ -16,7 +16,7 @@ export interface ReadPax {
 }
 
 /** A pax header of `size` bytes. However many attributes somebody gave a file, the other records are read. */
-export async function readPax(input: TarInput, size: number): Promise<ReadPax> {
+export async function readPax(input: ByteInput, size: number): Promise<ReadPax> {
   if (size < 0) throw damagedTar("has a pax header of negative size");
   const read =
     size <= MAX_PAX
@@ -26,7 +26,7 @@ export async function readPax(input: TarInput, size: number): Promise<ReadPax> {
   return read;
 }
 
-async function withoutAttributes(input: TarInput, size: number): Promise<PaxRecords> {
+async function withoutAttributes(input: ByteInput, size: number): Promise<PaxRecords> {
   const records = new Map<string, Buffer>();
   let held = 0;
   for (let left = size; left > 0; ) {
@@ -45,7 +45,7 @@ async function withoutAttributes(input: TarInput, size: number): Promise<PaxReco
 }
 
 /** The beginning of a record, its equals sign included, and how many bytes of it follow. */
-async function readKey(input: TarInput, left: number): Promise<{ head: Buffer; key: string; rest: number }> {
+async function readKey(input: ByteInput, left: number): Promise<{ head: Buffer; key: string; rest: number }> {
   const head: number[] = [];
   let space = -1;
   while (head.at(-1) !== EQUALS || space < 0) {

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { commandFailed } from "../../host/expect-success.ts";
 import type { CommandExit, Host, RunningCommand } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure } from "../../lib/errors.ts";
 import { usedUp } from "../../lib/used-up.ts";
+import { within } from "../../lib/waiting.ts";
 import { PLAIN } from "./gnu-tools.ts";
 import { readTar, type TarEntry } from "./tar-stream.ts";
 import { judged, judgedExit, type Told, toldOf } from "./told.ts";
@@ -140,10 +140,7 @@ export class TarSession implements AsyncDisposable {
   async explain(error: unknown): Promise<void> {
     if (!isFailure(error, "data/damaged")) return;
     this.#command.stdin.end();
-    const patience = new AbortController();
-    const late = sleep(PATIENCE_MS, undefined, { signal: patience.signal }).catch(() => undefined);
-    const ended = await Promise.race([this.#ended(), late]);
-    patience.abort();
+    const ended = await within(PATIENCE_MS, this.#ended());
     if (ended && ended.exit !== 0) throw commandFailed(this.#what, ended);
     throw new DropsError("source/failed", `${this.#what} gave nothing whole: ${error.message}`, {
       cause: error,

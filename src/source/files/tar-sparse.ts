@@ -1,6 +1,6 @@
 /** Sparse files as GNU tar keeps them in pax archives, version 1.0: a map of decimal lines before the data. */
+import type { ByteInput } from "../../lib/byte-input.ts";
 import { BLOCK, damagedTar } from "./tar-header.ts";
-import type { TarInput } from "./tar-input.ts";
 
 const MAX_MAP = 64 * 1024 * 1024;
 const MAX_SEGMENTS = 2_000_000;
@@ -17,7 +17,7 @@ export interface DataSegment {
  * pieces, or too large to be recorded, is `unusable`, in words: nobody's file may be in the way of the others.
  */
 export async function readSparseMap(
-  input: TarInput,
+  input: ByteInput,
   stored: number,
   realSize: number,
 ): Promise<{

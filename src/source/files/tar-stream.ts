@@ -1,7 +1,7 @@
+import { ByteInput } from "../../lib/byte-input.ts";
 import type { EntryType, Hole } from "../../snapshot/entry.ts";
 import { openContent } from "./tar-content.ts";
 import { BLOCK, damagedTar, decodeHeader, paddingOf, type TarHeader } from "./tar-header.ts";
-import { TarInput } from "./tar-input.ts";
 import { type PaxRecords, paxNumber, paxTime, xattrsOf } from "./tar-pax.ts";
 import { type ReadPax, readPax } from "./tar-pax-input.ts";
 
@@ -53,7 +53,7 @@ export interface TarEntry {
  * @throws DropsError data/damaged: cut off, wrong checksum, malformed or oversized headers, a kind that is not known
  */
 export async function* readTar(stream: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
-  const input = new TarInput(stream);
+  const input = new ByteInput(stream, () => damagedTar("ended before its trailer"));
   let globals = NO_RECORDS;
   try {
     for (;;) {
@@ -81,7 +81,7 @@ interface Extensions {
 }
 
 /** The next entry's header with those before it; without a header at the trailer. */
-async function nextHeader(input: TarInput): Promise<{ header: TarHeader | undefined; before: Extensions }> {
+async function nextHeader(input: ByteInput): Promise<{ header: TarHeader | undefined; before: Extensions }> {
   let before: Extensions = {};
   for (;;) {
     const header = decodeHeader(await input.take(BLOCK));
@@ -95,14 +95,14 @@ async function nextHeader(input: TarInput): Promise<{ header: TarHeader | undefi
   return { header: undefined, before };
 }
 
-async function longName(input: TarInput, size: number): Promise<Buffer> {
+async function longName(input: ByteInput, size: number): Promise<Buffer> {
   if (size < 0 || size > MAX_NAME) throw damagedTar("has a name that is too long");
   const name = Buffer.from(await input.take(size));
   await input.skip(paddingOf(size));
   return name;
 }
 
-async function openEntry(input: TarInput, header: TarHeader, records: PaxRecords, long: Extensions) {
+async function openEntry(input: ByteInput, header: TarHeader, records: PaxRecords, long: Extensions) {
   const type = TYPES[header.flag];
   if (!type) throw damagedTar(`has an entry of the unknown kind ${JSON.stringify(header.flag)}`);
   const stored = type === "file" ? storedSize(header, records) : 0;

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError, isFailure } from "../../../lib/errors.ts";
+import { byteCount } from "../../../lib/units.ts";
 import type { RocksdbPolicy } from "../../../policy/schema.ts";
 import type { CaptureContext, Facts, FrozenSource, SourceSink } from "../../source.ts";
 import { Rejection } from "../verify/accept.ts";
 import { besideDatabase } from "./beside.ts";
-import { bytesOf, FreezeChannel } from "./channel.ts";
+import { FreezeChannel } from "./channel.ts";
 import { type Proof, proveFrozen } from "./evidence.ts";
 import type { FrozenReport } from "./report.ts";
 import { shipStaged } from "./ship.ts";
@@ -120,7 +121,7 @@ class FrozenRocksdb implements FrozenSource {
     this.#channel = channel;
     this.#entries = entries;
     this.#how = how;
-    this.#space = { least: bytesOf(source.min_free), everyMs: LOOK_AT_SPACE_MS };
+    this.#space = { least: byteCount(source.min_free), everyMs: LOOK_AT_SPACE_MS };
     this.capturedAt = frozen.at;
     this.facts = factsOf(source, channel.hello.database, frozen, entries);
   }

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import { commandFailed } from "../../../host/expect-success.ts";
 import type { Host, RunningCommand } from "../../../host/host.ts";
 import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError } from "../../../lib/errors.ts";
+import { byteCount } from "../../../lib/units.ts";
+import { unlessAborted, within } from "../../../lib/waiting.ts";
 import type { RocksdbPolicy } from "../../../policy/schema.ts";
 import {
   type AgainReport,
@@ -16,7 +17,6 @@ import {
 
 const SCRIPT = readFileSync(new URL("./host-script.sh", import.meta.url), "utf8");
 const CLEAN_UP_MS = 30_000;
-const UNITS: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30 };
 
 /**
  * The script on the host that holds the staging directory: it exists as long as this is open. When drops dies, the
@@ -39,14 +39,14 @@ export class FreezeChannel implements AsyncDisposable {
       source.mode,
       source.path,
       source.staging ?? "",
-      String(bytesOf(source.min_free)),
+      String(byteCount(source.min_free)),
       source.unit ?? "",
     ];
     // Not how.signal: to abort is to close the input, so that the script cleans up instead of being killed.
     const command = await how.host.start(argv, { signal: new AbortController().signal });
     const fields = new FieldReader(command.stdout);
     try {
-      const hello = await untilAborted(readHello(fields), how.signal);
+      const hello = await unlessAborted(readHello(fields), how.signal);
       return new FreezeChannel(command, fields, hello, how.host.label);
     } catch (error) {
       const reason = await reasonFor(error, command, how.host.label);
@@ -89,7 +89,7 @@ export class FreezeChannel implements AsyncDisposable {
     });
     this.#answered = answer.then(ignore, ignore);
     try {
-      return await untilAborted(answer, signal);
+      return await unlessAborted(answer, signal);
     } catch (error) {
       throw await reasonFor(error, this.#command, this.#label);
     }
@@ -108,12 +108,10 @@ async function readFree(fields: FieldReader): Promise<number> {
 async function close(command: RunningCommand): Promise<void> {
   command.stdin.end();
   command.stdout.resume();
-  const stop = new AbortController();
-  await Promise.race([
-    command.ended.catch(() => {}),
-    sleep(CLEAN_UP_MS, undefined, { signal: stop.signal }).catch(() => {}),
-  ]);
-  stop.abort();
+  await within(
+    CLEAN_UP_MS,
+    command.ended.catch(() => undefined),
+  );
   await command[Symbol.asyncDispose]();
 }
 
@@ -129,25 +127,4 @@ async function reasonFor(error: unknown, command: RunningCommand, label: string)
   } catch (lost) {
     return lost;
   }
-}
-
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let abort = () => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-  });
-  work.catch(() => {}); // when the abort wins
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
-
-/** What a policy means by 512MiB. */
-export function bytesOf(size: string): number {
-  const [, count = "0", unit = ""] = /^(\d+)(\w+)$/.exec(size) ?? [];
-  return Number(count) * (UNITS[unit] ?? 1);
 }

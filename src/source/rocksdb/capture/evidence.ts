@@ -1,13 +1,13 @@
 import { expectSuccess } from "../../../host/expect-success.ts";
 import type { Host } from "../../../host/host.ts";
+import { ByteInput } from "../../../lib/byte-input.ts";
 import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError } from "../../../lib/errors.ts";
 import type { RocksdbPolicy } from "../../../policy/schema.ts";
-import { fileNumber } from "../formats/file-number.ts";
+import { logNames, newestOptions } from "../formats/file-names.ts";
 import { type DatabaseOptions, parseOptions } from "../formats/options-file.ts";
 import { type Accepted, FreezeJudge } from "../verify/accept.ts";
 import type { FrozenReport, Hello } from "./report.ts";
-import { Sections } from "./sections.ts";
 
 /** Logs, MANIFEST and small files up to this size cross the connection once and stay in memory until they are shipped. */
 const KEPT_BYTES = 32 * 1024 * 1024;
@@ -36,17 +36,19 @@ export async function proveFrozen(
   const argv = ["sh", "-c", 'cd -- "$1" && exec xargs -0 -r cat --', "drops-rocksdb", hello.stage];
   await using command = await how.host.start(argv, how);
   command.stdin.end(list);
-  const sections = new Sections(command.stdout);
+  const bytes = new ByteInput(command.stdout, () => logsUnread("the stream ended early"));
   try {
-    const proof = await judge({ source, hello, report, names, sizeOf, sections, keeper });
-    if (await sections.hasMore()) {
-      throw new DropsError("host/command-failed", "reading the frozen logs: too many bytes");
-    }
+    const proof = await judge({ source, hello, report, names, sizeOf, bytes, keeper });
+    if (await bytes.hasMore()) throw logsUnread("too many bytes");
     await expectSuccess(command, "reading the frozen logs");
     return proof;
   } finally {
-    await sections.close();
+    await bytes.close(); // a command that is still writing shall notice
   }
+}
+
+function logsUnread(why: string): DropsError {
+  return new DropsError("host/command-failed", `reading the frozen logs: ${why}`);
 }
 
 const TAIL = "";
@@ -55,8 +57,7 @@ const TAIL = "";
 function readOrder(report: FrozenReport): readonly string[] {
   const names = [...report.files.keys()];
   const small = names.filter((name) => name === "IDENTITY" || name.startsWith("OPTIONS-"));
-  const logs = names.filter((name) => name.endsWith(".log")).sort((a, b) => fileNumber(a) - fileNumber(b));
-  return [...small, report.manifest, TAIL, ...logs];
+  return [...small, report.manifest, TAIL, ...logNames(names)];
 }
 
 async function judge(at: {
@@ -65,14 +66,14 @@ async function judge(at: {
   report: FrozenReport;
   names: readonly string[];
   sizeOf: (name: string) => number;
-  sections: Sections;
+  bytes: ByteInput;
   keeper: Keeper;
 }): Promise<Proof> {
-  const { report, sections, keeper, sizeOf } = at;
+  const { report, bytes, keeper, sizeOf } = at;
   const logs = at.names.filter((name) => name.endsWith(".log"));
   const small = at.names.slice(0, at.names.indexOf(report.manifest));
   const read = async (name: string, see: (chunk: Buffer) => void) => {
-    for await (const chunk of sections.take(sizeOf(name))) {
+    for await (const chunk of bytes.pieces(sizeOf(name))) {
       see(chunk);
       if (name !== TAIL) keeper.add(name, chunk);
     }
@@ -85,7 +86,8 @@ async function judge(at: {
     await read(name, (chunk) => void parts.push(Buffer.from(chunk)));
     texts.set(name, Buffer.concat(parts).toString("utf8"));
   }
-  const options = newestOptions(texts);
+  const newest = newestOptions(texts.keys());
+  const options = newest === undefined ? undefined : parseOptions(texts.get(newest) ?? "");
   const judgement = new FreezeJudge({
     manifest: report.manifest,
     firstLogs: report.firstLogs,
@@ -105,14 +107,6 @@ async function judge(at: {
   }
   const accepted = judgement.verdict();
   return { accepted, options, identity: texts.get("IDENTITY")?.trim(), kept: keeper.cut(accepted.keep) };
-}
-
-function newestOptions(texts: ReadonlyMap<string, string>): DatabaseOptions | undefined {
-  const newest = [...texts.keys()]
-    .filter((name) => name.startsWith("OPTIONS-"))
-    .sort((a, b) => Number(b.slice(8)) - Number(a.slice(8)))[0];
-  const text = newest === undefined ? undefined : texts.get(newest);
-  return text === undefined ? undefined : parseOptions(text);
 }
 
 /** A database that is in use always has a log; none here means that they are kept in another directory. */

@@ -1,5 +1,5 @@
 import { DropsError, type FailureCode } from "../../../lib/errors.ts";
-import { fileNumber } from "../formats/file-number.ts";
+import { fileNumber } from "../formats/file-names.ts";
 
 /** A file in the staging directory: name, size, identity and what a restore gives back. */
 export interface StagedFile {

@@ -1,7 +1,7 @@
 import type { Host } from "../../../host/host.ts";
 import type { Cancel } from "../../../lib/cancel.ts";
 import type { EntryHead } from "../../../snapshot/entry.ts";
-import { fileNumber } from "../formats/file-number.ts";
+import { fileNumber } from "../formats/file-names.ts";
 import type { Proof } from "./evidence.ts";
 import type { FrozenReport, StagedFile } from "./report.ts";
 

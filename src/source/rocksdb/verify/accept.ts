@@ -1,5 +1,5 @@
 import { DropsError, isFailure } from "../../../lib/errors.ts";
-import { fileNumber } from "../formats/file-number.ts";
+import { fileNumber, logNames, tableName } from "../formats/file-names.ts";
 import { LogReader } from "../formats/log-file.ts";
 import { type LiveSet, LiveState } from "./live-set.ts";
 import { WalReader, type WalSummary } from "./wal.ts";
@@ -74,7 +74,7 @@ export class FreezeJudge {
     const live = this.#state.view();
     this.#live = live;
     checkTables(live, this.#given.sizes);
-    const wanted = logNames(this.#given.sizes).filter((name) => fileNumber(name) >= live.minLog);
+    const wanted = logNames(this.#given.sizes.keys()).filter((name) => fileNumber(name) >= live.minLog);
     return { wanted };
   }
 
@@ -93,7 +93,7 @@ export class FreezeJudge {
         `logs below ${after} became obsolete meanwhile, and this database recycles them`,
       );
     }
-    if (firstLogs.length === 0 && logNames(sizes).length === 0) return; // never opened since its logs were removed
+    if (firstLogs.length === 0 && logNames(sizes.keys()).length === 0) return; // never opened since its logs were removed
     const highest = firstLogs.reduce((most, number) => Math.max(most, number), 0);
     if (after > highest + 1) {
       throw new Rejection(
@@ -141,21 +141,10 @@ function* liveFiles(live: LiveSet): Generator<{ name: string; size: number; requ
     yield { name: tableName(number, "blob"), size, required };
 }
 
-/** File names pad the number to six digits (file/filename.cc). */
-export function tableName(number: number, kind: "sst" | "blob" | "log"): string {
-  return `${String(number).padStart(6, "0")}.${kind}`;
-}
-
 function logName(number: number, sizes: ReadonlyMap<string, number>): string {
   const name = tableName(number, "log");
   if (!sizes.has(name)) throw new Rejection("wal-missing", `${name} is not among the logs held`);
   return name;
-}
-
-function logNames(sizes: ReadonlyMap<string, number>): readonly string[] {
-  return [...sizes.keys()]
-    .filter((name) => name.endsWith(".log"))
-    .sort((a, b) => fileNumber(a) - fileNumber(b));
 }
 
 function checkTables(live: LiveSet, sizes: ReadonlyMap<string, number>): void {

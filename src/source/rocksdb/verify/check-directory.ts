@@ -1,10 +1,11 @@
-import { createReadStream } from "node:fs";
-import { open, readdir, readFile, stat } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError } from "../../../lib/errors.ts";
+import { fileNumber, logNames, newestOptions } from "../formats/file-names.ts";
 import { parseOptions } from "../formats/options-file.ts";
 import { type Accepted, FreezeJudge, Rejection } from "./accept.ts";
+import { type DatabaseFiles, localDatabase } from "./database-files.ts";
 import { checkTable } from "./sst.ts";
 
 export interface DirectoryReport {
@@ -25,21 +26,23 @@ export async function checkRocksdbDirectory(
   directory: string,
   how: Cancel & { readonly tables: boolean; readonly onTable?: (name: string) => void },
 ): Promise<DirectoryReport> {
-  const sizes = await sizesIn(directory);
+  const files = localDatabase(directory);
+  const sizes = await files.list(how);
   const manifest = (await readCurrent(directory)).trim();
   if (!/^MANIFEST-\d+$/.test(manifest) || !sizes.has(manifest)) {
     throw new DropsError("data/missing", `CURRENT in ${directory} names a MANIFEST that is not there`);
   }
-  const options = await newestOptions(directory, sizes);
-  const logs = [...sizes.keys()].filter((name) => name.endsWith(".log"));
+  const newest = newestOptions(sizes.keys());
+  const options =
+    newest === undefined ? undefined : parseOptions(await readFile(join(directory, newest), "utf8"));
   const judge = new FreezeJudge({
     manifest,
-    firstLogs: logs.map((name) => Number.parseInt(name, 10)),
+    firstLogs: logNames(sizes.keys()).map(fileNumber),
     sizes,
     recyclesLogs: false,
     chained: !(options?.twoPhaseCommit ?? false),
   });
-  const { live, sequence, wals, keep } = await judgeFiles(judge, directory, manifest, how);
+  const { live, sequence, wals, keep } = await judgeFiles(judge, files, { directory, manifest }, how);
   const tables = how.tables ? [...keep.keys()].filter((name) => name.endsWith(".sst")) : [];
   const formatVersions: Record<string, number> = {};
   for (const name of tables) {
@@ -58,15 +61,15 @@ export async function checkRocksdbDirectory(
 
 async function judgeFiles(
   judge: FreezeJudge,
-  directory: string,
-  manifest: string,
+  files: DatabaseFiles,
+  { directory, manifest }: { readonly directory: string; readonly manifest: string },
   how: Cancel,
 ): Promise<Accepted> {
   try {
-    for await (const chunk of bytesOf(join(directory, manifest), how)) judge.manifest(chunk);
+    for await (const chunk of files.read(manifest, how)) judge.manifest(chunk);
     for (const name of judge.manifestEnd().wanted) {
       const wal = judge.wal(name);
-      for await (const chunk of bytesOf(join(directory, name), how)) wal.push(chunk);
+      for await (const chunk of files.read(name, how)) wal.push(chunk);
       wal.end();
     }
     return judge.verdict();
@@ -77,29 +80,17 @@ async function judgeFiles(
 }
 
 /** Check one table file on this machine, see checkTable. */
-export async function checkTableFile(path: string, name: string, how: Cancel): ReturnType<typeof checkTable> {
-  const file = await open(path, "r");
-  try {
-    const { size } = await file.stat();
-    const read = async (offset: number, length: number) => {
-      const bytes = Buffer.allocUnsafe(length);
-      const { bytesRead } = await file.read(bytes, 0, length, offset);
-      if (bytesRead !== length)
-        throw new DropsError("data/damaged", `${name} ends before byte ${offset + length}`);
-      return bytes;
-    };
-    return await checkTable({ size, read }, name, how);
-  } finally {
-    await file.close();
-  }
-}
-
-async function sizesIn(directory: string): Promise<ReadonlyMap<string, number>> {
-  const sizes = new Map<string, number>();
-  for (const item of await readdir(directory, { withFileTypes: true })) {
-    if (item.isFile()) sizes.set(item.name, (await stat(join(directory, item.name))).size);
-  }
-  return sizes;
+async function checkTableFile(path: string, name: string, how: Cancel): ReturnType<typeof checkTable> {
+  await using file = await open(path, "r");
+  const { size } = await file.stat();
+  const read = async (offset: number, length: number) => {
+    const bytes = Buffer.allocUnsafe(length);
+    const { bytesRead } = await file.read(bytes, 0, length, offset);
+    if (bytesRead !== length)
+      throw new DropsError("data/damaged", `${name} ends before byte ${offset + length}`);
+    return bytes;
+  };
+  return await checkTable({ size, read }, name, how);
 }
 
 async function readCurrent(directory: string): Promise<string> {
@@ -108,14 +99,4 @@ async function readCurrent(directory: string): Promise<string> {
   } catch (cause) {
     throw new DropsError("data/missing", `${directory} holds no CURRENT`, { cause });
   }
-}
-
-async function newestOptions(directory: string, sizes: ReadonlyMap<string, number>) {
-  const names = [...sizes.keys()].filter((name) => /^OPTIONS-\d+$/.test(name));
-  const newest = names.sort((a, b) => Number(b.slice(8)) - Number(a.slice(8)))[0];
-  return newest === undefined ? undefined : parseOptions(await readFile(join(directory, newest), "utf8"));
-}
-
-function bytesOf(path: string, how: Cancel): AsyncIterable<Buffer> {
-  return createReadStream(path, { highWaterMark: 1024 * 1024, signal: how.signal });
 }

@@ -16,6 +16,7 @@ export interface DatabaseFiles {
 }
 
 const MAX_LISTING = 64 * 1024 * 1024;
+const PIECE = 1024 * 1024;
 
 /** On this machine. */
 export function localDatabase(directory: string): DatabaseFiles {
@@ -27,7 +28,7 @@ export function localDatabase(directory: string): DatabaseFiles {
       }
       return sizes;
     },
-    read: (name, { signal }) => createReadStream(join(directory, name), { signal }),
+    read: (name, { signal }) => createReadStream(join(directory, name), { highWaterMark: PIECE, signal }),
   };
 }
 

@@ -1,14 +1,13 @@
 import { breathe } from "../../../lib/breathe.ts";
 import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError } from "../../../lib/errors.ts";
-import { fileNumber } from "../formats/file-number.ts";
+import { fileNumber, logNames, tableName } from "../formats/file-names.ts";
 import { LogReader } from "../formats/log-file.ts";
 import { readPairs } from "../formats/table-block.ts";
 import { damaged } from "../formats/table-footer.ts";
 import { TableReader } from "../formats/table-reader.ts";
 import type { TableFile } from "../formats/version-edit.ts";
 import { readBatch } from "../formats/write-batch.ts";
-import { tableName } from "./accept.ts";
 import { type DatabaseFiles, readSmallFile } from "./database-files.ts";
 import { type FamilyLimits, FamilyState, type Pair } from "./family-state.ts";
 import { type LiveFamily, LiveState } from "./live-set.ts";
@@ -130,9 +129,8 @@ function takePairs(block: Buffer, table: string, state: FamilyState): void {
 }
 
 function logsFrom(first: number, sizes: Sizes, limits: FamilyLimits): readonly string[] {
-  const logs = [...sizes.keys()]
-    .filter((name) => /^\d{1,20}\.log$/.test(name) && fileNumber(name) >= first)
-    .sort((a, b) => fileNumber(a) - fileNumber(b));
+  const numbered = [...sizes.keys()].filter((name) => /^\d{1,20}\.log$/.test(name));
+  const logs = logNames(numbered).filter((name) => fileNumber(name) >= first);
   const total = logs.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
   if (total > limits.logBytes) {
     throw new DropsError("safety/refused", `its write-ahead logs have ${total} bytes: they are not read`);
