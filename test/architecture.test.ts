@@ -42,7 +42,10 @@ const SIDEWAYS = new Set([
   "drill>restore",
   "status>drill",
   "status>verify",
+  "status>restore",
+  "status>notify",
   "setup>doctor",
+  "setup>backup",
   "doctor>status",
   "doctor>restore",
 ]);

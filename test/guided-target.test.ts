@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { parseHost, targetOf } from "../src/app/target.ts";
+import { targetOf } from "../src/app/target.ts";
 import { again } from "../src/cli/again.ts";
 import { isFailure } from "../src/lib/errors.ts";
-import { hostWords } from "../src/policy/host-words.ts";
+import { hostWords, parseHost } from "../src/policy/host-words.ts";
 import { scratchDirectory } from "./support/scratch.ts";
 
 const hosts: readonly [string, object][] = [

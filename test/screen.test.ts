@@ -4,10 +4,10 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import fc from "fast-check";
-import { clean, cleanBlock } from "../src/cli/clean.ts";
 import { type LogFormat, logFormatOf } from "../src/cli/log-lines.ts";
 import { Screen } from "../src/cli/screen.ts";
 import { table } from "../src/cli/words/format.ts";
+import { clean, cleanBlock } from "../src/lib/clean.ts";
 import { inBytes } from "../src/lib/units.ts";
 import { counted, duration } from "../src/lib/words.ts";
 

@@ -1,24 +1,23 @@
 /** From the options of a command that reads to what its verb needs: a store, keys, whom to believe, which zone. */
-import type { ReadAccess } from "../cli/app.ts";
+import type { ReadAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { readText } from "../lib/read-at-most.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
-import { type LoadedPolicy, loadPolicy, parsePolicy } from "../policy/load.ts";
-import type { Policy, StorePolicy } from "../policy/schema.ts";
-import { type OpenCatalog, openCatalog, type ReadParts } from "../restore/choose.ts";
+import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
+import type { StorePolicy } from "../policy/schema.ts";
+import { openCatalog, type ReadParts } from "../restore/choose.ts";
+import { explainerOf } from "../restore/explain-keys.ts";
 import { explaining } from "../restore/explaining.ts";
-import { openSource } from "../restore/open-source.ts";
+import { policyInside } from "../restore/policy-inside.ts";
 import { readIdentityFile } from "../seal/recipients.ts";
-import { newestInTime } from "../snapshot/held-back.ts";
 import type { BlobReader, BlobStore } from "../store/blob-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import { belowWhatHides } from "../store/version-index.ts";
 import { ownKeys } from "../trust/own-keys.ts";
 import { parseSigners, type Signers } from "../trust/signers-file.ts";
 import { trustOf } from "../trust/trust.ts";
-import { explainerOf } from "./explain-keys.ts";
 import { openStore, openVersionedStore } from "./store.ts";
 
 export interface Access {
@@ -96,26 +95,6 @@ export async function zoneOf({ policy, parts }: Access, how: Cancel): Promise<st
   } catch (error) {
     if (isFailure(error, "key/wrong", "data/damaged", "data/missing", "store/missing", "policy/invalid"))
       return "UTC";
-    throw error;
-  }
-}
-
-/** The policy in the newest manifest whose time the store bears out; undefined when no identity opens it, or it cannot be read. */
-export async function policyInside(
-  { store, identities }: Pick<ReadParts, "store" | "identities">,
-  catalog: OpenCatalog,
-  how: Cancel,
-): Promise<Policy | undefined> {
-  const record = newestInTime(catalog)?.record;
-  const source = record?.sources.find(({ manifest }) => manifest);
-  if (!record || !source || identities.length === 0) return undefined;
-  try {
-    const { head, entries } = await openSource(store, record, source, identities, how);
-    await entries.return(undefined);
-    return parsePolicy(head.policy_text, "the policy in the snapshot").policy;
-  } catch (error) {
-    if (isFailure(error, "key/wrong", "data/damaged", "data/missing", "store/missing", "policy/invalid"))
-      return undefined;
     throw error;
   }
 }

@@ -6,30 +6,23 @@ import { availableParallelism, totalmem } from "node:os";
 import { backup } from "../backup/backup.ts";
 import { init } from "../backup/init.ts";
 import type { BackupOptions, BackupReport, InitReport } from "../backup/report.ts";
+import { backupReport } from "../backup/run-report.ts";
 import type { BackupParts } from "../backup/snapshot-run.ts";
-import type {
-  Alerts,
-  AlertsAccess,
-  App,
-  Guided,
-  GuidedAccess,
-  PolicyAccess,
-  ReadAccess,
-  Reader,
-  Retention,
-  RunbookOptions,
-  SheetOptions,
-} from "../cli/app.ts";
+import type { App, Guided, Reader, Retention } from "../cli/app.ts";
+import type { GuidedAccess, PolicyAccess, ReadAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
 import { isLow, spaceInWords } from "../lib/space.ts";
 import { byteCount, milliseconds } from "../lib/units.ts";
+import type { Alerts } from "../notify/alerts.ts";
+import type { AlertsAccess } from "../notify/report.ts";
 import { PackPool } from "../pack/pool.ts";
-import type { RunbookReport, SheetReport } from "../paper/report.ts";
+import type { RunbookOptions, RunbookReport, SheetOptions, SheetReport } from "../paper/report.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
 import type { Policy, StorePolicy } from "../policy/schema.ts";
 import { readIdentityFile, recipientsOf } from "../seal/recipients.ts";
+import { recoveryRecipients } from "../seal/recovery-recipients.ts";
 import type { KeygenReport } from "../seal/report.ts";
 import { loadSigner } from "../seal/sshsig.ts";
 import type { SetupOptions, SetupReport } from "../setup/report.ts";
@@ -39,10 +32,8 @@ import { storeSpace } from "../store/directory-space.ts";
 import { trustHere } from "../trust/own-keys.ts";
 import type { Trust } from "../trust/trust.ts";
 import { openHost } from "./host.ts";
-import { recoveryRecipients } from "./keys.ts";
 import { locksOf } from "./locks.ts";
 import { readerOf } from "./reader.ts";
-import { backupReport } from "./report.ts";
 import { openStore } from "./store.ts";
 
 /** A machine with less memory than this seals with one thread. Bytes. */
@@ -78,7 +69,7 @@ export async function openRetention(access: PolicyAccess, context: AppContext): 
 }
 
 export async function openAlerts(access: AlertsAccess, context: AppContext): Promise<Alerts> {
-  const { openAlerts } = await import("./notify.ts");
+  const { openAlerts } = await import("../notify/alerts.ts");
   return openAlerts(access, context);
 }
 
@@ -113,7 +104,7 @@ export async function recallSnapshots(
 }
 
 export async function setUp(options: SetupOptions & Cancel, context: AppContext): Promise<SetupReport> {
-  const { setUp } = await import("./setup.ts");
+  const { setUp } = await import("../setup/set-up.ts");
   return setUp(options, {
     context,
     openHost: (host, how) => openHost(host, context, how),

@@ -1,5 +1,5 @@
 /** Restores onto a host: from a date to a run, and from a run to what works on it. */
-import type { Guided, GuidedAccess } from "../cli/app.ts";
+import type { Guided } from "../cli/app.ts";
 import { planInWords } from "../cli/words/guided.ts";
 import { abandonUntouched, findOpenRun, refuseOpenRun } from "../guided/journal/find-run.ts";
 import type { Journal } from "../guided/journal/journal.ts";
@@ -21,6 +21,7 @@ import { finishRun } from "../guided/run/finish.ts";
 import { rollbackRun } from "../guided/run/rollback.ts";
 import { type RunCommands, runGuided } from "../guided/run/run.ts";
 import type { Host } from "../host/host.ts";
+import type { GuidedAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
 import type { Policy } from "../policy/schema.ts";

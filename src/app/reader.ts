@@ -1,16 +1,17 @@
 /** The verbs that read, over whatever a policy or an address and an identity give access to. */
 import { availableParallelism } from "node:os";
-import type { ReadAccess, Reader } from "../cli/app.ts";
+import type { Reader } from "../cli/app.ts";
 import { openLocalHost } from "../host/local.ts";
+import type { ReadAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
 import { PackPool } from "../pack/pool.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
+import { lsView, showView, snapshotsView } from "../restore/browse-report.ts";
 import type { ReadParts } from "../restore/choose.ts";
 import { explaining } from "../restore/explaining.ts";
 import type { ExportOptions, ExportReport, RestoreOptions, RestoreReport } from "../restore/report.ts";
 import { type Access, openAccess, policyOf, zoneOf } from "./access.ts";
-import { lsView, showView, snapshotsView } from "./views.ts";
 
 /** Nothing is opened before the first verb asks. */
 export async function readerOf(
@@ -53,22 +54,27 @@ export async function readerOf(
       return explaining(found, () => runRestore(found, context, how));
     },
     verify: async (how) => {
-      const { refusePartial, verifyWithEvidence } = await import("./verify.ts");
+      const { refusePartial, verifyWithEvidence } = await import("../verify/verify-with-evidence.ts");
       refusePartial(how);
       const { store } = await open();
       return verifyWithEvidence({ parts: await parts(how), store, policy: policy?.policy }, context, how);
     },
     drill: async (how) => {
-      const { drillRepository } = await import("./drill.ts");
+      const { drillRepository } = await import("../drill/drill-with-evidence.ts");
       const { store } = await open();
-      return drillRepository({ parts: await parts(how), store, policy, access }, context, how);
+      const found = await parts(how);
+      const onHost = async (on: string) => {
+        const { drillOnHost } = await import("./drill-on-host.ts");
+        return drillOnHost({ parts: found, policy, access }, on, context, how);
+      };
+      return drillRepository({ parts: found, store, policy, onHost }, context, how);
     },
     status: async (how) => {
-      const { statusOfRepository } = await import("./status.ts");
+      const { statusOfRepository } = await import("../status/status-of-repository.ts");
       return statusOfRepository((await open()).parts, policy, context, how);
     },
     keys: async (how) => {
-      const { keysOfRepository } = await import("./custody.ts");
+      const { keysOfRepository } = await import("../verify/keys.ts");
       return keysOfRepository(await parts(how), policy?.policy, how);
     },
     [Symbol.asyncDispose]: async () => {

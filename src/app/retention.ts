@@ -1,6 +1,7 @@
 /** What is kept and what goes: from a policy to the planner, the prune and the operators' notes. */
 import { randomBytes } from "node:crypto";
-import type { PolicyAccess, Retention } from "../cli/app.ts";
+import type { Retention } from "../cli/app.ts";
+import type { PolicyAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
@@ -17,13 +18,13 @@ import { unpin, type WrittenNote, writeNote } from "../retention/operator-notes.
 import { Calendar } from "../retention/periods.ts";
 import { contextOf, type PlanHow, planPrune } from "../retention/plan.ts";
 import { prune } from "../retention/prune.ts";
+import { noteView, type PlanView, planView, pruneView, refusedView } from "../retention/prune-report.ts";
 import type { NoteReport, PlanOptions, PlanReport, PruneOptions, PruneReport } from "../retention/report.ts";
 import { type SurveyParts, survey } from "../retention/survey.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { loadBelieved, ownKeys } from "../trust/own-keys.ts";
 import { trustOf } from "../trust/trust.ts";
 import { lockRulesOf } from "./locks.ts";
-import { noteView, type PlanView, planView, pruneView, refusedView } from "./retention-views.ts";
 import { openStore, openVersionedStore } from "./store.ts";
 
 export async function openRetention(access: PolicyAccess, context: AppContext): Promise<Retention> {
@@ -90,7 +91,7 @@ class PolicyRetention implements Retention {
         hint: "object_lock: { mode: governance, margin: 14d } in the policy, for a bucket with Object Lock",
       });
     }
-    const { runKeeper } = await import("./keeper.ts");
+    const { runKeeper } = await import("../retention/keeper-run.ts");
     await using versioned = await openVersionedStore(store, this.#context);
     const { rules, calendar } = this.#how({}, undefined);
     const run = { parts: { ...(await this.#parts()), store: versioned }, zone, dryRun };

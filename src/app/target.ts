@@ -1,17 +1,15 @@
 /** The machine that a restore works on, and how it is reached. */
 import { access } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { GuidedAccess } from "../cli/app.ts";
 import type { RunTarget } from "../guided/journal/run-meta.ts";
+import type { GuidedAccess } from "../lib/access.ts";
 import { DropsError } from "../lib/errors.ts";
-import { isSamePlace } from "../policy/host-words.ts";
+import { isSamePlace, parseHost } from "../policy/host-words.ts";
 import type { Policy, SshPolicy } from "../policy/schema.ts";
 
 type HostOptions = Pick<GuidedAccess, "host" | "sshKey" | "hostKey">;
 
 const PUBLIC_KEY = /^(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/=]+( .*)?$/;
-const HOST = /^(?:([a-z_][a-z0-9_-]{0,31})@)?(?:\[([0-9A-Fa-f:.]+)\]|([^@:[\]\s/]+))(?::(\d{1,5}))?$/;
-const BARE_V6 = /^(?:([a-z_][a-z0-9_-]{0,31})@)?([0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/;
 
 /**
  * Where to work: what the command line says, filled up with the policy. A policy's key file and pinned key belong to
@@ -47,21 +45,6 @@ function pinOf(hostKey: string | undefined): string | undefined {
   throw new DropsError("usage/invalid", "--host-key is no public key line", {
     hint: '--host-key "ssh-ed25519 AAAA…", as ssh-keyscan prints it without the address',
   });
-}
-
-/** `user@address:port`, `[v6]:port`, `address`. Throws usage/invalid. */
-export function parseHost(words: string): { user?: string; address: string; port?: number } {
-  const bare = BARE_V6.exec(words);
-  if (bare?.[2] !== undefined)
-    return { ...(bare[1] === undefined ? {} : { user: bare[1] }), address: bare[2] };
-  const [, user, bracketed, plain, portText] = HOST.exec(words) ?? [];
-  const address = bracketed ?? plain;
-  const port = portText === undefined ? undefined : Number(portText);
-  if (address === undefined || address.startsWith("-") || (port !== undefined && (port < 1 || port > 65_535)))
-    throw new DropsError("usage/invalid", `"${words.slice(0, 80)}" is no machine`, {
-      hint: "--host root@203.0.113.7, --host root@server.example.org:2222, --host root@[2001:db8::7]:22, or --host local",
-    });
-  return { address, ...(user === undefined ? {} : { user }), ...(port === undefined ? {} : { port }) };
 }
 
 /** As a policy has it. */

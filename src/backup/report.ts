@@ -1,3 +1,4 @@
+/** What `drops init` and `drops backup` are asked, and what they answer. */
 import * as z from "zod";
 import {
   type Answer,
@@ -14,7 +15,6 @@ import {
   Time,
 } from "../lib/report-fields.ts";
 
-/** What `drops init` and `drops backup` are asked, and what they answer. */
 export const InitReport = z.object({
   store: z.string(),
   repositoryId: z.string(),

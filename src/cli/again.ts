@@ -1,5 +1,5 @@
 import { quote } from "../host/quote.ts";
-import type { GuidedAccess } from "./app.ts";
+import type { GuidedAccess } from "../lib/access.ts";
 
 /** A command for the same repository and machine, ready to be typed: the options that were given, quoted. */
 export function again(command: string, access: GuidedAccess): string {

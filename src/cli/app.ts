@@ -9,12 +9,12 @@ import type {
   GuidedReport,
   RollbackReport,
 } from "../guided/report.ts";
+import type { GuidedAccess, PolicyAccess, ReadAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
-import type { NotifyFailedReport, NotifyTestReport } from "../notify/report.ts";
-import type { Teller } from "../notify/teller.ts";
-import type { RunbookReport, SheetReport } from "../paper/report.ts";
-import type { AlertVerb } from "../policy/notify-schema.ts";
+import type { Alerts } from "../notify/alerts.ts";
+import type { AlertsAccess } from "../notify/report.ts";
+import type { RunbookOptions, RunbookReport, SheetOptions, SheetReport } from "../paper/report.ts";
 import type { SnapshotChoice } from "../restore/choose.ts";
 import type {
   ExportOptions,
@@ -71,43 +71,6 @@ export interface AppModule {
   ): Promise<readonly RecalledSnapshot[]>;
 }
 
-export interface SheetOptions extends PolicyAccess {
-  /** Undefined: beside the policy's recovery recipients. */
-  readonly identity: string | undefined;
-  readonly to: string;
-}
-
-export interface RunbookOptions {
-  readonly access: ReadAccess;
-  /** Of no policy: nothing is read. */
-  readonly general: boolean;
-  readonly form: "text" | "html" | "markdown";
-  /** Undefined: into the report only. */
-  readonly out: string | undefined;
-}
-
-export interface PolicyAccess {
-  readonly policy: string | undefined;
-}
-
-export interface ReadAccess extends PolicyAccess, TrustOptions {
-  /** `s3://bucket/prefix?endpoint=…&region=…` or a directory. With it, `policy` is only the name of a policy in that repository. */
-  readonly store: string | undefined;
-  /** Files of age identities, tried in turn. */
-  readonly identities: readonly string[];
-  /** Read what later versions and delete markers hide in a bucket. */
-  readonly hidden?: true;
-  /** The id, or its beginning, of a snapshot that must be there or have been seen: see src/restore/expect-head.ts. */
-  readonly expectHead?: string;
-}
-
-export interface TrustOptions {
-  /** Public key lines, or files of them, believed beside those of the policy. */
-  readonly trustedSigners: readonly string[];
-  /** Go on when no known key signed: the operator takes the risk. */
-  readonly trustUnsigned: boolean;
-}
-
 export interface Reader extends AsyncDisposable {
   snapshots(how: Cancel): Promise<SnapshotsReport>;
   show(how: { readonly choice: SnapshotChoice } & Cancel): Promise<ShowReport>;
@@ -141,16 +104,6 @@ export interface App extends Reader {
   doctor(how: DoctorOptions & Cancel): Promise<DoctorReport>;
 }
 
-/** From a policy, or from a store and an identity alone; and the machine to work on. */
-export interface GuidedAccess extends ReadAccess {
-  /** `user@address:port`, `address`, or `local`; undefined: the policy's host. */
-  readonly host: string | undefined;
-  /** Private key file; undefined: the policy's, else the agent. */
-  readonly sshKey: string | undefined;
-  /** A public key line that the machine must show. */
-  readonly hostKey: string | undefined;
-}
-
 /** Restores onto a host. */
 export interface Guided extends AsyncDisposable {
   /** Throws the failure of a step, with what continues it as its hint. */
@@ -179,19 +132,4 @@ export interface Retention extends AsyncDisposable {
   /** Throws snapshot/missing when it is not pinned. */
   unpin(how: Pick<NoteOptions, "snapshot"> & Cancel): Promise<NoteReport>;
   withdraw(how: NoteOptions & Cancel): Promise<NoteReport>;
-}
-
-/** Alerts of one policy. */
-export interface Alerts {
-  /** For one run of a verb, from now on. Undefined when the policy names nobody to tell. */
-  teller(verb: AlertVerb): Teller | undefined;
-  /** Never throws for a channel that cannot be told: that is in the report. Throws usage/invalid where there is none. */
-  test(how: { readonly channel: string | undefined } & Cancel): Promise<NotifyTestReport>;
-  /** Of a unit that failed, whoever has not heard it of the run itself. */
-  failed(how: { readonly unit: string } & Cancel): Promise<NotifyFailedReport>;
-}
-
-export interface AlertsAccess extends PolicyAccess {
-  /** For what went wrong with an alert: one line. */
-  readonly warn: (line: string) => void;
 }

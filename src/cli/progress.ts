@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import type { MultiBar, Options } from "cli-progress";
+import { clean } from "../lib/clean.ts";
 import type { Progress } from "../lib/context.ts";
-import { clean } from "./clean.ts";
 
 /** What progress is written to: lines that stay, and, on a terminal, bars below them. */
 export interface ProgressOutput {

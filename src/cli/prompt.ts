@@ -1,7 +1,7 @@
 import type { Prompt } from "../guided/run/answers.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import { clean } from "../lib/clean.ts";
 import { DropsError } from "../lib/errors.ts";
-import { clean } from "./clean.ts";
 
 type Terminal<Stream> = Stream & { readonly isTTY?: boolean };
 

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import type { Writable } from "node:stream";
+import { clean, cleanBlock } from "../lib/clean.ts";
 import type { Progress, Reporter } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
-import { clean, cleanBlock } from "./clean.ts";
 import { type Level, type LogFormat, RecentLines, writtenAs } from "./log-lines.ts";
 import { ProgressBoard } from "./progress.ts";
 

@@ -1,8 +1,8 @@
+import { clean, cleanBlock } from "../lib/clean.ts";
 import { isFailure } from "../lib/errors.ts";
 import type { Outcome } from "../notify/alert.ts";
+import type { Alerts } from "../notify/alerts.ts";
 import type { AlertVerb } from "../policy/notify-schema.ts";
-import type { Alerts } from "./app.ts";
-import { clean, cleanBlock } from "./clean.ts";
 import { EXIT_BUG, meant } from "./fail.ts";
 import type { GlobalFlags, Shell } from "./shell.ts";
 

@@ -1,6 +1,6 @@
 import { rough } from "../lib/words.ts";
 import { failingInWords, stateOf } from "../status/concerns.ts";
-import type { Concern, State, Status } from "../status/types.ts";
+import type { Concern, State, Status } from "../status/report.ts";
 import { type Check, fail, type Line, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";
 

@@ -13,8 +13,9 @@ import { type Sizes, sourceChecks } from "./check-sources.ts";
 import { type StoreLearnt, storeChecks } from "./check-store.ts";
 import { unitChecks } from "./check-units.ts";
 import { estimate, hostRate } from "./estimate.ts";
+import type { Finding } from "./report.ts";
 import { runChecks } from "./run-checks.ts";
-import { type Check, type Finding, GROUPS, type Group, type Line, ok, warn } from "./types.ts";
+import { type Check, GROUPS, type Group, type Line, ok, warn } from "./types.ts";
 import type { World } from "./world.ts";
 
 export interface Examination {

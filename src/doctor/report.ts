@@ -1,13 +1,12 @@
-import * as z from "zod";
-import { type Answer, Count } from "../lib/report-fields.ts";
-
 /** What `drops doctor` is asked, and what it answers. */
+import * as z from "zod";
+import { type Answer, Count, Time } from "../lib/report-fields.ts";
+import { GROUPS, RESULTS } from "./types.ts";
+
 const Finding = z.object({
-  group: z.enum(["policy", "keys", "host", "sources", "coverage", "store", "nights", "estimate"]),
+  group: z.enum(GROUPS),
   check: z.string().describe("the name of the check, or of the source; a check may find several things"),
-  result: z
-    .enum(["ok", "warn", "unable", "fail"])
-    .describe("unable: could not be found out, which is not the same as ok"),
+  result: z.enum(RESULTS).describe("unable: could not be found out, which is not the same as ok"),
   what: z.string(),
   why: z.string().describe("why it matters"),
   fix: z.string().optional().describe("the next command, or what to change; of everything but ok"),
@@ -18,7 +17,7 @@ export const DoctorReport = z.object({
   origin: z.string().describe("where the policy was read from"),
   store: z.string(),
   host: z.string(),
-  at: z.iso.datetime().describe("UTC"),
+  at: Time,
   well: z.boolean().describe("nothing failed and everything could be found out: exit 0, else 21"),
   counts: z.object({ ok: Count, warn: Count, unable: Count, fail: Count }),
   findings: z.array(Finding).describe("group by group"),
@@ -35,6 +34,7 @@ export const DoctorReport = z.object({
 });
 
 export type DoctorReport = Answer<typeof DoctorReport>;
+export type Finding = Answer<typeof Finding>;
 
 export interface DoctorOptions {
   /** File of the recovery identity, to be tried once. */

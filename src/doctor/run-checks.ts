@@ -2,7 +2,8 @@ import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import { mapLimit } from "../lib/map-limit.ts";
 import { unlessAborted } from "../lib/waiting.ts";
-import { type Check, type Finding, type Line, type Need, unable } from "./types.ts";
+import type { Finding } from "./report.ts";
+import { type Check, type Line, type Need, unable } from "./types.ts";
 
 const LIMIT_MS = 60_000;
 /** Each may have three sessions, and sshd allows ten over one connection (MaxSessions). */

@@ -35,14 +35,6 @@ export interface Line {
   readonly why?: string | undefined;
 }
 
-export interface Finding extends Line {
-  readonly group: Group;
-  /** Name of the check; a check may find several things. */
-  readonly check: string;
-  /** Why it matters: what goes wrong where it is not well. */
-  readonly why: string;
-}
-
 /** What a check cannot do without. */
 export type Need = "host" | "store";
 

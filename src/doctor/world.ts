@@ -3,7 +3,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { Catalog } from "../snapshot/catalog.ts";
 import type { Repository } from "../snapshot/repository.ts";
-import type { Status } from "../status/types.ts";
+import type { Status } from "../status/report.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { S3Credentials } from "../store/credentials.ts";
 import type { Trust } from "../trust/trust.ts";

@@ -1,3 +1,4 @@
+/** What `drops drill` is asked, and what it answers. */
 import * as z from "zod";
 import {
   type Answer,
@@ -13,7 +14,6 @@ import {
 } from "../lib/report-fields.ts";
 import type { SnapshotChoice } from "../restore/choose.ts";
 
-/** What `drops drill` is asked, and what it answers. */
 export const DrillCheck = z.object({
   id: z.string().describe("stays the same from drill to drill"),
   source: z.string().optional().describe("absent: the snapshot as a whole"),

@@ -1,3 +1,4 @@
+/** What a guided restore and its rollback are asked, and what they answer. */
 import * as z from "zod";
 import {
   type Answer,
@@ -15,7 +16,6 @@ import type { SnapshotChoice } from "../restore/choose.ts";
 import type { Prompt } from "./run/answers.ts";
 import type { StepId } from "./run/steps.ts";
 
-/** What a guided restore and its rollback are asked, and what they answer. */
 const Run = z.string().regex(/^\d{8}T\d{6}-[0-9a-f]{6}$/);
 const Snapshot = z.object({
   id: SnapshotId,

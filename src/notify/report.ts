@@ -1,8 +1,9 @@
+/** What `drops notify` answers, and what channels are sent. */
 import * as z from "zod";
+import type { PolicyAccess } from "../lib/access.ts";
 import { type Answer, Count, Seconds, Time } from "../lib/report-fields.ts";
 import { ALERT_EVENTS, ALERT_VERBS } from "../policy/notify-schema.ts";
 
-/** What `drops notify` answers, and what channels are sent. */
 const Delivery = z.object({
   channel: z.string(),
   kind: z.enum(["ping", "webhook", "mail", "command"]),
@@ -56,3 +57,8 @@ export const AlertBody = z.object({
 
 export type NotifyTestReport = Answer<typeof NotifyTestReport>;
 export type NotifyFailedReport = Answer<typeof NotifyFailedReport>;
+
+export interface AlertsAccess extends PolicyAccess {
+  /** For what went wrong with an alert: one line. */
+  readonly warn: (line: string) => void;
+}

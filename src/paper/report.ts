@@ -1,7 +1,8 @@
+/** What `drops recovery-sheet` and `drops runbook` are asked, and what they answer. */
 import * as z from "zod";
+import type { PolicyAccess, ReadAccess } from "../lib/access.ts";
 import { type Answer, Notes, Sha256, Time } from "../lib/report-fields.ts";
 
-/** What `drops recovery-sheet` and `drops runbook` are asked, and what they answer. */
 export const SheetReport = z.object({
   policy: z.string(),
   files: z.array(z.string()).describe("absolute; each holds the recovery identity"),
@@ -28,3 +29,18 @@ export const RunbookReport = z.object({
 
 export type SheetReport = Answer<typeof SheetReport>;
 export type RunbookReport = Answer<typeof RunbookReport>;
+
+export interface SheetOptions extends PolicyAccess {
+  /** Undefined: beside the policy's recovery recipients. */
+  readonly identity: string | undefined;
+  readonly to: string;
+}
+
+export interface RunbookOptions {
+  readonly access: ReadAccess;
+  /** Of no policy: nothing is read. */
+  readonly general: boolean;
+  readonly form: "text" | "html" | "markdown";
+  /** Undefined: into the report only. */
+  readonly out: string | undefined;
+}

@@ -1,7 +1,7 @@
+/** What `drops policy` answers. */
 import * as z from "zod";
 import { type Answer, Kind, Notes, Sha256 } from "../lib/report-fields.ts";
 
-/** What `drops policy` answers. */
 export const PolicyReport = z.object({
   origin: z.string(),
   sha256: Sha256,

@@ -1,3 +1,4 @@
+/** What the commands that read are asked, and what they answer. */
 import type { Writable } from "node:stream";
 import * as z from "zod";
 import {
@@ -18,7 +19,6 @@ import {
 } from "../lib/report-fields.ts";
 import type { SnapshotChoice } from "./choose.ts";
 
-/** What the commands that read are asked, and what they answer. */
 export const SnapshotLine = z.object({
   id: Id,
   state: SnapshotState,

@@ -1,7 +1,7 @@
+/** What `drops keeper` answers. */
 import * as z from "zod";
 import { type Answer, Count, Objects, Place, Seconds, Time } from "../lib/report-fields.ts";
 
-/** What `drops keeper` answers. */
 export const KeeperReport = z.object({
   ...Place,
   at: Time.describe("by the store's clock"),

@@ -1,3 +1,4 @@
+/** What plan, prune, pin, unpin and withdraw are asked, and what they answer. */
 import * as z from "zod";
 import {
   type Answer,
@@ -11,7 +12,6 @@ import {
   Time,
 } from "../lib/report-fields.ts";
 
-/** What plan, prune, pin, unpin and withdraw are asked, and what they answer. */
 const Held = Objects.optional().describe(
   "removed or put over, now or earlier, and not freed: versions or Object Lock hold them; absent: not known",
 );

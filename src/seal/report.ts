@@ -1,7 +1,7 @@
+/** What `drops keygen` answers. */
 import * as z from "zod";
 import type { Answer } from "../lib/report-fields.ts";
 
-/** What `drops keygen` answers. */
 export const KeygenReport = z.object({
   directory: z.string(),
   files: z.array(

@@ -1,8 +1,8 @@
+/** What `drops setup` is asked, and what it answers. */
 import * as z from "zod";
 import type { Cancel } from "../lib/cancel.ts";
 import type { Answer } from "../lib/report-fields.ts";
 
-/** What `drops setup` is asked, and what it answers. */
 export const SetupReport = z.object({
   file: z.string().describe("the policy that was written"),
   policy: z.string(),

@@ -1,5 +1,5 @@
 import { wallTime } from "../policy/zone.ts";
-import type { ShownSnapshot } from "./types.ts";
+import type { ShownSnapshot } from "./report.ts";
 
 /** So many of the newest months are drawn; what is older is in the list of snapshots. */
 const MOST_MONTHS = 13;

@@ -7,7 +7,7 @@ import {
   type Facts,
   type SourceStatus,
   type State,
-} from "./types.ts";
+} from "./report.ts";
 
 const DRILL = "drops drill --identity FILE --evidence DIRECTORY --publish";
 const BACKUP = "drops backup";

@@ -1,11 +1,12 @@
 import type { Evidence } from "../drill/evidence.ts";
-import type { DrillLine, DrillsStatus, Seen } from "./types.ts";
+import type { DrillLine, Status } from "./report.ts";
+import type { Seen } from "./seen.ts";
 
 const MOST_LINES = 30;
 const RESTORED = /(^|\/)restore$/;
 
 /** What believed evidence says: the last drill, the last that proved everything, and when an identity last opened packs. */
-export function drillsOf({ evidence, limits, now }: Seen): DrillsStatus {
+export function drillsOf({ evidence, limits, now }: Seen): Status["drills"] {
   const believed = evidence.flatMap((one) => (one.refused === undefined ? [one.evidence] : []));
   const refused = evidence.flatMap((one) =>
     one.refused === undefined ? [] : [{ file: one.file, why: one.refused }],

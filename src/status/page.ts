@@ -5,7 +5,7 @@ import { item, meter, numberOf, page, timeOf } from "../page/page.ts";
 import { PAGE_STYLE } from "../page/style.ts";
 import { calendarOf, type Day, type Month } from "./calendar.ts";
 import { STATUS_STYLE } from "./page-style.ts";
-import type { DrillLine, ShownSnapshot, SourceStatus, State, Status } from "./types.ts";
+import type { DrillLine, ShownSnapshot, SourceStatus, State, Status } from "./report.ts";
 
 /** Snapshots that are listed one by one, the newest ones. */
 const MOST_ROWS = 60;

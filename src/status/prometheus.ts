@@ -1,4 +1,4 @@
-import { CONCERNS, type SourceStatus, STATES, type Status } from "./types.ts";
+import { CONCERNS, type SourceStatus, STATES, type Status } from "./report.ts";
 
 type Labels = Readonly<Record<string, string>>;
 type Sample = readonly [labels: Labels, value: number];

@@ -1,6 +1,7 @@
 import { rough } from "../lib/words.ts";
 import type { Proofs } from "../snapshot/finding.ts";
-import type { Facts, Seen } from "./types.ts";
+import type { Facts } from "./report.ts";
+import type { Seen } from "./seen.ts";
 
 /** What was tried longer ago may have been changed since; doctor is run four times a year at least. Seconds. */
 const COUNTS_FOR = 100 * 86_400;

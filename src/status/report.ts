@@ -1,3 +1,4 @@
+/** What `drops status` is asked, and what it answers. */
 import * as z from "zod";
 import {
   type Answer,
@@ -11,7 +12,36 @@ import {
   Time,
 } from "../lib/report-fields.ts";
 
-/** What `drops status` is asked, and what it answers. */
+/** Kinds of what keeps a status from being green; names in metrics and JSON, so none is ever renamed. */
+export const CONCERNS = [
+  "no-snapshot",
+  "damaged",
+  "verify-damaged",
+  "description",
+  "unreadable",
+  "quarantined",
+  "clock",
+  "late",
+  "failed",
+  "uncovered",
+  "space",
+  "drill-failed",
+  "drill-overdue",
+  "verify-overdue",
+  "never-drilled",
+  "never-verified",
+  "recovery-key",
+] as const;
+
+/** `amber`: nothing went wrong, but what was never tried is not known to work. */
+export const STATES = ["green", "amber", "unproven", "late", "broken"] as const;
+
+/**
+ * `good`: believed, and everything that it refers to is listed. `damaged`: something of that is not. `quarantined`: its
+ * record cannot be believed. `withdrawn`: an operator warns of it.
+ */
+const Standing = z.enum(["good", "damaged", "quarantined", "withdrawn"]);
+
 const RestorePoint = z.object({
   id: SnapshotId,
   ended: Time,
@@ -19,7 +49,7 @@ const RestorePoint = z.object({
   ageSeconds: Seconds.describe("of that point, by the store's clock"),
 });
 
-const Drill = z.object({
+const DrillLine = z.object({
   id: z.string(),
   ended: Time,
   ageSeconds: Seconds,
@@ -35,7 +65,7 @@ const Drill = z.object({
     .describe("the check that the verdict is owed to; absent when it is proven"),
 });
 
-const Verify = z.object({
+const VerifyLine = z.object({
   id: z.string(),
   ended: Time,
   ageSeconds: Seconds,
@@ -60,31 +90,11 @@ export const StatusReport = z.object({
   measuredAgainst: z
     .enum(["file", "snapshot", "defaults"])
     .describe("where rpo, drill.every and the list of sources come from"),
-  state: z
-    .enum(["green", "amber", "unproven", "late", "broken"])
-    .describe("exit 0 when green or amber, else 21"),
+  state: z.enum(STATES).describe("exit 0 when green or amber, else 21"),
   concerns: z
     .array(
       z.object({
-        kind: z.enum([
-          "no-snapshot",
-          "damaged",
-          "verify-damaged",
-          "description",
-          "unreadable",
-          "quarantined",
-          "clock",
-          "late",
-          "failed",
-          "uncovered",
-          "space",
-          "drill-failed",
-          "drill-overdue",
-          "verify-overdue",
-          "never-drilled",
-          "never-verified",
-          "recovery-key",
-        ]),
+        kind: z.enum(CONCERNS),
         what: z.string(),
         hint: z.string(),
       }),
@@ -133,10 +143,10 @@ export const StatusReport = z.object({
   drills: z.object({
     everySeconds: Seconds,
     count: Count.describe("drills whose evidence is believed"),
-    last: Drill.optional(),
-    proven: Drill.optional().describe("the newest that proved every source"),
+    last: DrillLine.optional(),
+    proven: DrillLine.optional().describe("the newest that proved every source"),
     opened: Time.optional().describe("when the identity of a drill last opened packs"),
-    lines: z.array(Drill).readonly().describe("newest first, at most 30"),
+    lines: z.array(DrillLine).readonly().describe("newest first, at most 30"),
     refused: z
       .array(z.object({ file: z.string(), why: z.string() }))
       .readonly()
@@ -146,7 +156,7 @@ export const StatusReport = z.object({
   verifies: z
     .object({
       everySeconds: Seconds.optional().describe("how often one is due; absent: the policy does not say"),
-      last: Verify.optional(),
+      last: VerifyLine.optional(),
       coverage: z
         .object({
           share: Share.describe("of the data, read back by published verifies"),
@@ -191,7 +201,7 @@ export const StatusReport = z.object({
         key: z.string(),
         ended: Time,
         state: SnapshotState,
-        standing: z.enum(["good", "damaged", "quarantined", "withdrawn"]),
+        standing: Standing,
         why: z.string().optional(),
         bytes: Bytes.describe("size of its sources"),
         storedBytes: Bytes.describe("packs that its run put"),
@@ -206,6 +216,20 @@ export const StatusReport = z.object({
 });
 
 export type StatusReport = Answer<typeof StatusReport>;
+/** Without the files that are written of it. */
+export type Status = Omit<StatusReport, "files">;
+/** What is known before it is judged. */
+export type Facts = Omit<Status, "state" | "concerns" | "next">;
+export type State = Status["state"];
+export type Concern = Status["concerns"][number];
+export type ConcernKind = Concern["kind"];
+export type SourceStatus = Status["sources"][number];
+export type ShownSnapshot = Status["snapshots"][number];
+export type SnapshotStanding = ShownSnapshot["standing"];
+export type DrillLine = Answer<typeof DrillLine>;
+export type VerifyLine = Answer<typeof VerifyLine>;
+/** Why a backup left nothing in the store, in the words of its alert. */
+export type FailingBackup = Omit<NonNullable<Status["failing"]>, "ageSeconds">;
 
 export interface StatusOptions {
   /** Metrics are written into this file, for a textfile collector. */

@@ -3,7 +3,8 @@ import { spaceInFacts } from "../snapshot/space-facts.ts";
 import { concernsOf, stateOf } from "./concerns.ts";
 import { drillsOf } from "./drills.ts";
 import { destroyOf, proofNotes, recoveryOf } from "./proofs.ts";
-import type { Seen, SeenSnapshot, ShownSnapshot, SourceStatus, Status } from "./types.ts";
+import type { ShownSnapshot, SourceStatus, Status } from "./report.ts";
+import type { Seen, SeenSnapshot } from "./seen.ts";
 import { verifiesOf } from "./verifies.ts";
 
 /** What is worth doing when nothing is wrong. */

@@ -1,9 +1,10 @@
 import { newestVerify, type VerifyEvidence } from "../verify/evidence.ts";
 import { coverageOf, RING } from "../verify/rotation.ts";
-import type { Seen, VerifiesStatus, VerifyLine } from "./types.ts";
+import type { Status, VerifyLine } from "./report.ts";
+import type { Seen } from "./seen.ts";
 
 /** What believed evidence of verifies says: of the last one, and how much of the data was read back by it and those before. */
-export function verifiesOf({ verifies, limits, snapshots, now }: Seen): VerifiesStatus {
+export function verifiesOf({ verifies, limits, snapshots, now }: Seen): Status["verifies"] {
   const refused = verifies.flatMap(({ file, refused: why }) => (why === undefined ? [] : [{ file, why }]));
   const last = newestVerify(verifies)?.evidence;
   const every = limits.verifyEverySeconds;

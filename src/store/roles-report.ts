@@ -1,7 +1,7 @@
+/** What `drops iam` answers. */
 import * as z from "zod";
 import { type Answer, Notes } from "../lib/report-fields.ts";
 
-/** What `drops iam` answers. */
 export const IamReport = z.object({
   form: z.enum(["user-policy", "bucket-policy", "lifecycle"]),
   role: z.enum(["writer", "janitor", "keeper", "restorer"]).optional(),

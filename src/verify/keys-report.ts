@@ -1,7 +1,7 @@
+/** What `drops keys` answers. */
 import * as z from "zod";
 import { type Answer, Bytes, Count, Place, Share, Time } from "../lib/report-fields.ts";
 
-/** What `drops keys` answers. */
 export const NamedKey = z.object({
   role: z
     .enum([

@@ -1,3 +1,4 @@
+/** What `drops verify` is asked, and what it answers. */
 import * as z from "zod";
 import {
   type Answer,
@@ -14,8 +15,7 @@ import {
 } from "../lib/report-fields.ts";
 import type { SnapshotChoice } from "../restore/choose.ts";
 
-/** What `drops verify` is asked, and what it answers. */
-export const Damage = z.object({
+const Damage = z.object({
   key: z.string().describe("the object's name in the store"),
   problem: z.string(),
   snapshots: z.array(Id).describe("those that need it"),
@@ -69,7 +69,6 @@ export const VerifyReport = z.object({
   notes: Notes,
 });
 
-export type Damage = Answer<typeof Damage>;
 export type VerifyReport = Answer<typeof VerifyReport>;
 
 export interface VerifyOptions {

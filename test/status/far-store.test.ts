@@ -1,9 +1,9 @@
 /** What status asks of a repository, it asks at once: a store may be 50 ms away. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { judgeRepository } from "../../src/app/status.ts";
 import { survey } from "../../src/retention/survey.ts";
 import type { SourceRecord } from "../../src/snapshot/record.ts";
+import { judgeRepository } from "../../src/status/status-of-repository.ts";
 import { RoundTrips } from "../support/round-trips.ts";
 import { TinyNights } from "../support/tiny-nights.ts";
 import { POLICY } from "../support/tiny-repository.ts";

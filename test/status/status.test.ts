@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ConcernKind, State } from "../../src/status/report.ts";
+import type { Seen } from "../../src/status/seen.ts";
 import { statusOf } from "../../src/status/status.ts";
-import type { ConcernKind, Seen, State } from "../../src/status/types.ts";
 import { sampleEvidence } from "../support/sample-evidence.ts";
 import { brokenSeen, failedIn, greenSeen, seenSnapshot, sourceIn } from "../support/sample-status.ts";
 import { sampleVerifyEvidence } from "../support/sample-verify-evidence.ts";

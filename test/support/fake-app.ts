@@ -1,4 +1,5 @@
-import type { Alerts, App, AppModule, Guided, Retention } from "../../src/cli/app.ts";
+import type { App, AppModule, Guided, Retention } from "../../src/cli/app.ts";
+import type { Alerts } from "../../src/notify/alerts.ts";
 import type { Listing } from "../../src/restore/report.ts";
 import { doctor } from "./sample-doctor.ts";
 import * as guidedSamples from "./sample-guided.ts";

@@ -1,8 +1,8 @@
 import { hash } from "node:crypto";
 import type { SnapshotRecord, SourceRecord } from "../../src/snapshot/record.ts";
 import type { StatusReport } from "../../src/status/report.ts";
+import type { Seen, SeenSnapshot } from "../../src/status/seen.ts";
 import { statusOf } from "../../src/status/status.ts";
-import type { Seen, SeenSnapshot } from "../../src/status/types.ts";
 import { sampleEvidence } from "./sample-evidence.ts";
 import { sampleVerifyEvidence } from "./sample-verify-evidence.ts";
 

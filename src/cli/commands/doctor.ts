@@ -1,9 +1,8 @@
 import { type Command, Option } from "commander";
 import type { DoctorReport } from "../../doctor/report.ts";
+import { GROUPS } from "../../doctor/types.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { collect, explain, type GlobalFlags, openApp, type Shell } from "../shell.ts";
-
-const GROUPS = ["policy", "keys", "host", "sources", "coverage", "store", "nights", "estimate"] as const;
 
 interface Flags extends GlobalFlags {
   readonly identity?: string;

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
+import type { Alerts } from "../../notify/alerts.ts";
 import type { NotifyTestReport } from "../../notify/report.ts";
-import type { Alerts } from "../app.ts";
 import { explain, type GlobalFlags, type Shell } from "../shell.ts";
 
 export function addNotify(program: Command, shell: Shell): void {

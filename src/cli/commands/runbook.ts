@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import type { RunbookOptions } from "../app.ts";
+import type { RunbookOptions } from "../../paper/report.ts";
 import { accessOf, addReadOptions, explain, type ReadFlags, type Shell } from "../shell.ts";
 
 interface Flags extends ReadFlags {

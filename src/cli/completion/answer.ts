@@ -1,6 +1,6 @@
 import type { Command } from "commander";
+import { clean } from "../../lib/clean.ts";
 import { POLICY_DIRS, policyNames } from "../../policy/find.ts";
-import { clean } from "../clean.ts";
 import type { Shell } from "../shell.ts";
 import { type Candidate, type Completion, complete } from "./complete.ts";
 

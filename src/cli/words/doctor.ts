@@ -1,9 +1,8 @@
-import type { DoctorReport } from "../../doctor/report.ts";
+import type { DoctorReport, Finding } from "../../doctor/report.ts";
+import { clean } from "../../lib/clean.ts";
 import { counted } from "../../lib/words.ts";
-import { clean } from "../clean.ts";
 import type { Paint } from "../screen.ts";
 
-type Finding = DoctorReport["findings"][number];
 type Result = Finding["result"];
 
 const WIDTH = 80;

@@ -1,6 +1,6 @@
 import Table from "cli-table3";
+import { clean } from "../../lib/clean.ts";
 import { wallTime } from "../../policy/zone.ts";
-import { clean } from "../clean.ts";
 import { fitted, stacked } from "./fit.ts";
 
 /** An ISO time as clocks in `zone` showed it. */

@@ -5,9 +5,9 @@ import type {
   GuidedStep,
   RollbackReport,
 } from "../../guided/report.ts";
+import { clean } from "../../lib/clean.ts";
 import { inBytes } from "../../lib/units.ts";
 import { duration } from "../../lib/words.ts";
-import { clean } from "../clean.ts";
 import type { Paint } from "../screen.ts";
 import { notes, table, when } from "./format.ts";
 

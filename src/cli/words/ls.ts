@@ -1,5 +1,5 @@
+import { clean } from "../../lib/clean.ts";
 import type { LsEntry } from "../../restore/report.ts";
-import { clean } from "../clean.ts";
 import { when } from "./format.ts";
 
 const LETTERS: Readonly<Record<LsEntry["type"], string>> = {

@@ -1,7 +1,7 @@
+import { clean } from "../../lib/clean.ts";
 import { inBytes } from "../../lib/units.ts";
 import { counted, duration } from "../../lib/words.ts";
 import type { RestoredSource, RestoreReport, SourceDamage } from "../../restore/report.ts";
-import { clean } from "../clean.ts";
 import type { Paint } from "../screen.ts";
 import { notes, table, when } from "./format.ts";
 

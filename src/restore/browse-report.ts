@@ -1,14 +1,12 @@
 /** What the reading verbs found, as the command line tells it. */
 
-import type { listEntries, ShownSource, SnapshotList, showSnapshot } from "../restore/browse.ts";
-import type { ReadParts, SignatureState } from "../restore/choose.ts";
-import type { Listing, LsEntry, ShowReport, SnapshotLine, SnapshotsReport } from "../restore/report.ts";
 import { fingerprint } from "../seal/sshsig.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import type { ManifestEntry } from "../snapshot/entry.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
-import type { VerifyReport } from "../verify/report.ts";
-import type { VerifyResult } from "../verify/verify.ts";
+import type { listEntries, ShownSource, SnapshotList, showSnapshot } from "./browse.ts";
+import type { ReadParts, SignatureState } from "./choose.ts";
+import type { Listing, LsEntry, ShowReport, SnapshotLine, SnapshotsReport } from "./report.ts";
 
 export function snapshotsView(parts: ReadParts, list: SnapshotList): SnapshotsReport {
   return {
@@ -67,32 +65,6 @@ export function lsView(
     for await (const { source, entry } of entries) yield entryView(source, entry);
   }
   return { snapshot: id, policy: chosen.policyName, zone, ended, entries: views() };
-}
-
-export function verifyView(
-  parts: ReadParts,
-  result: VerifyResult,
-  readShare: number,
-  sources: VerifyReport["sources"],
-): VerifyReport {
-  const { policyName, snapshots, damage, notes, checked, objects, objectBytes } = result;
-  const { packsRead, bytesRead, opened, independent, seconds } = result;
-  return {
-    ...{ objects, objectBytes, readShare, packsRead, bytesRead, opened, seconds },
-    ...(checked
-      ? { checksums: { from: checked.from, compared: checked.compared, sizeOnly: checked.sizeOnly } }
-      : {}),
-    ...(independent ? { independent } : {}),
-    policy: policyName,
-    store: parts.store.label,
-    zone: parts.zone,
-    snapshots: snapshots.map(({ snapshot: { record }, signature, intact }) => {
-      return { id: record.id, ended: record.ended, state: record.state, signature, intact };
-    }),
-    sources,
-    damage: damage.map(({ key, problem, snapshots: hurt }) => ({ key, problem, snapshots: [...hurt] })),
-    notes: [...notes],
-  };
 }
 
 function entryView(source: string, entry: ManifestEntry): LsEntry {

@@ -1,6 +1,6 @@
-import type { BackupReport } from "../backup/report.ts";
-import type { RunResult, SourceResult } from "../backup/snapshot-run.ts";
 import type { Policy } from "../policy/schema.ts";
+import type { BackupReport } from "./report.ts";
+import type { RunResult, SourceResult } from "./snapshot-run.ts";
 
 /** What a backup came to, as the command line tells it. */
 export function backupReport(

@@ -1,35 +1,31 @@
 /** `drops drill`: the verb, its evidence, and what this machine brings to it. */
-import { lookup } from "node:dns/promises";
 import { readdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
-import type { ReadAccess } from "../cli/app.ts";
-import type { DrillResult } from "../drill/drill.ts";
-import type { OutsidePlace } from "../drill/egress.ts";
-import type { DrillOptions, DrillReport } from "../drill/report.ts";
 import { openLocalHost } from "../host/local.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
 import { PackPool } from "../pack/pool.ts";
 import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
-import type { Policy } from "../policy/schema.ts";
 import type { ReadParts } from "../restore/choose.ts";
 import type { Signer } from "../seal/sshsig.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import { signerOfEvidence } from "../trust/evidence-signer.ts";
 import { trusting } from "../trust/trust.ts";
-import { signerOfEvidence } from "./evidence.ts";
+import type { DrillResult } from "./drill.ts";
+import type { DrillOptions, DrillReport } from "./report.ts";
 
 /** Where distributions keep PostgreSQL's servers, which are not on PATH as a rule. */
 const SERVER_ROOTS = ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt/postgresql"];
 const SYSTEM_BIN = "/run/current-system/sw/bin";
 
-interface DrillAccess {
+export interface DrillAccess {
   readonly parts: ReadParts;
   readonly store: BlobStore;
   readonly policy: LoadedPolicy | undefined;
-  /** As the command line gave it, for the guided restore of a drill on a host. */
-  readonly access: ReadAccess;
+  /** Drill the guided restore on that machine. */
+  readonly onHost: (on: string) => Promise<DrillResult>;
 }
 
 /** Drill, and write down what it proved. Key and place are looked for first: a drill of an hour without evidence helps nobody. */
@@ -52,7 +48,7 @@ export async function drillRepository(
   const result =
     options.on === undefined
       ? await drillHere({ ...access, policy }, context, options)
-      : await drillOnHost(access, options.on, context, options);
+      : await access.onHost(options.on);
   const notes = [...result.book.notes];
   const sharesKey = signer && options.signingKey === undefined;
   if (sharesKey)
@@ -68,7 +64,7 @@ async function drillHere(
   context: AppContext,
   options: DrillOptions & Cancel,
 ): Promise<DrillResult> {
-  const { runDrill } = await import("../drill/drill.ts");
+  const { runDrill } = await import("./drill.ts");
   await using pool = new PackPool(Math.min(2, availableParallelism()));
   await using host = await openLocalHost();
   const path = context.env["PATH"];
@@ -86,54 +82,6 @@ async function drillHere(
   return await runDrill(drillParts, options, options);
 }
 
-async function drillOnHost(
-  { parts, policy: loaded, access }: DrillAccess,
-  on: string,
-  context: AppContext,
-  options: DrillOptions & Cancel,
-): Promise<DrillResult> {
-  const { runHostDrill } = await import("../drill/on-host.ts");
-  const { hostOf, targetOf } = await import("./target.ts");
-  const { addressed, openHost } = await import("./host.ts");
-  const policy = loaded && { policy: loaded.policy, sha256: loaded.sha256, fromSnapshot: false };
-  const place = { host: on, sshKey: options.sshKey, hostKey: options.hostKey };
-  const target = await targetOf(place, loaded?.policy.host);
-  const production = loaded && (await addressed(loaded.policy.host, context, options));
-  const outside = await productionPlaces(production);
-  refuseProduction(await addressed(hostOf(target), context, options), production);
-  await using host = await openHost(hostOf(target), context, options);
-  const restore = async (id: string, how: Cancel) => {
-    const { openGuided } = await import("./guided.ts");
-    await using guided = await openGuided({ ...access, ...place }, context);
-    const consent = { fenced: true, yes: true, prompt: undefined };
-    const what = { choice: { id }, only: options.only, steps: [], dryRun: false, resume: undefined };
-    return await guided.restore({ ...how, ...consent, ...what });
-  };
-  return await runHostDrill({ ...parts, host, policy, outside, restore }, options, options);
-}
-
-/** The backed-up machine is where nothing may be drilled. Throws safety/refused. */
-function refuseProduction(target: Policy["host"], host: Policy["host"] | undefined): void {
-  const isSame =
-    target === "local" || (host !== undefined && host !== "local" && host.ssh.address === target.ssh.address);
-  if (!isSame) return;
-  throw new DropsError(
-    "safety/refused",
-    "a drill replaces what is on its machine: this one is not thrown away",
-    {
-      hint: "--on with the address of a throwaway machine that has no way out",
-    },
-  );
-}
-
-/** Where the backed-up machine is, by address: what is restored must not reach it. */
-async function productionPlaces(host: Policy["host"] | undefined): Promise<OutsidePlace[]> {
-  if (host === undefined || host === "local") return [];
-  const { address, port = 22 } = host.ssh;
-  const found = await lookup(address, { all: true }).catch(() => []); // gone from the DNS: then there is no way to it
-  return found.map((each) => ({ address: each.address, port }));
-}
-
 async function writeDown(
   { parts, store }: DrillAccess,
   context: AppContext,
@@ -142,9 +90,9 @@ async function writeDown(
 ): Promise<NonNullable<DrillReport["evidence"]>> {
   const { publish } = options;
   const { result, signer, directory } = what;
-  const { encodeEvidence, evidenceOf } = await import("../drill/evidence.ts");
-  const { writeEvidence } = await import("../drill/evidence-directory.ts");
-  const { merged, newestOf, readEvidence, readPublished } = await import("../drill/earlier-evidence.ts");
+  const { encodeEvidence, evidenceOf } = await import("./evidence.ts");
+  const { writeEvidence } = await import("./evidence-directory.ts");
+  const { merged, newestOf, readEvidence, readPublished } = await import("./earlier-evidence.ts");
   const { repository, policy } = result.chosen.snapshot.record;
   const trust = trusting(parts.trust, "drill", [signer.publicKey]);
   const place = { repository, policy };
@@ -156,7 +104,7 @@ async function writeDown(
   const believed = earlier.filter(({ refused }) => refused === undefined).length;
   const written = { ...files, earlier: believed };
   if (!publish) return written;
-  const { publishEvidence } = await import("../drill/publish.ts");
+  const { publishEvidence } = await import("./publish.ts");
   const key = await publishEvidence(store, evidence, encodeEvidence(evidence), signer, options);
   return { ...written, published: key };
 }
@@ -183,7 +131,7 @@ function reportOf(parts: ReadParts, result: DrillResult, options: DrillOptions):
 }
 
 async function evidencePlace(wanted: string): Promise<string> {
-  const { openEvidenceDirectory } = await import("../drill/evidence-directory.ts");
+  const { openEvidenceDirectory } = await import("./evidence-directory.ts");
   return await openEvidenceDirectory(wanted);
 }
 

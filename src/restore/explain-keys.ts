@@ -1,9 +1,9 @@
-import type { ReadAccess } from "../cli/app.ts";
+import type { ReadAccess } from "../lib/access.ts";
 import { DropsError } from "../lib/errors.ts";
 import type { Policy } from "../policy/schema.ts";
-import type { ReadParts } from "../restore/choose.ts";
 import { shortened } from "../seal/recipients.ts";
-import { recoveryRecipients } from "./keys.ts";
+import { recoveryRecipients } from "../seal/recovery-recipients.ts";
+import type { ReadParts } from "./choose.ts";
 
 /** What is said where an identity is missing or opens nothing: by age-stream.ts, open-source.ts and secret-file.ts. */
 const ABOUT_IDENTITY =

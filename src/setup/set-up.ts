@@ -9,17 +9,17 @@ import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { POLICY_DIRS } from "../policy/find.ts";
+import { parseHost } from "../policy/host-words.ts";
 import { parsePolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
 import { makeKeys } from "../seal/keygen.ts";
-import { Asker, interview, withHint } from "../setup/interview.ts";
-import { lookFor } from "../setup/look.ts";
-import { type Choices, policyText } from "../setup/policy-text.ts";
-import type { SetupOptions, SetupReport } from "../setup/report.ts";
-import { nameFor } from "../setup/suggest.ts";
 import { realPaths } from "../source/real-paths.ts";
 import { SAME_DISK_HINT, sameDisk } from "../source/same-disk.ts";
-import { parseHost } from "./target.ts";
+import { Asker, interview, withHint } from "./interview.ts";
+import { lookFor } from "./look.ts";
+import { type Choices, policyText } from "./policy-text.ts";
+import type { SetupOptions, SetupReport } from "./report.ts";
+import { nameFor } from "./suggest.ts";
 
 export interface SetupParts {
   readonly context: AppContext;

@@ -1,25 +1,35 @@
 /** Alerts: from the policy's `notify` to channels, what was told before, and this machine's name. */
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import type { Alerts, AlertsAccess } from "../cli/app.ts";
-import { cleanBlock } from "../cli/clean.ts";
 import { openLocalHost } from "../host/local.ts";
 import type { Cancel } from "../lib/cancel.ts";
+import { cleanBlock } from "../lib/clean.ts";
 import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { milliseconds } from "../lib/units.ts";
-import { bookFile } from "../notify/book.ts";
-import type { Channel } from "../notify/channel.ts";
-import { composeTest } from "../notify/compose.ts";
-import { deliverAll } from "../notify/deliver.ts";
-import { type Death, tellOfDeath, unitOf } from "../notify/failed-unit.ts";
-import { openChannels } from "../notify/open-channels.ts";
-import type { TellParts } from "../notify/tell.ts";
-import { tellerOf } from "../notify/teller.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { loadPolicy } from "../policy/load.ts";
 import { type AlertPolicy, alertPolicyOf, readNotifyAlone } from "../policy/notify-alone.ts";
 import { type AlertVerb, NO_CHANNELS } from "../policy/notify-schema.ts";
+import { bookFile } from "./book.ts";
+import type { Channel } from "./channel.ts";
+import { composeTest } from "./compose.ts";
+import { deliverAll } from "./deliver.ts";
+import { type Death, tellOfDeath, unitOf } from "./failed-unit.ts";
+import { openChannels } from "./open-channels.ts";
+import type { AlertsAccess, NotifyFailedReport, NotifyTestReport } from "./report.ts";
+import type { TellParts } from "./tell.ts";
+import { type Teller, tellerOf } from "./teller.ts";
+
+/** Alerts of one policy. */
+export interface Alerts {
+  /** For one run of a verb, from now on. Undefined when the policy names nobody to tell. */
+  teller(verb: AlertVerb): Teller | undefined;
+  /** Never throws for a channel that cannot be told: that is in the report. Throws usage/invalid where there is none. */
+  test(how: { readonly channel: string | undefined } & Cancel): Promise<NotifyTestReport>;
+  /** Of a unit that failed, whoever has not heard it of the run itself. */
+  failed(how: { readonly unit: string } & Cancel): Promise<NotifyFailedReport>;
+}
 
 /** Of a unit's log. */
 const LOG_LINES = 60;

@@ -11,8 +11,8 @@ import {
   type KeeperParts,
   type KeeperPlan,
   planKeeper,
-} from "../retention/keeper.ts";
-import type { KeeperReport } from "../retention/keeper-report.ts";
+} from "./keeper.ts";
+import type { KeeperReport } from "./keeper-report.ts";
 
 export interface KeeperRun {
   readonly parts: KeeperParts;

@@ -1,15 +1,15 @@
 /** What plan and prune found and did, as the command line tells it. */
 
-import type { Decision } from "../retention/decide.ts";
-import { isImagined } from "../retention/future.ts";
-import type { KeepRules } from "../retention/keep.ts";
-import type { WrittenNote } from "../retention/operator-notes.ts";
-import type { PrunePlan } from "../retention/plan.ts";
-import { oldestPoint, promiseOf } from "../retention/promise.ts";
-import type { PruneResult } from "../retention/prune.ts";
-import type { NoteReport, PlannedSnapshot, PlanReport, PruneReport } from "../retention/report.ts";
-import type { Survey } from "../retention/survey.ts";
 import type { StoredObject } from "../snapshot/stored-objects.ts";
+import type { Decision } from "./decide.ts";
+import { isImagined } from "./future.ts";
+import type { KeepRules } from "./keep.ts";
+import type { WrittenNote } from "./operator-notes.ts";
+import type { PrunePlan } from "./plan.ts";
+import { oldestPoint, promiseOf } from "./promise.ts";
+import type { PruneResult } from "./prune.ts";
+import type { NoteReport, PlannedSnapshot, PlanReport, PruneReport } from "./report.ts";
+import type { Survey } from "./survey.ts";
 
 interface Place {
   readonly policy: string;

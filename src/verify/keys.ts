@@ -5,14 +5,14 @@ import { isFailure } from "../lib/errors.ts";
 import type { Policy } from "../policy/schema.ts";
 import { openCatalog, type ReadParts } from "../restore/choose.ts";
 import { readIdentityFile, recipientSetHash, recipientsOf } from "../seal/recipients.ts";
+import { recoveryRecipients } from "../seal/recovery-recipients.ts";
 import { fingerprint, loadSigner, samePublicKey } from "../seal/sshsig.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import { revokedBy } from "../trust/trust.ts";
-import { DamageBook } from "../verify/damage-book.ts";
-import { type SealedTo, sealedTo, signedBy } from "../verify/key-use.ts";
-import type { KeysReport, NamedKey, SealedSet, SignerUse } from "../verify/keys-report.ts";
-import { followReferences } from "../verify/needed-objects.ts";
-import { recoveryRecipients } from "./keys.ts";
+import { DamageBook } from "./damage-book.ts";
+import { type SealedTo, sealedTo, signedBy } from "./key-use.ts";
+import type { KeysReport, NamedKey, SealedSet, SignerUse } from "./keys-report.ts";
+import { followReferences } from "./needed-objects.ts";
 
 /**
  * @throws DropsError failures of the store; repository/missing; key/wrong for a file of the policy that is there and holds

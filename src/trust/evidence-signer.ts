@@ -2,8 +2,8 @@
 import { DropsError } from "../lib/errors.ts";
 import type { Policy } from "../policy/schema.ts";
 import type { Signer } from "../seal/sshsig.ts";
-import { loadBelieved } from "../trust/own-keys.ts";
-import type { Trust } from "../trust/trust.ts";
+import { loadBelieved } from "./own-keys.ts";
+import type { Trust } from "./trust.ts";
 
 /**
  * What signs evidence of a drill or a verify: the key that is named, else the policy's own for it, else the one that signs

@@ -10,21 +10,21 @@ import { writeWhole } from "../lib/write-whole.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
 import { type OpenCatalog, openCatalog, type ReadParts } from "../restore/choose.ts";
+import { policyInside } from "../restore/policy-inside.ts";
 import { type Proofs, readProofs } from "../snapshot/finding.ts";
 import { heldBack } from "../snapshot/held-back.ts";
 import { takeInventory } from "../snapshot/references.ts";
 import type { PolicyPlace } from "../snapshot/repository.ts";
 import { UNKNOWN_TIME } from "../snapshot/repository-of-records.ts";
 import { sameDisk } from "../source/same-disk.ts";
-import type { StatusOptions, StatusReport } from "../status/report.ts";
-import { statusOf } from "../status/status.ts";
-import type { Seen, SeenSnapshot, Status } from "../status/types.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import { storeSpace } from "../store/directory-space.ts";
 import { type Trust, trustInside } from "../trust/trust.ts";
 import { readVerifies } from "../verify/evidence.ts";
-import { policyInside } from "./access.ts";
-import { failingBackup } from "./failing.ts";
+import { failingBackup } from "./failing-backup.ts";
+import type { Status, StatusOptions, StatusReport } from "./report.ts";
+import type { Seen, SeenSnapshot } from "./seen.ts";
+import { statusOf } from "./status.ts";
 
 /** What counts where no policy can be read: the defaults of the policy's fields. */
 const DEFAULTS = { rpo: "24h", every: "8d", zone: "UTC" };
@@ -42,7 +42,7 @@ export async function statusOfRepository(
 ): Promise<StatusReport> {
   const status = await judgeRepository(parts, policy?.policy, context, options);
   const files = await writeFiles(status, options);
-  return { ...status, concerns: [...status.concerns], files };
+  return { ...status, files };
 }
 
 /** Throws DropsError when it cannot be known. */
@@ -180,11 +180,11 @@ async function remarks(
 async function writeFiles(status: Status, { prometheus, html }: StatusOptions): Promise<string[]> {
   const written: string[] = [];
   if (prometheus !== undefined) {
-    const { prometheusOf } = await import("../status/prometheus.ts");
+    const { prometheusOf } = await import("./prometheus.ts");
     written.push(await writeFile(prometheus, prometheusOf(status)));
   }
   if (html !== undefined) {
-    const { pageOf } = await import("../status/page.ts");
+    const { pageOf } = await import("./page.ts");
     written.push(await writeFile(html, pageOf(status)));
   }
   return written;

@@ -10,20 +10,13 @@ import type { Policy } from "../policy/schema.ts";
 import { openCatalog, type ReadParts } from "../restore/choose.ts";
 import type { Signer } from "../seal/sshsig.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import { ownKeyOfVerify, signerOfEvidence } from "../trust/evidence-signer.ts";
 import { trusting } from "../trust/trust.ts";
-import {
-  coveredBy,
-  newestVerify,
-  publishVerify,
-  readVerifies,
-  verifyEvidenceOf,
-} from "../verify/evidence.ts";
-import { markDamaged } from "../verify/mark-damaged.ts";
-import type { VerifyOptions, VerifyReport } from "../verify/report.ts";
-import { coverageOf, oldestPlace, RING } from "../verify/rotation.ts";
-import { type ReadData, type VerifyResult, verifyRepository } from "../verify/verify.ts";
-import { ownKeyOfVerify, signerOfEvidence } from "./evidence.ts";
-import { verifyView } from "./views.ts";
+import { coveredBy, newestVerify, publishVerify, readVerifies, verifyEvidenceOf } from "./evidence.ts";
+import { markDamaged } from "./mark-damaged.ts";
+import type { VerifyOptions, VerifyReport } from "./report.ts";
+import { coverageOf, oldestPlace, RING } from "./rotation.ts";
+import { type ReadData, type VerifyResult, verifyRepository } from "./verify.ts";
 
 /** What the routine reads where the policy says nothing, and how often it is then taken to run. */
 const ROUTINE_PERCENT = 5;
@@ -56,7 +49,7 @@ export async function verifyWithEvidence(
     const working = { ...parts, pool, checker: access.store, onRead };
     const result = await lookAt(working, policy, options, previous, notes, how);
     const sources = options.sources ? await verdicts({ ...parts, pool }, options) : [];
-    const view = verifyView(parts, result, shareOf(options, policy), sources);
+    const view = reportOf(parts, result, shareOf(options, policy), sources);
     const covered = coveredBy(result, previous?.evidence.covered ?? [], began.toISOString());
     const left = signer
       ? await leaveBehind(access, result, { signer, previous, began, context, options, notes }, how)
@@ -216,7 +209,7 @@ async function verdicts(
   parts: ReadParts & { readonly pool: PackPool },
   what: VerifyOptions & Cancel,
 ): Promise<VerifyReport["sources"]> {
-  const { verifySources } = await import("../verify/verify-sources.ts");
+  const { verifySources } = await import("./verify-sources.ts");
   return verifySources(
     { ...parts, openHost: openLocalHost },
     { choice: what.choice ?? { date: "latest" } },
@@ -235,4 +228,30 @@ export function refusePartial({ choice, publish, routine }: VerifyOptions): void
   throw new DropsError("usage/invalid", "only a verify of all snapshots is published", {
     hint: "leave the snapshot out, or --publish and --routine",
   });
+}
+
+function reportOf(
+  parts: ReadParts,
+  result: VerifyResult,
+  readShare: number,
+  sources: VerifyReport["sources"],
+): VerifyReport {
+  const { policyName, snapshots, damage, notes, checked, objects, objectBytes } = result;
+  const { packsRead, bytesRead, opened, independent, seconds } = result;
+  return {
+    ...{ objects, objectBytes, readShare, packsRead, bytesRead, opened, seconds },
+    ...(checked
+      ? { checksums: { from: checked.from, compared: checked.compared, sizeOnly: checked.sizeOnly } }
+      : {}),
+    ...(independent ? { independent } : {}),
+    policy: policyName,
+    store: parts.store.label,
+    zone: parts.zone,
+    snapshots: snapshots.map(({ snapshot: { record }, signature, intact }) => {
+      return { id: record.id, ended: record.ended, state: record.state, signature, intact };
+    }),
+    sources,
+    damage: damage.map(({ key, problem, snapshots: hurt }) => ({ key, problem, snapshots: hurt })),
+    notes,
+  };
 }

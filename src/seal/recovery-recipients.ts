@@ -1,7 +1,7 @@
 import { DropsError } from "../lib/errors.ts";
 import { readText } from "../lib/read-at-most.ts";
 import type { Policy } from "../policy/schema.ts";
-import { checkRecipients } from "../seal/recipients.ts";
+import { checkRecipients } from "./recipients.ts";
 
 /** Whom everything is sealed to. Throws key/missing, key/wrong. */
 export async function recoveryRecipients(policy: Policy): Promise<readonly string[]> {

@@ -1,7 +1,8 @@
 /** What this machine's alerts remember of a backup that failed: it may have left nothing in the store to tell of it. */
+
 import { bookFile, readBook } from "../notify/book.ts";
 import type { Policy } from "../policy/schema.ts";
-import type { FailingBackup } from "../status/types.ts";
+import type { FailingBackup } from "./report.ts";
 
 /** Undefined when the last backup went well or stored a part, and when nothing is known: that is never a failure. */
 export async function failingBackup({ name, notify }: Policy): Promise<FailingBackup | undefined> {
