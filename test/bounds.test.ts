@@ -6,7 +6,6 @@ import { createServer as createTcpServer, type Server, type Socket } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { signersGiven } from "../src/app/access.ts";
 import type { Host } from "../src/host/host.ts";
 import { hostKeyCheck } from "../src/host/host-key.ts";
 import { openLocalHost } from "../src/host/local.ts";
@@ -25,6 +24,7 @@ import type { VersionedStore } from "../src/store/blob-store.ts";
 import { readCredentials } from "../src/store/credentials.ts";
 import { openS3Store } from "../src/store/s3.ts";
 import { Pages } from "../src/store/s3-pages.ts";
+import { signersGiven } from "../src/trust/signers-given.ts";
 import { alert } from "./contracts/channel.ts";
 
 // What a host or a store sends without end, or far larger than it may be, ends in a clear failure, soon, and in little memory.

@@ -1,9 +1,8 @@
 /** From the options of a command that reads to what its verb needs: a store, keys, whom to believe, which zone. */
-import type { ReadAccess } from "../lib/access.ts";
+import type { PolicyAccess, ReadAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
-import { readText } from "../lib/read-at-most.ts";
 import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
 import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
 import type { StorePolicy } from "../policy/schema.ts";
@@ -16,7 +15,7 @@ import type { BlobReader, BlobStore } from "../store/blob-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import { belowWhatHides } from "../store/version-index.ts";
 import { ownKeys } from "../trust/own-keys.ts";
-import { parseSigners, type Signers } from "../trust/signers-file.ts";
+import { signersGiven } from "../trust/signers-given.ts";
 import { trustOf } from "../trust/trust.ts";
 import { openStore, openVersionedStore } from "./store.ts";
 
@@ -79,9 +78,12 @@ async function storesOf(
 
 /** The policy that a command means, unless a store's address stands in for it. */
 export async function policyOf(access: ReadAccess, context: AppContext): Promise<LoadedPolicy | undefined> {
-  if (access.store !== undefined) return undefined;
-  const places = { fromEnv: context.env["DROPS_POLICY"], dirs: POLICY_DIRS };
-  return loadPolicy(await findPolicy(access.policy, places));
+  return access.store === undefined ? loadNamed(access, context) : undefined;
+}
+
+/** Throws usage/ and policy/invalid. */
+export async function loadNamed({ policy }: PolicyAccess, { env }: AppContext): Promise<LoadedPolicy> {
+  return loadPolicy(await findPolicy(policy, { fromEnv: env["DROPS_POLICY"], dirs: POLICY_DIRS }));
 }
 
 /**
@@ -106,24 +108,4 @@ async function readIfThere(file: string): Promise<readonly string[]> {
     if (isFailure(error, "key/missing")) return [];
     throw error;
   }
-}
-
-/** Of each a line, or a file of them, as `--trusted-signer` takes it. Throws key/missing, key/wrong. */
-export async function signersGiven(linesOrFiles: readonly string[]): Promise<Signers> {
-  const all = await Promise.all(linesOrFiles.map(signersIn));
-  return {
-    signers: all.flatMap(({ signers }) => signers),
-    revoked: all.flatMap(({ revoked }) => revoked),
-  };
-}
-
-async function signersIn(lineOrFile: string): Promise<Signers> {
-  if (/^(ssh-ed25519|revoked) /.test(lineOrFile)) return parseSigners(lineOrFile, "--trusted-signer");
-  const text = await readText(lineOrFile).catch((cause: unknown) => {
-    throw new DropsError("key/missing", `cannot read the trusted signer ${lineOrFile}`, {
-      hint: "give a file, or the whole line: ssh-ed25519 AAAA…",
-      cause,
-    });
-  });
-  return parseSigners(text, `the trusted signer ${lineOrFile}`);
 }

@@ -8,7 +8,7 @@ import { init } from "../backup/init.ts";
 import type { BackupOptions, BackupReport, InitReport } from "../backup/report.ts";
 import { backupReport } from "../backup/run-report.ts";
 import type { BackupParts } from "../backup/snapshot-run.ts";
-import type { App, Guided, Reader, Retention } from "../cli/app.ts";
+import type { App, Guided, Reader } from "../cli/app.ts";
 import type { GuidedAccess, PolicyAccess, ReadAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
@@ -18,9 +18,10 @@ import type { Alerts } from "../notify/alerts.ts";
 import type { AlertsAccess } from "../notify/report.ts";
 import { PackPool } from "../pack/pool.ts";
 import type { RunbookOptions, RunbookReport, SheetOptions, SheetReport } from "../paper/report.ts";
-import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
-import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
+import type { LoadedPolicy } from "../policy/load.ts";
 import type { Policy, StorePolicy } from "../policy/schema.ts";
+import { locksOf } from "../retention/policy-locks.ts";
+import type { Retention } from "../retention/retention.ts";
 import { readIdentityFile, recipientsOf } from "../seal/recipients.ts";
 import { recoveryRecipients } from "../seal/recovery-recipients.ts";
 import type { KeygenReport } from "../seal/report.ts";
@@ -30,18 +31,16 @@ import type { RecalledSnapshot } from "../snapshot/recall.ts";
 import { spaceInFacts } from "../snapshot/space-facts.ts";
 import { storeSpace } from "../store/directory-space.ts";
 import { trustHere } from "../trust/own-keys.ts";
-import type { Trust } from "../trust/trust.ts";
+import { loadNamed, openAccess, policyOf } from "./access.ts";
 import { openHost } from "./host.ts";
-import { locksOf } from "./locks.ts";
 import { readerOf } from "./reader.ts";
-import { openStore } from "./store.ts";
+import { openStore, openVersionedStore } from "./store.ts";
 
 /** A machine with less memory than this seals with one thread. Bytes. */
 const SMALL_MACHINE = 3 * 1024 * 1024 * 1024;
 
 export async function openApp(access: PolicyAccess, context: AppContext): Promise<App> {
-  const file = await findPolicy(access.policy, { fromEnv: context.env["DROPS_POLICY"], dirs: POLICY_DIRS });
-  const loaded = await loadPolicy(file);
+  const loaded = await loadNamed(access, context);
   const plain = { ...access, store: undefined, identities: [], trustedSigners: [], trustUnsigned: false };
   return {
     ...(await readerOf(plain, context, loaded)),
@@ -64,8 +63,10 @@ export async function openGuided(access: GuidedAccess, context: AppContext): Pro
 }
 
 export async function openRetention(access: PolicyAccess, context: AppContext): Promise<Retention> {
-  const { openRetention } = await import("./retention.ts");
-  return openRetention(access, context);
+  const { retentionOf } = await import("../retention/retention.ts");
+  const { policy } = await loadNamed(access, context);
+  const openVersioned = () => openVersionedStore(policy.store, context);
+  return retentionOf(policy, { store: await openStore(policy.store, context), openVersioned }, context);
 }
 
 export async function openAlerts(access: AlertsAccess, context: AppContext): Promise<Alerts> {
@@ -83,16 +84,24 @@ export async function makeKeys(
 }
 
 export async function makeSheet(options: SheetOptions & Cancel, context: AppContext): Promise<SheetReport> {
-  const { makeSheet } = await import("./paper.ts");
-  return makeSheet(options, context);
+  const { makeSheet } = await import("../paper/make-sheet.ts");
+  const { policy } = await loadNamed(options, context);
+  return makeSheet(policy, options, context, () => openStore(policy.store, context));
 }
 
 export async function makeRunbook(
   options: RunbookOptions & Cancel,
   context: AppContext,
 ): Promise<RunbookReport> {
-  const { makeRunbook } = await import("./paper.ts");
-  return makeRunbook(options, context);
+  const { factsOfPolicy, factsOfStore, makeRunbook } = await import("../paper/make-runbook.ts");
+  const { access } = options;
+  return makeRunbook(options, async (script) => {
+    const loaded = await policyOf(access, context);
+    if (loaded) return factsOfPolicy(loaded.policy, access, script);
+    const opened = await openAccess(access, undefined, context);
+    await using _store = opened.store;
+    return factsOfStore({ ...opened.parts, zone: "UTC" }, access, script, options);
+  });
 }
 
 export async function recallSnapshots(
@@ -127,16 +136,12 @@ async function runInit(policy: Policy, context: AppContext, how: Cancel): Promis
   };
 }
 
-async function runbookText(policy: Policy, trust: Trust): Promise<string> {
-  const { runbookText } = await import("./paper.ts");
-  return runbookText(policy, trust);
-}
-
 async function runBackup(
   loaded: LoadedPolicy,
   context: AppContext,
   options: BackupOptions & Cancel,
 ): Promise<BackupReport> {
+  const { runbookText } = await import("../paper/make-runbook.ts");
   const { policy } = loaded;
   const how = { signal: options.signal };
   await using store = await openStore(policy.store, context);

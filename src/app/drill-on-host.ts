@@ -4,6 +4,7 @@ import type { DrillResult } from "../drill/drill.ts";
 import type { OutsidePlace } from "../drill/egress.ts";
 import { runHostDrill } from "../drill/on-host.ts";
 import type { DrillOptions } from "../drill/report.ts";
+import { hostOf, targetOf } from "../guided/target.ts";
 import type { ReadAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
@@ -12,7 +13,6 @@ import type { LoadedPolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
 import type { ReadParts } from "../restore/choose.ts";
 import { addressed, openHost } from "./host.ts";
-import { hostOf, targetOf } from "./target.ts";
 
 interface OnHostAccess {
   readonly parts: ReadParts;
@@ -38,7 +38,7 @@ export async function drillOnHost(
   const restore = async (id: string, how: Cancel) => {
     const { openGuided } = await import("./guided.ts");
     await using guided = await openGuided({ ...access, ...place }, context);
-    const consent = { fenced: true, yes: true, prompt: undefined };
+    const consent = { fenced: true, yes: true, prompt: undefined, onPlanned: options.onPlanned };
     const what = { choice: { id }, only: options.only, steps: [], dryRun: false, resume: undefined };
     return await guided.restore({ ...how, ...consent, ...what });
   };

@@ -1,6 +1,7 @@
 /** `drops restore --only bootstrap`: what a machine needs before its first boot, into a directory here. */
 
-import { again } from "../cli/again.ts";
+import { again } from "../guided/again.ts";
+import { policiesOf } from "../guided/plan/plan-run.ts";
 import { rebuildChoices, revisionOf } from "../guided/plan/rebuild-choices.ts";
 import type { BootstrapReport } from "../guided/report.ts";
 import { bootstrap } from "../guided/run/bootstrap.ts";
@@ -8,7 +9,6 @@ import { openLocalHost } from "../host/local.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { chooseSnapshot, type SnapshotChoice } from "../restore/choose.ts";
 import { explaining } from "../restore/explaining.ts";
-import { policiesOf } from "./guided-plan.ts";
 import type { GuidedSession } from "./guided-session.ts";
 
 export async function bootstrapInto(

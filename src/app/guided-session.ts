@@ -2,11 +2,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, homedir, hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import { again } from "../cli/again.ts";
+import { again } from "../guided/again.ts";
 import { lockRestore } from "../guided/journal/host-lock.ts";
 import { operatorTarget } from "../guided/journal/operator-runs.ts";
 import type { RunsHow } from "../guided/journal/runs.ts";
+import type { OpenedRepository } from "../guided/plan/plan-run.ts";
 import type { RunCommands } from "../guided/run/run.ts";
+import { hostOf, type Target, targetOf } from "../guided/target.ts";
 import type { Host } from "../host/host.ts";
 import type { GuidedAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
@@ -16,20 +18,8 @@ import { ownDirectory } from "../lib/own-directory.ts";
 import { PackPool } from "../pack/pool.ts";
 import { hostWords } from "../policy/host-words.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
-import type { SshPolicy } from "../policy/schema.ts";
-import type { ReadParts } from "../restore/choose.ts";
 import { openAccess, policyOf, zoneOf } from "./access.ts";
 import { openHost } from "./host.ts";
-import { hostOf, targetOf } from "./target.ts";
-
-export type Target = "local" | SshPolicy;
-
-/** A repository that was opened for reading. */
-export interface OpenedRepository {
-  readonly policy: LoadedPolicy | undefined;
-  readonly parts: ReadParts;
-  readonly pool: PackPool;
-}
 
 const NO_STORE = { store: undefined, identities: [], trustedSigners: [], trustUnsigned: false } as const;
 

@@ -1,11 +1,21 @@
 /** Restores onto a host: from a date to a run, and from a run to what works on it. */
+
 import type { Guided } from "../cli/app.ts";
-import { planInWords } from "../cli/words/guided.ts";
 import { abandonUntouched, findOpenRun, refuseOpenRun } from "../guided/journal/find-run.ts";
 import type { Journal } from "../guided/journal/journal.ts";
 import { metaOf, type RunOf, runOf } from "../guided/journal/run-meta.ts";
 import { createRun, openRun } from "../guided/journal/runs.ts";
 import { planSteps } from "../guided/plan/plan.ts";
+import {
+  factsOf,
+  freshest,
+  groupsOf,
+  guidedRun,
+  type OpenedRepository,
+  plannedAgain,
+  planRun,
+  policiesOf,
+} from "../guided/plan/plan-run.ts";
 import { DEFAULT_RATES } from "../guided/plan/rates.ts";
 import type {
   BootstrapReport,
@@ -18,8 +28,12 @@ import type {
 import { Answers } from "../guided/run/answers.ts";
 import { closedStore } from "../guided/run/closed-store.ts";
 import { finishRun } from "../guided/run/finish.ts";
+import { restorePorts, rollbackPorts } from "../guided/run/host-ports.ts";
+import type { SnapshotParts } from "../guided/run/replacements.ts";
 import { rollbackRun } from "../guided/run/rollback.ts";
 import { type RunCommands, runGuided } from "../guided/run/run.ts";
+import { doneView, type PlannedRun, plannedView } from "../guided/run-report.ts";
+import { hostOf, targetOf } from "../guided/target.ts";
 import type { Host } from "../host/host.ts";
 import type { GuidedAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
@@ -29,13 +43,8 @@ import { wallTime } from "../policy/zone.ts";
 import { chooseSnapshot, type SnapshotChoice } from "../restore/choose.ts";
 import { explaining } from "../restore/explaining.ts";
 import { trustOf } from "../trust/trust.ts";
-import { factsOf, freshest, groupsOf, guidedRun, plannedAgain, planRun, policiesOf } from "./guided-plan.ts";
-import { GuidedSession, type OpenedRepository } from "./guided-session.ts";
-import { doneView, type PlannedRun, plannedView } from "./guided-views.ts";
-import { restorePorts, rollbackPorts } from "./guided-world.ts";
+import { GuidedSession } from "./guided-session.ts";
 import { addressed } from "./host.ts";
-import type { SnapshotParts } from "./replacements.ts";
-import { hostOf, targetOf } from "./target.ts";
 
 type ClosingOptions = ConsentOptions & { readonly run: string | undefined } & Cancel;
 
@@ -86,7 +95,6 @@ class GuidedRestores implements Guided {
 
   async #begin(read: OpenedRepository, answers: Answers, how: GuidedOptions & Cancel): Promise<GuidedReport> {
     const { choice = { date: "latest" } } = how;
-    const { reporter } = this.#session.context;
     const chosen = await chooseSnapshot(read.parts, choice, how);
     const { policy, day } = await policiesOf(read, chosen, how);
     const target = await targetOf(this.#session.access, policy.policy.host);
@@ -104,7 +112,7 @@ class GuidedRestores implements Guided {
     if (how.dryRun) return report;
     const commands = (run: string) => this.#session.commands(run, target);
     await refuseOpenRun(host, commands, how);
-    for (const line of planInWords(report, PLAIN).split("\n")) reporter.say(line);
+    await how.onPlanned?.(report);
     const { run } = planned;
     await answers.confirm(
       `bring ${host.label} back to ${wallTime(new Date(chosen.snapshot.record.ended), read.parts.zone)} (snapshot ${run.snapshot.id})? What was made since is lost`,
@@ -218,6 +226,3 @@ interface Work {
   readonly answers: Answers;
   readonly commands: RunCommands;
 }
-
-const same = (text: string): string => text;
-const PLAIN = { bold: same, dim: same, red: same, green: same, yellow: same };

@@ -25,15 +25,7 @@ import type {
   ShowReport,
   SnapshotsReport,
 } from "../restore/report.ts";
-import type { KeeperReport } from "../retention/keeper-report.ts";
-import type {
-  NoteOptions,
-  NoteReport,
-  PlanOptions,
-  PlanReport,
-  PruneOptions,
-  PruneReport,
-} from "../retention/report.ts";
+import type { Retention } from "../retention/retention.ts";
 import type { KeygenReport } from "../seal/report.ts";
 import type { SetupOptions, SetupReport } from "../setup/report.ts";
 import type { RecalledSnapshot } from "../snapshot/recall.ts";
@@ -114,22 +106,4 @@ export interface Guided extends AsyncDisposable {
   rollback(how: ConsentOptions & { readonly run: string | undefined } & Cancel): Promise<RollbackReport>;
   /** What a machine needs before its first boot, into a new directory here. */
   bootstrap(how: { readonly choice: SnapshotChoice; readonly to: string } & Cancel): Promise<BootstrapReport>;
-}
-
-/** What is kept and what goes. Needs no identity. */
-export interface Retention extends AsyncDisposable {
-  /** Changes nothing. Never throws for what speaks against a prune: that is in the report. */
-  plan(how: PlanOptions & Cancel): Promise<PlanReport>;
-  /** Never throws for what speaks against it: that is in the report, and nothing was done. */
-  prune(how: PruneOptions & Cancel): Promise<PruneReport>;
-  /**
-   * Extend the locks of what is kept. Never throws for what it finds: that is in the report, and whatever could be locked
-   * is. Throws policy/invalid without object_lock, clock/skewed, and store/refused for a bucket without Object Lock.
-   */
-  keeper(how: { readonly dryRun: boolean } & Cancel): Promise<KeeperReport>;
-  /** Throws safety/refused when it is pinned already, snapshot/missing when there is no such snapshot. */
-  pin(how: NoteOptions & { readonly until: string | undefined } & Cancel): Promise<NoteReport>;
-  /** Throws snapshot/missing when it is not pinned. */
-  unpin(how: Pick<NoteOptions, "snapshot"> & Cancel): Promise<NoteReport>;
-  withdraw(how: NoteOptions & Cancel): Promise<NoteReport>;
 }

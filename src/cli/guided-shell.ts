@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { GuidedOptions } from "../guided/report.ts";
 import type { StepId } from "../guided/run/steps.ts";
 import { DropsError } from "../lib/errors.ts";
 import type { Guided } from "./app.ts";
@@ -22,6 +23,14 @@ export async function openGuided(shell: Shell, flags: ReadFlags & HostFlags): Pr
   const { openGuided } = await shell.app();
   const { host, sshKey, hostKey } = flags;
   return openGuided({ ...accessOf(flags), host, sshKey, hostKey }, shell.context);
+}
+
+/** What says what a guided restore will do. */
+export function sayingPlan({ context }: Shell): NonNullable<GuidedOptions["onPlanned"]> {
+  return async (report) => {
+    const { planLines } = await import("./words/guided.ts");
+    for (const line of planLines(report)) context.reporter.say(line);
+  };
 }
 
 /** `rocksdb,postgres` or `4,5`, once or several times. Throws usage/invalid naming the steps that there are. */

@@ -1,5 +1,5 @@
 import { DropsError } from "../lib/errors.ts";
-import type { Retention } from "./app.ts";
+import type { Retention } from "../retention/retention.ts";
 import type { GlobalFlags, Shell } from "./shell.ts";
 
 /** How often an answer that is none is asked for again. */

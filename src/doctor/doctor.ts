@@ -1,7 +1,6 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { wallTime } from "../policy/zone.ts";
-import type { Proofs, RecoveryProof } from "../snapshot/finding.ts";
-import { readProofs } from "../snapshot/finding.ts";
+import { type Proofs, type RecoveryProof, readProofs } from "../snapshot/finding.ts";
 import { containerCheck } from "./check-containers.ts";
 import { coverageChecks } from "./check-coverage.ts";
 import { hostChecks } from "./check-host.ts";

@@ -1,5 +1,6 @@
 /** What `drops drill` is asked, and what it answers. */
 import * as z from "zod";
+import type { GuidedOptions } from "../guided/report.ts";
 import {
   type Answer,
   Bytes,
@@ -89,6 +90,8 @@ export interface DrillOptions {
   readonly on: string | undefined;
   readonly sshKey: string | undefined;
   readonly hostKey: string | undefined;
+  /** With `on`: what the guided restore will do. */
+  readonly onPlanned?: GuidedOptions["onPlanned"];
   /** Directory of PostgreSQL's programs, server included. */
   readonly postgresBin: string | undefined;
 }

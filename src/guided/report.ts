@@ -126,4 +126,6 @@ export interface GuidedOptions extends ConsentOptions {
   readonly fenced: boolean;
   /** A run's id, or `true` for the only one that is open. */
   readonly resume: string | true | undefined;
+  /** What will be done, before a person is asked. */
+  readonly onPlanned?: ((report: GuidedReport) => Promise<void>) | undefined;
 }

@@ -1,6 +1,7 @@
-import type { App, AppModule, Guided, Retention } from "../../src/cli/app.ts";
+import type { App, AppModule, Guided } from "../../src/cli/app.ts";
 import type { Alerts } from "../../src/notify/alerts.ts";
 import type { Listing } from "../../src/restore/report.ts";
+import type { Retention } from "../../src/retention/retention.ts";
 import { doctor } from "./sample-doctor.ts";
 import * as guidedSamples from "./sample-guided.ts";
 import * as samples from "./sample-reports.ts";

@@ -1,8 +1,20 @@
 import { type Command, Option } from "commander";
 import type { DoctorReport } from "../../doctor/report.ts";
-import { GROUPS } from "../../doctor/types.ts";
+import type { Group } from "../../doctor/types.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { collect, explain, type GlobalFlags, openApp, type Shell } from "../shell.ts";
+
+/** As in doctor/types.ts, which `--help` does not load. */
+const GROUPS = [
+  "policy",
+  "keys",
+  "host",
+  "sources",
+  "coverage",
+  "store",
+  "nights",
+  "estimate",
+] as const satisfies readonly Group[];
 
 interface Flags extends GlobalFlags {
   readonly identity?: string;

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { DrillReport } from "../../drill/report.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { someOf } from "../../lib/words.ts";
+import { sayingPlan } from "../guided-shell.ts";
 import {
   addChoiceOptions,
   addReadOptions,
@@ -59,7 +60,12 @@ export function addDrill(program: Command, shell: Shell): void {
       const choice = named ? choiceOf(flags) : { date: "latest" };
       await telling(shell, { verb: "drill", flags, isPart: flags.only !== undefined }, async () => {
         await using reader = await openReader(shell, flags);
-        const report = await reader.drill({ ...optionsOf(flags), choice, signal: shell.signal });
+        const report = await reader.drill({
+          ...optionsOf(flags),
+          choice,
+          onPlanned: sayingPlan(shell),
+          signal: shell.signal,
+        });
         const { drillInWords } = await import("../words/drill.ts");
         shell.screen.show(report, drillInWords);
         judge(report);

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
 import type { RestoreReport } from "../../restore/report.ts";
-import { addHostOptions, type HostFlags, openGuided, parseSteps } from "../guided-shell.ts";
+import { addHostOptions, type HostFlags, openGuided, parseSteps, sayingPlan } from "../guided-shell.ts";
 import {
   addChoiceOptions,
   addReadOptions,
@@ -65,6 +65,7 @@ async function ontoHost(shell: Shell, flags: Flags): Promise<void> {
     yes: flags.yes === true,
     resume: flags.resume,
     prompt: shell.prompt,
+    onPlanned: sayingPlan(shell),
     signal: shell.signal,
   });
   const { guidedInWords } = await import("../words/guided.ts");

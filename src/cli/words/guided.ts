@@ -25,6 +25,12 @@ export function planInWords(report: GuidedReport, paint: Paint): string {
   ].join("\n");
 }
 
+/** The same without styles, line by line. */
+export function planLines(report: GuidedReport): string[] {
+  const same = (text: string): string => text;
+  return planInWords(report, { bold: same, dim: same, red: same, green: same, yellow: same }).split("\n");
+}
+
 /** `run` was carried out, or was only planned. */
 export function guidedInWords(report: GuidedReport, paint: Paint): string {
   if (report.dryRun) return [planInWords(report, paint), "", "nothing was changed (--dry-run)"].join("\n");

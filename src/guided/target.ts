@@ -1,11 +1,13 @@
 /** The machine that a restore works on, and how it is reached. */
 import { access } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { RunTarget } from "../guided/journal/run-meta.ts";
 import type { GuidedAccess } from "../lib/access.ts";
 import { DropsError } from "../lib/errors.ts";
 import { isSamePlace, parseHost } from "../policy/host-words.ts";
 import type { Policy, SshPolicy } from "../policy/schema.ts";
+import type { RunTarget } from "./journal/run-meta.ts";
+
+export type Target = "local" | SshPolicy;
 
 type HostOptions = Pick<GuidedAccess, "host" | "sshKey" | "hostKey">;
 
@@ -20,7 +22,7 @@ const PUBLIC_KEY = /^(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/=]+( 
 export async function targetOf(
   options: HostOptions,
   policyHost: Policy["host"] | undefined,
-): Promise<"local" | SshPolicy> {
+): Promise<Target> {
   const known = policyHost === undefined || policyHost === "local" ? undefined : policyHost.ssh;
   if (options.host === "local" || (options.host === undefined && policyHost === "local")) return "local";
   const base = options.host === undefined ? known : parseHost(options.host);
@@ -48,12 +50,12 @@ function pinOf(hostKey: string | undefined): string | undefined {
 }
 
 /** As a policy has it. */
-export function hostOf(target: "local" | SshPolicy): Policy["host"] {
+export function hostOf(target: Target): Policy["host"] {
   return target === "local" ? target : { ssh: target };
 }
 
 /** What a run remembers of it. */
-export function rememberedTarget(target: "local" | SshPolicy): RunTarget {
+export function rememberedTarget(target: Target): RunTarget {
   if (target === "local") return target;
   const { address, port, user, host_key } = target;
   return present({ address, port, user, host_key });

@@ -1,12 +1,12 @@
 /** A guided restore, as the command line tells it. */
 
-import type { RunOf } from "../guided/journal/run-meta.ts";
-import type { Grouped } from "../guided/plan/groups.ts";
-import type { PlannedStep } from "../guided/plan/plan.ts";
-import type { GuidedReport, GuidedStep } from "../guided/report.ts";
-import type { RunCommands, RunOutcome } from "../guided/run/run.ts";
 import { milliseconds } from "../lib/units.ts";
 import type { ChosenSnapshot } from "../restore/choose.ts";
+import type { RunOf } from "./journal/run-meta.ts";
+import type { Grouped } from "./plan/groups.ts";
+import type { PlannedStep } from "./plan/plan.ts";
+import type { GuidedReport, GuidedStep } from "./report.ts";
+import type { RunCommands, RunOutcome } from "./run/run.ts";
 
 export interface PlannedRun {
   readonly run: RunOf;

@@ -1,20 +1,20 @@
 /** What the runner of a guided restore works on, made of the real things. */
 
-import type { RunOf } from "../guided/journal/run-meta.ts";
-import { gather } from "../guided/plan/gather.ts";
-import { bytesOf, namesOf, type ReplacementGroup } from "../guided/plan/groups.ts";
-import { lookAtAppservice } from "../guided/preflight/appservice.ts";
-import { preflightHost } from "../guided/preflight/preflight.ts";
-import type { Check } from "../guided/run/check.ts";
-import { probeOld } from "../guided/run/fence.ts";
-import type { Probes, RestorePorts, RollbackPorts } from "../guided/run/ports.ts";
-import { Gate } from "../guided/services/gate.ts";
-import { waitReady } from "../guided/services/ready.ts";
-import { checkService } from "../guided/services/service-checks.ts";
-import { watchUnits } from "../guided/services/stays-up.ts";
-import { startUnit, stopUnits, unitStates } from "../guided/services/units.ts";
-import type { Cancel } from "../lib/cancel.ts";
-import { pathsOf } from "../source/scope.ts";
+import type { Cancel } from "../../lib/cancel.ts";
+import { pathsOf } from "../../source/scope.ts";
+import type { RunOf } from "../journal/run-meta.ts";
+import { gather } from "../plan/gather.ts";
+import { bytesOf, namesOf, type ReplacementGroup } from "../plan/groups.ts";
+import { lookAtAppservice } from "../preflight/appservice.ts";
+import { preflightHost } from "../preflight/preflight.ts";
+import { Gate } from "../services/gate.ts";
+import { waitReady } from "../services/ready.ts";
+import { checkService } from "../services/service-checks.ts";
+import { watchUnits } from "../services/stays-up.ts";
+import { startUnit, stopUnits, unitStates } from "../services/units.ts";
+import type { Check } from "./check.ts";
+import { probeOld } from "./fence.ts";
+import type { Probes, RestorePorts, RollbackPorts } from "./ports.ts";
 import { openReplacements, type PortParts, preflightDatabases } from "./replacements.ts";
 
 export function rollbackPorts(parts: PortParts): RollbackPorts {

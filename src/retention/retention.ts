@@ -1,47 +1,75 @@
 /** What is kept and what goes: from a policy to the planner, the prune and the operators' notes. */
 import { randomBytes } from "node:crypto";
-import type { Retention } from "../cli/app.ts";
-import type { PolicyAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
 import { milliseconds } from "../lib/units.ts";
 import { parseDateWords } from "../policy/dates.ts";
-import { findPolicy, POLICY_DIRS } from "../policy/find.ts";
-import { loadPolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
-import { decideAt } from "../retention/future.ts";
-import { heldBytes } from "../retention/held.ts";
-import type { KeepRules } from "../retention/keep.ts";
-import type { KeeperReport } from "../retention/keeper-report.ts";
-import { unpin, type WrittenNote, writeNote } from "../retention/operator-notes.ts";
-import { Calendar } from "../retention/periods.ts";
-import { contextOf, type PlanHow, planPrune } from "../retention/plan.ts";
-import { prune } from "../retention/prune.ts";
-import { noteView, type PlanView, planView, pruneView, refusedView } from "../retention/prune-report.ts";
-import type { NoteReport, PlanOptions, PlanReport, PruneOptions, PruneReport } from "../retention/report.ts";
-import { type SurveyParts, survey } from "../retention/survey.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { BlobStore, VersionedStore } from "../store/blob-store.ts";
 import { loadBelieved, ownKeys } from "../trust/own-keys.ts";
 import { trustOf } from "../trust/trust.ts";
-import { lockRulesOf } from "./locks.ts";
-import { openStore, openVersionedStore } from "./store.ts";
+import { decideAt } from "./future.ts";
+import { heldBytes } from "./held.ts";
+import type { KeepRules } from "./keep.ts";
+import type { KeeperReport } from "./keeper-report.ts";
+import { unpin, type WrittenNote, writeNote } from "./operator-notes.ts";
+import { Calendar } from "./periods.ts";
+import { contextOf, type PlanHow, planPrune } from "./plan.ts";
+import { lockRulesOf } from "./policy-locks.ts";
+import { prune } from "./prune.ts";
+import { noteView, type PlanView, planView, pruneView, refusedView } from "./prune-report.ts";
+import type {
+  NoteOptions,
+  NoteReport,
+  PlanOptions,
+  PlanReport,
+  PruneOptions,
+  PruneReport,
+} from "./report.ts";
+import { type SurveyParts, survey } from "./survey.ts";
 
-export async function openRetention(access: PolicyAccess, context: AppContext): Promise<Retention> {
-  const places = { fromEnv: context.env["DROPS_POLICY"], dirs: POLICY_DIRS };
-  const { policy } = await loadPolicy(await findPolicy(access.policy, places));
-  return new PolicyRetention(policy, context, await openStore(policy.store, context));
+/** What is kept and what goes. Needs no identity. */
+export interface Retention extends AsyncDisposable {
+  /** Changes nothing. Never throws for what speaks against a prune: that is in the report. */
+  plan(how: PlanOptions & Cancel): Promise<PlanReport>;
+  /** Never throws for what speaks against it: that is in the report, and nothing was done. */
+  prune(how: PruneOptions & Cancel): Promise<PruneReport>;
+  /**
+   * Extend the locks of what is kept. Never throws for what it finds: that is in the report, and whatever could be locked
+   * is. Throws policy/invalid without object_lock, clock/skewed, and store/refused for a bucket without Object Lock.
+   */
+  keeper(how: { readonly dryRun: boolean } & Cancel): Promise<KeeperReport>;
+  /** Throws safety/refused when it is pinned already, snapshot/missing when there is no such snapshot. */
+  pin(how: NoteOptions & { readonly until: string | undefined } & Cancel): Promise<NoteReport>;
+  /** Throws snapshot/missing when it is not pinned. */
+  unpin(how: Pick<NoteOptions, "snapshot"> & Cancel): Promise<NoteReport>;
+  withdraw(how: NoteOptions & Cancel): Promise<NoteReport>;
+}
+
+/** How stores are opened. */
+export interface RetentionStores {
+  /** Closed with the answer. */
+  readonly store: BlobStore;
+  /** The same with its versions. Throws usage/invalid for a directory. */
+  openVersioned(): Promise<VersionedStore>;
+}
+
+export function retentionOf(policy: Policy, stores: RetentionStores, context: AppContext): Retention {
+  return new PolicyRetention(policy, stores, context);
 }
 
 class PolicyRetention implements Retention {
   readonly #policy: Policy;
   readonly #context: AppContext;
   readonly #store: BlobStore;
+  readonly #stores: RetentionStores;
 
-  constructor(policy: Policy, context: AppContext, store: BlobStore) {
+  constructor(policy: Policy, stores: RetentionStores, context: AppContext) {
     this.#policy = policy;
     this.#context = context;
-    this.#store = store;
+    this.#store = stores.store;
+    this.#stores = stores;
   }
 
   async plan(options: PlanOptions & Cancel): Promise<PlanReport> {
@@ -85,14 +113,14 @@ class PolicyRetention implements Retention {
   }
 
   async keeper({ dryRun, signal }: Parameters<Retention["keeper"]>[0]): Promise<KeeperReport> {
-    const { object_lock, store, zone, name } = this.#policy;
+    const { object_lock, zone, name } = this.#policy;
     if (!object_lock) {
       throw new DropsError("policy/invalid", `policy ${name} locks nothing`, {
         hint: "object_lock: { mode: governance, margin: 14d } in the policy, for a bucket with Object Lock",
       });
     }
-    const { runKeeper } = await import("../retention/keeper-run.ts");
-    await using versioned = await openVersionedStore(store, this.#context);
+    const { runKeeper } = await import("./keeper-run.ts");
+    await using versioned = await this.#stores.openVersioned();
     const { rules, calendar } = this.#how({}, undefined);
     const run = { parts: { ...(await this.#parts()), store: versioned }, zone, dryRun };
     const how = { rules, calendar, lock: lockRulesOf(object_lock) };

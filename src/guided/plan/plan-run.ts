@@ -1,29 +1,36 @@
 /** From a snapshot and a machine to what will be done there. */
 import { randomBytes } from "node:crypto";
-import type { RunOf } from "../guided/journal/run-meta.ts";
-import { findRuns, newRunId } from "../guided/journal/runs.ts";
-import { asCaptured, policyOfTheDay } from "../guided/plan/gather.ts";
-import { type Grouped, groupSources, type LeadsTo, type ReplacementGroup } from "../guided/plan/groups.ts";
-import { type PlannedStep, planSteps } from "../guided/plan/plan.ts";
-import type { PlanFacts } from "../guided/plan/plan-facts.ts";
-import { DEFAULT_RATES, measuredRates } from "../guided/plan/rates.ts";
-import type { GuidedOptions } from "../guided/report.ts";
-import type { GuidedRun } from "../guided/run/guided-run.ts";
-import { oldMachine } from "../guided/run/old-machine.ts";
-import type { Host } from "../host/host.ts";
-import { hostFacts } from "../host/host-facts.ts";
-import type { Cancel } from "../lib/cancel.ts";
-import { DropsError } from "../lib/errors.ts";
-import type { LoadedPolicy } from "../policy/load.ts";
-import type { Policy } from "../policy/schema.ts";
-import type { ChosenSnapshot } from "../restore/choose.ts";
-import { wantedSources } from "../restore/open-source.ts";
-import { incomplete } from "../restore/restore.ts";
-import { realPaths } from "../source/real-paths.ts";
-import { pathsOf } from "../source/scope.ts";
-import type { OpenedRepository, Target } from "./guided-session.ts";
-import type { PlannedRun } from "./guided-views.ts";
-import { rememberedTarget } from "./target.ts";
+import type { Host } from "../../host/host.ts";
+import { hostFacts } from "../../host/host-facts.ts";
+import type { Cancel } from "../../lib/cancel.ts";
+import { DropsError } from "../../lib/errors.ts";
+import type { PackPool } from "../../pack/pool.ts";
+import type { LoadedPolicy } from "../../policy/load.ts";
+import type { Policy } from "../../policy/schema.ts";
+import type { ChosenSnapshot, ReadParts } from "../../restore/choose.ts";
+import { wantedSources } from "../../restore/open-source.ts";
+import { incomplete } from "../../restore/restore.ts";
+import { realPaths } from "../../source/real-paths.ts";
+import { pathsOf } from "../../source/scope.ts";
+import type { RunOf } from "../journal/run-meta.ts";
+import { findRuns, newRunId } from "../journal/runs.ts";
+import type { GuidedOptions } from "../report.ts";
+import type { GuidedRun } from "../run/guided-run.ts";
+import { oldMachine } from "../run/old-machine.ts";
+import type { PlannedRun } from "../run-report.ts";
+import { rememberedTarget, type Target } from "../target.ts";
+import { asCaptured, policyOfTheDay } from "./gather.ts";
+import { type Grouped, groupSources, type LeadsTo, type ReplacementGroup } from "./groups.ts";
+import { type PlannedStep, planSteps } from "./plan.ts";
+import type { PlanFacts } from "./plan-facts.ts";
+import { DEFAULT_RATES, measuredRates } from "./rates.ts";
+
+/** A repository that was opened for reading. */
+export interface OpenedRepository {
+  readonly policy: LoadedPolicy | undefined;
+  readonly parts: ReadParts;
+  readonly pool: PackPool;
+}
 
 /** The policy that says where and how, and the one of that day, which says what was captured from where. */
 export interface Policies {

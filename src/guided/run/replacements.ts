@@ -1,17 +1,17 @@
 /** What a run replaces on its host, opened. */
 
-import { preflightDatabase } from "../guided/database/preflight.ts";
-import { openDatabaseReplacement } from "../guided/database/replacement.ts";
-import type { Journal } from "../guided/journal/journal.ts";
-import type { RunOf } from "../guided/journal/run-meta.ts";
-import { openPathReplacement } from "../guided/paths/replacement.ts";
-import type { DatabaseGroup, ReplacementGroup } from "../guided/plan/groups.ts";
-import type { Check } from "../guided/run/check.ts";
-import type { Replacement } from "../guided/run/replacement.ts";
-import type { Host } from "../host/host.ts";
-import type { Cancel } from "../lib/cancel.ts";
-import type { PackPool } from "../pack/pool.ts";
-import type { ReadParts } from "../restore/choose.ts";
+import type { Host } from "../../host/host.ts";
+import type { Cancel } from "../../lib/cancel.ts";
+import type { PackPool } from "../../pack/pool.ts";
+import type { ReadParts } from "../../restore/choose.ts";
+import { preflightDatabase } from "../database/preflight.ts";
+import { openDatabaseReplacement } from "../database/replacement.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { RunOf } from "../journal/run-meta.ts";
+import { openPathReplacement } from "../paths/replacement.ts";
+import type { DatabaseGroup, ReplacementGroup } from "../plan/groups.ts";
+import type { Check } from "./check.ts";
+import type { Replacement } from "./replacement.ts";
 
 export interface PortParts {
   readonly host: Host;

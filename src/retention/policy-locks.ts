@@ -2,8 +2,8 @@
 import type { BackupParts } from "../backup/snapshot-run.ts";
 import { milliseconds } from "../lib/units.ts";
 import type { ObjectLockPolicy, Policy } from "../policy/schema.ts";
-import { type LockRules, locksOfNew } from "../retention/lock-times.ts";
-import { Calendar } from "../retention/periods.ts";
+import { type LockRules, locksOfNew } from "./lock-times.ts";
+import { Calendar } from "./periods.ts";
 
 export function lockRulesOf({ mode, margin, max }: ObjectLockPolicy): LockRules {
   return { mode, margin: milliseconds(margin), max: milliseconds(max) };

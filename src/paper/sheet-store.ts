@@ -1,23 +1,16 @@
 /** What a recovery sheet asks of the store, and puts there. */
 
 import type { Cancel } from "../lib/cancel.ts";
-import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
-import type { SheetReport } from "../paper/report.ts";
 import type { Policy } from "../policy/schema.ts";
 import { readCatalog } from "../snapshot/catalog.ts";
 import { type Repository, readRepository } from "../snapshot/repository.ts";
-import type { BlobReader, BlobWriter } from "../store/blob-store.ts";
+import type { BlobReader, BlobStore, BlobWriter } from "../store/blob-store.ts";
 import { parseRecordKey, snapshotsPrefix } from "../store/keys.ts";
 import type { Signers } from "../trust/signers-file.ts";
 import { trustOf } from "../trust/trust.ts";
-import { openStore } from "./store.ts";
-
-/** recover.sh as it lies in the store. */
-export interface Script {
-  readonly key: string;
-  readonly bytes: Buffer;
-}
+import type { Script } from "./believed.ts";
+import type { SheetReport } from "./report.ts";
 
 const NAME_IT =
   "after a change of the signing key name every public key, the old and the new, in keys.trusted_signers";
@@ -27,11 +20,11 @@ export async function askStore(
   policy: Policy,
   believed: Signers,
   script: Script,
-  context: AppContext,
+  openStore: () => Promise<BlobStore>,
   how: Cancel,
 ): Promise<Pick<SheetReport, "repositoryId" | "scriptInStore" | "notes">> {
   try {
-    await using store = await openStore(policy.store, context);
+    await using store = await openStore();
     const repository = await readRepository(store, trustOf(undefined, believed), how);
     const missing = await putScript(store, script, how);
     const stranger = await strangersNewest(store, repository, policy.name, believed, how);
