@@ -165,7 +165,7 @@ class GuidedRestores implements Guided {
     const { reporter, now } = this.#session.context;
     const groups = grouped.groups;
     const scratch = await this.#session.scratch();
-    const world = restorePorts({
+    const ports = restorePorts({
       host,
       run,
       groups,
@@ -175,7 +175,7 @@ class GuidedRestores implements Guided {
     });
     const outcome = await runGuided(
       guidedRun(run, groups, steps),
-      { world, answers, teller: reporter, now, commands },
+      { ports, answers, reporter, now, commands },
       how,
     );
     const report = doneView(planned, outcome, commands);
@@ -204,7 +204,7 @@ class GuidedRestores implements Guided {
       say: (line) => this.#session.context.reporter.say(line),
       pool: this.#session.pool(1),
     };
-    const world = rollbackPorts({
+    const ports = rollbackPorts({
       host,
       run: of,
       groups,
@@ -214,7 +214,7 @@ class GuidedRestores implements Guided {
     });
     const commands = this.#session.commands(of.run, target);
     const run = guidedRun(of, groups, planSteps({ ...factsOf(of, groups), rates: DEFAULT_RATES }));
-    const parts = { world, answers, teller: this.#session.context.reporter, commands };
+    const parts = { ports, answers, reporter: this.#session.context.reporter, commands };
     return { closing, parts, run: { ...run, policy: of.policy }, notes: [...journal.notes] };
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { preflightDatabase } from "../../src/guided/database/preflight.ts";
-import type { Check } from "../../src/guided/run/check.ts";
+import type { CheckResult } from "../../src/guided/run/check.ts";
 import { isFailure } from "../../src/lib/errors.ts";
 import type { PostgresPolicy } from "../../src/policy/schema.ts";
 import { seedBridge } from "../support/bridge-database.ts";
@@ -46,13 +46,13 @@ const NAMES = [
 ];
 
 /** By their names without the database's. */
-async function checks(what = stored, as = policy): Promise<ReadonlyMap<string, Check>> {
+async function checks(what = stored, as = policy): Promise<ReadonlyMap<string, CheckResult>> {
   const found = await preflightDatabase(bench.options(what, as), how);
   for (const { ok, hint } of found) assert.equal(ok, hint === undefined);
   return new Map(found.map((check) => [check.name.replace("database bridge: ", ""), check]));
 }
 
-const failed = (found: ReadonlyMap<string, Check>) =>
+const failed = (found: ReadonlyMap<string, CheckResult>) =>
   [...found.values()].filter(({ ok }) => !ok).map(({ found: words }) => words);
 
 test("a server that can take the database: every check is ok, and nothing is changed", async () => {

@@ -7,7 +7,7 @@ import { rollbackRun } from "../../src/guided/run/rollback.ts";
 import { type RunOutcome, runGuided } from "../../src/guided/run/run.ts";
 import { DropsError, isFailure } from "../../src/lib/errors.ts";
 import { Restore } from "../../src/policy/restore-schema.ts";
-import { FakeHost, type FakeProcess, fakeTeller, Killed } from "../support/fake-world.ts";
+import { FakeHost, type FakeProcess, fakeReporter, Killed } from "../support/fake-ports.ts";
 import { guidedRun, RESTORE } from "../support/guided-run.ts";
 
 const { signal } = new AbortController();
@@ -31,9 +31,9 @@ function restore(
 ): Promise<RunOutcome> {
   const { run = RUN, answers = agreed, said } = how;
   const parts = {
-    world: process.world(),
+    ports: process.ports(),
     answers,
-    teller: fakeTeller(said),
+    reporter: fakeReporter(said),
     now: () => new Date(),
     commands,
   };
@@ -41,11 +41,11 @@ function restore(
 }
 
 function rollback(process: FakeProcess, run = RUN) {
-  return rollbackRun(run, { world: process.world(), answers: agreed, teller: fakeTeller(), commands }, HOW);
+  return rollbackRun(run, { ports: process.ports(), answers: agreed, reporter: fakeReporter(), commands }, HOW);
 }
 
 function finish(process: FakeProcess, run = RUN) {
-  return finishRun(run, { world: process.world(), answers: agreed, teller: fakeTeller(), commands }, HOW);
+  return finishRun(run, { ports: process.ports(), answers: agreed, reporter: fakeReporter(), commands }, HOW);
 }
 
 function lives(host: FakeHost): string[] {
@@ -234,9 +234,9 @@ test("data that differs from the snapshot is not swapped in, and brought anew by
 
 test("what the same again cannot change is told without the offer of a resume, and can be rolled back", async () => {
   const host = hostOf();
-  const world = host.process().world();
-  const broken = { ...world, replacements: new Map(world.replacements) };
-  const database = world.replacements.get("bridge-db");
+  const ports = host.process().ports();
+  const broken = { ...ports, replacements: new Map(ports.replacements) };
+  const database = ports.replacements.get("bridge-db");
   assert.ok(database);
   broken.replacements.set(
     "bridge-db",
@@ -246,7 +246,7 @@ test("what the same again cannot change is told without the offer of a resume, a
       },
     }),
   );
-  const parts = { world: broken, answers: agreed, teller: fakeTeller(), now: () => new Date(), commands };
+  const parts = { ports: broken, answers: agreed, reporter: fakeReporter(), now: () => new Date(), commands };
   await assert.rejects(runGuided(RUN, parts, HOW), (error: unknown) => {
     assert.ok(isFailure(error, "format/unsupported"));
     assert.equal(error.hint, "load it by hand\nor back: drops rollback --run R");
@@ -382,7 +382,7 @@ test("waiting for a person is no work of a step", async () => {
     return question.includes("type off") ? "off" : "yes";
   };
   const answers = new Answers({ yes: false, fenced: false, prompt: { ask } });
-  const parts = { world: host.process().world(), answers, teller: fakeTeller(), commands };
+  const parts = { ports: host.process().ports(), answers, reporter: fakeReporter(), commands };
   const { steps } = await runGuided(RUN, { ...parts, now: () => new Date(ms) }, HOW);
   assert.deepEqual(
     steps.map(({ seconds }) => seconds),
@@ -499,16 +499,16 @@ test("without units nothing is stopped or started, and it is said", async () => 
 test("a journal that cannot be written stops the run before the deed", async () => {
   const host = hostOf();
   const process = host.process();
-  const world = process.world();
+  const ports = process.ports();
   const full = new DropsError("space/low", "the host's disk is full");
-  const append: typeof world.journal.append = async (event, how) => {
+  const append: typeof ports.journal.append = async (event, how) => {
     if (event.event === "active-before") throw full;
-    return world.journal.append(event, how);
+    return ports.journal.append(event, how);
   };
   const parts = {
-    world: { ...world, journal: { lines: host.lines, append } },
+    ports: { ...ports, journal: { lines: host.lines, append } },
     answers: agreed,
-    teller: fakeTeller(),
+    reporter: fakeReporter(),
     now: () => new Date(),
     commands,
   };

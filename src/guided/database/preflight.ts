@@ -4,7 +4,7 @@ import type { PostgresFacts } from "../../source/postgres/facts.ts";
 import { ServerAdmin } from "../../source/postgres/restore/admin.ts";
 import { hasLocale, lookAtServer, type ServerLook } from "../../source/postgres/restore/server-look.ts";
 import { pgRestoreVersion } from "../../source/postgres/versions.ts";
-import type { Check } from "../run/check.ts";
+import { type CheckResult, checked, failed, passed } from "../run/check.ts";
 import { containerChecks } from "./container.ts";
 import { readDatabaseFacts } from "./files.ts";
 import type { DatabaseReplacementOptions } from "./replacement.ts";
@@ -17,7 +17,7 @@ import { spaceCheck } from "./space.ts";
 export async function preflightDatabase(
   options: DatabaseReplacementOptions,
   how: Cancel,
-): Promise<readonly Check[]> {
+): Promise<readonly CheckResult[]> {
   const { host, policy, parts, snapshot, record, scratch } = options;
   const named = namer(policy.database);
   const facts = await looked(named("snapshot"), () =>
@@ -50,41 +50,33 @@ function namer(database: string): Named {
 async function looked<Found>(
   name: string,
   look: () => Promise<Found>,
-): Promise<{ readonly found: Found } | { readonly failed: Check }> {
+): Promise<{ readonly found: Found } | { readonly failed: CheckResult }> {
   try {
     return { found: await look() };
   } catch (error) {
     if (!isFailure(error) || isFailure(error, "host/unreachable")) throw error;
-    return { failed: { name, ok: false, found: error.message, hint: error.hint ?? "drops doctor" } };
+    return { failed: failed(name, error.message, error.hint ?? "drops doctor") };
   }
 }
 
-function serverChecks(named: Named, server: ServerLook, facts: PostgresFacts): readonly Check[] {
+function serverChecks(named: Named, server: ServerLook, facts: PostgresFacts): readonly CheckResult[] {
   const major = majorOf(facts.server.version_num);
-  const isNewEnough = majorOf(server.version_num) >= major;
-  const mayCreate = server.superuser && !server.standby;
   const role = `${server.user} ${server.superuser ? "is" : "is not"} a superuser`;
   return [
-    {
-      name: named("server"),
-      ok: mayCreate,
-      found: `PostgreSQL ${server.version}, ${role}${server.standby ? ", a standby that takes no changes" : ""}`,
-      ...(mayCreate
-        ? {}
-        : {
-            hint: server.standby
-              ? "restore onto the primary"
-              : "set run_as (and user) in the policy to a superuser such as postgres",
-          }),
-    },
-    {
-      name: named("server version"),
-      ok: isNewEnough,
-      found: `${server.version}; the snapshot is of ${facts.server.version}`,
-      ...(isNewEnough
-        ? {}
-        : { hint: `apt-get install postgresql-${major}: an older server does not take a newer database` }),
-    },
+    checked(
+      server.superuser && !server.standby,
+      named("server"),
+      `PostgreSQL ${server.version}, ${role}${server.standby ? ", a standby that takes no changes" : ""}`,
+      server.standby
+        ? "restore onto the primary"
+        : "set run_as (and user) in the policy to a superuser such as postgres",
+    ),
+    checked(
+      majorOf(server.version_num) >= major,
+      named("server version"),
+      `${server.version}; the snapshot is of ${facts.server.version}`,
+      `apt-get install postgresql-${major}: an older server does not take a newer database`,
+    ),
   ];
 }
 
@@ -93,19 +85,17 @@ async function programCheck(
   admin: ServerAdmin,
   facts: PostgresFacts,
   how: Cancel,
-): Promise<Check> {
+): Promise<CheckResult> {
   const name = named("pg_restore");
   const told = await looked(name, () => pgRestoreVersion(admin.client, how));
   if ("failed" in told) return told.failed;
   const major = Number.parseInt(facts.pg_dump, 10);
-  const ok = Number.parseInt(told.found, 10) >= major;
-  const hint = `apt-get install postgresql-client-${major}, or set bin in the policy to the directory of a newer pg_restore`;
-  return {
+  return checked(
+    Number.parseInt(told.found, 10) >= major,
     name,
-    ok,
-    found: `${told.found}; the dump was made by pg_dump ${facts.pg_dump}`,
-    ...(ok ? {} : { hint }),
-  };
+    `${told.found}; the dump was made by pg_dump ${facts.pg_dump}`,
+    `apt-get install postgresql-client-${major}, or set bin in the policy to the directory of a newer pg_restore`,
+  );
 }
 
 async function localeCheck(
@@ -114,74 +104,48 @@ async function localeCheck(
   server: ServerLook,
   facts: PostgresFacts,
   how: Cancel,
-): Promise<Check> {
+): Promise<CheckResult> {
   const name = named("locale");
   const { provider } = facts;
-  if (provider === "icu" && !server.icu) {
-    return { name, ok: false, found: "the server was built without ICU", hint: "use a server that has ICU" };
-  }
-  if (provider === "builtin" && majorOf(server.version_num) < 17) {
-    return {
-      name,
-      ok: false,
-      found: "the builtin provider came with PostgreSQL 17",
-      hint: "apt-get install postgresql-17",
-    };
-  }
+  if (provider === "icu" && !server.icu)
+    return failed(name, "the server was built without ICU", "use a server that has ICU");
+  if (provider === "builtin" && majorOf(server.version_num) < 17)
+    return failed(name, "the builtin provider came with PostgreSQL 17", "apt-get install postgresql-17");
   const missing: string[] = [];
   for (const locale of new Set([facts.collate, facts.ctype])) {
     const has = await looked(name, () => hasLocale(admin, locale, how));
     if ("failed" in has) return has.failed;
     if (!has.found) missing.push(locale);
   }
-  if (missing.length === 0) {
-    return {
-      name,
-      ok: true,
-      found: `${facts.collate}${provider === "libc" ? "" : ` and ${provider} ${facts.locale}`}`,
-    };
-  }
-  return {
-    name,
-    ok: false,
-    found: `the host has no locale ${missing.join(", ")}`,
-    hint: `add it (Debian: dpkg-reconfigure locales; NixOS: i18n.supportedLocales), then systemctl restart postgresql`,
-  };
+  if (missing.length === 0)
+    return passed(name, `${facts.collate}${provider === "libc" ? "" : ` and ${provider} ${facts.locale}`}`);
+  const hint =
+    "add it (Debian: dpkg-reconfigure locales; NixOS: i18n.supportedLocales), then systemctl restart postgresql";
+  return failed(name, `the host has no locale ${missing.join(", ")}`, hint);
 }
 
-function contentChecks(named: Named, server: ServerLook, facts: PostgresFacts): readonly Check[] {
-  const roles = server.missing_roles;
+function contentChecks(named: Named, server: ServerLook, facts: PostgresFacts): readonly CheckResult[] {
+  const { missing_roles: roles, missing_extensions: extensions, prepared } = server;
   const noPasswords = facts.role_passwords ? "" : ", without passwords: the snapshot has none";
-  const extensions = server.missing_extensions;
   const elsewhere = facts.tablespace === "pg_default" ? "" : `; was in ${facts.tablespace}`;
   return [
-    {
-      name: named("roles"),
-      ok: true,
-      found: roles.length === 0 ? "all there" : `to be made: ${roles.join(", ")}${noPasswords}`,
-    },
-    {
-      name: named("extensions"),
-      ok: extensions.length === 0,
-      found: extensions.length === 0 ? "all there" : `the server has no ${extensions.join(", ")}`,
-      ...(extensions.length === 0
-        ? {}
-        : {
-            hint: `install them: apt-get install postgresql-${majorOf(server.version_num)}-… or postgresql-contrib`,
-          }),
-    },
-    { name: named("tablespace"), ok: true, found: `the server's default${elsewhere}` },
-    {
-      name: named("prepared transactions"),
-      ok: server.prepared.length === 0,
-      found:
-        server.prepared.length === 0
-          ? "none"
-          : `${server.prepared.length} wait in it, so that it cannot be renamed`,
-      ...(server.prepared.length === 0
-        ? {}
-        : { hint: `ROLLBACK PREPARED ${server.prepared.map((gid) => JSON.stringify(gid)).join(", ")}` }),
-    },
+    passed(
+      named("roles"),
+      roles.length === 0 ? "all there" : `to be made: ${roles.join(", ")}${noPasswords}`,
+    ),
+    checked(
+      extensions.length === 0,
+      named("extensions"),
+      extensions.length === 0 ? "all there" : `the server has no ${extensions.join(", ")}`,
+      `install them: apt-get install postgresql-${majorOf(server.version_num)}-… or postgresql-contrib`,
+    ),
+    passed(named("tablespace"), `the server's default${elsewhere}`),
+    checked(
+      prepared.length === 0,
+      named("prepared transactions"),
+      prepared.length === 0 ? "none" : `${prepared.length} wait in it, so that it cannot be renamed`,
+      `ROLLBACK PREPARED ${prepared.map((gid) => JSON.stringify(gid)).join(", ")}`,
+    ),
   ];
 }
 

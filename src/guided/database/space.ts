@@ -5,7 +5,7 @@ import type { PostgresPlace } from "../../source/postgres/client.ts";
 import type { PostgresFacts } from "../../source/postgres/facts.ts";
 import type { ServerLook } from "../../source/postgres/restore/server-look.ts";
 import { RUNS } from "../journal/runs.ts";
-import type { Check } from "../run/check.ts";
+import { type CheckResult, checked } from "../run/check.ts";
 import { loadDirectory } from "./place.ts";
 import type { DatabaseReplacementOptions } from "./replacement.ts";
 
@@ -16,7 +16,7 @@ export async function spaceCheck(
   server: ServerLook,
   facts: PostgresFacts,
   how: Cancel,
-): Promise<Check> {
+): Promise<CheckResult> {
   const wanted = [
     { path: loadDirectory({ policy, run }, directory ?? `${RUNS}/${run}`), bytes: record.bytes ?? 0 },
   ];
@@ -31,12 +31,7 @@ export async function spaceCheck(
   const found = [...needs.values()]
     .map(({ free, bytes, path }) => `${mebibytes(free)} are free for ${mebibytes(bytes)} in ${path}`)
     .join("; ");
-  return {
-    name,
-    ok: short.length === 0,
-    found,
-    ...(short.length === 0 ? {} : { hint: "make room, or a larger disk" }),
-  };
+  return checked(short.length === 0, name, found, "make room, or a larger disk");
 }
 
 /** Of the directory, or of the first above it that there is. As the programs' user, who may enter the server's. */

@@ -9,7 +9,7 @@ import { checkAppservice } from "../../source/appservice/check.ts";
 import { hostDatabase } from "../../source/rocksdb/verify/database-files.ts";
 import { pathsOf } from "../../source/scope.ts";
 import type { PathSource, ReplacementGroup } from "../plan/groups.ts";
-import type { Check } from "../run/check.ts";
+import type { CheckResult } from "../run/check.ts";
 
 /** Registrations and configurations are small. Bytes. */
 const MAX_SIZE = 1024 * 1024;
@@ -29,7 +29,7 @@ export async function lookAtAppservice(
   policy: AppservicePolicy,
   look: AppserviceLook,
   how: Cancel,
-): Promise<readonly Check[]> {
+): Promise<readonly CheckResult[]> {
   return checkAppservice(
     {
       registration: await contentOf(policy.registration, look, how),

@@ -1,7 +1,7 @@
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { isFailure } from "../../lib/errors.ts";
-import type { Check } from "../run/check.ts";
+import { type CheckResult, checked, failed, passed } from "../run/check.ts";
 import { HostAnswers, type HostQuestion } from "./ask.ts";
 import { checkPrograms, programFact } from "./programs.ts";
 import { checkSpace, type SpaceTarget } from "./space.ts";
@@ -55,8 +55,8 @@ export async function preflightHost(
   host: Host,
   facts: PreflightFacts,
   how: Cancel & { readonly now: () => Date },
-): Promise<readonly Check[]> {
-  const checks: Check[] = [checkRoot(host)];
+): Promise<readonly CheckResult[]> {
+  const checks: CheckResult[] = [checkRoot(host)];
   try {
     const before = how.now().getTime();
     const clock = await HostAnswers.ask(host, [["clock", "now"]], how);
@@ -71,7 +71,7 @@ export async function preflightHost(
   } catch (error) {
     if (!isFailure(error, "host/command-failed")) throw error;
     const hint = error.hint ?? "log in as root with a POSIX shell";
-    checks.push({ name: "looking at the host", ok: false, found: error.message, hint });
+    checks.push(failed("looking at the host", error.message, hint));
   }
   return checks;
 }
@@ -89,37 +89,31 @@ function questionsOf(facts: PreflightFacts): readonly HostQuestion[] {
   ];
 }
 
-function checkRoot({ user, label }: Host): Check {
-  const name = "root";
-  if (user.uid === 0) return { name, ok: true, found: `logged in as ${user.name}` };
-  return {
-    name,
-    ok: false,
-    found: `logged in as ${user.name} on ${label}: owners cannot be given back`,
-    hint: "--host root@…",
-  };
+function checkRoot({ user, label }: Host): CheckResult {
+  if (user.uid === 0) return passed("root", `logged in as ${user.name}`);
+  const found = `logged in as ${user.name} on ${label}: owners cannot be given back`;
+  return failed("root", found, "--host root@…");
 }
 
-function checkTools(answers: HostAnswers): Check {
-  const name = "tools";
+function checkTools(answers: HostAnswers): CheckResult {
   const missing = Object.keys(TOOLS).filter((tool) => answers.get("tool", tool) === "");
   const other = GNU.filter((tool) => answers.get("tool", tool) === "yes");
-  if (missing.length + other.length === 0) return { name, ok: true, found: "all that are needed are there" };
+  if (missing.length + other.length === 0) return passed("tools", "all that are needed are there");
   const found = [
     ...(missing.length === 0 ? [] : [`missing: ${missing.join(", ")}`]),
     ...(other.length === 0 ? [] : [`not the GNU ones: ${other.join(", ")}`]),
   ];
   const packages = [...new Set([...missing, ...other].map((tool) => TOOLS[tool]))];
-  return { name, ok: false, found: found.join("; "), hint: `apt-get install ${packages.join(" ")}` };
+  return failed("tools", found.join("; "), `apt-get install ${packages.join(" ")}`);
 }
 
 function checkClock(
   told: number,
   asked: { readonly before: number; readonly after: number },
   { snapshot }: PreflightFacts,
-): readonly Check[] {
+): readonly CheckResult[] {
   if (!Number.isSafeInteger(told) || told <= 0)
-    return [{ name: "clock", ok: false, found: "the host does not tell its time", hint: "date +%s" }];
+    return [failed("clock", "the host does not tell its time", "date +%s")];
   // anywhere between the two moments is right
   const skew = told < asked.before ? asked.before - told : Math.max(0, told - asked.after);
   const words = `${(skew / 1000).toFixed(1)} s ${told < asked.before ? "behind" : "ahead of"} this machine`;
@@ -127,12 +121,13 @@ function checkClock(
   const ahead = Date.parse(snapshot.ended) - told;
   const isFuture = ahead > MAX_SKEW_MS;
   return [
-    skew <= MAX_SKEW_MS
-      ? { name: "clock", ok: true, found: skew === 0 ? "agrees with this machine" : words }
-      : { name: "clock", ok: false, found: words, hint },
-    isFuture
-      ? { name: "snapshot's time", ok: false, found: "the snapshot ended in the host's future", hint }
-      : { name: "snapshot's time", ok: true, found: "the snapshot ended in the host's past" },
+    checked(skew <= MAX_SKEW_MS, "clock", skew === 0 ? "agrees with this machine" : words, hint),
+    checked(
+      !isFuture,
+      "snapshot's time",
+      `the snapshot ended in the host's ${isFuture ? "future" : "past"}`,
+      hint,
+    ),
   ];
 }
 
@@ -140,34 +135,30 @@ function checkOwners(
   { users, groups }: PreflightFacts,
   answers: HostAnswers,
   dynamic: ReadonlyMap<string, string>,
-): readonly Check[] {
+): readonly CheckResult[] {
   const kinds = [
     { kind: "user", names: users },
     { kind: "group", names: groups },
   ] as const;
   return kinds
     .filter(({ names }) => names.length > 0)
-    .map(({ kind, names }): Check => {
+    .map(({ kind, names }): CheckResult => {
       const absent = names.filter((name) => answers.get(kind, name) === "");
       const missing = absent.filter((name) => !dynamic.has(name));
       const name = `${kind}s that own files`;
       if (missing.length > 0)
-        return {
+        return failed(
           name,
-          ok: false,
-          found: `not on the host: ${missing.join(", ")}`,
-          hint: `deploy the configuration that makes them, or: ${kind}add --system ${missing[0]}`,
-        };
+          `not on the host: ${missing.join(", ")}`,
+          `deploy the configuration that makes them, or: ${kind}add --system ${missing[0]}`,
+        );
       const made = absent.map((each) => `${each} is made by systemd when ${dynamic.get(each)} starts`);
-      return {
-        name,
-        ok: true,
-        found: [`${names.length - absent.length} of ${names.length} are there`, ...made].join("; "),
-      };
+      const there = `${names.length - absent.length} of ${names.length} are there`;
+      return passed(name, [there, ...made].join("; "));
     });
 }
 
-function programsOf({ units, snapshot }: PreflightFacts, answers: HostAnswers): readonly Check[] {
+function programsOf({ units, snapshot }: PreflightFacts, answers: HostAnswers): readonly CheckResult[] {
   return checkPrograms(
     units.map((unit) => {
       const [was, is] = [snapshot.host[programFact(unit)], answers.get("program", unit)];
@@ -180,7 +171,7 @@ function versionOf(
   { source, path, rocksdbVersion }: PreflightFacts["databases"][number],
   { snapshot }: PreflightFacts,
   answers: HostAnswers,
-): Check {
+): CheckResult {
   const was = (fact: string) => snapshot.host[fact] || undefined;
   const is = (fact: string) => answers.get("fact", fact) || undefined;
   return checkVersion({

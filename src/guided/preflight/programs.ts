@@ -1,4 +1,4 @@
-import type { Check } from "../run/check.ts";
+import { type CheckResult, checked } from "../run/check.ts";
 import { isOlder } from "./version.ts";
 
 /** The program of a unit: of the day of the snapshot, and of the host now. */
@@ -17,7 +17,7 @@ export function programFact(unit: string): string {
  * Whether the services are as old as their data, as far as the paths of their programs tell: those of the Nix store hold
  * version numbers. Empty when the snapshot says nothing of programs. Pure.
  */
-export function checkPrograms(facts: readonly ProgramFacts[]): readonly Check[] {
+export function checkPrograms(facts: readonly ProgramFacts[]): readonly CheckResult[] {
   const known = facts.filter(({ was }) => was !== undefined);
   if (known.length === 0) return [];
   const older = known.filter(isOlderProgram).map(({ unit }) => unit);
@@ -25,10 +25,8 @@ export function checkPrograms(facts: readonly ProgramFacts[]): readonly Check[] 
     if (is === was) return `${unit}: ${was} as on the day of the snapshot`;
     return `${unit}: ${is ?? "not known"}, ${was} on the day of the snapshot`;
   });
-  const name = "programs are not older than their data";
-  if (older.length === 0) return [{ name, ok: true, found: found.join("; ") }];
   const hint = `deploy the revision that is recorded in the snapshot (drops restore --only bootstrap writes its bundle), or a newer one: an older ${older.join(", ")} may refuse its data, or spoil it`;
-  return [{ name, ok: false, found: found.join("; "), hint }];
+  return [checked(older.length === 0, "programs are not older than their data", found.join("; "), hint)];
 }
 
 function isOlderProgram({ was, is }: ProgramFacts): boolean {

@@ -1,5 +1,5 @@
 import { inBytes } from "../../lib/units.ts";
-import type { Check } from "../run/check.ts";
+import { type CheckResult, checked, failed } from "../run/check.ts";
 
 /** Kept free beside what is brought: logs, journals and the rest of the host go on writing. */
 const RESERVE_BYTES = 256 * 2 ** 20;
@@ -20,14 +20,14 @@ export interface SpaceTarget {
 export function checkSpace(
   targets: readonly SpaceTarget[],
   told: (path: string) => string,
-): readonly Check[] {
-  const checks: Check[] = [];
+): readonly CheckResult[] {
+  const checks: CheckResult[] = [];
   const byDevice = new Map<string, { free: FreeSpace; targets: SpaceTarget[] }>();
   for (const target of targets) {
     const free = freeSpaceOf(told(target.path));
     if (free === undefined) {
-      const name = `space for two copies at ${target.path}`;
-      checks.push({ name, ok: false, found: "could not be looked at", hint: `df -h ${target.path}` });
+      const { path } = target;
+      checks.push(failed(`space for two copies at ${path}`, "could not be looked at", `df -h ${path}`));
       continue;
     }
     const there = byDevice.get(free.device);
@@ -57,24 +57,17 @@ function freeSpaceOf(answer: string): FreeSpace | undefined {
   };
 }
 
-function checkDevice(free: FreeSpace, targets: readonly SpaceTarget[]): readonly Check[] {
+function checkDevice(free: FreeSpace, targets: readonly SpaceTarget[]): readonly CheckResult[] {
   const name = `space for two copies at ${free.where}`;
   const bytes = targets.reduce((sum, target) => sum + target.bytes, 0);
   const entries = targets.reduce((sum, target) => sum + target.entries, 0);
   const need = Math.ceil(bytes * OVERHEAD) + RESERVE_BYTES;
   const paths = targets.map(({ path }) => path).join(", ");
   const found = `${inBytes(free.bytes)} free, ${inBytes(need)} needed for ${paths} beside what is there`;
-  const checks: Check[] = [
-    free.bytes >= need
-      ? { name, ok: true, found }
-      : { name, ok: false, found, hint: `make room on the file system of ${free.where}, or make it larger` },
-  ];
-  if (free.inodes !== undefined && free.inodes < entries + RESERVE_INODES)
-    checks.push({
-      name: `inodes at ${free.where}`,
-      ok: false,
-      found: `${free.inodes} free, ${entries + RESERVE_INODES} needed`,
-      hint: `df -i ${free.where}`,
-    });
-  return checks;
+  const hint = `make room on the file system of ${free.where}, or make it larger`;
+  const room = checked(free.bytes >= need, name, found, hint);
+  const inodes = entries + RESERVE_INODES;
+  if (free.inodes === undefined || free.inodes >= inodes) return [room];
+  const few = `${free.inodes} free, ${inodes} needed`;
+  return [room, failed(`inodes at ${free.where}`, few, `df -i ${free.where}`)];
 }

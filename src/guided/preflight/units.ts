@@ -1,12 +1,12 @@
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { isFailure } from "../../lib/errors.ts";
-import type { Check } from "../run/check.ts";
+import { type CheckResult, failed, passed } from "../run/check.ts";
 import { Gate } from "../services/gate.ts";
 import { showUnits } from "../services/units-show.ts";
 
 export interface UnitsLook {
-  readonly checks: readonly Check[];
+  readonly checks: readonly CheckResult[];
   /** Users that systemd makes when a unit starts (DynamicUser), with the unit. */
   readonly dynamicUsers: ReadonlyMap<string, string>;
 }
@@ -35,45 +35,37 @@ export async function lookAtUnits(
     return { checks: [checkUnits(what.units, missing), await checkGate(host, what, how)], dynamicUsers };
   } catch (error) {
     if (!isFailure(error, "host/command-failed", "policy/invalid")) throw error;
-    const hint = error.hint ?? "systemctl status";
-    return { checks: [{ name: "units", ok: false, found: error.message, hint }], dynamicUsers: new Map() };
+    const check = failed("units", error.message, error.hint ?? "systemctl status");
+    return { checks: [check], dynamicUsers: new Map() };
   }
 }
 
-function checkUnits(units: readonly string[], missing: readonly string[]): Check {
-  if (missing.length === 0) return { name: "units", ok: true, found: `${units.join(", ")} are there` };
-  return {
-    name: "units",
-    ok: false,
-    found: missing.join(", "),
-    hint: "deploy the configuration that defines them, or name them as they are called on this host in restore.units of the policy",
-  };
+function checkUnits(units: readonly string[], missing: readonly string[]): CheckResult {
+  if (missing.length === 0) return passed("units", `${units.join(", ")} are there`);
+  const hint =
+    "deploy the configuration that defines them, or name them as they are called on this host in restore.units of the policy";
+  return failed("units", missing.join(", "), hint);
 }
 
 async function checkGate(
   host: Host,
   what: { readonly gate: string; readonly units: readonly string[] },
   how: Cancel,
-): Promise<Check> {
+): Promise<CheckResult> {
   const name = "gate";
   switch (await new Gate(host, { file: what.gate, units: what.units }).foresee(how)) {
     case "closed":
-      return { name, ok: true, found: "is closed: no unit of the policy can start" };
+      return passed(name, "is closed: no unit of the policy can start");
     case "durable":
-      return { name, ok: true, found: "is open, and can be closed so that it survives a reboot" };
+      return passed(name, "is open, and can be closed so that it survives a reboot");
     case "until-reboot":
-      return {
-        name,
-        ok: true,
-        found: "is open, and can be closed until the next reboot: after one, resume first of all",
-      };
+      return passed(name, "is open, and can be closed until the next reboot: after one, resume first of all");
     case "impossible":
-      return {
+      return failed(
         name,
-        ok: false,
-        found: `cannot be closed: neither the directory of ${what.gate} nor those of unit files take a file`,
-        hint: `mount; ls -ld /etc/systemd/system /run/systemd/system; touch ${what.gate}`,
-      };
+        `cannot be closed: neither the directory of ${what.gate} nor those of unit files take a file`,
+        `mount; ls -ld /etc/systemd/system /run/systemd/system; touch ${what.gate}`,
+      );
   }
 }
 

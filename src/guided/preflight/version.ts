@@ -1,4 +1,4 @@
-import type { Check } from "../run/check.ts";
+import { type CheckResult, checked, passed } from "../run/check.ts";
 
 /** What is known of a homeserver's version: of the day of the snapshot, and of the host now. */
 interface Known {
@@ -19,29 +19,23 @@ export interface VersionFacts {
  * Whether the host's homeserver can be expected to read the database. There is no downgrade: a newer one changes the database for
  * good. Compares what can be compared, and says plainly when nothing can. Pure.
  */
-export function checkVersion({ source, rocksdb, nixosVersion, nixosSystem }: VersionFacts): Check {
+export function checkVersion({ source, rocksdb, nixosVersion, nixosSystem }: VersionFacts): CheckResult {
   const name = `homeserver of ${source} is not older than its database`;
   const hint =
     "deploy the revision that is recorded in the snapshot (drops restore --only bootstrap writes its bundle), or a newer one; an older homeserver refuses this database";
   if (nixosSystem.was !== undefined && nixosSystem.was === nixosSystem.is)
-    return {
-      name,
-      ok: true,
-      found: `the same NixOS system as on the day of the snapshot: ${nixosSystem.is}`,
-    };
+    return passed(name, `the same NixOS system as on the day of the snapshot: ${nixosSystem.is}`);
   const compared = [
     compare("RocksDB", rocksdb.was, rocksdb.is),
     compare("NixOS", releaseOf(nixosVersion.was), releaseOf(nixosVersion.is)),
   ].filter((each) => each !== undefined);
   const found = compared.map(({ words }) => words).join("; ");
-  if (compared.some(({ isOlder }) => isOlder)) return { name, ok: false, found, hint };
-  if (compared.length > 0) return { name, ok: true, found };
+  if (compared.length > 0) return checked(!compared.some(({ isOlder }) => isOlder), name, found, hint);
   const written = rocksdb.was === undefined ? "an unknown version" : `RocksDB ${rocksdb.was}`;
-  return {
+  return passed(
     name,
-    ok: true,
-    found: `NOT COMPARED: the database was written by ${written}, and nothing on the host says what its homeserver is; if that is older, it refuses to start, and the old data can be put back`,
-  };
+    `NOT COMPARED: the database was written by ${written}, and nothing on the host says what its homeserver is; if that is older, it refuses to start, and the old data can be put back`,
+  );
 }
 
 /** `25.05.20250430.abcdef` without what has no order. */

@@ -1,5 +1,5 @@
-/** One thing that was looked at before or after something is done. What could not be looked at has failed. */
-export interface Check {
+/** What one look at something came to, before or after something is done. What could not be looked at has failed. */
+export interface CheckResult {
   /** `locale`, `space for two copies in /var/lib`. */
   readonly name: string;
   readonly ok: boolean;
@@ -7,4 +7,17 @@ export interface Check {
   readonly found: string;
   /** What to do about it; there whenever it is not ok. */
   readonly hint?: string;
+}
+
+export function passed(name: string, found: string): CheckResult {
+  return { name, ok: true, found };
+}
+
+export function failed(name: string, found: string, hint: string): CheckResult {
+  return { name, ok: false, found, hint };
+}
+
+/** Where the same words are said of what passed and of what failed. */
+export function checked(ok: boolean, name: string, found: string, hint: string): CheckResult {
+  return ok ? passed(name, found) : failed(name, found, hint);
 }

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import type { Cancel } from "../../lib/cancel.ts";
 import { messageOf } from "../../lib/errors.ts";
-import type { Check } from "./check.ts";
+import { type CheckResult, failed, passed } from "./check.ts";
 import { type NamedAddress, type Resolve, resolveName } from "./fence-dns.ts";
 import { type PortAnswer, probe } from "./fence-probe.ts";
 
@@ -29,7 +29,7 @@ const WITHIN_MS = 5000;
  * nothing. A refused connection is an answer too: a machine is running there. Proves nothing about a machine that only
  * calls out: a person must say that it is off.
  */
-export async function probeOld(old: OldMachineProbe, how: ProbeHow): Promise<readonly Check[]> {
+export async function probeOld(old: OldMachineProbe, how: ProbeHow): Promise<readonly CheckResult[]> {
   const names = [...new Set(old.addresses)];
   const [own, ...known] = await Promise.all(
     [old.restoredOnto ?? "", ...names].map((name) => resolved(name, how)),
@@ -59,29 +59,16 @@ async function resolved(name: string, how: ProbeHow): Promise<Resolved> {
 }
 
 /** Where a name points is told for the person's sake: it is ok when it could be asked. */
-function checkName({ name, addresses, problem }: Resolved, isOwn: (address: string) => boolean): Check {
+function checkName({ name, addresses, problem }: Resolved, isOwn: (address: string) => boolean): CheckResult {
   const check = `DNS of ${name}`;
-  if (problem !== undefined)
-    return {
-      name: check,
-      ok: false,
-      found: `could not be asked: ${problem}`,
-      hint: "look at the provider's console whether the old machine is off",
-    };
-  if (addresses.length === 0)
-    return {
-      name: check,
-      ok: false,
-      found: "has no address, so nothing could be asked there",
-      hint: "look at the provider's console whether the old machine is off",
-    };
+  const look = "look at the provider's console whether the old machine is off";
+  if (problem !== undefined) return failed(check, `could not be asked: ${problem}`, look);
+  if (addresses.length === 0) return failed(check, "has no address, so nothing could be asked there", look);
   const told = addresses.map(({ address, ttl }) => {
-    const which = isOwn(address)
-      ? "the machine that is restored onto"
-      : "not the machine that is restored onto";
+    const which = `${isOwn(address) ? "" : "not "}the machine that is restored onto`;
     return `${address} (${which}${ttl === undefined ? "" : `; others may remember it for ${ttl} s`})`;
   });
-  return { name: check, ok: true, found: `points to ${told.join(", ")}` };
+  return passed(check, `points to ${told.join(", ")}`);
 }
 
 async function checkAddress(
@@ -89,29 +76,22 @@ async function checkAddress(
   isOwn: boolean,
   old: OldMachineProbe,
   how: ProbeHow,
-): Promise<Check> {
+): Promise<CheckResult> {
   const name = `old machine at ${address}`;
-  if (isOwn) return { name, ok: true, found: "is the machine that is restored onto" };
+  if (isOwn) return passed(name, "is the machine that is restored onto");
   const ports = old.ports ?? PORTS;
   const { signal, withinMs = WITHIN_MS } = how;
   const answers = await Promise.all(ports.map((port) => probe(address, port, { signal, withinMs })));
   const having = (wanted: PortAnswer) => ports.filter((_, index) => answers[index] === wanted).join(", ");
   const off = "switch it off at the provider, or stop and disable its services";
-  if (answers.includes("open"))
-    return { name, ok: false, found: `accepts connections on port ${having("open")}`, hint: off };
+  if (answers.includes("open")) return failed(name, `accepts connections on port ${having("open")}`, off);
   if (answers.includes("refused"))
-    return {
-      name,
-      ok: false,
-      found: `refuses port ${having("refused")}: a machine is running there`,
-      hint: off,
-    };
+    return failed(name, `refuses port ${having("refused")}: a machine is running there`, off);
   if (answers.includes("unknown"))
-    return {
+    return failed(
       name,
-      ok: false,
-      found: `could not be asked from here (port ${having("unknown")})`,
-      hint: "is this machine connected? Ask from another network, or look at the provider's console",
-    };
-  return { name, ok: true, found: `does not answer on port ${ports.join(", ")} within ${withinMs / 1000} s` };
+      `could not be asked from here (port ${having("unknown")})`,
+      "is this machine connected? Ask from another network, or look at the provider's console",
+    );
+  return passed(name, `does not answer on port ${ports.join(", ")} within ${withinMs / 1000} s`);
 }

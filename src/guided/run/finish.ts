@@ -18,8 +18,8 @@ export async function finishRun(
   parts: CloseParts,
   how: Cancel,
 ): Promise<{ readonly removed: readonly string[] }> {
-  const { world, teller, answers, commands } = parts;
-  const { done, closed, isRollingBack } = progressOf(world.journal.lines);
+  const { ports, reporter, answers, commands } = parts;
+  const { done, closed, isRollingBack } = progressOf(ports.journal.lines);
   if (closed !== undefined) throw refused(`run ${run.run} is ${closed} already`);
   if (isRollingBack) throw refused(`run ${run.run} is being rolled back`, commands.rollback);
   if (!done.has("start"))
@@ -28,12 +28,12 @@ export async function finishRun(
       commands.resume,
     );
   const units = run.restore.units.map(({ unit }) => unit);
-  const states = units.length === 0 ? [] : await world.services.states(units, how);
+  const states = units.length === 0 ? [] : await ports.services.states(units, how);
   const down = states.filter((state) => !isRunning(state)).map(({ unit }) => unit);
-  for (const unit of down) teller.say(`WARNING: ${unit} is not running`);
+  for (const unit of down) reporter.say(`WARNING: ${unit} is not running`);
   refuseFallen(states, commands.rollback);
   for (const { name } of run.groups) {
-    const [only] = await replacementOf(world, name).onlyInOld(how);
+    const [only] = await replacementOf(ports, name).onlyInOld(how);
     if (only !== undefined) throw refused(only, ONLY_HINT);
   }
   await answers.confirm(
@@ -41,19 +41,19 @@ export async function finishRun(
     "removing anything",
     how,
   );
-  await world.journal.append({ event: "finish-begun" }, how);
+  await ports.journal.append({ event: "finish-begun" }, how);
   const removed: string[] = [];
   for (const { name } of run.groups) {
-    const replacement = replacementOf(world, name);
+    const replacement = replacementOf(ports, name);
     if (!(await isInPlace(replacement, how))) {
       await replacement.discard(how); // its step was not part of the run
       continue;
     }
     await replacement.finish(how);
     removed.push(replacement.label);
-    await world.journal.append({ event: "old-removed", group: name }, how);
+    await ports.journal.append({ event: "old-removed", group: name }, how);
   }
-  await world.journal.append({ event: "closed", outcome: "finished" }, how);
+  await ports.journal.append({ event: "closed", outcome: "finished" }, how);
   return { removed };
 }
 

@@ -12,7 +12,7 @@ import { waitReady } from "../services/ready.ts";
 import { checkService } from "../services/service-checks.ts";
 import { watchUnits } from "../services/stays-up.ts";
 import { startUnit, stopUnits, unitStates } from "../services/units.ts";
-import type { Check } from "./check.ts";
+import type { CheckResult } from "./check.ts";
 import { probeOld } from "./fence.ts";
 import type { Probes, RestorePorts, RollbackPorts } from "./ports.ts";
 import { openReplacements, type PortParts, preflightDatabases } from "./replacements.ts";
@@ -37,7 +37,7 @@ export function rollbackPorts(parts: PortParts): RollbackPorts {
 export function restorePorts(parts: PortParts): RestorePorts {
   const { host, run, groups, read } = parts;
   const { restore, snapshot, sources } = run;
-  const looks: Probes = {
+  const probes: Probes = {
     oldMachine: (how) =>
       run.oldAddresses.length === 0
         ? Promise.resolve([])
@@ -52,7 +52,7 @@ export function restorePorts(parts: PortParts): RestorePorts {
     },
     service: (how) => checkService(host, checksOf(run, groups), sources, how),
   };
-  return { ...rollbackPorts(parts), looks };
+  return { ...rollbackPorts(parts), probes };
 }
 
 /** Of what was restored: a check of another source says nothing about this run. */
@@ -65,7 +65,7 @@ function addressOf({ target }: RunOf): string | undefined {
   return target === "local" ? undefined : target.address;
 }
 
-async function preflight(parts: PortParts, how: Cancel): Promise<readonly Check[]> {
+async function preflight(parts: PortParts, how: Cancel): Promise<readonly CheckResult[]> {
   const { host, run, groups, read } = parts;
   const { snapshot } = run;
   const names = groups.flatMap(namesOf);

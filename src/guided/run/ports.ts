@@ -5,12 +5,12 @@ import type { Gate } from "../services/gate.ts";
 import type { Readiness } from "../services/ready.ts";
 import type { ReadyUnit, StayedUp } from "../services/stays-up.ts";
 import type { UnitState } from "../services/units.ts";
-import type { Check } from "./check.ts";
+import type { CheckResult } from "./check.ts";
 import type { Replacement } from "./replacement.ts";
 
 /** What a guided restore works on: the host's services and data, and the run's journal there. Made in app/guided-world.ts. */
 export interface RestorePorts extends RollbackPorts {
-  readonly looks: Probes;
+  readonly probes: Probes;
 }
 
 /** What a rollback needs of it: nothing is read from the store. */
@@ -33,12 +33,12 @@ export interface Services {
 
 /** What is looked at and not changed. */
 export interface Probes {
-  oldMachine(how: Cancel): Promise<readonly Check[]>;
-  preflight(how: Cancel): Promise<readonly Check[]>;
+  oldMachine(how: Cancel): Promise<readonly CheckResult[]>;
+  preflight(how: Cancel): Promise<readonly CheckResult[]>;
   /** Whether the tokens that are about to be swapped in fit together; empty when the policy names no appservice. */
-  appservice(how: Cancel): Promise<readonly Check[]>;
+  appservice(how: Cancel): Promise<readonly CheckResult[]>;
   /** The policy's checks. */
-  service(how: Cancel): Promise<readonly Check[]>;
+  service(how: Cancel): Promise<readonly CheckResult[]>;
 }
 
 /** How a run tells what it is doing. */

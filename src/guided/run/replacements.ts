@@ -10,7 +10,7 @@ import type { Journal } from "../journal/journal.ts";
 import type { RunOf } from "../journal/run-meta.ts";
 import { openPathReplacement } from "../paths/replacement.ts";
 import type { DatabaseGroup, ReplacementGroup } from "../plan/groups.ts";
-import type { Check } from "./check.ts";
+import type { CheckResult } from "./check.ts";
 import type { Replacement } from "./replacement.ts";
 
 export interface PortParts {
@@ -32,8 +32,8 @@ export function openReplacements(parts: PortParts): ReadonlyMap<string, Replacem
 }
 
 /** What each database needs of the server. */
-export async function preflightDatabases(parts: PortParts, how: Cancel): Promise<readonly Check[]> {
-  const checks: Check[] = [];
+export async function preflightDatabases(parts: PortParts, how: Cancel): Promise<readonly CheckResult[]> {
+  const checks: CheckResult[] = [];
   for (const group of parts.groups)
     if (group.kind === "database")
       checks.push(...(await preflightDatabase(databaseOptions(parts, group), how)));

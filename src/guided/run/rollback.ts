@@ -23,36 +23,36 @@ export interface RolledBack {
  * @throws DropsError safety/refused when old data is gone already, or the run is closed
  */
 export async function rollbackRun(run: GuidedRun, parts: CloseParts, how: Cancel): Promise<RolledBack> {
-  const { world, answers } = parts;
-  const { activeBefore } = progressOf(world.journal.lines);
-  await refuseWhenGone(run, world, how);
+  const { ports, answers } = parts;
+  const { activeBefore } = progressOf(ports.journal.lines);
+  await refuseWhenGone(run, ports, how);
   await answers.confirm(
     `put ${run.host} back as it was before run ${run.run}? What the services wrote since goes away`,
     "the rollback",
     how,
   );
-  await world.journal.append({ event: "rollback-begun" }, how);
+  await ports.journal.append({ event: "rollback-begun" }, how);
   const units = run.restore.units.map(({ unit }) => unit);
   const wasStopped = units.length > 0 && activeBefore !== undefined; // noted before anything is touched
   if (wasStopped) {
-    await world.gate.close(how);
-    await world.services.stop(units.toReversed(), how);
+    await ports.gate.close(how);
+    await ports.services.stop(units.toReversed(), how);
   }
   const putBack = await putAllBack(run, parts, how);
-  if (wasStopped) await world.gate.open(how);
+  if (wasStopped) await ports.gate.open(how);
   const active = run.restore.units.filter(({ unit }) => wasStopped && activeBefore?.includes(unit));
   const { started, notReady } = await startAgain(active, parts, how);
-  await world.journal.append({ event: "closed", outcome: "rolled-back", not_ready: notReady }, how);
+  await ports.journal.append({ event: "closed", outcome: "rolled-back", not_ready: notReady }, how);
   return { putBack, started, notReady };
 }
 
 /** Before anything is touched: half a way back is none. */
-async function refuseWhenGone({ run, groups }: GuidedRun, world: RollbackPorts, how: Cancel): Promise<void> {
-  const { closed, isFinishing } = progressOf(world.journal.lines);
+async function refuseWhenGone({ run, groups }: GuidedRun, ports: RollbackPorts, how: Cancel): Promise<void> {
+  const { closed, isFinishing } = progressOf(ports.journal.lines);
   if (closed !== undefined) throw refused(`run ${run} is ${closed} already`);
   if (isFinishing) throw refused(`run ${run} is being finished: old data is going away or gone`);
   for (const { name } of groups) {
-    const replacement = replacementOf(world, name);
+    const replacement = replacementOf(ports, name);
     if ((await replacement.state(how)) === "finished")
       throw refused(`the old data of ${replacement.label} is gone`);
   }
@@ -60,34 +60,34 @@ async function refuseWhenGone({ run, groups }: GuidedRun, world: RollbackPorts, 
 
 async function putAllBack(
   { groups }: GuidedRun,
-  { world, teller }: Pick<CloseParts, "world" | "teller">,
+  { ports, reporter }: Pick<CloseParts, "ports" | "reporter">,
   how: Cancel,
 ): Promise<string[]> {
   const putBack: string[] = [];
   for (const { name } of groups.toReversed()) {
-    const replacement = replacementOf(world, name);
+    const replacement = replacementOf(ports, name);
     if ((await replacement.state(how)) === "swapped") {
       await replacement.unswap(how);
       putBack.push(replacement.label);
-      teller.say(`${replacement.label}: the old is back in place`);
+      reporter.say(`${replacement.label}: the old is back in place`);
     }
     await replacement.discard(how);
-    await world.journal.append({ event: "put-back", group: name }, how);
+    await ports.journal.append({ event: "put-back", group: name }, how);
   }
   return putBack;
 }
 
 async function startAgain(
   units: readonly UnitPolicy[],
-  { world, teller }: Pick<CloseParts, "world" | "teller">,
+  { ports, reporter }: Pick<CloseParts, "ports" | "reporter">,
   how: Cancel,
 ): Promise<Pick<RolledBack, "started" | "notReady">> {
   const started: string[] = [];
   const notReady: string[] = [];
   for (const unit of units) {
-    await world.services.start(unit.unit, how);
-    const { ready, found } = await world.services.waitReady(unit, how);
-    teller.say(`${unit.unit}: ${found}`);
+    await ports.services.start(unit.unit, how);
+    const { ready, found } = await ports.services.waitReady(unit, how);
+    reporter.say(`${unit.unit}: ${found}`);
     if (ready) started.push(unit.unit);
     else notReady.push(`${unit.unit}: ${found}`);
   }

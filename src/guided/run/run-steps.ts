@@ -1,11 +1,11 @@
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError, type FailureCode } from "../../lib/errors.ts";
 import { someOf } from "../../lib/words.ts";
 import type { PlannedStep } from "../plan/plan.ts";
 import type { ReadyUnit } from "../services/stays-up.ts";
 import type { UnitState } from "../services/units.ts";
 import type { Answer, Answers } from "./answers.ts";
-import type { Check } from "./check.ts";
+import { type CheckResult, checked, passed } from "./check.ts";
 import type { GuidedRun } from "./guided-run.ts";
 import type { RestorePorts, RunReporter } from "./ports.ts";
 import type { Replacement } from "./replacement.ts";
@@ -15,8 +15,8 @@ import type { StepId } from "./steps.ts";
 export interface StepContext {
   readonly run: GuidedRun;
   readonly step: PlannedStep;
-  readonly world: RestorePorts;
-  readonly teller: RunReporter;
+  readonly ports: RestorePorts;
+  readonly reporter: RunReporter;
   readonly answers: Pick<Answers, "fence" | "check">;
   /** Something ran meanwhile: what is in place is compared again. */
   readonly recheck: boolean;
@@ -28,7 +28,7 @@ export interface StepContext {
 }
 
 export interface StepFound {
-  readonly checks?: readonly Check[];
+  readonly checks?: readonly CheckResult[];
   readonly answers?: readonly Answer[];
   readonly notes?: readonly string[];
 }
@@ -54,42 +54,35 @@ export function isRunning({ active }: UnitState): boolean {
   return active !== "inactive" && active !== "failed";
 }
 
-async function fence({ run, world, answers, teller }: StepContext, how: Cancel): Promise<StepFound> {
-  const checks = await world.looks.oldMachine(how);
-  for (const check of checks) teller.say(checkInWords(check));
-  if (checks.some(({ ok }) => !ok)) teller.say("WARNING: something still answers where the old machine was");
+async function fence({ run, ports, answers, reporter }: StepContext, how: Cancel): Promise<StepFound> {
+  const checks = await ports.probes.oldMachine(how);
+  if (tell(checks, reporter).length > 0)
+    reporter.say("WARNING: something still answers where the old machine was");
   const word = await answers.fence(run.oldAddresses, how);
-  await world.journal.append({ event: "fenced", word }, how);
+  await ports.journal.append({ event: "fenced", word }, how);
   return { checks, notes: [`the old machine is off: ${word}`] };
 }
 
-async function preflight({ world, teller }: StepContext, how: Cancel): Promise<StepFound> {
-  const checks = await world.looks.preflight(how);
-  for (const check of checks) teller.say(checkInWords(check));
-  const failed = checks.filter(({ ok }) => !ok);
+async function preflight({ ports, reporter }: StepContext, how: Cancel): Promise<StepFound> {
+  const checks = await ports.probes.preflight(how);
+  const failed = tell(checks, reporter);
   if (failed.length === 0) return { checks };
   const isSpace = failed.every(({ name }) => name.startsWith("space"));
-  throw new DropsError(
-    isSpace ? "space/low" : "safety/refused",
-    `not ready for a restore: ${inOneLine(failed)}`,
-    {
-      hint: failed.map(({ hint }) => hint ?? "").join("\n"),
-    },
-  );
+  throw because(isSpace ? "space/low" : "safety/refused", "not ready for a restore", failed);
 }
 
-async function stop({ run, world, activeBefore, teller }: StepContext, how: Cancel): Promise<StepFound> {
+async function stop({ run, ports, activeBefore, reporter }: StepContext, how: Cancel): Promise<StepFound> {
   const units = run.restore.units.map(({ unit }) => unit);
   if (units.length === 0) return { notes: ["the policy names no units: nothing was stopped"] };
   if (activeBefore === undefined) {
     // before anything is touched, so that a rollback starts them again after any crash
-    const states = await world.services.states(units, how);
+    const states = await ports.services.states(units, how);
     const active = states.filter(isRunning).map(({ unit }) => unit);
-    await world.journal.append({ event: "active-before", units: active }, how);
+    await ports.journal.append({ event: "active-before", units: active }, how);
   }
-  const { durable, notes } = await world.gate.close(how);
-  for (const note of notes) teller.say(note);
-  const stopped = await world.services.stop(units.toReversed(), how);
+  const { durable, notes } = await ports.gate.close(how);
+  for (const note of notes) reporter.say(note);
+  const stopped = await ports.services.stop(units.toReversed(), how);
   return {
     notes: [
       ...(stopped.length === 0 ? ["nothing was running"] : [`stopped: ${stopped.join(", ")}`]),
@@ -100,19 +93,19 @@ async function stop({ run, world, activeBefore, teller }: StepContext, how: Canc
 
 /** Compare everything that was brought, then swap it. */
 async function replace(context: StepContext, how: Cancel): Promise<StepFound> {
-  const { step, world } = context;
+  const { step, ports } = context;
   for (const name of step.replacements) {
     await context.whenStaged(name);
-    await compare(context, replacementOf(world, name), how);
+    await compare(context, replacementOf(ports, name), how);
   }
   const checks = step.id === "files" && !context.hasStarted ? await fitTogether(context, how) : [];
   await requireStopped(context, how);
   for (const name of step.replacements) {
-    const replacement = replacementOf(world, name);
+    const replacement = replacementOf(ports, name);
     if (await isInPlace(replacement, how)) continue;
     await replacement.swap(how);
-    await world.journal.append({ event: "swapped", group: name }, how);
-    context.teller.say(`${replacement.label} is in place; the old is kept aside`);
+    await ports.journal.append({ event: "swapped", group: name }, how);
+    context.reporter.say(`${replacement.label} is in place; the old is kept aside`);
   }
   return { checks };
 }
@@ -121,10 +114,10 @@ async function replace(context: StepContext, how: Cancel): Promise<StepFound> {
 async function compare(context: StepContext, replacement: Replacement, how: Cancel): Promise<void> {
   const state = await replacement.state(how);
   if (state === "finished" || (state === "swapped" && !context.recheck)) return;
-  context.teller.say(`comparing ${replacement.label} with the snapshot`);
+  context.reporter.say(`comparing ${replacement.label} with the snapshot`);
   let differences = await replacement.check(how);
   if (differences.length > 0 && state === "swapped") {
-    context.teller.say(`${replacement.label} was changed since it was put in place: it is brought anew`);
+    context.reporter.say(`${replacement.label} was changed since it was put in place: it is brought anew`);
     await replacement.unswap(how);
     await replacement.discard(how);
     await replacement.stage(how);
@@ -141,29 +134,26 @@ async function compare(context: StepContext, replacement: Replacement, how: Canc
   );
 }
 
-async function fitTogether({ world, teller }: StepContext, how: Cancel): Promise<readonly Check[]> {
-  const checks = await world.looks.appservice(how);
-  for (const check of checks) teller.say(checkInWords(check));
-  const failed = checks.filter(({ ok }) => !ok);
+async function fitTogether({ ports, reporter }: StepContext, how: Cancel): Promise<readonly CheckResult[]> {
+  const checks = await ports.probes.appservice(how);
+  const failed = tell(checks, reporter);
   if (failed.length === 0) return checks;
-  throw new DropsError("safety/refused", `bridge and homeserver do not fit together: ${inOneLine(failed)}`, {
-    hint: failed.map(({ hint }) => hint ?? "").join("\n"),
-  });
+  throw because("safety/refused", "bridge and homeserver do not fit together", failed);
 }
 
 /** Throws safety/refused when something runs that uses the data. */
-async function requireStopped({ run, world, step }: StepContext, how: Cancel): Promise<void> {
+async function requireStopped({ run, ports, step }: StepContext, how: Cancel): Promise<void> {
   const units = run.restore.units.map(({ unit }) => unit);
   if (units.length === 0) return;
   const pending: Replacement[] = [];
   for (const name of step.replacements) {
-    const replacement = replacementOf(world, name);
+    const replacement = replacementOf(ports, name);
     if (!(await isInPlace(replacement, how))) pending.push(replacement);
   }
   if (pending.length === 0) return;
-  const states = await world.services.states(units, how);
+  const states = await ports.services.states(units, how);
   const running = states.filter(isRunning).map(({ unit }) => unit);
-  const isOpen = !(await world.gate.isClosed(how));
+  const isOpen = !(await ports.gate.isClosed(how));
   if (running.length === 0 && !isOpen) return;
   const why = running.length > 0 ? `${running.join(", ")} is running` : "the gate is open";
   throw new DropsError("safety/refused", `${why}: nothing is swapped under a running service`, {
@@ -171,44 +161,43 @@ async function requireStopped({ run, world, step }: StepContext, how: Cancel): P
   });
 }
 
-async function start({ run, world, teller }: StepContext, how: Cancel): Promise<StepFound> {
-  await requireWhole(run, world, how);
+async function start({ run, ports, reporter }: StepContext, how: Cancel): Promise<StepFound> {
+  await requireWhole(run, ports, how);
   const { units } = run.restore;
   if (units.length === 0) return { notes: ["the policy names no units: nothing was started"] };
-  await world.gate.open(how);
-  const checks: Check[] = [];
+  await ports.gate.open(how);
+  const checks: CheckResult[] = [];
   const started: ReadyUnit[] = [];
   for (const unit of units) {
-    teller.say(`starting ${unit.unit}`);
-    await world.services.start(unit.unit, how);
-    const { ready, seconds, found, hint, log, invocation = "" } = await world.services.waitReady(unit, how);
+    reporter.say(`starting ${unit.unit}`);
+    await ports.services.start(unit.unit, how);
+    const { ready, seconds, found, hint, log, invocation = "" } = await ports.services.waitReady(unit, how);
     started.push({ rule: unit, invocation });
-    checks.push({ name: unit.unit, ok: ready, found, ...(hint === undefined ? {} : { hint }) });
+    checks.push(checked(ready, unit.unit, found, hint ?? `journalctl -u ${unit.unit}`));
     if (ready) {
-      teller.say(`${unit.unit}: ${found} (${seconds.toFixed(0)} s)`);
+      reporter.say(`${unit.unit}: ${found} (${seconds.toFixed(0)} s)`);
       continue;
     }
-    for (const line of log) teller.say(`  ${line}`);
+    for (const line of log) reporter.say(`  ${line}`);
     throw new DropsError("source/failed", `${unit.unit} is not ready: ${found}`, {
       hint: hint ?? `journalctl -u ${unit.unit}`,
     });
   }
-  teller.say("all are ready; watching whether they stay up");
-  const { seconds, fallen } = await world.services.watch(started, how);
-  if (fallen === undefined)
-    return { checks: [...checks, { name: "units", ok: true, found: `all stayed up for ${seconds} s` }] };
-  for (const line of fallen.log) teller.say(`  ${line}`);
+  reporter.say("all are ready; watching whether they stay up");
+  const { seconds, fallen } = await ports.services.watch(started, how);
+  if (fallen === undefined) return { checks: [...checks, passed("units", `all stayed up for ${seconds} s`)] };
+  for (const line of fallen.log) reporter.say(`  ${line}`);
   throw new DropsError("source/failed", `${fallen.unit} does not stay up: ${fallen.found}`, {
     hint: `journalctl -u ${fallen.unit}`,
   });
 }
 
 /** Services never see half a swap. */
-async function requireWhole(run: GuidedRun, world: RestorePorts, how: Cancel): Promise<void> {
+async function requireWhole(run: GuidedRun, ports: RestorePorts, how: Cancel): Promise<void> {
   const missing: string[] = [];
   const planned = new Set(run.steps.flatMap(({ replacements }) => replacements));
   for (const { name } of run.groups.filter((group) => planned.has(group.name))) {
-    const replacement = replacementOf(world, name);
+    const replacement = replacementOf(ports, name);
     if (!(await isInPlace(replacement, how))) missing.push(replacement.label);
   }
   if (missing.length === 0) return;
@@ -221,20 +210,13 @@ async function requireWhole(run: GuidedRun, world: RestorePorts, how: Cancel): P
   );
 }
 
-async function messages({ run, world, answers, teller }: StepContext, how: Cancel): Promise<StepFound> {
-  const checks = await world.looks.service(how);
-  for (const check of checks) teller.say(checkInWords(check));
+async function messages({ run, ports, answers, reporter }: StepContext, how: Cancel): Promise<StepFound> {
+  const checks = await ports.probes.service(how);
+  const failed = tell(checks, reporter);
   const said: Answer[] = [];
   for (const item of run.restore.checklist) said.push(await answers.check(item, how));
-  const failed = checks.filter(({ ok }) => !ok);
   if (failed.length > 0)
-    throw new DropsError(
-      "source/failed",
-      `the service runs, and does not hold what it should: ${inOneLine(failed)}`,
-      {
-        hint: failed.map(({ hint }) => hint ?? "").join("\n"),
-      },
-    );
+    throw because("source/failed", "the service runs, and does not hold what it should", failed);
   const open = said.filter(({ answer }) => answer !== "yes");
   return {
     checks,
@@ -249,12 +231,17 @@ export async function isInPlace(replacement: Replacement, how: Cancel): Promise<
   return state === "swapped" || state === "finished";
 }
 
-function checkInWords({ name, ok, found }: Check): string {
-  return `  ${ok ? "ok" : "NOT OK"}  ${name}: ${found}`;
+/** Tells of every check, and answers those that failed. */
+function tell(checks: readonly CheckResult[], reporter: RunReporter): readonly CheckResult[] {
+  for (const { name, ok, found } of checks) reporter.say(`  ${ok ? "ok" : "NOT OK"}  ${name}: ${found}`);
+  return checks.filter(({ ok }) => !ok);
 }
 
-function inOneLine(checks: readonly Check[]): string {
-  return inShort(checks.map(({ name, found }) => `${name}: ${found}`));
+/** With what each check that failed found, and what to do about it. */
+function because(code: FailureCode, what: string, failed: readonly CheckResult[]): DropsError {
+  const found = inShort(failed.map(({ name, found }) => `${name}: ${found}`));
+  const hint = failed.map(({ hint }) => hint ?? "").join("\n");
+  return new DropsError(code, `${what}: ${found}`, { hint });
 }
 
 function inShort(lines: readonly string[]): string {

@@ -2,7 +2,7 @@ import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure, messageOf } from "../../lib/errors.ts";
 import type { PlannedStep } from "../plan/plan.ts";
 import type { Answer, Answers } from "./answers.ts";
-import type { Check } from "./check.ts";
+import type { CheckResult } from "./check.ts";
 import type { GuidedRun } from "./guided-run.ts";
 import type { RestorePorts, RollbackPorts, RunReporter } from "./ports.ts";
 import { progressOf, type RunProgress } from "./progress.ts";
@@ -20,14 +20,14 @@ export interface RunCommands {
 
 /** What closing a run needs. */
 export interface CloseParts {
-  readonly world: RollbackPorts;
+  readonly ports: RollbackPorts;
   readonly answers: Answers;
-  readonly teller: RunReporter;
+  readonly reporter: RunReporter;
   readonly commands: RunCommands;
 }
 
 export interface RunParts extends CloseParts {
-  readonly world: RestorePorts;
+  readonly ports: RestorePorts;
   readonly now: () => Date;
 }
 
@@ -37,7 +37,7 @@ export interface StepResult {
   readonly outcome: "done" | "passed";
   /** Of work, without waiting for a person, over all tries. */
   readonly seconds: number;
-  readonly checks: readonly Check[];
+  readonly checks: readonly CheckResult[];
   readonly answers: readonly Answer[];
   readonly notes: readonly string[];
 }
@@ -72,7 +72,7 @@ class Runner {
   }
 
   async run(how: Cancel): Promise<RunOutcome> {
-    const { world, teller } = this.#parts;
+    const { ports, reporter } = this.#parts;
     this.#refuseWhenClosing();
     const results: StepResult[] = [];
     try {
@@ -81,22 +81,22 @@ class Runner {
     } finally {
       await this.#stager?.[Symbol.asyncDispose]();
     }
-    const started = world.journal.lines.findLast(
+    const started = ports.journal.lines.findLast(
       (line) => line.event === "step-done" && line["step"] === "start",
     );
     if (!this.#run.steps.some(({ id }) => id === "start")) {
-      teller.say(
+      reporter.say(
         `the step start is not part of this run: the gate stays closed until ${this.#parts.commands.resume} --steps start`,
       );
     }
     const at = started === undefined ? undefined : Date.parse(started.at);
     const secondsToStarted = at === undefined ? undefined : (at - Date.parse(this.#run.started)) / 1000;
-    await world.journal.append({ event: "run-ended" }, how);
+    await ports.journal.append({ event: "run-ended" }, how);
     return { steps: results, secondsToStarted };
   }
 
   get #progress(): RunProgress {
-    return progressOf(this.#parts.world.journal.lines);
+    return progressOf(this.#parts.ports.journal.lines);
   }
 
   #refuseWhenClosing(): void {
@@ -121,27 +121,27 @@ class Runner {
    * are not durable. Answers whether something ran that should not have.
    */
   async #gateAgain(how: Cancel): Promise<boolean> {
-    const { world, teller } = this.#parts;
+    const { ports, reporter } = this.#parts;
     const { begun, activeBefore } = this.#progress;
     const units = this.#run.restore.units.map(({ unit }) => unit);
     if (activeBefore === undefined || begun.has("start") || units.length === 0) return false;
-    await world.gate.close(how);
-    const states = await world.services.states(units, how);
+    await ports.gate.close(how);
+    const states = await ports.services.states(units, how);
     const running = states.filter(isRunning).map(({ unit }) => unit);
     if (running.length === 0) return false;
-    teller.say(
+    reporter.say(
       `WARNING: ${running.join(", ")} ran while data was being put in place; what is in place is compared again`,
     );
-    await world.services.stop(units.toReversed(), how);
-    await world.journal.append({ event: "ran-too-early", units: running }, how);
+    await ports.services.stop(units.toReversed(), how);
+    await ports.journal.append({ event: "ran-too-early", units: running }, how);
     return true;
   }
 
   async #step(step: PlannedStep, recheck: boolean, how: Cancel): Promise<StepResult> {
-    const { world, teller, now } = this.#parts;
+    const { ports, reporter, now } = this.#parts;
     const nothing = { checks: [], answers: [], notes: [] };
-    if (await wasDone(step, this.#run, world, { ...how, recheck })) {
-      teller.say(`step ${step.number}, ${step.title}: done before`);
+    if (await wasDone(step, this.#run, ports, { ...how, recheck })) {
+      reporter.say(`step ${step.number}, ${step.title}: done before`);
       return {
         id: step.id,
         outcome: "passed",
@@ -152,13 +152,13 @@ class Runner {
     await this.#announce(step, how).catch((error: unknown) => {
       throw this.#left(error);
     });
-    await world.journal.append({ event: "step-begun", step: step.id }, how);
+    await ports.journal.append({ event: "step-begun", step: step.id }, how);
     const worked = () => now().getTime() - this.#waitedMs;
     const began = worked();
     const seconds = () => Math.max(0, (worked() - began) / 1000);
     try {
       const found = await STEP_WORK[step.id](this.#context(step, recheck), how);
-      await world.journal.append(
+      await ports.journal.append(
         {
           event: "step-done",
           step: step.id,
@@ -168,8 +168,8 @@ class Runner {
         },
         how,
       );
-      for (const note of found.notes ?? []) teller.say(note);
-      teller.say(`step ${step.number} is done, in ${seconds().toFixed(0)} s`);
+      for (const note of found.notes ?? []) reporter.say(note);
+      reporter.say(`step ${step.number} is done, in ${seconds().toFixed(0)} s`);
       return {
         id: step.id,
         outcome: "done",
@@ -191,12 +191,12 @@ class Runner {
   }
 
   async #confirm(step: PlannedStep, how: Cancel): Promise<void> {
-    const { teller, answers } = this.#parts;
+    const { reporter, answers } = this.#parts;
     const name = `step ${step.number}, ${step.title}`;
-    teller.say("");
-    teller.say(`${name}: ${step.does}`);
+    reporter.say("");
+    reporter.say(`${name}: ${step.does}`);
     for (const { what, command = "" } of step.actions)
-      teller.say(`  ${what}${command === "" ? "" : `:  ${command}`}`);
+      reporter.say(`  ${what}${command === "" ? "" : `:  ${command}`}`);
     if (step.question !== undefined) await answers.confirm(step.question, name, how);
     this.#confirmed.add(step.id);
   }
@@ -212,12 +212,12 @@ class Runner {
   }
 
   #context(step: PlannedStep, recheck: boolean): StepContext {
-    const { world, teller, answers } = this.#parts;
+    const { ports, reporter, answers } = this.#parts;
     return {
       run: this.#run,
       step,
-      world,
-      teller,
+      ports,
+      reporter,
       answers: {
         fence: (addresses, how) => this.#waiting(() => answers.fence(addresses, how)),
         check: (item, how) => this.#waiting(() => answers.check(item, how)),
@@ -252,7 +252,7 @@ class Runner {
 
   /** The failure with what can be done about it. The journal is told when the host can still be reached. */
   async #failed(step: PlannedStep, seconds: number, error: unknown, how: Cancel): Promise<unknown> {
-    const { world, commands } = this.#parts;
+    const { ports, commands } = this.#parts;
     const code = isFailure(error) ? error.code : "bug";
     const event = {
       event: "step-failed",
@@ -262,7 +262,7 @@ class Runner {
       message: messageOf(error).slice(0, 2000),
     };
     // the failure of the step is the one to tell: one of the journal would hide it
-    if (!how.signal.aborted) await world.journal.append(event, how).catch(() => {});
+    if (!how.signal.aborted) await ports.journal.append(event, how).catch(() => {});
     if (!isFailure(error)) return error;
     const hint = [
       ...(error.hint === undefined ? [step.otherwise] : [error.hint]),

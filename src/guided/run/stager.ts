@@ -8,8 +8,8 @@ import type { Replacement, Staged } from "./replacement.ts";
 const AT_ONCE = 2;
 
 export interface StagerParts {
-  readonly world: Pick<RestorePorts, "journal" | "replacements">;
-  readonly teller: RunReporter;
+  readonly ports: Pick<RestorePorts, "journal" | "replacements">;
+  readonly reporter: RunReporter;
   readonly now: () => Date;
 }
 
@@ -30,7 +30,7 @@ export class Stager implements AsyncDisposable {
   /** Once. Groups that are staged or in place already are passed over. */
   begin(groups: readonly ReplacementGroup[], how: Cancel): void {
     const total = groups.reduce((sum, group) => sum + bytesOf(group), 0);
-    const progress = this.#parts.teller.progress("all sources");
+    const progress = this.#parts.reporter.progress("all sources");
     const signal = AbortSignal.any([how.signal, this.#stop.signal]);
     let done = 0;
     const queue = groups.map((group) => {
@@ -66,14 +66,14 @@ export class Stager implements AsyncDisposable {
 
   async #stage(group: ReplacementGroup, onBytes: (bytes: number) => void, how: Cancel): Promise<void> {
     how.signal.throwIfAborted();
-    const { world, now } = this.#parts;
-    const replacement = replacementOf(world, group.name);
+    const { ports, now } = this.#parts;
+    const replacement = replacementOf(ports, group.name);
     const state = await replacement.state(how);
     if (state === "staged" || state === "swapped" || state === "finished") return;
     const began = now().getTime();
     const { files, bytes, notes } = await this.#bring(replacement, group, onBytes, how);
     const seconds = (now().getTime() - began) / 1000;
-    await world.journal.append(
+    await ports.journal.append(
       {
         event: "staged",
         group: group.name,
@@ -85,7 +85,7 @@ export class Stager implements AsyncDisposable {
       },
       how,
     );
-    for (const note of notes) this.#parts.teller.say(`${group.name}: ${note}`);
+    for (const note of notes) this.#parts.reporter.say(`${group.name}: ${note}`);
   }
 
   /** With a progress of its own beside that of all. */
@@ -95,7 +95,7 @@ export class Stager implements AsyncDisposable {
     onBytes: (bytes: number) => void,
     how: Cancel,
   ): Promise<Staged> {
-    const progress = this.#parts.teller.progress(replacement.label);
+    const progress = this.#parts.reporter.progress(replacement.label);
     const total = bytesOf(group);
     let done = 0;
     try {
@@ -113,8 +113,8 @@ export class Stager implements AsyncDisposable {
   }
 }
 
-export function replacementOf(world: Pick<RestorePorts, "replacements">, name: string): Replacement {
-  const found = world.replacements.get(name);
+export function replacementOf(ports: Pick<RestorePorts, "replacements">, name: string): Replacement {
+  const found = ports.replacements.get(name);
   if (!found) throw new RangeError(`no replacement for ${name}`);
   return found;
 }

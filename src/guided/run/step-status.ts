@@ -15,18 +15,18 @@ import { isDataStep } from "./steps.ts";
 export async function wasDone(
   step: PlannedStep,
   run: GuidedRun,
-  world: RestorePorts,
+  ports: RestorePorts,
   how: Cancel & { readonly recheck: boolean },
 ): Promise<boolean> {
-  const { done, begun } = progressOf(world.journal.lines);
+  const { done, begun } = progressOf(ports.journal.lines);
   if (!done.has(step.id)) return false;
   if (step.id === "stop") {
     const all = run.steps.flatMap(({ replacements }) => replacements);
-    return (begun.has("start") && (await areInPlace(all, world, how))) || isStill(run, world, how);
+    return (begun.has("start") && (await areInPlace(all, ports, how))) || isStill(run, ports, how);
   }
   if (!isDataStep(step.id)) return true;
   if (how.recheck && !begun.has("start")) return false;
-  return areInPlace(step.replacements, world, how);
+  return areInPlace(step.replacements, ports, how);
 }
 
 /** Nothing runs, and nothing can. */
@@ -41,9 +41,9 @@ async function isStill(
   return !(await services.states(units, how)).some(isRunning);
 }
 
-async function areInPlace(names: readonly string[], world: RestorePorts, how: Cancel): Promise<boolean> {
+async function areInPlace(names: readonly string[], ports: RestorePorts, how: Cancel): Promise<boolean> {
   for (const name of names) {
-    if (!(await isInPlace(replacementOf(world, name), how))) return false;
+    if (!(await isInPlace(replacementOf(ports, name), how))) return false;
   }
   return true;
 }

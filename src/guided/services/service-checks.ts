@@ -7,7 +7,7 @@ import { toolFailure } from "../../source/postgres/failure.ts";
 import { withOwnerLogin } from "../../source/postgres/restore/owner-login.ts";
 import { checkWords, wrongAnswer } from "../../source/postgres/sql-check.ts";
 import { pathsOf } from "../../source/scope.ts";
-import type { Check } from "../run/check.ts";
+import { type CheckResult, failed, passed } from "../run/check.ts";
 
 /** A check that takes longer has failed. */
 const LIMIT_MS = 15 * 60_000;
@@ -23,12 +23,12 @@ export async function checkService(
   checks: readonly CheckPolicy[],
   sources: readonly SourcePolicy[],
   how: Cancel & { readonly limitMs?: number },
-): Promise<readonly Check[]> {
-  const found: Check[] = [];
+): Promise<readonly CheckResult[]> {
+  const found: CheckResult[] = [];
   for (const check of checks) {
     const source = sources.find(({ name }) => name === check.source);
     found.push(
-      source ? await one(host, check, source, how) : failed(check, `there is no source ${check.source}`),
+      source ? await one(host, check, source, how) : notHeld(check, `there is no source ${check.source}`),
     );
   }
   return found;
@@ -39,7 +39,7 @@ async function one(
   check: CheckPolicy,
   source: SourcePolicy,
   how: Cancel & { readonly limitMs?: number },
-): Promise<Check> {
+): Promise<CheckResult> {
   const limit = how.limitMs ?? LIMIT_MS;
   const clock = AbortSignal.timeout(limit);
   const signal = AbortSignal.any([how.signal, clock]);
@@ -48,12 +48,12 @@ async function one(
       return await sqlCheck(host, check, check.sql, source, { signal, limitMs: limit });
     if (check.command !== undefined)
       return await commandCheck(host, check, check.command, source, { signal });
-    return failed(check, `source ${source.name} is of kind ${source.kind}`);
+    return notHeld(check, `source ${source.name} is of kind ${source.kind}`);
   } catch (error) {
     how.signal.throwIfAborted();
-    if (clock.aborted) return failed(check, `it took longer than ${limit / 1000} s and was ended`);
+    if (clock.aborted) return notHeld(check, `it took longer than ${limit / 1000} s and was ended`);
     if (isFailure(error, "source/failed", "host/command-failed"))
-      return failed(check, error.message, error.hint);
+      return notHeld(check, error.message, error.hint);
     throw error;
   }
 }
@@ -65,16 +65,16 @@ async function sqlCheck(
   sql: string,
   source: PostgresPolicy,
   how: Cancel & { readonly limitMs: number },
-): Promise<Check> {
+): Promise<CheckResult> {
   return await withOwnerLogin(
     host,
     source,
     async ({ login, role }) => {
       const { args, stdin } = checkWords(sql, { limitMs: how.limitMs, role });
       const ended = await login.run("psql", args, source.database, { signal: how.signal, stdin });
-      if (ended.exit !== 0) return failed(check, toolFailure("psql", "the statement", ended).message);
+      if (ended.exit !== 0) return notHeld(check, toolFailure("psql", "the statement", ended).message);
       const wrong = wrongAnswer(ended.stdout);
-      return wrong === undefined ? passed(check, "true") : failed(check, wrong);
+      return wrong === undefined ? passed(check.name, "true") : notHeld(check, wrong);
     },
     how,
   );
@@ -86,9 +86,9 @@ async function commandCheck(
   command: readonly string[],
   source: SourcePolicy,
   how: Cancel,
-): Promise<Check> {
+): Promise<CheckResult> {
   const [path] = pathsOf(source);
-  if (path === undefined) return failed(check, `source ${source.name} has no directory`);
+  if (path === undefined) return notHeld(check, `source ${source.name} has no directory`);
   const owner = await host.run(["stat", "-L", "-c", "%U", path], how);
   const as = owner.stdout.toString().trim();
   const ran = await host.run(["sh", "-c", ENTER, "drops-check", path, ...command], {
@@ -97,16 +97,13 @@ async function commandCheck(
     maxStdout: MAX_OUTPUT,
     ...(as === "UNKNOWN" ? {} : { as }),
   });
-  if (ran.exit === 0) return passed(check, "exit status 0");
+  if (ran.exit === 0) return passed(check.name, "exit status 0");
   const ended = ran.exit === undefined ? `ended by ${ran.signal ?? "a signal"}` : `exit status ${ran.exit}`;
   const said = `${ran.stderr}\n${ran.stdout.toString()}`.split("\n").filter((line) => line.trim() !== "");
-  return failed(check, [ended, ...said.slice(-3)].join("; ").slice(0, 500));
+  return notHeld(check, [ended, ...said.slice(-3)].join("; ").slice(0, 500));
 }
 
-function passed({ name }: CheckPolicy, found: string): Check {
-  return { name, ok: true, found };
-}
-
-function failed({ name }: CheckPolicy, found: string, hint = HINT): Check {
-  return { name, ok: false, found, hint };
+/** Of a check of the policy. */
+function notHeld({ name }: CheckPolicy, found: string, hint = HINT): CheckResult {
+  return failed(name, found, hint);
 }

@@ -1,6 +1,6 @@
 import type { JournalLine } from "../../src/guided/journal/journal.ts";
 import type { ReplacementGroup } from "../../src/guided/plan/groups.ts";
-import type { Check } from "../../src/guided/run/check.ts";
+import type { CheckResult } from "../../src/guided/run/check.ts";
 import type { RestorePorts, RunReporter } from "../../src/guided/run/ports.ts";
 import type { Replacement, ReplacementState } from "../../src/guided/run/replacement.ts";
 import type { RestorePolicy, UnitPolicy } from "../../src/policy/schema.ts";
@@ -32,9 +32,9 @@ export class FakeHost {
   readonly seen: string[] = [];
   readonly units: readonly string[];
   answers: {
-    readonly preflight?: readonly Check[];
-    readonly appservice?: readonly Check[];
-    readonly service?: readonly Check[];
+    readonly preflight?: readonly CheckResult[];
+    readonly appservice?: readonly CheckResult[];
+    readonly service?: readonly CheckResult[];
   } = {};
   /** Units that do not become ready. */
   readonly broken = new Set<string>();
@@ -105,7 +105,7 @@ export class FakeProcess {
     return result;
   }
 
-  world(): RestorePorts {
+  ports(): RestorePorts {
     const host = this.#host;
     const call = <Result>(effect: () => Result) => this.#call(effect);
     return {
@@ -161,7 +161,7 @@ export class FakeProcess {
           }),
       },
       replacements: new Map([...host.slots.keys()].map((name) => [name, this.#replacement(name)])),
-      looks: {
+      probes: {
         oldMachine: () => call(() => []),
         preflight: () => call(() => host.answers.preflight ?? []),
         appservice: () => call(() => host.answers.appservice ?? []),
@@ -248,7 +248,7 @@ function stateOf(unit: string, isActive: boolean) {
   };
 }
 
-/** A teller that remembers. */
-export function fakeTeller(said: string[] = []): RunReporter {
+/** A reporter that remembers. */
+export function fakeReporter(said: string[] = []): RunReporter {
   return { say: (line) => void said.push(line), progress: () => ({ update: () => {}, done: () => {} }) };
 }
