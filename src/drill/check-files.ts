@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Cancel } from "../lib/cancel.ts";
 import { someOf } from "../lib/words.ts";
 import { registrationProblem } from "../source/appservice/registration.ts";
-import { shownPath } from "../source/files/shown-path.ts";
+import { shownHostPath } from "../source/files/shown-path.ts";
 import { type Finding, failed } from "./checks.ts";
 import type { DrillContext, DrilledSource } from "./drill-context.ts";
 
@@ -29,7 +29,7 @@ export async function checkRegistrations(
       looked++;
       const relative = path.subarray(Buffer.byteLength(directory) + 1);
       const problem = registrationProblem(relative, await readFile(path));
-      if (problem !== undefined) problems.push(`${shownPath(relative)} ${problem}`);
+      if (problem !== undefined) problems.push(`${shownHostPath(relative)} ${problem}`);
     }
     if (problems.length === 0) return looked === 0 ? "there are none" : `${looked} looked into`;
     return failed(someOf(problems, { most: SHOWN, between: "; " }));

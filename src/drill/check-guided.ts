@@ -7,7 +7,7 @@ import { type Grouped, groupSources, namesOf, type PathGroup } from "../guided/p
 import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import type { ReadParts } from "../restore/choose.ts";
-import { openSource } from "../restore/open-source.ts";
+import { openHead } from "../restore/open-source.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
 import { type CheckBook, couldNotRun, type Finding, failed } from "./checks.ts";
 import type { DrillPolicy } from "./drill-context.ts";
@@ -78,7 +78,7 @@ async function planPaths(
     if (group.kind !== "paths") continue;
     for (const name of namesOf(group)) groupOf.set(name, group.name);
     const opened = await openAll(parts, snapshot, group, how);
-    const record = await planRecord(opened, { ...EMPTY_HOST, run: "drill", source: group.name }, how);
+    const record = await planRecord(opened, { on: EMPTY_HOST, run: "drill", source: group.name }, how);
     const pieces = await planPieces(await PathTree.open(record, opened, how), record, how);
     entries += pieces.reduce((sum, { files }) => sum + files, 0);
     for (const source of opened) wanted.push(...(await surveySource(source, how)).wanted);
@@ -102,9 +102,8 @@ async function openAll(
 ): Promise<readonly SurveyedSource[]> {
   const all: SurveyedSource[] = [];
   for (const { record, policy } of sources) {
-    const opened = await openSource(store, snapshot, record, identities, how);
-    await opened.entries.return(undefined); // they are read from the manifest, more than once
-    all.push({ opened, policy });
+    // entries are read from the manifest, more than once
+    all.push({ opened: await openHead({ store, identities }, snapshot, record, how), policy });
   }
   return all;
 }

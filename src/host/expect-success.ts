@@ -24,6 +24,12 @@ export function commandFailed(what: string, ended: CommandExit, hint?: string): 
   );
 }
 
+/** The same for a command that writes on the host: space/low when its disk is full. */
+export function writingFailed(what: string, ended: CommandExit): DropsError {
+  if (!/No space left|Disk quota exceeded/i.test(ended.stderr)) return commandFailed(what, ended);
+  return new DropsError("space/low", `${what}: no space is left`, { hint: "df -h; df -i" });
+}
+
 /** A command in a sentence: its first words, shortened. */
 export function nameOf(argv: readonly string[]): string {
   const words = argv.join(" ").replace(/\s+/g, " ");

@@ -61,6 +61,11 @@ export class DropsError extends Error {
   }
 }
 
+/** The failure of what is not done since it could do harm. */
+export function refused(message: string, hint?: string): DropsError {
+  return new DropsError("safety/refused", message, { hint });
+}
+
 /** Whether `error` is a DropsError, with one of these codes if any are given: catch only what can be answered. */
 export function isFailure<Code extends FailureCode = FailureCode>(
   error: unknown,

@@ -6,7 +6,7 @@ import { DropsError } from "../lib/errors.ts";
 import { parsePolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/schema.ts";
 import { chooseSnapshot, type ReadParts } from "../restore/choose.ts";
-import { openSource } from "../restore/open-source.ts";
+import { openHead } from "../restore/open-source.ts";
 import { writeAllOrNone } from "../seal/new-files.ts";
 import { readIdentityFile } from "../seal/recipients.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
@@ -79,8 +79,7 @@ export async function factsOfStore(
       hint: "drops runbook --general prints the general form",
     });
   }
-  const { head, entries } = await openSource(parts.store, newest.record, source, parts.identities, how);
-  await entries.return(undefined);
+  const { head } = await openHead(parts, newest.record, source, how);
   const { policy } = parsePolicy(head.policy_text, "the policy in the snapshot");
   const place = access.store === undefined ? policy.store : parseStoreUrl(access.store);
   const { trust } = parts;

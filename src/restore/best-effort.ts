@@ -2,6 +2,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { isFailure } from "../lib/errors.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
+import { shownPath } from "../source/files/shown-path.ts";
 import type { PackParts } from "./assess-packs.ts";
 import type { DamagedFile, SourceDamage } from "./damage.ts";
 import { LostChunks } from "./lost-chunks.ts";
@@ -9,7 +10,6 @@ import { type OpenSource, openSource, openWithoutList } from "./open-source.ts";
 import { type OtherCopies, otherStates } from "./other-copies.ts";
 import { type RestorePlan, RestorePlanner } from "./plan.ts";
 import { damagedFiles, planRest, type Rest } from "./rest-of-files.ts";
-import { shownPath } from "./shown-path.ts";
 
 export interface SalvageParts extends PackParts {
   readonly say: (line: string) => void;
@@ -79,16 +79,16 @@ export function olderState(
 
 /** Without its list, where the chunks lie is learnt from other snapshots. */
 async function openAnyhow(
-  { store, identities }: SalvageParts,
+  parts: SalvageParts,
   snapshot: SnapshotRecord,
   source: SourceRecord,
   how: Cancel,
 ): Promise<{ opened: OpenSource; index?: string }> {
   try {
-    return { opened: await openSource(store, snapshot, source, identities, how) };
+    return { opened: await openSource(parts, snapshot, source, how) };
   } catch (error) {
     if (!isFailure(error, "data/missing", "data/damaged")) throw error;
-    const opened = await openWithoutList(store, snapshot, source, identities, how).catch((second) => {
+    const opened = await openWithoutList(parts, snapshot, source, how).catch((second) => {
       throw isFailure(second, "store/missing", "data/missing", "data/damaged") ? error : second;
     });
     return { opened, index: error.message };

@@ -22,7 +22,7 @@ import {
   withdrawalInWords,
 } from "./choose.ts";
 import { explaining } from "./explaining.ts";
-import { openSource, wantedSources } from "./open-source.ts";
+import { openHead, openSource, wantedSources } from "./open-source.ts";
 
 export interface SnapshotList {
   readonly policyName: string;
@@ -96,9 +96,7 @@ export async function listEntries(
   const listed = what.source === undefined ? sources.filter(({ manifest }) => manifest) : sources;
   async function* entries() {
     for (const source of listed) {
-      const opened = await explaining(parts, () =>
-        openSource(parts.store, record, source, parts.identities, how),
-      );
+      const opened = await explaining(parts, () => openSource(parts, record, source, how));
       for await (const entry of opened.entries) yield { source: source.name, entry };
     }
   }
@@ -124,8 +122,7 @@ async function show(
   if (!record.manifest) return { record, head: undefined, packs: undefined, notes };
   const packs = await orNote(packCount(parts.store, chosen.policyName, record, how));
   if (parts.identities.length === 0) return { record, head: undefined, packs, notes };
-  const opened = await orNote(openSource(parts.store, chosen.snapshot.record, record, parts.identities, how));
-  await opened?.entries.return(undefined);
+  const opened = await orNote(openHead(parts, chosen.snapshot.record, record, how));
   return { record, head: opened?.head, packs, notes };
 }
 

@@ -2,11 +2,11 @@ import { mkdir, readdir, rename, rm, statfs, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import type { Host } from "../host/host.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import { DropsError } from "../lib/errors.ts";
+import { DropsError, refused } from "../lib/errors.ts";
 import { ownDirectory } from "../lib/own-directory.ts";
 import { syncDirectory } from "../lib/write-whole.ts";
+import { BackgroundSync } from "./background-sync.ts";
 
-const SYNC_EVERY = 512 * 1024 * 1024;
 const HINT = "--to with a directory that is empty or does not exist";
 const OWN = "--to with a directory in which no other user can write, such as /root/restored";
 const PARTIAL = /^\.drops-partial-(\d+)$/;
@@ -20,13 +20,13 @@ export class Destination implements AsyncDisposable {
   /** `.drops-partial-PID`, this user's alone. */
   readonly partial: string;
   readonly #host: Host;
-  #unsynced = 0;
-  #syncing: Promise<unknown> | undefined;
+  readonly #sync: BackgroundSync;
 
   private constructor(path: string, partial: string, host: Host) {
     this.path = path;
     this.partial = partial;
     this.#host = host;
+    this.#sync = new BackgroundSync(host, partial);
   }
 
   /**
@@ -76,20 +76,12 @@ export class Destination implements AsyncDisposable {
 
   /** So many bytes more were written: the disk begins with them while the next ones are on their way. */
   wrote(bytes: number, how: Cancel): void {
-    this.#unsynced += bytes;
-    if (this.#unsynced < SYNC_EVERY || this.#syncing !== undefined) return;
-    this.#unsynced = 0;
-    this.#syncing = this.#host
-      .run(["sync", "-f", "--", this.partial], how)
-      .catch(() => {}) // the last one, before anything has a name, is waited for
-      .finally(() => {
-        this.#syncing = undefined;
-      });
+    this.#sync.wrote(bytes, how);
   }
 
   /** Give them their names, in this order, once all of it is on disk. */
   async publish(names: readonly string[], how: Cancel): Promise<void> {
-    await this.#syncing;
+    await this.#sync.settled();
     await this.#host.run(["sync", "-f", "--", this.partial], how);
     for (const name of names) await rename(join(this.partial, name), join(this.path, name));
     await syncDirectory(this.path);
@@ -101,7 +93,7 @@ export class Destination implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#syncing;
+    await this.#sync.settled();
     await this.#remove(this.partial);
     await syncDirectory(this.path);
   }
@@ -119,17 +111,16 @@ export class Destination implements AsyncDisposable {
 function notEmpty(path: string, names: readonly string[]): DropsError {
   const some = names.slice(0, 3).map((name) => JSON.stringify(name));
   const more = names.length > 3 ? " and more" : "";
-  return new DropsError("safety/refused", `${path} is not empty: it holds ${some.join(", ")}${more}`, {
-    hint: HINT,
-  });
+  return refused(`${path} is not empty: it holds ${some.join(", ")}${more}`, HINT);
 }
 
 function refuseIfAtWork(path: string, name: string): void {
   const pid = Number(PARTIAL.exec(name)?.[1]);
   if (pid !== process.pid && !isAlive(pid)) return;
-  throw new DropsError("safety/refused", `process ${pid} is restoring into ${path}`, {
-    hint: `wait for it; if it is no drops, rm -rf ${join(path, name)}`,
-  });
+  throw refused(
+    `process ${pid} is restoring into ${path}`,
+    `wait for it; if it is no drops, rm -rf ${join(path, name)}`,
+  );
 }
 
 function isAlive(pid: number): boolean {

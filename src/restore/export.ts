@@ -7,6 +7,7 @@ import { DropsError } from "../lib/errors.ts";
 import type { PackPool } from "../pack/pool.ts";
 import type { ManifestEntry } from "../snapshot/entry.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
+import { shownPath } from "../source/files/shown-path.ts";
 import { ByteSink } from "./byte-sink.ts";
 import { type ChosenSnapshot, chooseSnapshot, type ReadParts, type SnapshotChoice } from "./choose.ts";
 import { lostWith } from "./lost-with.ts";
@@ -14,7 +15,6 @@ import { type OpenSource, openSource, wantedSources } from "./open-source.ts";
 import { PackReader } from "./pack-reader.ts";
 import { type RestorePlan, RestorePlanner } from "./plan.ts";
 import { ScratchFile } from "./scratch-file.ts";
-import { shownPath } from "./shown-path.ts";
 import { writeTar, writeWhole } from "./tar-out.ts";
 
 export interface ExportParts extends ReadParts {
@@ -60,7 +60,7 @@ export async function exportFrom(
 ): Promise<Omit<ExportResult, "chosen">> {
   const [source] = wantedSources(record, [what.source]);
   if (!source) throw new Error("a source that is wanted is there");
-  const opened = await openSource(parts.store, record, source, parts.identities, how);
+  const opened = await openSource(parts, record, source, how);
   const selected = await select(opened, what.path === undefined ? undefined : trimmed(what.path), how);
   const plan = await planOf(selected, opened, source.name);
   const form = isOneFile(plan, what.path) ? "file" : "tar";
@@ -99,9 +99,7 @@ async function select(opened: OpenSource, path: Buffer | undefined, how: Cancel)
     throw new DropsError(
       "usage/invalid",
       `${opened.record.name} has no ${shownPath(path)} in this snapshot`,
-      {
-        hint: `drops ls SNAPSHOT ${opened.record.name}`,
-      },
+      { hint: `drops ls SNAPSHOT ${opened.record.name}` },
     );
   }
   const here = new Set(selected.map((entry) => entry.path.toString("latin1")));

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import { CHUNKER } from "../chunk/fastcdc.ts";
 import type { ChunkRef, ManifestEntry } from "../snapshot/entry.ts";
 import { piecesOf } from "../snapshot/holes.ts";
-import type { DataSegment } from "./tar-writer.ts";
+import type { DataSegment } from "../source/files/tar-sparse.ts";
 
 /** To name zeros costs as much as to hash them: after so many bytes, only those of a chunk's largest size are looked for. */
 const MAX_HASHED = 128 * 1024 * 1024;

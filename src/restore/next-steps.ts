@@ -1,3 +1,4 @@
+import { quote } from "../host/quote.ts";
 import { isFailure } from "../lib/errors.ts";
 import { parsePolicy } from "../policy/load.ts";
 import type { SourcePolicy } from "../policy/schema.ts";
@@ -10,10 +11,10 @@ import { connectionTo } from "../source/postgres/restore/names.ts";
 /** What is left to do with a restored source, one step a line: drops touches no service. */
 export function nextSteps(head: ManifestHead, directory: string): string[] {
   const source = policyOf(head);
-  const at = quoted(directory);
+  const at = quote(directory);
   switch (head.kind) {
     case "rocksdb": {
-      const place = source?.kind === "rocksdb" ? quoted(source.path) : "the database directory";
+      const place = source?.kind === "rocksdb" ? quote(source.path) : "the database directory";
       const unit = source?.kind === "rocksdb" && source.unit ? source.unit : "the service";
       return [
         `${head.source}: stop ${unit}, move ${place} aside, put ${at} in its place with the same owner, start it`,
@@ -44,7 +45,7 @@ function databaseSteps(given: unknown, at: string): string[] {
     throw error;
   }
   const asSuperuser = (database: string, sql: string) =>
-    `psql -X -d ${quoted(connectionTo(database))} -c ${quoted(sql)}`;
+    `psql -X -d ${quote(connectionTo(database))} -c ${quote(sql)}`;
   const owner = quoteIdentifier(facts.owner);
   return [
     warning,
@@ -53,7 +54,7 @@ function databaseSteps(given: unknown, at: string): string[] {
     ...facts.extensions
       .filter(({ name }) => name !== "plpgsql")
       .map(({ name }) => asSuperuser(facts.database, `CREATE EXTENSION ${quoteIdentifier(name)}`)),
-    `pg_restore --exit-on-error --no-owner -h 127.0.0.1 -U ${quoted(facts.owner)} -d ${quoted(connectionTo(facts.database))} ${at}/database.dump   (as the owner, or as another role that is no superuser)`,
+    `pg_restore --exit-on-error --no-owner -h 127.0.0.1 -U ${quote(facts.owner)} -d ${quote(connectionTo(facts.database))} ${at}/database.dump   (as the owner, or as another role that is no superuser)`,
   ];
 }
 
@@ -66,8 +67,4 @@ function policyOf(head: ManifestHead): SourcePolicy | undefined {
     if (isFailure(error, "policy/invalid")) return undefined;
     throw error;
   }
-}
-
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -7,6 +7,12 @@ import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
 import { type LoadedManifest, loadManifestAlone, loadSourceManifest } from "../snapshot/source-manifest.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 
+/** Where a manifest lies, and the age identities that are tried on it. */
+export interface SourceParts {
+  readonly store: BlobReader;
+  readonly identities: readonly string[];
+}
+
 /** A source of a snapshot whose manifest was authenticated and opened. */
 export interface OpenSource {
   readonly record: SourceRecord;
@@ -24,10 +30,9 @@ export interface OpenSource {
  * @throws DropsError data/missing, data/damaged when it is another source's; key/missing, key/wrong
  */
 export async function openSource(
-  store: BlobReader,
+  { store, identities }: SourceParts,
   snapshot: SnapshotRecord,
   source: SourceRecord,
-  identities: readonly string[],
   how: Cancel,
 ): Promise<OpenSource> {
   if (identities.length === 0) {
@@ -54,6 +59,18 @@ export async function openSource(
   return { record: source, head, entries, manifest, packs };
 }
 
+/** The same for whoever wants the head alone, or reads the entries from the manifest: `entries` is ended. */
+export async function openHead(
+  parts: SourceParts,
+  snapshot: SnapshotRecord,
+  source: SourceRecord,
+  how: Cancel,
+): Promise<OpenSource> {
+  const opened = await openSource(parts, snapshot, source, how);
+  await opened.entries.return(undefined);
+  return opened;
+}
+
 /**
  * The same for a source whose list is lost: where its chunks lie is not known, they all have the number of a pack without
  * a name.
@@ -61,10 +78,9 @@ export async function openSource(
  * @throws DropsError as `openSource`; store/missing when the manifest is gone too
  */
 export async function openWithoutList(
-  store: BlobReader,
+  { store, identities }: SourceParts,
   snapshot: SnapshotRecord,
   source: SourceRecord,
-  identities: readonly string[],
   how: Cancel,
 ): Promise<OpenSource> {
   const packs = new PackTable();

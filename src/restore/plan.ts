@@ -1,10 +1,11 @@
 import { breathe, mayBreathe, sortWithBreaths } from "../lib/breathe.ts";
 import { DropsError } from "../lib/errors.ts";
 import { type EntryType, isSafePath, type ManifestEntry } from "../snapshot/entry.ts";
+import { shownPath } from "../source/files/shown-path.ts";
+import type { DataSegment } from "../source/files/tar-sparse.ts";
 import { ChunkLedger } from "./chunk-ledger.ts";
 import { HoleFinder } from "./hole-finder.ts";
-import { shownPath } from "./shown-path.ts";
-import type { DataSegment, TarHead } from "./tar-writer.ts";
+import type { TarHead } from "./tar-writer.ts";
 
 /** An entry that is known to be safe to write, held small. */
 export interface PlannedEntry {
@@ -173,21 +174,6 @@ export class RestorePlanner {
 export function tarHeadOf(entry: PlannedEntry): TarHead {
   const { type, owner, mtime, size, target, xattrs } = entry;
   return { ...owner, path: Buffer.from(entry.path, "latin1"), type, mtime, size, target, xattrs };
-}
-
-/** The first few files that need this pack, and how many there are. */
-export function filesNeeding(
-  plan: RestorePlan,
-  pack: number,
-  most: number,
-): { count: number; names: string[] } {
-  const names: string[] = [];
-  let count = 0;
-  for (const { path, chunks } of plan.files) {
-    if (!chunks.some((chunk) => plan.ledger.packOf(chunk) === pack)) continue;
-    if (count++ < most) names.push(shownPath(path));
-  }
-  return { count, names };
 }
 
 async function packsInOrder(files: readonly PlannedEntry[], ledger: ChunkLedger): Promise<number[]> {

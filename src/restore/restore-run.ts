@@ -105,8 +105,7 @@ export class RestoreRun {
   }
 
   async #whole(source: SourceRecord, how: Cancel): Promise<Brought> {
-    const { store, identities } = this.#parts;
-    const opened = await openSource(store, this.#snapshot, source, identities, how);
+    const opened = await openSource(this.#parts, this.#snapshot, source, how);
     const planner = new RestorePlanner(source.name);
     for await (const entry of opened.entries) planner.add(entry);
     const plan = await planner.finish(opened.manifest.numbers);

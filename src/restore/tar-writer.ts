@@ -1,26 +1,11 @@
 /** A tar stream written header by header: pax with GNU's sparse files, for `tar --extract --xattrs` of GNU tar 1.28 or newer. */
-import type { EntryType } from "../snapshot/entry.ts";
+import type { EntryType, ManifestEntry } from "../snapshot/entry.ts";
 import { BLOCK, headerSum, paddingOf } from "../source/files/tar-header.ts";
 import { formatPax, formatPaxTime, xattrKey } from "../source/files/tar-pax.ts";
 import { type DataSegment, formatSparseMap } from "../source/files/tar-sparse.ts";
 
-export type { DataSegment } from "../source/files/tar-sparse.ts";
-
-/** What the tar says of one file; a ManifestEntry is one. */
-export interface TarHead {
-  readonly path: Buffer;
-  readonly type: EntryType;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly user?: string | undefined;
-  readonly group?: string | undefined;
-  readonly mtime: bigint;
-  /** Length of the content, holes included; 0 for what has none. */
-  readonly size: number;
-  readonly target?: Buffer | undefined;
-  readonly xattrs?: Readonly<Record<string, Buffer>> | undefined;
-}
+/** What the tar says of one file. `size` is the length of its content, holes included; 0 for what has none. */
+export type TarHead = Omit<ManifestEntry, "same" | "sparse" | "holes" | "chunks">;
 
 /** The two blocks of zeros that end a tar stream. */
 export const TAR_END: Buffer = Buffer.alloc(2 * BLOCK);

@@ -2,7 +2,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { type DropsError, isFailure } from "../lib/errors.ts";
 import { type OpenSource, openSource } from "../restore/open-source.ts";
 import { RestorePlanner } from "../restore/plan.ts";
-import { shownPath } from "../restore/shown-path.ts";
+import { shownPath } from "../source/files/shown-path.ts";
 import type { BlobReader } from "../store/blob-store.ts";
 import { manifestKey, packKey } from "../store/keys.ts";
 import type { DamageBook } from "./damage-book.ts";
@@ -47,7 +47,7 @@ async function readOne(
 ): Promise<undefined> {
   const [snapshot] = state.snapshots;
   if (!snapshot) return;
-  const opened = await openSource(parts.store, snapshot.record, state.source, parts.identities, how);
+  const opened = await openSource(parts, snapshot.record, state.source, how);
   await readEntries(opened, state, parts.policyName, chunks, damage);
 }
 

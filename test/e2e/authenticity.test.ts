@@ -115,7 +115,12 @@ describe("authenticity", () => {
   const wordsOf = async (store: BlobReader, record: SnapshotRecord): Promise<string[]> => {
     const words: string[] = [];
     for (const source of record.sources) {
-      const { entries, packs } = await openSource(store, record, source, [rehearsal.recovery.identity], HOW);
+      const { entries, packs } = await openSource(
+        { store, identities: [rehearsal.recovery.identity] },
+        record,
+        source,
+        HOW,
+      );
       for await (const { chunks } of entries) {
         for (const { id, pack } of chunks)
           words.push(await readChunk(store, record.policy, id, packs.get(pack)));

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Ground, HostPlace } from "../../src/guided/paths/host.ts";
 import { mountPoints } from "../../src/guided/paths/host.ts";
 import { layOut, missingAbove, workOf } from "../../src/guided/paths/layout.ts";
 import { adoptOwner, ownerHere } from "../../src/guided/paths/owners.ts";
+import type { Ground, HostPlace } from "../../src/guided/paths/places.ts";
 import type { PathPart, PathRecord } from "../../src/guided/paths/record.ts";
 import { parseLook, pathState } from "../../src/guided/paths/state.ts";
 import type { WantedPlace } from "../../src/guided/paths/survey.ts";

@@ -133,7 +133,7 @@ test("space is counted once for each file system", () => {
       ["inodes at /b", false],
     ],
   );
-  assert.match(checks[0]?.found ?? "", /^1000 MiB free, 1.0 GiB needed for \/a\/1, \/a\/2/);
+  assert.match(checks[0]?.found ?? "", /^1.0 GiB free, 1.0 GiB needed for \/a\/1, \/a\/2/);
   assert.deepEqual(
     checkSpace([at("/x", 1)], () => "").map(({ ok, found }) => [ok, found]),
     [[false, "could not be looked at"]],

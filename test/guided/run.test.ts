@@ -41,7 +41,11 @@ function restore(
 }
 
 function rollback(process: FakeProcess, run = RUN) {
-  return rollbackRun(run, { ports: process.ports(), answers: agreed, reporter: fakeReporter(), commands }, HOW);
+  return rollbackRun(
+    run,
+    { ports: process.ports(), answers: agreed, reporter: fakeReporter(), commands },
+    HOW,
+  );
 }
 
 function finish(process: FakeProcess, run = RUN) {

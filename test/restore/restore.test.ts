@@ -46,7 +46,7 @@ test("whoever is not root is told of the attributes that did not come back", asy
   if (isRoot) await chown(directory, nobody.uid, nobody.uid);
   const { store, identities } = readPartsOf(tiny);
   const how = { signal: new AbortController().signal, onBytes: () => {} };
-  const opened = await openSource(store, record, source, identities, how);
+  const opened = await openSource({ store, identities }, record, source, how);
   const planner = new RestorePlanner("media");
   for await (const entry of opened.entries) planner.add(entry);
   const plan = await planner.finish(opened.manifest.numbers);

@@ -7,13 +7,8 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  type DataSegment,
-  TAR_END,
-  type TarHead,
-  tarHeader,
-  tarPadding,
-} from "../../src/restore/tar-writer.ts";
+import { TAR_END, type TarHead, tarHeader, tarPadding } from "../../src/restore/tar-writer.ts";
+import type { DataSegment } from "../../src/source/files/tar-sparse.ts";
 import { runTool, scratchDirectory } from "../support/scratch.ts";
 
 const MIB = 1024 * 1024;

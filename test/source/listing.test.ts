@@ -13,7 +13,7 @@ import { findFiles } from "../../src/source/files/find.ts";
 import { readFindOutput } from "../../src/source/files/find-output.ts";
 import { Listing } from "../../src/source/files/listing.ts";
 import { type Decision, identityOf, planFiles } from "../../src/source/files/plan.ts";
-import { shownPath } from "../../src/source/files/shown-path.ts";
+import { shownHostPath } from "../../src/source/files/shown-path.ts";
 import { judged, judgedExit, toldOf } from "../../src/source/files/told.ts";
 import { alteredHost } from "../support/altered-host.ts";
 import { scratchDirectory } from "../support/scratch.ts";
@@ -398,7 +398,7 @@ test("a path in a sentence", () => {
     ["a\nb\x1b[31m", "/a\\nb\\u001b[31m"],
     ['a"b\\c', '/a"b\\c'],
   ];
-  for (const [path, shown] of table) assert.equal(shownPath(Buffer.from(path)), shown);
+  for (const [path, shown] of table) assert.equal(shownHostPath(Buffer.from(path)), shown);
 });
 
 function cpuSince(before: NodeJS.CpuUsage): number {

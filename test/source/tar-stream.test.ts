@@ -6,16 +6,11 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { isFailure } from "../../src/lib/errors.ts";
-import {
-  type DataSegment,
-  TAR_END,
-  type TarHead,
-  tarHeader,
-  tarPadding,
-} from "../../src/restore/tar-writer.ts";
+import { TAR_END, type TarHead, tarHeader, tarPadding } from "../../src/restore/tar-writer.ts";
 import { MIN_HOLE } from "../../src/snapshot/holes.ts";
 import { headerSum } from "../../src/source/files/tar-header.ts";
 import { formatPax, parsePax } from "../../src/source/files/tar-pax.ts";
+import type { DataSegment } from "../../src/source/files/tar-sparse.ts";
 import { readTar, type TarEntry } from "../../src/source/files/tar-stream.ts";
 import { runTool, scratchDirectory } from "../support/scratch.ts";
 

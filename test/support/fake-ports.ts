@@ -1,4 +1,4 @@
-import type { JournalLine } from "../../src/guided/journal/journal.ts";
+import type { JournalLine } from "../../src/guided/journal/journal-lines.ts";
 import type { ReplacementGroup } from "../../src/guided/plan/groups.ts";
 import type { CheckResult } from "../../src/guided/run/check.ts";
 import type { RestorePorts, RunReporter } from "../../src/guided/run/ports.ts";

@@ -3,7 +3,7 @@ import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import type { PackPool } from "../../pack/pool.ts";
 import type { ReadParts } from "../../restore/choose.ts";
-import { type OpenSource, openSource } from "../../restore/open-source.ts";
+import { openHead, openSource } from "../../restore/open-source.ts";
 import { type RestorePlan, RestorePlanner } from "../../restore/plan.ts";
 import { writePlan } from "../../restore/source-writer.ts";
 import type { SnapshotRecord, SourceRecord } from "../../snapshot/record.ts";
@@ -21,9 +21,11 @@ export interface DatabaseSource {
 const FILES = ["database.dump", "database.sql", "roles.sql"];
 
 /** The facts of the capture, from the manifest's head. Throws as `openSource`, and format/unsupported. */
-export async function readDatabaseFacts(from: DatabaseSource, how: Cancel): Promise<PostgresFacts> {
-  const { head, entries } = await openFrom(from, how);
-  await entries.return(undefined);
+export async function readDatabaseFacts(
+  { parts, snapshot, record }: DatabaseSource,
+  how: Cancel,
+): Promise<PostgresFacts> {
+  const { head } = await openHead(parts, snapshot, record, how);
   return parsePostgresFacts(head.facts);
 }
 
@@ -36,7 +38,8 @@ export async function bringDatabaseFiles(
   to: { readonly host: Host; readonly user: string; readonly directory: string },
   how: Cancel & { readonly onBytes: (bytes: number) => void },
 ): Promise<{ readonly facts: PostgresFacts; readonly files: number; readonly bytes: number }> {
-  const opened = await openFrom(from, how);
+  const { parts, snapshot, record } = from;
+  const opened = await openSource(parts, snapshot, record, how);
   const planner = new RestorePlanner(from.record.name);
   for await (const entry of opened.entries) planner.add(entry);
   const plan = await planner.finish(opened.manifest.numbers);
@@ -50,10 +53,6 @@ export async function bringDatabaseFiles(
     how,
   );
   return { facts: parsePostgresFacts(opened.head.facts), files: plan.entries, bytes: plan.bytes };
-}
-
-function openFrom({ parts, snapshot, record }: DatabaseSource, how: Cancel): Promise<OpenSource> {
-  return openSource(parts.store, snapshot, record, parts.identities, how);
 }
 
 function checkFiles(plan: RestorePlan, source: string): void {

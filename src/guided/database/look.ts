@@ -1,4 +1,4 @@
-import { DropsError } from "../../lib/errors.ts";
+import { refused } from "../../lib/errors.ts";
 import type { DatabaseRow } from "../../source/postgres/restore/admin.ts";
 import type { ReplacementNames } from "../../source/postgres/restore/names.ts";
 import type { ReplacementState } from "../run/replacement.ts";
@@ -46,9 +46,8 @@ export function stateOf(
   if (fresh?.name === names.name || old?.name === names.kept) return "swapped";
   if (fresh === undefined) return "staging"; // somebody dropped it: begun anew
   if (fresh.name === names.staged) return "staged";
-  throw new DropsError(
-    "safety/refused",
+  throw refused(
     `the database that was restored for ${names.name} is called ${fresh.name} now (object id ${fresh.oid})`,
-    { hint: `ALTER DATABASE … RENAME it back to ${names.staged} or ${names.name}` },
+    `ALTER DATABASE … RENAME it back to ${names.staged} or ${names.name}`,
   );
 }

@@ -30,9 +30,7 @@ export async function startServer(host: Host, policy: PostgresPolicy, how: Cance
   throw new DropsError(
     "source/failed",
     `the server of ${client.label} does not answer after it was started`,
-    {
-      hint: `its log: docker logs ${policy.container}, or podman logs ${policy.container}`,
-    },
+    { hint: `its log: docker logs ${policy.container}, or podman logs ${policy.container}` },
   );
 }
 

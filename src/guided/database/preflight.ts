@@ -18,11 +18,9 @@ export async function preflightDatabase(
   options: DatabaseReplacementOptions,
   how: Cancel,
 ): Promise<readonly CheckResult[]> {
-  const { host, policy, parts, snapshot, record, scratch } = options;
+  const { host, policy } = options;
   const named = namer(policy.database);
-  const facts = await looked(named("snapshot"), () =>
-    readDatabaseFacts({ parts, snapshot, record, scratch }, how),
-  );
+  const facts = await looked(named("snapshot"), () => readDatabaseFacts(options, how));
   if ("failed" in facts) return [facts.failed];
   const admin = new ServerAdmin(host, policy, "drops-preflight");
   const programs = await programCheck(named, admin, facts.found, how);

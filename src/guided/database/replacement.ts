@@ -1,11 +1,8 @@
 import { hash } from "node:crypto";
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
-import type { PackPool } from "../../pack/pool.ts";
+import { type DropsError, refused } from "../../lib/errors.ts";
 import type { PostgresPolicy } from "../../policy/schema.ts";
-import type { ReadParts } from "../../restore/choose.ts";
-import type { SnapshotRecord, SourceRecord } from "../../snapshot/record.ts";
 import { PostgresClient } from "../../source/postgres/client.ts";
 import { differences, measureNow } from "../../source/postgres/measure.ts";
 import {
@@ -19,29 +16,31 @@ import {
   swapSql,
   unswapSql,
 } from "../../source/postgres/restore/acts.ts";
-import { ServerAdmin } from "../../source/postgres/restore/admin.ts";
+import { type DatabaseRow, ServerAdmin } from "../../source/postgres/restore/admin.ts";
 import { dropLoader } from "../../source/postgres/restore/loader.ts";
 import { type ReplacementNames, replacementNames } from "../../source/postgres/restore/names.ts";
 import { DIGEST_VERSION } from "../../source/postgres/row-digest.ts";
 import { PsqlSession } from "../../source/postgres/session.ts";
 import { RUNS } from "../journal/runs.ts";
-import type { Replacement, ReplacementState, Staged } from "../run/replacement.ts";
-import { readDatabaseFacts } from "./files.ts";
+import {
+  isSwapped,
+  NOTHING_STAGED,
+  type Replacement,
+  type ReplacementState,
+  refusalsOf,
+  type Staged,
+} from "../run/replacement.ts";
+import { type DatabaseSource, readDatabaseFacts } from "./files.ts";
 import { type DatabaseLook, lookAt, stateOf } from "./look.ts";
 import { loadDirectory, startServer } from "./place.ts";
 import { type DatabaseRecord, RecordDirectory } from "./record.ts";
 import { stageDatabase } from "./stage.ts";
 
-export interface DatabaseReplacementOptions {
+export interface DatabaseReplacementOptions extends DatabaseSource {
   readonly host: Host;
   /** Id of the run. */
   readonly run: string;
   readonly policy: PostgresPolicy;
-  readonly record: SourceRecord;
-  readonly snapshot: SnapshotRecord;
-  readonly parts: ReadParts & { readonly pool: PackPool };
-  /** A directory of this machine. */
-  readonly scratch: string;
   /** Those that the restore stops. */
   readonly units?: readonly string[];
   /** The run's directory on the host; default: its place below `RUNS`. */
@@ -62,11 +61,13 @@ class DatabaseReplacement implements Replacement {
   readonly #names: ReplacementNames;
   readonly #admin: ServerAdmin;
   readonly #directory: RecordDirectory;
+  readonly #refusals: ReturnType<typeof refusalsOf>;
 
   constructor(options: DatabaseReplacementOptions) {
     const { host, run, policy, record } = options;
     this.#options = options;
     this.label = `database ${policy.database}`;
+    this.#refusals = refusalsOf(this.label);
     this.source = record.name;
     this.#names = replacementNames(policy.database, run);
     const tag = `drops-${run.slice(-6)}-${hash("sha256", `${run} ${record.name}`, "hex").slice(0, 16)}`;
@@ -108,9 +109,9 @@ class DatabaseReplacement implements Replacement {
     const look = await this.#look(how);
     const state = this.#stateOf(look);
     if (state === "untouched" || state === "staging" || look.fresh === undefined) {
-      throw this.#refused(`${this.label} is not staged: there is nothing to compare`);
+      throw this.#refusals.notStaged("compare");
     }
-    const facts = await readDatabaseFacts(this.#source, how);
+    const facts = await readDatabaseFacts(this.#options, how);
     await this.#openNew(look, how);
     const { host, policy } = this.#options;
     const client = new PostgresClient(host, { ...policy, database: look.fresh.name });
@@ -129,12 +130,12 @@ class DatabaseReplacement implements Replacement {
   async #trySwap(tries: number, how: Cancel): Promise<boolean> {
     const look = await this.#look(how);
     const state = this.#stateOf(look);
-    if (state === "swapped" || state === "finished") {
+    if (isSwapped(state)) {
       await this.#openNew(look, how); // closed by an unswap that was broken off
       return true;
     }
     if (state !== "staged" || look.record === undefined) {
-      throw this.#refused(`${this.label} is not staged: there is nothing to put in place`);
+      throw this.#refusals.notStaged("put in place");
     }
     const pair = await this.#noteOld(look.record, look, how);
     await this.#disconnect(pair, how);
@@ -152,10 +153,10 @@ class DatabaseReplacement implements Replacement {
     await this.#endEarlier(how);
     const look = await this.#look(how);
     const state = this.#stateOf(look);
-    if (state === "finished") throw this.#refused(`the old ${this.label} was removed: there is no way back`);
+    if (state === "finished") throw this.#refusals.noWayBack();
     if (state !== "swapped" || look.record === undefined) return await this.#reopenOld(look, how);
     if (look.record.old && look.old === undefined) {
-      throw this.#refused(`the old ${this.label} is gone from the server: it cannot be put back`);
+      throw refused(`the old ${this.label} is gone from the server: it cannot be put back`);
     }
     if (look.record.finishing) await this.#directory.write({ ...look.record, finishing: false }, how);
     const pair = this.#pairOf(look.record);
@@ -165,13 +166,7 @@ class DatabaseReplacement implements Replacement {
 
   async discard(how: Cancel): Promise<void> {
     const look = await this.#look(how);
-    const state = this.#stateOf(look);
-    if (state === "swapped" || state === "finished") {
-      throw this.#refused(
-        `the restored ${this.label} is in place`,
-        "drops rollback puts the old one back first",
-      );
-    }
+    if (isSwapped(this.#stateOf(look))) throw this.#refusals.inPlace();
     await this.#endEarlier(how);
     await this.#reopenOld(look, how);
     await this.#clear(look, how);
@@ -191,12 +186,9 @@ class DatabaseReplacement implements Replacement {
 
   async finish(how: Cancel): Promise<void> {
     const look = await this.#look(how);
-    const state = this.#stateOf(look);
-    if ((state !== "swapped" && state !== "finished") || look.record === undefined) {
-      throw this.#refused(`the restored ${this.label} is not in place: what is there now is not removed`);
-    }
+    if (!isSwapped(this.#stateOf(look)) || look.record === undefined) throw this.#refusals.notInPlace();
     if (look.fresh === undefined) {
-      throw this.#refused(
+      throw refused(
         `the restored ${this.label} is gone from the server`,
         "drops rollback puts the old one back",
       );
@@ -205,11 +197,6 @@ class DatabaseReplacement implements Replacement {
     await this.#openNew(look, how);
     if (!look.record.finishing) await this.#directory.write({ ...look.record, finishing: true }, how);
     if (look.old) await this.#act(dropSql(look.old.oid, look.old.name), "removing the old database", how);
-  }
-
-  get #source() {
-    const { parts, snapshot, record, scratch } = this.#options;
-    return { parts, snapshot, record, scratch };
   }
 
   /** Of the programs' user, for the dump. */
@@ -222,7 +209,7 @@ class DatabaseReplacement implements Replacement {
     const { host, run, policy } = this.#options;
     await startServer(host, policy, how);
     if (record && (record.run !== run || record.database !== policy.database)) {
-      throw this.#refused(
+      throw refused(
         `${this.#directory.path} is of another restore: of ${record.database}, run ${record.run}`,
       );
     }
@@ -239,19 +226,14 @@ class DatabaseReplacement implements Replacement {
   }
 
   #stagedOf({ record }: DatabaseLook): Staged {
-    return record?.staged ?? { files: 0, bytes: 0, notes: [] };
+    return record?.staged ?? NOTHING_STAGED;
   }
 
   /** Remove what was begun, as far as it is known to be ours; the record stays. */
   async #clear({ record, fresh, rows }: DatabaseLook, how: Cancel): Promise<void> {
     if (fresh) await this.#act(dropSql(fresh.oid, fresh.name), "removing what a broken restore left", how);
     const stranger = rows.find(({ name, oid }) => name === this.#names.staged && oid !== fresh?.oid);
-    if (stranger) {
-      throw this.#refused(
-        `there is a database ${stranger.name} (object id ${stranger.oid}) that this restore did not make`,
-        "look what it is; rename or drop it by hand",
-      );
-    }
+    if (stranger) throw notOurs(stranger);
     if (record) await dropLoader(this.#admin, this.#names.loader, how);
   }
 
@@ -270,13 +252,8 @@ class DatabaseReplacement implements Replacement {
   /** What is in place now is what will be kept: noted, with its settings, before anything of it is changed. */
   async #noteOld(record: DatabaseRecord, look: DatabaseLook, how: Cancel): Promise<SwapPair> {
     const current = look.rows.find(({ name }) => name === this.#options.policy.database);
-    const keptName = look.rows.find(({ name }) => name === this.#names.kept);
-    if (keptName) {
-      throw this.#refused(
-        `there is a database ${keptName.name} (object id ${keptName.oid}) that this restore did not make`,
-        "look what it is; rename or drop it by hand",
-      );
-    }
+    const stranger = look.rows.find(({ name }) => name === this.#names.kept);
+    if (stranger) throw notOurs(stranger);
     if (record.old !== undefined && record.old?.oid === current?.oid) return this.#pairOf(record);
     const old = current ? { oid: current.oid, allow: current.allow, limit: current.limit } : null;
     const noted = { ...record, old };
@@ -305,8 +282,11 @@ class DatabaseReplacement implements Replacement {
   async #act(sql: string, what: string, how: Cancel): Promise<void> {
     await this.#admin.act(sql, { signal: how.signal, what });
   }
+}
 
-  #refused(message: string, hint?: string): DropsError {
-    return new DropsError("safety/refused", message, { hint });
-  }
+function notOurs({ name, oid }: DatabaseRow): DropsError {
+  return refused(
+    `there is a database ${name} (object id ${oid}) that this restore did not make`,
+    "look what it is; rename or drop it by hand",
+  );
 }

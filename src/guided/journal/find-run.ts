@@ -3,7 +3,7 @@ import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { progressOf } from "../run/progress.ts";
 import type { StepId } from "../run/steps.ts";
-import type { JournalLine } from "./journal.ts";
+import type { JournalLine } from "./journal-lines.ts";
 import { type FoundRun, findRuns, openRun, type RunsHow } from "./runs.ts";
 
 /** Of which policy, when that is known. */

@@ -59,9 +59,7 @@ function held(host: Host, command: RunningCommand): RestoreLock {
       new DropsError(
         "host/unreachable",
         `the lock on ${host.label} was lost, and with it the right to go on`,
-        {
-          hint: "drops restore --resume",
-        },
+        { hint: "drops restore --resume" },
       ),
     );
   };

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { commandFailed } from "../../host/expect-success.ts";
+import { writingFailed } from "../../host/expect-success.ts";
 import type { CommandResult, Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
@@ -7,14 +7,14 @@ import { DropsError } from "../../lib/errors.ts";
 const SCRIPT = readFileSync(new URL("./journal-host.sh", import.meta.url), "utf8");
 const MAX_STDOUT = 32 * 1024 * 1024;
 
+const BROKEN_OFF = 65;
 /** Exit statuses of the script that are answers. */
-export const BROKEN_OFF = 65;
 export const SOMETHING_ELSE = 66;
 export const NO_SUCH_RUN = 67;
 
 /**
- * Have the host's script do something with journals. `answers` are the exit statuses that the caller judges. Throws space/low when
- * the host's disk is full, host/command-failed for any other failure; `what` begins the sentence.
+ * Have the host's script do something with journals. `answers` are the exit statuses that the caller judges. Throws
+ * host/unreachable when it was broken off, space/low when the host's disk is full, host/command-failed for any other failure; `what` begins the sentence.
  */
 export async function journalOnHost(
   host: Host,
@@ -28,9 +28,7 @@ export async function journalOnHost(
     okExits: [0, 1, BROKEN_OFF, SOMETHING_ELSE, NO_SUCH_RUN],
   });
   if (ended.exit === 0 || (how.answers ?? []).includes(ended.exit ?? -1)) return ended;
-  if (/No space left|Disk quota exceeded/i.test(ended.stderr))
-    throw new DropsError("space/low", `${how.what} on ${host.label}: no space is left`, {
-      hint: "df -h; df -i",
-    });
-  throw commandFailed(`${how.what} on ${host.label}`, ended);
+  const what = `${how.what} on ${host.label}`;
+  if (ended.exit === BROKEN_OFF) throw new DropsError("host/unreachable", `${what} was broken off`);
+  throw writingFailed(what, ended);
 }

@@ -1,16 +1,15 @@
 import * as z from "zod";
 
-/** One line. `n` counts up from 0, with gaps; `at` is the operator's clock; the rest is of whoever appended it. */
-export interface JournalLine {
-  readonly n: number;
-  /** ISO, UTC, milliseconds. */
-  readonly at: string;
+/** One line; what is not named here is of whoever appended it. */
+const JournalLine = z.looseObject({
+  /** Counts up from 0, with gaps. */
+  n: z.int().nonnegative(),
+  /** By the operator's clock, in UTC, with milliseconds. */
+  at: z.iso.datetime(),
   /** `created`, `closed`, or a word of whoever appends. */
-  readonly event: string;
-  readonly [field: string]: unknown;
-}
-
-const Line = z.looseObject({ n: z.int().nonnegative(), at: z.iso.datetime(), event: z.string().min(1) });
+  event: z.string().min(1),
+});
+export type JournalLine = Readonly<z.infer<typeof JournalLine>>;
 
 /** Lines that are named one by one. */
 const MOST_NOTES = 20;
@@ -58,9 +57,14 @@ function parse(piece: string): { readonly line: JournalLine; readonly text: stri
   if (piece.length < SHORTEST) return undefined; // a host may send millions, and a failure to parse costs much
   try {
     const line = JSON.parse(piece) as JournalLine;
-    Line.parse(line);
+    JournalLine.parse(line);
     return { line, text: JSON.stringify(line) }; // which fails when it is nested beyond measure
   } catch {
     return undefined;
   }
+}
+
+/** A number of a line that counts something; 0 for what is none. */
+export function numberIn(value: unknown): number {
+  return typeof value === "number" && Number.isFinite(value) && value > 0 ? value : 0;
 }

@@ -1,11 +1,8 @@
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
 import type { JournalCopy } from "./journal-copy.ts";
-import { BROKEN_OFF, journalOnHost } from "./journal-host.ts";
+import { journalOnHost } from "./journal-host.ts";
 import { type JournalLine, lacking, type ReadLines } from "./journal-lines.ts";
-
-export type { JournalLine } from "./journal-lines.ts";
 
 const MAX_LINE = 64 * 1024;
 
@@ -84,14 +81,7 @@ export class Journal {
     this.#next += 1;
     const line = JSON.parse(written) as JournalLine; // exactly what a later reader gets
     const what = "writing the journal";
-    const { exit } = await journalOnHost(host, ["append", file], {
-      ...how,
-      what,
-      stdin: `${written}\n`,
-      answers: [BROKEN_OFF],
-    });
-    if (exit === BROKEN_OFF)
-      throw new DropsError("host/unreachable", `${what} on ${host.label} was broken off`);
+    await journalOnHost(host, ["append", file], { ...how, what, stdin: `${written}\n` });
     this.#lines.push(line);
     const problem = await copy.append([line]);
     if (problem !== undefined && !this.#notes.includes(problem)) this.#notes.push(problem);

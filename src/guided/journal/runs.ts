@@ -1,10 +1,10 @@
 import * as z from "zod";
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError, refused } from "../../lib/errors.ts";
 import { Journal } from "./journal.ts";
 import { copyPath, JournalCopy } from "./journal-copy.ts";
-import { BROKEN_OFF, journalOnHost, NO_SUCH_RUN, SOMETHING_ELSE } from "./journal-host.ts";
+import { journalOnHost, NO_SUCH_RUN, SOMETHING_ELSE } from "./journal-host.ts";
 import { type JournalLine, type ReadLines, readLines } from "./journal-lines.ts";
 
 /** Where runs are kept on a host. */
@@ -13,32 +13,21 @@ export const RUNS = "/var/lib/drops/restore";
 const RUN_ID = /^\d{8}T\d{6}-[0-9a-f]{6}$/;
 const NEWEST = 100;
 
-const Meta = z.looseObject({
+/** What a run is of; `run.json` on the host. */
+const RunMeta = z.looseObject({
+  /** `20261124T003638-a1b2c3` */
   run: z.string().regex(RUN_ID),
   policy: z.string().regex(/^[a-z][a-z0-9-]*$/),
+  /** Id of the snapshot. */
   snapshot: z.string(),
+  /** For sentences. */
   host: z.string(),
   started: z.iso.datetime(),
+  /** Ids of the steps chosen, in order. */
   steps: z.array(z.string()).readonly(),
   sources: z.array(z.string()).readonly(),
 });
-
-/** What a run is of; `run.json` on the host. */
-export interface RunMeta {
-  /** `20261124T003638-a1b2c3` */
-  readonly run: string;
-  readonly policy: string;
-  /** Id of the snapshot. */
-  readonly snapshot: string;
-  /** For sentences. */
-  readonly host: string;
-  /** ISO, UTC. */
-  readonly started: string;
-  /** Ids of the steps chosen, in order. */
-  readonly steps: readonly string[];
-  readonly sources: readonly string[];
-  readonly [more: string]: unknown;
-}
+export type RunMeta = Readonly<z.infer<typeof RunMeta>>;
 
 export interface RunsHow extends Cancel {
   /** Where the operator keeps state: `$XDG_STATE_HOME/drops` or `~/.local/state/drops`. */
@@ -67,22 +56,20 @@ export function newRunId(now: Date, random: (bytes: number) => Uint8Array): stri
  * under the lock. The same again does nothing. Throws safety/refused when a different run has that id.
  */
 export async function createRun(host: Host, meta: RunMeta, how: RunsHow): Promise<Journal> {
-  Meta.parse(meta);
+  RunMeta.parse(meta);
   const { base = RUNS } = how;
   const text = `${JSON.stringify(meta, null, 2)}\n`;
-  const what = "making the run's directory";
   const { exit } = await journalOnHost(host, ["create", base, meta.run, String(Buffer.byteLength(text))], {
     signal: how.signal,
     stdin: text,
-    what,
-    answers: [BROKEN_OFF, SOMETHING_ELSE],
+    what: "making the run's directory",
+    answers: [SOMETHING_ELSE],
   });
-  if (exit === BROKEN_OFF)
-    throw new DropsError("host/unreachable", `${what} on ${host.label} was broken off`);
   if (exit === SOMETHING_ELSE)
-    throw new DropsError("safety/refused", `another run ${meta.run} is on ${host.label} already`, {
-      hint: "begin again: a new id is made each time",
-    });
+    throw refused(
+      `another run ${meta.run} is on ${host.label} already`,
+      "begin again: a new id is made each time",
+    );
   const { journal } = await openRun(host, meta.run, how);
   if (!journal.lines.some(({ event }) => event === "created"))
     await journal.append({ event: "created", ...whereabouts(meta) }, how);
@@ -158,7 +145,7 @@ async function readRun(
 
 function metaOf(text: string, run: string): RunMeta | undefined {
   try {
-    const meta = Meta.parse(JSON.parse(text));
+    const meta = RunMeta.parse(JSON.parse(text));
     return meta.run === run ? meta : undefined;
   } catch {
     return undefined;

@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
-import { commandFailed, expectSuccess } from "../../host/expect-success.ts";
+import { expectSuccess, writingFailed } from "../../host/expect-success.ts";
 import type { CommandResult, Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError, isFailure, refused } from "../../lib/errors.ts";
 import { SWAPPED_HINT } from "../../restore/extract.ts";
 import type { Few } from "../../source/files/few.ts";
 import { FIND_FORMAT, readFindOutput } from "../../source/files/find-output.ts";
 import { Listing } from "../../source/files/listing.ts";
+import { ownerNumbers } from "./owners.ts";
+import type { Ground, HostKind, HostPlace } from "./places.ts";
 import { type PathPart, PathRecord } from "./record.ts";
 import { type PartLook, parseLook } from "./state.ts";
 
@@ -15,30 +17,6 @@ const NOT_STAGED = 60;
 const IN_THE_WAY = 61;
 const SWAPPED = 63;
 const AT_WORK = 75;
-
-/** `-`: nothing; `o`: something else. */
-export type HostKind = "d" | "f" | "l" | "o" | "-";
-
-/** A path of the host: where its name lies, and where it leads. */
-export interface HostPlace {
-  /** Symlinks followed up to the last name. */
-  readonly spot: string;
-  readonly spotKind: HostKind;
-  /** Symlinks followed to the end. */
-  readonly real: string;
-  readonly realKind: HostKind;
-}
-
-/** The nearest thing at or above a path that exists. */
-export interface Ground {
-  readonly path: string;
-  readonly device: string;
-  readonly uid: number;
-  readonly gid: number;
-  readonly freeBytes: number;
-  /** Of inodes; undefined where the file system has no fixed number of them. */
-  readonly freeFiles: number | undefined;
-}
 
 /** The part of the work on paths that the host does. */
 export class PathHost {
@@ -63,23 +41,26 @@ export class PathHost {
     how: Cancel,
   ): Promise<{ readonly places: ReadonlyMap<string, HostPlace>; readonly mounts: readonly string[] }> {
     const { stdout } = await this.#run(["probe", ...paths], "looking at paths", how);
-    const fields = stdout.toString().split("\0");
-    const places = paths.map((path, index): [string, HostPlace] => {
-      const [spot = "", spotKind, real = "", realKind] = fields.slice(4 * index, 4 * index + 4);
-      return [path, { spot, spotKind: spotKind as HostKind, real, realKind: realKind as HostKind }];
-    });
-    return { places: new Map(places), mounts: mountPoints(fields[4 * paths.length] ?? "") };
+    const { rows, rest } = rowsIn(stdout, 4, paths.length);
+    const places = rows.map(([spot = "", spotKind, real = "", realKind], at): [string, HostPlace] => [
+      paths[at] ?? "",
+      { spot, spotKind: spotKind as HostKind, real, realKind: realKind as HostKind },
+    ]);
+    return { places: new Map(places), mounts: mountPoints(rest[0] ?? "") };
   }
 
   async ground(paths: readonly string[], how: Cancel): Promise<readonly Ground[]> {
     const { stdout } = await this.#run(["ground", ...paths], "looking at free space", how);
-    const fields = stdout.toString().split("\0");
-    return paths.map((_, index) => {
-      const [path = "", device = "", ...numbers] = fields.slice(8 * index, 8 * index + 8);
+    return rowsIn(stdout, 8, paths.length).rows.map(([path = "", device = "", ...numbers]) => {
       const [uid = 0, gid = 0, blocks = 0, blockSize = 0, freeFiles = 0, files = 0] = numbers.map(Number);
       const freeBytes = blocks * blockSize;
       return { path, device, uid, gid, freeBytes, freeFiles: files > 0 ? freeFiles : undefined };
     });
+  }
+
+  /** Numbers of owners by their names; of names that the host does not know there are none. */
+  numbers(database: "passwd" | "group", names: ReadonlySet<string>, how: Cancel) {
+    return ownerNumbers(this.#host, database, names, how);
   }
 
   /** What was noted, and what is there of each path in it. Throws data/damaged when the record cannot be read. */
@@ -175,16 +156,20 @@ export class PathHost {
       okExits: [0, 1, NOT_STAGED, IN_THE_WAY, SWAPPED, AT_WORK],
     });
     if (ended.exit === 0) return ended;
-    const words = ended.stderr.trim();
-    if (/No space left|Disk quota exceeded/i.test(words))
-      throw new DropsError("space/low", `${what} on ${this.#host.label}: no space is left`, {
-        hint: "df -h; df -i",
-      });
-    if (ended.exit === 1) throw commandFailed(`${what} on ${this.#host.label}`, ended);
-    throw new DropsError("safety/refused", `${what} on ${this.#host.label}: ${words}`, {
-      hint: HINTS[ended.exit ?? 0],
-    });
+    const where = `${what} on ${this.#host.label}`;
+    const failure = writingFailed(where, ended);
+    if (ended.exit === 1 || isFailure(failure, "space/low")) throw failure;
+    throw refused(`${where}: ${ended.stderr.trim()}`, HINTS[ended.exit ?? 0]);
   }
+}
+
+/** What the script printed, each field ended by a NUL: so many rows of so many fields, and what comes after them. */
+function rowsIn(stdout: Buffer, width: number, rows: number) {
+  const fields = stdout.toString().split("\0");
+  return {
+    rows: Array.from({ length: rows }, (_, at) => fields.slice(width * at, width * (at + 1))),
+    rest: fields.slice(width * rows),
+  };
 }
 
 const VERBS: Readonly<Record<string, string>> = {

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
-import { DropsError } from "../../lib/errors.ts";
+import { type DropsError, refused } from "../../lib/errors.ts";
 import { below, rawPath } from "../../source/scope.ts";
-import type { Ground, HostPlace } from "./host.ts";
+import type { Ground, HostPlace } from "./places.ts";
 import { hostPath, joined, type PathPart, type PathPiece } from "./record.ts";
 import type { WantedPlace } from "./survey.ts";
 
@@ -136,24 +136,20 @@ function partOf(root: Root, mounts: readonly string[]): LaidPart {
   const real = hostPath(root.real);
   const pieces = root.pieces.toSorted((a, b) => a.at.length - b.at.length);
   const mode = mounts.includes(real) ? "inside" : "rename";
-  const refuse = (message: string, hint: string): never => {
-    throw new DropsError("safety/refused", message, { hint });
-  };
-  if (real === "/") refuse("/ cannot be replaced", "restore --to DIR");
+  if (real === "/") throw refused("/ cannot be replaced", "restore --to DIR");
   const mount = mountOf(real, mounts);
   const problem = mountProblem({ real, mount }, mounts);
   if (problem !== undefined)
-    refuse(problem, "umount it for the time of the restore, or restore --to DIR and copy by hand");
+    throw refused(problem, "umount it for the time of the restore, or restore --to DIR and copy by hand");
   if (mode === "inside" && pieces[0]?.wanted.type !== "dir")
-    refuse(`${real} is a mount point and was no directory when it was captured`, "umount it first");
+    throw refused(`${real} is a mount point and was no directory when it was captured`, "umount it first");
   return { real, mode, mount, pieces };
 }
 
 function samePlace(root: Root, piece: WantedPlace): DropsError {
   const other = root.pieces[0]?.source ?? "";
-  return new DropsError(
-    "safety/refused",
+  return refused(
     `${piece.source} and ${other} are both put in the place ${hostPath(root.real)}`,
-    { hint: `restore --only ${piece.source} --to DIR` },
+    `restore --only ${piece.source} --to DIR`,
   );
 }

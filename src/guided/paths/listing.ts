@@ -1,10 +1,10 @@
 import { commandFailed } from "../../host/expect-success.ts";
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
-import { shownPath } from "../../restore/shown-path.ts";
 import type { EntryType, ManifestEntry } from "../../snapshot/entry.ts";
 import { FIND_FORMAT, readFindOutput } from "../../source/files/find-output.ts";
 import { Listing } from "../../source/files/listing.ts";
+import { shownPath } from "../../source/files/shown-path.ts";
 import { ancestorsOf, below, rawPath, type Scope, type TreeEntry } from "../../source/scope.ts";
 import { joined } from "./record.ts";
 import { TOP } from "./tree.ts";

@@ -1,7 +1,7 @@
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
-import type { Ground } from "./host.ts";
 import type { LaidPart } from "./layout.ts";
+import type { Ground } from "./places.ts";
 import type { PathPart, PathRecord } from "./record.ts";
 import type { TopOwner } from "./survey.ts";
 

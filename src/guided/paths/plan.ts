@@ -3,9 +3,10 @@ import { DropsError } from "../../lib/errors.ts";
 import { someOf } from "../../lib/words.ts";
 import type { OpenSource } from "../../restore/open-source.ts";
 import { type RestorePlan, RestorePlanner } from "../../restore/plan.ts";
-import type { Ground, PathHost } from "./host.ts";
+import type { PathHost } from "./host.ts";
 import { layOut, missingAbove, placesOf, workOf } from "./layout.ts";
 import { adoptOwner } from "./owners.ts";
+import type { Ground } from "./places.ts";
 import type { PathPart, PathPiece, PathRecord } from "./record.ts";
 import { type SourceSurvey, type SurveyedSource, surveySource } from "./survey.ts";
 import type { PathTree } from "./tree.ts";
@@ -25,14 +26,7 @@ export interface PlannedPiece {
 }
 
 /** What a plan asks of a host. */
-export interface PlanHost extends Pick<PathHost, "probe" | "ground"> {
-  /** Numbers of owners by their names; of names that the host does not know there are none. */
-  numbers(
-    database: "passwd" | "group",
-    names: ReadonlySet<string>,
-    how: Cancel,
-  ): Promise<Readonly<Record<string, number>>>;
-}
+export type PlanHost = Pick<PathHost, "probe" | "ground" | "numbers">;
 
 /** A new machine, on which nothing is yet. */
 export const EMPTY_HOST: PlanHost = {
@@ -44,7 +38,7 @@ export const EMPTY_HOST: PlanHost = {
 /** Decide what goes where on this host; nothing is changed yet. Throws as reading does; safety/refused see `layOut`. */
 export async function planRecord(
   sources: readonly SurveyedSource[],
-  on: PlanHost & { readonly run: string; readonly source: string },
+  { on, run, source: group }: { readonly on: PlanHost; readonly run: string; readonly source: string },
   how: Cancel,
 ): Promise<PathRecord> {
   const surveys: SourceSurvey[] = [];
@@ -80,9 +74,9 @@ export async function planRecord(
     const adopted = adoptOwner(part, { owner, kind, ground }, known);
     notes.push(...adopted.notes);
     return {
-      id: `${on.source}-${index + 1}`,
+      id: `${group}-${index + 1}`,
       real: part.real,
-      work: workOf(part, on.run),
+      work: workOf(part, run),
       mode: part.mode,
       mount: part.mount,
       pieces: part.pieces.map(({ source, from, at }) => ({ source, from, at })),
@@ -92,8 +86,8 @@ export async function planRecord(
   return {
     drops: "path-replacement",
     version: 1,
-    run: on.run,
-    source: on.source,
+    run,
+    source: group,
     parts,
     parents: [...parents],
     ...known,

@@ -1,25 +1,32 @@
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import { refused } from "../../lib/errors.ts";
 import type { PackPool } from "../../pack/pool.ts";
-import type { FilesPolicy, RocksdbPolicy } from "../../policy/schema.ts";
 import type { ReadParts } from "../../restore/choose.ts";
-import { type OpenSource, openSource } from "../../restore/open-source.ts";
-import type { SnapshotRecord, SourceRecord } from "../../snapshot/record.ts";
+import { openHead } from "../../restore/open-source.ts";
+import type { SnapshotRecord } from "../../snapshot/record.ts";
 import type { Listing } from "../../source/files/listing.ts";
 import type { Outside } from "../../source/scope.ts";
 import { RUNS } from "../journal/runs.ts";
-import type { Replacement, ReplacementState, Staged } from "../run/replacement.ts";
+import type { PathSource } from "../plan/groups.ts";
+import {
+  isSwapped,
+  NOTHING_STAGED,
+  type Replacement,
+  type ReplacementState,
+  refusalsOf,
+  type Staged,
+} from "../run/replacement.ts";
 import { checkPaths } from "./check.ts";
 import { PathHost } from "./host.ts";
 import { mountProblem } from "./layout.ts";
 import { ONLY_HINT, OutsideOfPart, unreadIn } from "./outside.ts";
-import { ownerNumbers } from "./owners.ts";
-import { type PlanHost, planRecord } from "./plan.ts";
+import { planRecord } from "./plan.ts";
 import type { PathPart, PathRecord } from "./record.ts";
 import { type PartScope, scopeOf } from "./scope.ts";
 import { stagePaths } from "./stage.ts";
 import { type PartLook, pathState } from "./state.ts";
+import type { SurveyedSource } from "./survey.ts";
 import { PathTree } from "./tree.ts";
 
 export interface PathReplacementOptions {
@@ -28,10 +35,7 @@ export interface PathReplacementOptions {
   readonly run: string;
   readonly snapshot: SnapshotRecord;
   /** The first names it; the others lie in its paths, or it in theirs, and are swapped with it. */
-  readonly sources: readonly {
-    readonly record: SourceRecord;
-    readonly policy: RocksdbPolicy | FilesPolicy;
-  }[];
+  readonly sources: readonly PathSource[];
   readonly parts: Pick<ReadParts, "store" | "identities"> & { readonly pool: PackPool };
   /** A directory of this machine. */
   readonly scratch: string;
@@ -55,6 +59,7 @@ class PathReplacement implements Replacement {
   readonly source: string;
   readonly #options: PathReplacementOptions;
   readonly #paths: PathHost;
+  readonly #refusals: ReturnType<typeof refusalsOf>;
 
   constructor(options: PathReplacementOptions) {
     const [first] = options.sources;
@@ -62,6 +67,7 @@ class PathReplacement implements Replacement {
     this.#options = options;
     this.source = first.record.name;
     this.label = labelOf(first.policy);
+    this.#refusals = refusalsOf(this.label);
     this.#paths = new PathHost(options.host, {
       notes: options.directory ?? `${RUNS}/${options.run}`,
       name: `paths-${this.source}.json`,
@@ -77,16 +83,11 @@ class PathReplacement implements Replacement {
     const look = await this.#look(how);
     if (look.state === "staged") await this.#putBack(look, how); // a swap may have been broken off
     if (look.record && look.state !== "untouched" && look.state !== "staging")
-      return look.record.staged ?? { files: 0, bytes: 0, notes: [] };
+      return look.record.staged ?? NOTHING_STAGED;
     const { host, run, parts, snapshot, scratch } = this.#options;
     const sources = await this.#openAll(how);
     const paths = this.#paths;
-    const on: PlanHost = {
-      probe: (asked, cancel) => paths.probe(asked, cancel),
-      ground: (asked, cancel) => paths.ground(asked, cancel),
-      numbers: (database, names, cancel) => ownerNumbers(host, database, names, cancel),
-    };
-    const record = look.record ?? (await planRecord(sources, { ...on, run, source: this.source }, how));
+    const record = look.record ?? (await planRecord(sources, { on: paths, run, source: this.source }, how));
     const tree = await PathTree.open(record, sources, how);
     const own = { host, paths: this.#paths, tree, record, again: look.record !== undefined };
     const read = { ...parts, policyName: snapshot.policy, scratch };
@@ -95,8 +96,7 @@ class PathReplacement implements Replacement {
 
   async check(how: Cancel): Promise<readonly string[]> {
     const { record, state, looks } = await this.#look(how);
-    if (record === undefined || state === "staging")
-      throw refused(`${this.label} is not staged: there is nothing to compare`);
+    if (record === undefined || state === "staging") throw this.#refusals.notStaged("compare");
     const sources = await this.#openAll(how);
     const tree = await PathTree.open(record, sources, how);
     const places = record.parts.map((part, index): [typeof part, string] => {
@@ -119,9 +119,8 @@ class PathReplacement implements Replacement {
 
   async swap(how: Cancel): Promise<void> {
     const { record, state, looks } = await this.#look(how);
-    if (state === "swapped" || state === "finished") return;
-    if (record === undefined || state !== "staged")
-      throw refused(`${this.label} is not staged: there is nothing to put in place`);
+    if (isSwapped(state)) return;
+    if (record === undefined || state !== "staged") throw this.#refusals.notStaged("put in place");
     if (record.parts.length === 0) return this.#paths.note({ ...record, empty: "swapped" }, how);
     for (const [index, part] of record.parts.entries()) {
       if (looks[index]?.old || looks[index]?.absent) continue; // begun: what goes along was noted then
@@ -132,21 +131,19 @@ class PathReplacement implements Replacement {
 
   async unswap(how: Cancel): Promise<void> {
     const look = await this.#look(how);
-    if (look.state === "finished") throw refused(`the old ${this.label} was removed: there is no way back`);
+    if (look.state === "finished") throw this.#refusals.noWayBack();
     await this.#putBack(look, how);
   }
 
   async discard(how: Cancel): Promise<void> {
     const { record, state } = await this.#look(how);
-    if (state === "swapped" || state === "finished")
-      throw refused(`the restored ${this.label} is in place`, "drops rollback puts the old back first");
+    if (isSwapped(state)) throw this.#refusals.inPlace();
     if (record) await this.#paths.act("discard", record, how);
   }
 
   async finish(how: Cancel): Promise<void> {
     const { record, state } = await this.#look(how);
-    if (record === undefined || (state !== "swapped" && state !== "finished"))
-      throw refused(`the restored ${this.label} is not in place: what is there now is not removed`);
+    if (record === undefined || !isSwapped(state)) throw this.#refusals.notInPlace();
     const [only] = await this.onlyInOld(how);
     if (only !== undefined) throw refused(only, ONLY_HINT);
     // from here on there is no way back, whatever of the old is still there
@@ -213,24 +210,19 @@ class PathReplacement implements Replacement {
     return { record, looks, state };
   }
 
-  async #openAll(how: Cancel): Promise<{ opened: OpenSource; policy: RocksdbPolicy | FilesPolicy }[]> {
+  async #openAll(how: Cancel): Promise<SurveyedSource[]> {
     const { parts, snapshot, sources } = this.#options;
     const all = [];
     for (const { record, policy } of sources) {
-      const opened = await openSource(parts.store, snapshot, record, parts.identities, how);
-      await opened.entries.return(undefined); // they are read from the manifest, more than once
+      const opened = await openHead(parts, snapshot, record, how); // entries are read from the manifest, more than once
       all.push({ opened, policy });
     }
     return all;
   }
 }
 
-function labelOf(policy: RocksdbPolicy | FilesPolicy): string {
+function labelOf(policy: PathSource["policy"]): string {
   if (policy.kind === "rocksdb") return policy.path;
   const [first = policy.name, ...others] = policy.paths;
   return others.length === 0 ? first : `${first} and ${others.length} more`;
-}
-
-function refused(message: string, hint?: string): DropsError {
-  return new DropsError("safety/refused", message, { hint });
 }

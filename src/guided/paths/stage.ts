@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import type { PackPool } from "../../pack/pool.ts";
+import { BackgroundSync } from "../../restore/background-sync.ts";
 import { writePlan } from "../../restore/source-writer.ts";
 import type { BlobReader } from "../../store/blob-store.ts";
 import type { Staged } from "../run/replacement.ts";
@@ -9,9 +10,6 @@ import type { PathHost } from "./host.ts";
 import { type PlannedPiece, planPieces, requireSpace } from "./plan.ts";
 import type { PathRecord } from "./record.ts";
 import type { PathTree } from "./tree.ts";
-
-/** The disk begins with what was written while the rest is on its way. */
-const SYNC_EVERY = 512 * 1024 * 1024;
 
 export interface PathStageParts {
   readonly host: Host;
@@ -66,25 +64,16 @@ async function bring(
 ): Promise<readonly string[]> {
   const { host } = parts;
   const directory = `${part.work}/try-${part.id}.${attempt}`;
-  let unsynced = 0;
-  let syncing: Promise<unknown> | undefined;
+  const sync = new BackgroundSync(host, directory);
   const onBytes = (bytes: number) => {
     how.onBytes(bytes);
-    unsynced += bytes;
-    if (unsynced < SYNC_EVERY || syncing !== undefined) return;
-    unsynced = 0;
-    syncing = host
-      .run(["sync", "-f", "--", directory], how)
-      .catch(() => {}) // the last one, before it is called whole, is judged
-      .finally(() => {
-        syncing = undefined;
-      });
+    sync.wrote(bytes, how);
   };
   try {
     const what = { source: source.record.name, plan, packs: source.packs };
     const { notes } = await writePlan(parts, what, { host, directory }, { ...how, onBytes });
     return notes;
   } finally {
-    await syncing;
+    await sync.settled();
   }
 }

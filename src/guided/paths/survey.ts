@@ -3,8 +3,8 @@ import * as z from "zod";
 import type { Cancel } from "../../lib/cancel.ts";
 import type { FilesPolicy, RocksdbPolicy } from "../../policy/schema.ts";
 import type { OpenSource } from "../../restore/open-source.ts";
-import { shownPath } from "../../restore/shown-path.ts";
 import type { EntryType, ManifestEntry } from "../../snapshot/entry.ts";
+import { shownPath } from "../../source/files/shown-path.ts";
 import { rawPath } from "../../source/scope.ts";
 import { hostPath } from "./record.ts";
 

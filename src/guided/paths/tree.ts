@@ -1,8 +1,8 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import type { OpenSource } from "../../restore/open-source.ts";
-import { shownPath } from "../../restore/shown-path.ts";
 import type { ManifestEntry } from "../../snapshot/entry.ts";
+import { shownPath } from "../../source/files/shown-path.ts";
 import { below } from "../../source/scope.ts";
 import { ownerHere } from "./owners.ts";
 import { joined, type PathPart, type PathPiece, type PathRecord } from "./record.ts";

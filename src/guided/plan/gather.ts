@@ -4,7 +4,7 @@ import { isFailure } from "../../lib/errors.ts";
 import { type LoadedPolicy, parsePolicy } from "../../policy/load.ts";
 import type { SourcePolicy } from "../../policy/schema.ts";
 import type { ReadParts } from "../../restore/choose.ts";
-import { openSource } from "../../restore/open-source.ts";
+import { openHead, openSource } from "../../restore/open-source.ts";
 import type { ManifestHead } from "../../snapshot/manifest-head.ts";
 import type { SnapshotRecord, SourceRecord } from "../../snapshot/record.ts";
 import { pathsOf } from "../../source/scope.ts";
@@ -36,7 +36,7 @@ export async function gather(
   const groups = new Set<string>();
   const sources: GatheredSource[] = [];
   for (const record of records) {
-    const opened = await openSource(parts.store, snapshot, record, parts.identities, how);
+    const opened = await openSource(parts, snapshot, record, how);
     let entries = 0;
     for await (const { user, group } of opened.entries) {
       entries++;
@@ -72,8 +72,7 @@ export async function asCaptured(
       all.push(source);
       continue;
     }
-    const { head, entries } = await openSource(parts.store, snapshot, record, parts.identities, how);
-    await entries.return(undefined);
+    const { head } = await openHead(parts, snapshot, record, how);
     const { leads_to, database, exclude } = CapturedFacts.parse(head.facts);
     Object.assign(capturedPaths, leads_to);
     if (source.kind === "rocksdb" && database !== undefined) capturedPaths[source.path] = database;
@@ -100,8 +99,7 @@ export async function policyOfTheDay(
 ): Promise<LoadedPolicy | undefined> {
   const record = snapshot.sources.find(({ manifest }) => manifest);
   if (!record) return undefined;
-  const { head, entries } = await openSource(parts.store, snapshot, record, parts.identities, how);
-  await entries.return(undefined);
+  const { head } = await openHead(parts, snapshot, record, how);
   try {
     return parsePolicy(head.policy_text, `the policy in snapshot ${snapshot.id}`);
   } catch (error) {

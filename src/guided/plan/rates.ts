@@ -1,4 +1,4 @@
-import type { JournalLine } from "../journal/journal.ts";
+import { type JournalLine, numberIn } from "../journal/journal-lines.ts";
 
 /** Bytes a second, as measured; what a plan's times are reckoned with. */
 export interface RestoreRates {
@@ -27,12 +27,8 @@ function rateOf(lines: readonly JournalLine[], kind: string): number | undefined
   let seconds = 0;
   for (const line of lines) {
     if (line.event !== "staged" || line["kind"] !== kind) continue;
-    bytes += numberOf(line["bytes"]);
-    seconds += numberOf(line["seconds"]);
+    bytes += numberIn(line["bytes"]);
+    seconds += numberIn(line["seconds"]);
   }
   return bytes >= ENOUGH && seconds > 0 ? bytes / seconds : undefined;
-}
-
-function numberOf(value: unknown): number {
-  return typeof value === "number" && Number.isFinite(value) && value > 0 ? value : 0;
 }

@@ -1,5 +1,5 @@
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import { DropsError, refused } from "../../lib/errors.ts";
 
 /** Someone who can be asked; there is none without a terminal. */
 export interface Prompt {
@@ -36,9 +36,10 @@ export class Answers {
   /** Throws safety/refused when nobody can be asked, before anything was begun. */
   requireSomeone(): void {
     if (this.#how.yes || this.#how.prompt) return;
-    throw new DropsError("safety/refused", "there is no terminal to ask for consent on", {
-      hint: "add --yes to go on without questions (and --fenced when the old machine is off), or --dry-run to see the plan",
-    });
+    throw refused(
+      "there is no terminal to ask for consent on",
+      "add --yes to go on without questions (and --fenced when the old machine is off), or --dry-run to see the plan",
+    );
   }
 
   /** Throws interrupted when the person says no. `what` says what is then not done. */
@@ -53,14 +54,7 @@ export class Answers {
     if (this.#how.fenced) return "said beforehand, by --fenced";
     const hint = "switch the old machine off, or stop its services for good; then --fenced, or answer off";
     const { prompt } = this.#how;
-    if (!prompt)
-      throw new DropsError(
-        "safety/refused",
-        "nobody has said that the old machine is off, and --yes does not",
-        {
-          hint,
-        },
-      );
+    if (!prompt) throw refused("nobody has said that the old machine is off, and --yes does not", hint);
     const who =
       addresses.length === 0 ? "every other machine that runs these services" : addresses.join(", ");
     let again = "";
@@ -73,7 +67,7 @@ export class Answers {
       if (said.toLowerCase() === "off") return "said by a person at the terminal";
       if (/^no?$/i.test(said)) break;
     }
-    throw new DropsError("safety/refused", "the old machine may still run: nothing was begun", { hint });
+    throw refused("the old machine may still run: nothing was begun", hint);
   }
 
   /** An item of the checklist. Never throws for a no. */

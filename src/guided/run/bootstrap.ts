@@ -2,7 +2,7 @@ import { chmod, lstat, mkdir, open, readdir, rename, rm, writeFile } from "node:
 import { dirname, join } from "node:path";
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError, isFailure } from "../../lib/errors.ts";
+import { DropsError, isFailure, refused } from "../../lib/errors.ts";
 import { ownDirectory } from "../../lib/own-directory.ts";
 import type { RestorePolicy, SourcePolicy } from "../../policy/schema.ts";
 import { type ChosenSnapshot, chooseSnapshot, type SnapshotChoice } from "../../restore/choose.ts";
@@ -68,9 +68,7 @@ export async function bootstrap(
         throw new DropsError(
           "data/missing",
           `bootstrap source ${name} could not be restored: ${error?.message ?? ""}`,
-          {
-            hint: "drops verify --read-data, then another date",
-          },
+          { hint: "drops verify --read-data, then another date" },
         );
       const isCommand = sources.find((source) => source.name === name)?.kind === "command";
       if (!isCommand) await merge(join(work, name), to);
@@ -89,7 +87,7 @@ async function makeEmpty(wanted: string): Promise<string> {
   const own = "--to with a directory in which no other user can write, such as /root/extra";
   const to = await ownDirectory(wanted, { make: 0o700, instead: own });
   const names = await readdir(to);
-  if (names.length > 0) throw new DropsError("safety/refused", `${to} is not empty`, { hint: instead });
+  if (names.length > 0) throw refused(`${to} is not empty`, instead);
   await chmod(to, 0o700);
   return to;
 }
@@ -100,7 +98,7 @@ async function merge(from: string, to: string): Promise<void> {
     const [source, target] = [join(from, item.name), join(to, item.name)];
     const there = await lstat(target).catch(() => undefined);
     if (item.isDirectory() && there?.isDirectory()) await merge(source, target);
-    else if (there) throw new DropsError("safety/refused", `two bootstrap sources hold ${item.name}`);
+    else if (there) throw refused(`two bootstrap sources hold ${item.name}`);
     else await rename(source, target);
   }
 }

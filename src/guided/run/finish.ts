@@ -1,12 +1,11 @@
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import { refused } from "../../lib/errors.ts";
 import { ONLY_HINT } from "../paths/outside.ts";
-import type { UnitState } from "../services/units.ts";
-import type { GuidedRun } from "./guided-run.ts";
+import { isRunning, type UnitState } from "../services/units.ts";
+import { type GuidedRun, unitsOf } from "./guided-run.ts";
 import { progressOf } from "./progress.ts";
+import { isInPlace, replacementOf } from "./replacement.ts";
 import type { CloseParts } from "./run.ts";
-import { isInPlace, isRunning } from "./run-steps.ts";
-import { replacementOf } from "./stager.ts";
 
 /**
  * Remove the old data, after everything was started on the new. May be called again after any crash.
@@ -27,7 +26,7 @@ export async function finishRun(
       `run ${run.run} has not started the services: its old data may still be needed`,
       commands.resume,
     );
-  const units = run.restore.units.map(({ unit }) => unit);
+  const units = unitsOf(run);
   const states = units.length === 0 ? [] : await ports.services.states(units, how);
   const down = states.filter((state) => !isRunning(state)).map(({ unit }) => unit);
   for (const unit of down) reporter.say(`WARNING: ${unit} is not running`);
@@ -66,8 +65,4 @@ function refuseFallen(states: readonly UnitState[], rollback: string): void {
     `${unit} does not stay up (${active}, ${sub}): the old data may still be needed`,
     `journalctl -u ${unit} says why; or back: ${rollback}`,
   );
-}
-
-function refused(message: string, hint?: string): DropsError {
-  return new DropsError("safety/refused", message, { hint });
 }

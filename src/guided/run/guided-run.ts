@@ -13,3 +13,8 @@ export interface GuidedRun {
   readonly groups: readonly ReplacementGroup[];
   readonly steps: readonly PlannedStep[];
 }
+
+/** In the order of starting. */
+export function unitsOf({ restore }: Pick<GuidedRun, "restore">): readonly string[] {
+  return restore.units.map(({ unit }) => unit);
+}

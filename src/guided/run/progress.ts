@@ -1,4 +1,4 @@
-import type { JournalLine } from "../journal/journal.ts";
+import { type JournalLine, numberIn } from "../journal/journal-lines.ts";
 import { STEPS, type StepId } from "./steps.ts";
 
 /** How far a run is, as its journal tells. The data's own state is asked of the host, never of the journal. */
@@ -45,13 +45,9 @@ function stepsOf(lines: readonly JournalLine[]): Pick<RunProgress, "done" | "beg
       continue;
     }
     if (line.event === "step-done") done.add(step);
-    seconds.set(step, (seconds.get(step) ?? 0) + numberOf(line["seconds"]));
+    seconds.set(step, (seconds.get(step) ?? 0) + numberIn(line["seconds"]));
   }
   return { done, begun, seconds };
-}
-
-function numberOf(value: unknown): number {
-  return typeof value === "number" && Number.isFinite(value) && value > 0 ? value : 0;
 }
 
 function namesIn(value: unknown): readonly string[] {

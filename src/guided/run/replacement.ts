@@ -1,4 +1,5 @@
 import type { Cancel } from "../../lib/cancel.ts";
+import { refused } from "../../lib/errors.ts";
 
 /**
  * How far a replacement has come, told by what is on the host and nothing else.
@@ -11,6 +12,24 @@ import type { Cancel } from "../../lib/cancel.ts";
  */
 export type ReplacementState = "untouched" | "staging" | "staged" | "swapped" | "finished";
 
+/** The new is in place, whatever is left of the old. */
+export function isSwapped(state: ReplacementState): state is "swapped" | "finished" {
+  return state === "swapped" || state === "finished";
+}
+
+export async function isInPlace(replacement: Replacement, how: Cancel): Promise<boolean> {
+  return isSwapped(await replacement.state(how));
+}
+
+export function replacementOf(
+  { replacements }: { readonly replacements: ReadonlyMap<string, Replacement> },
+  group: string,
+): Replacement {
+  const found = replacements.get(group);
+  if (!found) throw new RangeError(`no replacement for ${group}`);
+  return found;
+}
+
 export interface Staged {
   readonly files: number;
   /** Of content. */
@@ -18,6 +37,9 @@ export interface Staged {
   /** What the operator should know. */
   readonly notes: readonly string[];
 }
+
+/** What is told of a replacement that was staged, and notes nothing of it. */
+export const NOTHING_STAGED: Staged = { files: 0, bytes: 0, notes: [] };
 
 /**
  * Something on the host that a restore replaces and can put back: the paths of a source, or a database. All that it
@@ -45,4 +67,15 @@ export interface Replacement {
   onlyInOld(how: Cancel): Promise<readonly string[]>;
   /** Remove the old that was kept aside. Throws safety/refused unless swapped or finished, or when it holds the only copy of something. */
   finish(how: Cancel): Promise<void>;
+}
+
+/** What every replacement refuses, in the same words. */
+export function refusalsOf(label: string) {
+  return {
+    notStaged: (toDo: "compare" | "put in place") =>
+      refused(`${label} is not staged: there is nothing to ${toDo}`),
+    inPlace: () => refused(`the restored ${label} is in place`, "drops rollback puts the old back first"),
+    notInPlace: () => refused(`the restored ${label} is not in place: what is there now is not removed`),
+    noWayBack: () => refused(`the old ${label} was removed: there is no way back`),
+  };
 }

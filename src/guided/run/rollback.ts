@@ -1,11 +1,11 @@
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError } from "../../lib/errors.ts";
+import { refused } from "../../lib/errors.ts";
 import type { UnitPolicy } from "../../policy/schema.ts";
-import type { GuidedRun } from "./guided-run.ts";
+import { type GuidedRun, unitsOf } from "./guided-run.ts";
 import type { RollbackPorts } from "./ports.ts";
 import { progressOf } from "./progress.ts";
+import { replacementOf } from "./replacement.ts";
 import type { CloseParts } from "./run.ts";
-import { replacementOf } from "./stager.ts";
 
 export interface RolledBack {
   /** What was put back, in words, in the order in which it was. */
@@ -32,7 +32,7 @@ export async function rollbackRun(run: GuidedRun, parts: CloseParts, how: Cancel
     how,
   );
   await ports.journal.append({ event: "rollback-begun" }, how);
-  const units = run.restore.units.map(({ unit }) => unit);
+  const units = unitsOf(run);
   const wasStopped = units.length > 0 && activeBefore !== undefined; // noted before anything is touched
   if (wasStopped) {
     await ports.gate.close(how);
@@ -92,8 +92,4 @@ async function startAgain(
     else notReady.push(`${unit.unit}: ${found}`);
   }
   return { started, notReady };
-}
-
-function refused(message: string): DropsError {
-  return new DropsError("safety/refused", message);
 }

@@ -1,15 +1,14 @@
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError, type FailureCode } from "../../lib/errors.ts";
+import { DropsError, type FailureCode, refused } from "../../lib/errors.ts";
 import { someOf } from "../../lib/words.ts";
 import type { PlannedStep } from "../plan/plan.ts";
 import type { ReadyUnit } from "../services/stays-up.ts";
-import type { UnitState } from "../services/units.ts";
+import { isRunning } from "../services/units.ts";
 import type { Answer, Answers } from "./answers.ts";
 import { type CheckResult, checked, passed } from "./check.ts";
-import type { GuidedRun } from "./guided-run.ts";
+import { type GuidedRun, unitsOf } from "./guided-run.ts";
 import type { RestorePorts, RunReporter } from "./ports.ts";
-import type { Replacement } from "./replacement.ts";
-import { replacementOf } from "./stager.ts";
+import { isInPlace, type Replacement, replacementOf } from "./replacement.ts";
 import type { StepId } from "./steps.ts";
 
 export interface StepContext {
@@ -49,11 +48,6 @@ export const STEP_WORK: Readonly<Record<StepId, Work>> = {
   messages,
 };
 
-/** Whether a unit has processes, or is about to. */
-export function isRunning({ active }: UnitState): boolean {
-  return active !== "inactive" && active !== "failed";
-}
-
 async function fence({ run, ports, answers, reporter }: StepContext, how: Cancel): Promise<StepFound> {
   const checks = await ports.probes.oldMachine(how);
   if (tell(checks, reporter).length > 0)
@@ -72,7 +66,7 @@ async function preflight({ ports, reporter }: StepContext, how: Cancel): Promise
 }
 
 async function stop({ run, ports, activeBefore, reporter }: StepContext, how: Cancel): Promise<StepFound> {
-  const units = run.restore.units.map(({ unit }) => unit);
+  const units = unitsOf(run);
   if (units.length === 0) return { notes: ["the policy names no units: nothing was stopped"] };
   if (activeBefore === undefined) {
     // before anything is touched, so that a rollback starts them again after any crash
@@ -125,13 +119,10 @@ async function compare(context: StepContext, replacement: Replacement, how: Canc
   }
   if (differences.length === 0) return;
   await replacement.discard(how);
-  throw new DropsError(
-    "data/damaged",
-    `${replacement.label} is not as it was captured: ${inShort(differences)}`,
-    {
-      hint: "it was not swapped in, and what was brought is removed: drops verify --read-data, or try again",
-    },
-  );
+  const hint =
+    "it was not swapped in, and what was brought is removed: drops verify --read-data, or try again";
+  const differing = `${replacement.label} is not as it was captured: ${inShort(differences)}`;
+  throw new DropsError("data/damaged", differing, { hint });
 }
 
 async function fitTogether({ ports, reporter }: StepContext, how: Cancel): Promise<readonly CheckResult[]> {
@@ -143,7 +134,7 @@ async function fitTogether({ ports, reporter }: StepContext, how: Cancel): Promi
 
 /** Throws safety/refused when something runs that uses the data. */
 async function requireStopped({ run, ports, step }: StepContext, how: Cancel): Promise<void> {
-  const units = run.restore.units.map(({ unit }) => unit);
+  const units = unitsOf(run);
   if (units.length === 0) return;
   const pending: Replacement[] = [];
   for (const name of step.replacements) {
@@ -156,9 +147,10 @@ async function requireStopped({ run, ports, step }: StepContext, how: Cancel): P
   const isOpen = !(await ports.gate.isClosed(how));
   if (running.length === 0 && !isOpen) return;
   const why = running.length > 0 ? `${running.join(", ")} is running` : "the gate is open";
-  throw new DropsError("safety/refused", `${why}: nothing is swapped under a running service`, {
-    hint: "the step stop comes first: add it to --steps, or leave --steps out",
-  });
+  throw refused(
+    `${why}: nothing is swapped under a running service`,
+    "the step stop comes first: add it to --steps, or leave --steps out",
+  );
 }
 
 async function start({ run, ports, reporter }: StepContext, how: Cancel): Promise<StepFound> {
@@ -201,12 +193,9 @@ async function requireWhole(run: GuidedRun, ports: RestorePorts, how: Cancel): P
     if (!(await isInPlace(replacement, how))) missing.push(replacement.label);
   }
   if (missing.length === 0) return;
-  throw new DropsError(
-    "safety/refused",
+  throw refused(
     `nothing is started before everything is in place: ${missing.join(", ")}`,
-    {
-      hint: "the steps that put it in place come first: leave --steps out",
-    },
+    "the steps that put it in place come first: leave --steps out",
   );
 }
 
@@ -223,12 +212,6 @@ async function messages({ run, ports, answers, reporter }: StepContext, how: Can
     answers: said,
     notes: open.map(({ item, answer, note }) => `${answer}: ${item}${note === "" ? "" : ` (${note})`}`),
   };
-}
-
-/** The new is in place, whatever is left of the old. */
-export async function isInPlace(replacement: Replacement, how: Cancel): Promise<boolean> {
-  const state = await replacement.state(how);
-  return state === "swapped" || state === "finished";
 }
 
 /** Tells of every check, and answers those that failed. */

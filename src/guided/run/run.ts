@@ -1,12 +1,13 @@
 import type { Cancel } from "../../lib/cancel.ts";
-import { DropsError, isFailure, messageOf } from "../../lib/errors.ts";
+import { DropsError, isFailure, messageOf, refused } from "../../lib/errors.ts";
 import type { PlannedStep } from "../plan/plan.ts";
+import { isRunning } from "../services/units.ts";
 import type { Answer, Answers } from "./answers.ts";
 import type { CheckResult } from "./check.ts";
-import type { GuidedRun } from "./guided-run.ts";
+import { type GuidedRun, unitsOf } from "./guided-run.ts";
 import type { RestorePorts, RollbackPorts, RunReporter } from "./ports.ts";
 import { progressOf, type RunProgress } from "./progress.ts";
-import { isRunning, STEP_WORK, type StepContext } from "./run-steps.ts";
+import { STEP_WORK, type StepContext } from "./run-steps.ts";
 import { Stager } from "./stager.ts";
 import { wasDone } from "./step-status.ts";
 import { isDataStep, type StepId } from "./steps.ts";
@@ -102,18 +103,15 @@ class Runner {
   #refuseWhenClosing(): void {
     const { closed, isRollingBack, isFinishing } = this.#progress;
     const { run } = this.#run;
+    const { commands } = this.#parts;
     if (closed !== undefined)
-      throw new DropsError("safety/refused", `run ${run} is ${closed}: there is nothing to continue`, {
-        hint: "begin a new one: drops restore --date …",
-      });
-    if (isRollingBack)
-      throw new DropsError("safety/refused", `run ${run} is being rolled back`, {
-        hint: this.#parts.commands.rollback,
-      });
+      throw refused(
+        `run ${run} is ${closed}: there is nothing to continue`,
+        "begin a new one: drops restore --date …",
+      );
+    if (isRollingBack) throw refused(`run ${run} is being rolled back`, commands.rollback);
     if (isFinishing)
-      throw new DropsError("safety/refused", `run ${run} is being finished: its old data is going away`, {
-        hint: this.#parts.commands.finish,
-      });
+      throw refused(`run ${run} is being finished: its old data is going away`, commands.finish);
   }
 
   /**
@@ -123,7 +121,7 @@ class Runner {
   async #gateAgain(how: Cancel): Promise<boolean> {
     const { ports, reporter } = this.#parts;
     const { begun, activeBefore } = this.#progress;
-    const units = this.#run.restore.units.map(({ unit }) => unit);
+    const units = unitsOf(this.#run);
     if (activeBefore === undefined || begun.has("start") || units.length === 0) return false;
     await ports.gate.close(how);
     const states = await ports.services.states(units, how);

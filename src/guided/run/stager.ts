@@ -2,7 +2,7 @@ import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { bytesOf, type ReplacementGroup } from "../plan/groups.ts";
 import type { RestorePorts, RunReporter } from "./ports.ts";
-import type { Replacement, Staged } from "./replacement.ts";
+import { isSwapped, type Replacement, replacementOf, type Staged } from "./replacement.ts";
 
 /** At most so many sources are brought at the same time: each keeps packs and threads under way. */
 const AT_ONCE = 2;
@@ -69,7 +69,7 @@ export class Stager implements AsyncDisposable {
     const { ports, now } = this.#parts;
     const replacement = replacementOf(ports, group.name);
     const state = await replacement.state(how);
-    if (state === "staged" || state === "swapped" || state === "finished") return;
+    if (state === "staged" || isSwapped(state)) return;
     const began = now().getTime();
     const { files, bytes, notes } = await this.#bring(replacement, group, onBytes, how);
     const seconds = (now().getTime() - began) / 1000;
@@ -111,10 +111,4 @@ export class Stager implements AsyncDisposable {
       progress.done();
     }
   }
-}
-
-export function replacementOf(ports: Pick<RestorePorts, "replacements">, name: string): Replacement {
-  const found = ports.replacements.get(name);
-  if (!found) throw new RangeError(`no replacement for ${name}`);
-  return found;
 }

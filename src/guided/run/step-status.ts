@@ -1,10 +1,10 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import type { PlannedStep } from "../plan/plan.ts";
-import type { GuidedRun } from "./guided-run.ts";
+import { isRunning } from "../services/units.ts";
+import { type GuidedRun, unitsOf } from "./guided-run.ts";
 import type { RestorePorts } from "./ports.ts";
 import { progressOf } from "./progress.ts";
-import { isInPlace, isRunning } from "./run-steps.ts";
-import { replacementOf } from "./stager.ts";
+import { isInPlace, replacementOf } from "./replacement.ts";
 import { isDataStep } from "./steps.ts";
 
 /**
@@ -30,12 +30,8 @@ export async function wasDone(
 }
 
 /** Nothing runs, and nothing can. */
-async function isStill(
-  { restore }: GuidedRun,
-  { gate, services }: RestorePorts,
-  how: Cancel,
-): Promise<boolean> {
-  const units = restore.units.map(({ unit }) => unit);
+async function isStill(run: GuidedRun, { gate, services }: RestorePorts, how: Cancel): Promise<boolean> {
+  const units = unitsOf(run);
   if (units.length === 0) return true;
   if (!(await gate.isClosed(how))) return false;
   return !(await services.states(units, how)).some(isRunning);

@@ -3,7 +3,7 @@ import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { probe, type ReadyRule } from "./ready.ts";
 import { lastLines } from "./ready-log.ts";
-import { type UnitState, unitStates } from "./units.ts";
+import { isUp, type UnitState, unitStates } from "./units.ts";
 import { showUnits } from "./units-show.ts";
 
 /** A unit that was ready, and which start of it that was. */
@@ -70,8 +70,7 @@ async function silentOf(host: Host, units: readonly ReadyUnit[], how: Cancel): P
 function whyFallen(state: UnitState, invocation: string): string | undefined {
   if (state.oneshot && state.result === "success") return undefined;
   const exit = state.exit === undefined ? "" : `, last with exit status ${state.exit}`;
-  if (state.active !== "active" && state.active !== "reloading")
-    return `it was ready, and is ${state.active} (${state.sub}) now${exit}`;
+  if (!isUp(state)) return `it was ready, and is ${state.active} (${state.sub}) now${exit}`;
   // Nothing to compare with where systemd told of none.
   if (invocation === "" || state.invocation === invocation) return undefined;
   return `it was ready, and was started again since: restarted ${state.restarts} times${exit}`;

@@ -72,8 +72,6 @@ function withoutSystemd(host: Host): DropsError {
   return new DropsError(
     "host/command-failed",
     `${host.label} does not run systemd, so its services cannot be stopped`,
-    {
-      hint: "restore without services: stop them by hand and leave restore.units of the policy empty",
-    },
+    { hint: "restore without services: stop them by hand and leave restore.units of the policy empty" },
   );
 }

@@ -74,7 +74,7 @@ export async function stopUnits(
   for (const state of await unitStates(host, units, how)) {
     const triggers = await unitStates(host, state.triggeredBy, how);
     for (const each of [...triggers, state]) {
-      if (hasRun(each)) stopped.push(each.unit);
+      if (isRunning(each)) stopped.push(each.unit);
       await stop(host, each, how);
     }
   }
@@ -84,16 +84,14 @@ export async function stopUnits(
 async function stop(host: Host, { unit }: UnitState, how: Cancel): Promise<void> {
   const group = await controlGroup(host, unit, how); // systemd forgets it when it is empty
   const [before] = await unitStates(host, [unit], how); // what starts it may just have started it
-  if (before !== undefined && hasRun(before)) {
+  if (before !== undefined && isRunning(before)) {
     await systemctl(host, ["stop", "--", unit], how);
     const [after] = await unitStates(host, [unit], how);
-    if (after === undefined || hasRun(after))
+    if (after === undefined || isRunning(after))
       throw new DropsError(
         "host/command-failed",
         `${unit} does not stop: it is ${after?.active} (${after?.sub})`,
-        {
-          hint: `systemctl status ${unit}; journalctl -u ${unit}`,
-        },
+        { hint: `systemctl status ${unit}; journalctl -u ${unit}` },
       );
   }
   await untilEmpty(host, unit, group, how);
@@ -110,9 +108,7 @@ export async function startUnit(host: Host, unit: string, how: Cancel): Promise<
     throw new DropsError(
       "host/command-failed",
       `${unit} cannot be started: it is ${state?.load} on ${host.label}`,
-      {
-        hint: `systemctl status ${unit}`,
-      },
+      { hint: `systemctl status ${unit}` },
     );
   if (isUp(state)) return;
   const anyExit = { ...how, okExits: ANY_EXIT };
@@ -135,12 +131,14 @@ async function dormantTriggers(host: Host, state: UnitState, how: Cancel): Promi
   });
 }
 
-function isUp(state: UnitState): boolean {
-  return state.active === "active" || state.active === "reloading";
+/** Whether it does what it is for. */
+export function isUp({ active }: UnitState): boolean {
+  return active === "active" || active === "reloading";
 }
 
-function hasRun({ active }: UnitState): boolean {
-  return active !== "inactive" && active !== "failed" && active !== "";
+/** Whether a unit has processes, or is about to. */
+export function isRunning({ active }: UnitState): boolean {
+  return active !== "inactive" && active !== "failed";
 }
 
 /** Kinds of units that count nothing print nothing. */

@@ -1,7 +1,7 @@
 import { type Document, isMap, LineCounter } from "yaml";
 import * as z from "zod";
 import { parseYaml } from "../../lib/yaml.ts";
-import { shownPath } from "../files/shown-path.ts";
+import { shownHostPath } from "../files/shown-path.ts";
 
 /** Registrations are small; a larger file is not looked into. */
 const MAX_SIZE = 64 * 1024;
@@ -83,6 +83,6 @@ export class RegistrationWatch {
       yield view;
     }
     const problem = registrationProblem(path, Buffer.concat(copies));
-    if (problem !== undefined) this.#note(`appservice registration ${shownPath(path)} ${problem}`);
+    if (problem !== undefined) this.#note(`appservice registration ${shownHostPath(path)} ${problem}`);
   }
 }

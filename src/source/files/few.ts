@@ -1,4 +1,4 @@
-import { shownPath } from "./shown-path.ts";
+import { shownHostPath } from "./shown-path.ts";
 
 /** Of a path in a sentence. Characters. */
 const SHOWN = 200;
@@ -28,8 +28,8 @@ export class Few {
   }
 }
 
-/** As `shownPath`, cut where it is very long. */
+/** As `shownHostPath`, cut where it is very long. */
 export function shortPath(raw: Uint8Array): string {
-  const path = shownPath(raw);
+  const path = shownHostPath(raw);
   return path.length > SHOWN ? `${path.slice(0, SHOWN)}…` : path;
 }

@@ -12,7 +12,7 @@ import { FIND_FORMAT, type LeftOut, readFindOutput } from "./find-output.ts";
 import { PLAIN } from "./gnu-tools.ts";
 import { Listing } from "./listing.ts";
 import { type MountInside, mountsInside } from "./mounts-inside.ts";
-import { shownPath } from "./shown-path.ts";
+import { shownHostPath } from "./shown-path.ts";
 import { judged, judgedExit, PASSED_ON, type Told, toldOf } from "./told.ts";
 import { UnreadFiles } from "./unread-files.ts";
 
@@ -123,7 +123,7 @@ async function startingPaths(host: Host, source: FilesPolicy, how: Cancel) {
   );
   const { unread, strange } = judge(ended, `looking for the files of ${source.name} on ${host.label}`);
   const [denied] = [
-    ...unread.map(({ path, why }) => (path ? `${shownPath(path)}: ${why}` : why)),
+    ...unread.map(({ path, why }) => (path ? `${shownHostPath(path)}: ${why}` : why)),
     ...strange,
   ];
   if (denied !== undefined)
@@ -141,7 +141,7 @@ async function startingPaths(host: Host, source: FilesPolicy, how: Cancel) {
   return {
     resolved: { ...source, paths: [...new Set([...there, ...targets])], exclude },
     leadsTo: Object.fromEntries(Object.entries(real).filter(([path, leads]) => path !== leads)),
-    notes: missing.map((path) => `${shownPath(Buffer.from(path.slice(1)))} does not exist`),
+    notes: missing.map((path) => `${shownHostPath(Buffer.from(path.slice(1)))} does not exist`),
   };
 }
 

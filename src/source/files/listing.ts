@@ -1,5 +1,5 @@
 import { breathe, mayBreathe, sortWithBreaths } from "../../lib/breathe.ts";
-import { shownPath } from "./shown-path.ts";
+import { shownHostPath } from "./shown-path.ts";
 
 /** What find says a file is, by its letter. */
 const KINDS = ["f", "d", "l", "p", "s", "b", "c"] as const;
@@ -148,7 +148,7 @@ export class Listing {
 
   /** Its path in a sentence. */
   shown(position: number): string {
-    return shownPath(this.path(position));
+    return shownHostPath(this.path(position));
   }
 
   /** Below 0, 0 or above 0 as `path` sorts after, with or before the path at `position`. */

@@ -3,7 +3,7 @@ import { ANY_EXIT } from "../../host/run-to-end.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { PLAIN } from "./gnu-tools.ts";
 import type { Listing } from "./listing.ts";
-import { shownPath } from "./shown-path.ts";
+import { shownHostPath } from "./shown-path.ts";
 
 /** A directory that is listed and on which another file system is mounted, which is not. */
 export interface MountInside {
@@ -42,7 +42,7 @@ export async function mountsInside(
     .split("\0")
     .map((line) => ({ kind: line.slice(0, line.indexOf(" ")), path: line.slice(line.indexOf(" ") + 1) }))
     .filter(({ kind, path }) => path !== "" && !OF_THE_KERNEL.has(kind))
-    .map(({ kind, path }) => ({ kind, path: shownPath(Buffer.from(path.slice(1))) }));
+    .map(({ kind, path }) => ({ kind, path: shownHostPath(Buffer.from(path.slice(1))) }));
 }
 
 /** Directories on another device than the path is on that the listing came to them from. */

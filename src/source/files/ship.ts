@@ -15,7 +15,7 @@ import { Few } from "./few.ts";
 import type { Listing } from "./listing.ts";
 import { Lookahead, type Step } from "./lookahead.ts";
 import { type Decision, identityOf, planFiles } from "./plan.ts";
-import { shownPath } from "./shown-path.ts";
+import { shownHostPath } from "./shown-path.ts";
 import type { TarSession } from "./tar-session.ts";
 import type { TarEntry } from "./tar-stream.ts";
 import { PASSED_ON, type Told } from "./told.ts";
@@ -236,7 +236,7 @@ class Shipping {
     try {
       const stored = await this.#into.file(head, watched, { ...this.#how, cutting: "content" });
       if (from.previous && isOtherContent(from.previous, entry, stored.chunks))
-        this.#into.note(`content changed without trace: ${shownPath(head.path)}`);
+        this.#into.note(`content changed without trace: ${shownHostPath(head.path)}`);
     } catch (error) {
       await from.session.explain(error);
       this.#lose(from.position, error);
