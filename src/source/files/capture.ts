@@ -1,7 +1,9 @@
+import { dirname } from "node:path";
 import type { Host } from "../../host/host.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { FilesPolicy } from "../../policy/schema.ts";
 import type { CaptureContext, FrozenSource } from "../source.ts";
+import { SqliteCopies } from "../sqlite/copies.ts";
 import { attributedFiles } from "./attributed-files.ts";
 import { findFiles } from "./find.ts";
 import { hostTime, ownerNames, requireGnuTools } from "./gnu-tools.ts";
@@ -25,6 +27,8 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
     ownerNames(host, "group", gids, { signal }),
   ]);
   context.say(`${source.name}: ${listing.length} files listed`);
+  const databases = await SqliteCopies.make(host, listing, directoriesAbove(resolved), { signal });
+  const sqlite = databases.facts(listing);
   return {
     capturedAt,
     facts: {
@@ -33,6 +37,7 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
       leads_to: leadsTo,
       entries: listing.length,
       ...versions,
+      ...(sqlite.length === 0 ? {} : { sqlite }),
     },
     ship: async (into, how) => {
       for (const note of notes) into.note(note);
@@ -42,7 +47,11 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
       const stop = new AbortController();
       const attributed = attributesNote(host, resolved, AbortSignal.any([how.signal, stop.signal])); // meanwhile
       try {
-        await shipFiles({ source: source.name, context, listing, listedAt, names, unread }, into, how);
+        await shipFiles(
+          { source: source.name, context, listing, listedAt, names, unread, databases },
+          into,
+          how,
+        );
         for (const note of await attributed) into.note(note);
       } finally {
         stop.abort();
@@ -50,8 +59,13 @@ export async function freezeFiles(source: FilesPolicy, context: CaptureContext):
       const failure = unread.failure(source.name);
       if (failure) throw failure;
     },
-    async [Symbol.asyncDispose]() {},
+    [Symbol.asyncDispose]: () => databases[Symbol.asyncDispose](),
   };
+}
+
+/** Where copies may lie: beside what is backed up, which has its file system and is not in the source. */
+function directoriesAbove({ paths }: FilesPolicy): readonly string[] {
+  return [...new Set(paths.map((path) => dirname(path)).filter((path) => path !== "/"))].slice(0, 8);
 }
 
 /** Fails only when all does. */

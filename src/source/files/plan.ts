@@ -1,5 +1,6 @@
 import { breathe, mayBreathe } from "../../lib/breathe.ts";
 import type { EntryType, ManifestEntry } from "../../snapshot/entry.ts";
+import type { SqliteCopies } from "../sqlite/copies.ts";
 import type { Listing } from "./listing.ts";
 
 /** What happens to the file at a position of the listing. */
@@ -11,6 +12,10 @@ export type Decision = { readonly position: number } & (
   /** Another name of the inode whose content stands under the path at `first`. */
   | { readonly act: "link"; readonly first: number }
   | { readonly act: "record" }
+  /** A database in use, of which a copy is read instead. */
+  | { readonly act: "copy" }
+  /** A part of such a database, which the copy holds. */
+  | { readonly act: "leave" }
   | { readonly act: "skip" }
 );
 
@@ -27,7 +32,11 @@ const FINE_DOUBT = 20_000_000n;
 export async function* planFiles(
   listing: Listing,
   previous: AsyncIterable<ManifestEntry>,
-  how: { readonly reread: () => boolean; readonly listedAt: bigint },
+  how: {
+    readonly reread: () => boolean;
+    readonly listedAt: bigint;
+    readonly databases?: Pick<SqliteCopies, "at" | "isCompanion"> | undefined;
+  },
 ): AsyncGenerator<Decision> {
   const entries = previous[Symbol.asyncIterator]();
   const links = new Map<string, number>();
@@ -60,16 +69,19 @@ function decide(
     readonly links: Map<string, number>;
     readonly reread: () => boolean;
     readonly listedAt: bigint;
+    readonly databases?: Pick<SqliteCopies, "at" | "isCompanion"> | undefined;
   },
 ): Decision {
   const type = entryType(listing, position);
   if (type === undefined) return { position, act: "skip" };
+  if (how.databases?.isCompanion(position)) return { position, act: "leave" };
   if (type !== "dir" && listing.links(position) > 1) {
     const inode = listing.inode(position);
     const first = how.links.get(inode);
     if (first !== undefined) return { position, act: "link", first };
     how.links.set(inode, position);
   }
+  if (how.databases?.at(position)) return { position, act: "copy" };
   if (type === "fifo") return { position, act: "record" };
   const { old } = how;
   if (!old || old.type !== type || !isUnchanged(listing, position, old, how.listedAt))

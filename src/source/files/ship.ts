@@ -1,8 +1,10 @@
 import type { Cancel } from "../../lib/cancel.ts";
-import { isFailure } from "../../lib/errors.ts";
+import { DropsError, isFailure } from "../../lib/errors.ts";
 import type { EntryHead, ManifestEntry } from "../../snapshot/entry.ts";
 import { RegistrationWatch } from "../appservice/registration.ts";
 import type { CaptureContext, SourceSink } from "../source.ts";
+import type { SqliteCopies } from "../sqlite/copies.ts";
+import { damagedWords, SqliteWatch, tornWords } from "../sqlite/watch.ts";
 import {
   isOtherContent,
   keptEntry,
@@ -33,13 +35,14 @@ export interface ListedSource {
   readonly names: OwnerNames;
   /** What is there and could not be read is added. */
   readonly unread: UnreadFiles;
+  readonly databases: SqliteCopies;
 }
 
 /** Hand all files of the listing to the sink, reading what is not unchanged. */
 export async function shipFiles(listed: ListedSource, into: SourceSink, how: Cancel): Promise<void> {
-  const { listing, listedAt, context, source } = listed;
+  const { listing, listedAt, context, source, databases } = listed;
   const reread = () => context.rereadShare > 0 && context.random() < context.rereadShare;
-  const plan = planFiles(listing, into.previous(), { reread, listedAt });
+  const plan = planFiles(listing, into.previous(), { reread, listedAt, databases });
   await using ahead = new Lookahead(plan, listing, { host: context.host, source }, how);
   const shipping = new Shipping(listed, ahead, into, how);
   for (let step = await ahead.next(); step; step = await ahead.next()) {
@@ -56,6 +59,7 @@ class Shipping {
   readonly #into: SourceSink;
   readonly #how: Cancel;
   readonly #registrations: RegistrationWatch;
+  readonly #watch = new SqliteWatch();
   /** Positions that a tar was asked for and passed over. */
   readonly #missing = new Map<number, TarSession>();
   /** Which name of an inode holds its content when the first one went away. */
@@ -80,6 +84,7 @@ class Shipping {
     const { position } = decision;
     this.#countName(decision);
     if (decision.act === "skip") this.#skipped.add(this.#listing.path(position));
+    else if (decision.act === "copy") await this.#readCopy(position);
     else if (decision.act === "record") this.#add(this.#fromListing(position, "fifo"), position);
     else if (decision.act === "link") await this.#link(position, decision.first);
     else if (step.session)
@@ -107,6 +112,40 @@ class Shipping {
     this.#note("vanished before it was read", vanished);
     this.#note("sockets and devices are not backed up", this.#skipped);
     this.#noteLinksOutside();
+    await this.#judgeDatabases();
+  }
+
+  /** A database that is in use is read as the copy that was made of it. Nothing is carried over: it has changed, or may have. */
+  async #readCopy(position: number): Promise<void> {
+    const copy = this.#listed.databases.at(position);
+    if (!copy) throw new Error("a copy that was planned is not there");
+    const data = this.#listed.databases.read(copy, this.#how);
+    try {
+      const { size } = await this.#into.file(this.#fromListing(position, "file"), data, {
+        ...this.#how,
+        cutting: "content",
+      });
+      if (size !== copy.size)
+        throw new DropsError("source/failed", `its copy gave ${size} bytes instead of ${copy.size}`);
+    } catch (error) {
+      this.#lose(position, error);
+    }
+    const { integrity, check } = copy.facts;
+    if (integrity !== "ok")
+      this.#listed.unread.add({ path: this.#listing.path(position), why: damagedWords(check, integrity) });
+  }
+
+  /** Databases of SQLite that were read as plain files: whole when nobody wrote to them meanwhile. */
+  async #judgeDatabases(): Promise<void> {
+    const { databases, unread } = this.#listed;
+    const why = new Map(databases.uncopied.map((one) => [one.position, one.why]));
+    for (const position of new Set([...this.#watch.found, ...why.keys()])) {
+      const path = this.#listing.path(position);
+      const later = await databases.look(path, this.#how);
+      const isTorn =
+        later.ctime !== undefined && (later.hasLog || later.ctime !== this.#listing.ctime(position));
+      if (isTorn) unread.add({ path, why: tornWords(why.get(position)) });
+    }
   }
 
   #note(what: string, few: Few): void {
@@ -232,7 +271,8 @@ class Shipping {
       readonly position: number;
     },
   ): Promise<void> {
-    const watched = head.holes ? entry.data : this.#registrations.watch(head.path, entry.size, entry.data);
+    const looked = this.#watch.over(from.position, entry.data);
+    const watched = head.holes ? looked : this.#registrations.watch(head.path, entry.size, looked);
     try {
       const stored = await this.#into.file(head, watched, { ...this.#how, cutting: "content" });
       if (from.previous && isOtherContent(from.previous, entry, stored.chunks))
@@ -243,7 +283,7 @@ class Shipping {
     }
   }
 
-  #fromListing(position: number, type: "fifo" | "hardlink"): EntryHead {
+  #fromListing(position: number, type: "file" | "fifo" | "hardlink"): EntryHead {
     return listedHead(this.#listing, position, type, this.#listed.names);
   }
 }

@@ -50,7 +50,7 @@ export class FreezeChannel implements AsyncDisposable {
       return new FreezeChannel(command, fields, hello, how.host.label);
     } catch (error) {
       const reason = await reasonFor(error, command, how.host.label);
-      await close(command);
+      await closeScript(command);
       throw reason;
     }
   }
@@ -74,7 +74,7 @@ export class FreezeChannel implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#command.stdin.writable) this.#say("done");
-    await close(this.#command);
+    await closeScript(this.#command);
   }
 
   #say(command: string): void {
@@ -105,7 +105,7 @@ async function readFree(fields: FieldReader): Promise<number> {
 }
 
 /** Removing many links takes a moment: the script is only forced to end when it does not end by itself. */
-async function close(command: RunningCommand): Promise<void> {
+export async function closeScript(command: RunningCommand): Promise<void> {
   command.stdin.end();
   command.stdout.resume();
   await within(
@@ -116,7 +116,7 @@ async function close(command: RunningCommand): Promise<void> {
 }
 
 /** A report that broke off is the symptom; how the script ended is the cause. */
-async function reasonFor(error: unknown, command: RunningCommand, label: string): Promise<unknown> {
+export async function reasonFor(error: unknown, command: RunningCommand, label: string): Promise<unknown> {
   if (!(error instanceof DropsError) || error.code !== "host/command-failed" || error.hint !== undefined)
     return error;
   command.stdin.end();

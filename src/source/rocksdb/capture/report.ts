@@ -49,10 +49,13 @@ const STAGED_NAME = /^(?:\d{1,20}\.(?:sst|blob|log)|MANIFEST-\d{1,20}|OPTIONS-\d
 /** Fields ended by NUL, pulled one at a time from what the host script prints. */
 export class FieldReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #most: number;
   #rest: Buffer = Buffer.alloc(0);
   #at = 0;
 
-  constructor(stdout: AsyncIterable<Uint8Array>) {
+  /** @param most bytes of a field */
+  constructor(stdout: AsyncIterable<Uint8Array>, most = MAX_FIELD) {
+    this.#most = most;
     this.#chunks = stdout[Symbol.asyncIterator]();
   }
 
@@ -67,7 +70,7 @@ export class FieldReader {
       }
       this.#rest = this.#rest.subarray(this.#at);
       this.#at = 0;
-      if (this.#rest.length > MAX_FIELD) throw garbled("a field is too long");
+      if (this.#rest.length > this.#most) throw garbled("a field is too long");
       const more = await this.#chunks.next();
       if (more.done === true) return undefined;
       this.#rest = Buffer.concat([this.#rest, more.value]);

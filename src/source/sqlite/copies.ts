@@ -1,0 +1,206 @@
+import { readFileSync } from "node:fs";
+import { expectSuccess } from "../../host/expect-success.ts";
+import type { Host, RunningCommand } from "../../host/host.ts";
+import { readingPlain } from "../../host/plain-file.ts";
+import type { Cancel } from "../../lib/cancel.ts";
+import { DropsError } from "../../lib/errors.ts";
+import { usedUp } from "../../lib/used-up.ts";
+import type { Listing } from "../files/listing.ts";
+import { closeScript, reasonFor, untilAborted } from "../rocksdb/capture/channel.ts";
+import { FieldReader } from "../rocksdb/capture/report.ts";
+import { candidatesIn, companionsOf } from "./candidates.ts";
+import { type DatabaseFacts, readAnswers } from "./facts.ts";
+
+const SCRIPT = readFileSync(new URL("./host-script.sh", import.meta.url), "utf8");
+/** Left free on the file system of the copies. Bytes. */
+const MIN_FREE = 512 * 1024 * 1024;
+/** Each is a line for the host's script. A server with more databases of SQLite than this has them noted. */
+const MOST = 10_000;
+/** Of what is asked of a copy. Bytes. */
+const MOST_ANSWERS = 256 * 1024;
+const STAGED = /^\/[^\0]*\/\.drops-staging-sqlite-[A-Za-z0-9]{10}\/\d{1,6}\/copy$/;
+
+/** A database that was in use, as one state. */
+export interface DatabaseCopy {
+  /** On the host, below the staging directory. */
+  readonly path: string;
+  readonly size: number;
+  readonly facts: DatabaseFacts;
+}
+
+/** A database that could not be copied as one state, and is read as it lies. */
+export interface UncopiedDatabase {
+  readonly position: number;
+  readonly why: string;
+}
+
+/** What is beside a database that was read as a file, after it was read. */
+export interface LaterLook {
+  /** Nanoseconds since 1970; undefined when the file is gone. */
+  readonly ctime: bigint | undefined;
+  readonly hasLog: boolean;
+}
+
+/**
+ * Databases of SQLite in a listing of files. One that is in use is copied on its host by SQLite itself, in one read transaction, and
+ * checked there, both as the user who owns it; the copies exist as long as this is open. One that nobody uses is a file like any other.
+ */
+export class SqliteCopies implements AsyncDisposable {
+  readonly #host: Host;
+  readonly #copies = new Map<number, DatabaseCopy>();
+  readonly #companions = new Set<number>();
+  readonly #uncopied: UncopiedDatabase[] = [];
+  readonly #parents: readonly string[];
+  #script: { readonly command: RunningCommand; readonly fields: FieldReader } | undefined;
+
+  private constructor(host: Host, parents: readonly string[]) {
+    this.#host = host;
+    this.#parents = parents;
+  }
+
+  /**
+   * @param parents directories that copies may be made in, the first that serves is taken
+   * @throws DropsError host/command-failed, host/unreachable
+   */
+  static async make(
+    host: Host,
+    listing: Listing,
+    parents: readonly string[],
+    how: Cancel,
+  ): Promise<SqliteCopies> {
+    const made = new SqliteCopies(host, parents);
+    try {
+      for (const position of candidatesIn(listing).slice(0, MOST)) await made.#copy(listing, position, how);
+      return made;
+    } catch (error) {
+      await made[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** The copy that is read instead of the file at a position. */
+  at(position: number): DatabaseCopy | undefined {
+    return this.#copies.get(position);
+  }
+
+  /** Whether the file at a position is a part of a database that was copied: the copy holds it. */
+  isCompanion(position: number): boolean {
+    return this.#companions.has(position);
+  }
+
+  get uncopied(): readonly UncopiedDatabase[] {
+    return this.#uncopied;
+  }
+
+  /** What is known of the copies, for the manifest; their paths are absolute and shown as sentences show them. */
+  facts(listing: Listing): readonly Record<string, unknown>[] {
+    return [...this.#copies].map(([position, { size, facts }]) => {
+      return { path: listing.shown(position), size, ...facts };
+    });
+  }
+
+  /** The bytes of a copy. Throws host/command-failed when they could not all be read. */
+  async *read({ path }: DatabaseCopy, how: Cancel): AsyncGenerator<Uint8Array> {
+    await using command = await this.#host.start(readingPlain(path), how);
+    command.stdin.end();
+    yield* usedUp(command.stdout);
+    await expectSuccess(command, `reading the copy ${path} on ${this.#host.label}`);
+  }
+
+  /** Look again at a database that was read as a file. */
+  async look(path: Buffer, how: Cancel): Promise<LaterLook> {
+    const fields = await this.#ask(`look ${escapedPath(path)}`, how, async (answer) => {
+      return [await answer.expect(), await answer.number(), await answer.expect()] as const;
+    });
+    const [ctime, log, journal] = fields;
+    const [, seconds, nanoseconds] = /^(\d{1,12})\.(\d{9})$/.exec(ctime) ?? [];
+    const time =
+      seconds === undefined ? undefined : BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds ?? 0);
+    return { ctime: time, hasLog: log > 0 || journal === "journal" };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const script = this.#script;
+    this.#script = undefined;
+    if (!script) return;
+    if (script.command.stdin.writable) script.command.stdin.write("done\n");
+    await closeScript(script.command);
+  }
+
+  async #copy(listing: Listing, position: number, how: Cancel): Promise<void> {
+    const answer = await this.#ask(`copy ${escapedPath(listing.path(position))}`, how, readCopied);
+    if (answer.kind === "failed") this.#uncopied.push({ position, why: answer.why });
+    if (answer.kind !== "copied") return;
+    this.#copies.set(position, answer.copy);
+    for (const companion of companionsOf(listing, position)) this.#companions.add(companion);
+  }
+
+  async #ask<Answer>(
+    line: string,
+    how: Cancel,
+    read: (fields: FieldReader) => Promise<Answer>,
+  ): Promise<Answer> {
+    this.#script ??= await this.#start();
+    const { command, fields } = this.#script;
+    try {
+      command.stdin.write(`${line}\n`);
+      return await untilAborted(read(fields), how.signal);
+    } catch (error) {
+      how.signal.throwIfAborted();
+      throw await reasonFor(error, command, this.#host.label);
+    }
+  }
+
+  /** Not by a signal: to be aborted is to see its input end, so that it cleans up instead of being killed. */
+  async #start() {
+    const argv = ["sh", "-c", SCRIPT, "drops-sqlite", String(MIN_FREE), "", ...this.#parents];
+    const command = await this.#host.start(argv, { signal: new AbortController().signal });
+    const fields = new FieldReader(command.stdout, MOST_ANSWERS);
+    if ((await fields.expect()) !== "drops-sqlite-1") throw garbled("it does not begin as it should");
+    await fields.expect(); // the tool, for people who read along
+    return { command, fields };
+  }
+}
+
+type Copied =
+  | { readonly kind: "copied"; readonly copy: DatabaseCopy }
+  | { readonly kind: "failed"; readonly why: string }
+  /** No database, or one that nobody uses. */
+  | { readonly kind: "none" };
+
+async function readCopied(fields: FieldReader): Promise<Copied> {
+  const word = await fields.expect();
+  if (word === "other" || word === "quiet") return { kind: "none" };
+  if (word === "failed") return { kind: "failed", why: printable(await fields.expect()) };
+  if (word !== "copied") throw garbled("its answer is unknown");
+  const [how, check, path] = [await fields.expect(), await fields.expect(), await fields.expect()];
+  const size = await fields.number();
+  const facts = readAnswers(await fields.expect(), { how, check });
+  if (!STAGED.test(path) || facts === undefined) throw garbled("a copy is not described as it should be");
+  return { kind: "copied", copy: { path, size, facts } };
+}
+
+/** As printf %b of the host's shell reads it, on one line. */
+function escapedPath(path: Buffer): string {
+  const bytes = [...path].map((byte) => {
+    const character = String.fromCharCode(byte);
+    return /[A-Za-z0-9/._-]/.test(character) ? character : `\\0${byte.toString(8).padStart(3, "0")}`;
+  });
+  return `/${bytes.join("")}`;
+}
+
+function printable(text: string): string {
+  return (
+    text
+      .replaceAll(/[\p{Cc}\p{Cf}]/gu, " ")
+      .trim()
+      .slice(0, 300) || "no reason was given"
+  );
+}
+
+function garbled(why: string): DropsError {
+  return new DropsError(
+    "host/command-failed",
+    `the answer of the host's script for SQLite cannot be read: ${why}`,
+  );
+}
