@@ -58,7 +58,7 @@ const MEETS_PROCESS = ["main.ts", "app", "cli"];
 /** The one place that starts processes: it hands on a part of our environment, and all that is not here. */
 const STARTS_PROCESSES = "host/start-process.ts";
 /** Programs of their own, started by drops as other processes: their process is theirs to meet. */
-const PROGRAMS = ["drill/rocksdb-library.ts"];
+const PROGRAMS = ["drill/rocksdb-library.ts", "drill/sqlite-library.ts"];
 
 const root = new URL("../", import.meta.url).pathname;
 const src = join(root, "src");

@@ -17,6 +17,7 @@ import { checkCommandOutput, checkRegistrations } from "./check-files.ts";
 import { checkGuidedPlan } from "./check-guided.ts";
 import { checkPostgres, type LoadedDatabase } from "./check-postgres.ts";
 import { checkRocksdb, openWithLibrary } from "./check-rocksdb.ts";
+import { checkSqlite, databasesIn } from "./check-sqlite.ts";
 import { CheckBook, couldNotRun, type Finding, failed, findingOf } from "./checks.ts";
 import type { DrillContext, DrilledSource, DrillPolicy } from "./drill-context.ts";
 import { checkAge, checkTime, type Objectives } from "./objectives.ts";
@@ -260,8 +261,10 @@ class DrillRun {
     const checks = isLost ? [] : own;
     if (isLost)
       for (const check of own) book.skip(`${name}: ${check.name}`, "its database could not be rebuilt");
-    const isGiven = kind === "rocksdb" || checks.some(({ command }) => command !== undefined);
+    const hasDatabases = databasesIn(source).length > 0;
+    const isGiven = kind === "rocksdb" || hasDatabases || checks.some(({ command }) => command !== undefined);
     if (isGiven) await this.#context.scratch.handOver(parent, directory, how);
+    if (hasDatabases) await checkSqlite(this.#context, source, how); // before a check of the policy changes them
     const { checkLimitMs } = this.#options;
     await runPolicyChecks(
       this.#context,

@@ -279,14 +279,11 @@ describe("what cannot be copied as one state makes the source incomplete, and is
     db.exec("CREATE INDEX i ON t (x); INSERT INTO t SELECT value FROM json_each('[1,2,3,4,5,6,7,8,9]')");
     db.close();
     const bytes = await readFile(file);
-    bytes.fill(0x55, bytes.length - 4096, bytes.length - 4000); // the head of the last page, of the index
+    bytes.fill(0x55, 4096, 4200); // the root of the table
     await writeFile(file, bytes);
     const { failure, sink } = await taken(scratch.path);
     assert.ok(isFailure(failure, "source/incomplete"), String(failure));
-    assert.match(
-      failure.message,
-      /app\.db: (the database is damaged on the server: integrity_check|a SQLite database)/,
-    );
+    assert.match(failure.message, /app\.db: a SQLite database that is damaged on the server: .*malformed/);
     assert.ok(sink.bytes(file.slice(1)).length > 0);
   });
 

@@ -132,19 +132,24 @@ class Shipping {
     }
     const { integrity, check } = copy.facts;
     if (integrity !== "ok")
-      this.#listed.unread.add({ path: this.#listing.path(position), why: damagedWords(check, integrity) });
+      this.#listed.unread.add({
+        path: this.#listing.path(position),
+        why: damagedWords(`${check} says: ${integrity}`),
+      });
   }
 
   /** Databases of SQLite that were read as plain files: whole when nobody wrote to them meanwhile. */
   async #judgeDatabases(): Promise<void> {
     const { databases, unread } = this.#listed;
-    const why = new Map(databases.uncopied.map((one) => [one.position, one.why]));
-    for (const position of new Set([...this.#watch.found, ...why.keys()])) {
+    const uncopied = new Map(databases.uncopied.map((one) => [one.position, one]));
+    for (const position of new Set([...this.#watch.found, ...uncopied.keys()])) {
       const path = this.#listing.path(position);
+      const known = uncopied.get(position);
       const later = await databases.look(path, this.#how);
       const isTorn =
         later.ctime !== undefined && (later.hasLog || later.ctime !== this.#listing.ctime(position));
-      if (isTorn) unread.add({ path, why: tornWords(why.get(position)) });
+      if (known?.isDamaged) unread.add({ path, why: damagedWords(known.why) });
+      else if (isTorn) unread.add({ path, why: tornWords(known?.why) });
     }
   }
 

@@ -9,13 +9,15 @@ import type { Listing } from "../files/listing.ts";
 import { closeScript, reasonFor, untilAborted } from "../rocksdb/capture/channel.ts";
 import { FieldReader } from "../rocksdb/capture/report.ts";
 import { candidatesIn, companionsOf } from "./candidates.ts";
-import { type DatabaseFacts, readAnswers } from "./facts.ts";
+import { type CopiedDatabase, type DatabaseFacts, readAnswers } from "./facts.ts";
 
 const SCRIPT = readFileSync(new URL("./host-script.sh", import.meta.url), "utf8");
 /** Left free on the file system of the copies. Bytes. */
 const MIN_FREE = 512 * 1024 * 1024;
 /** Each is a line for the host's script. A server with more databases of SQLite than this has them noted. */
 const MOST = 10_000;
+/** Of so many the manifest has the facts: it is read whole. */
+const MOST_FACTS = 200;
 /** Of what is asked of a copy. Bytes. */
 const MOST_ANSWERS = 256 * 1024;
 const STAGED = /^\/[^\0]*\/\.drops-staging-sqlite-[A-Za-z0-9]{10}\/\d{1,6}\/copy$/;
@@ -32,6 +34,8 @@ export interface DatabaseCopy {
 export interface UncopiedDatabase {
   readonly position: number;
   readonly why: string;
+  /** SQLite itself says so. */
+  readonly isDamaged: boolean;
 }
 
 /** What is beside a database that was read as a file, after it was read. */
@@ -70,7 +74,8 @@ export class SqliteCopies implements AsyncDisposable {
   ): Promise<SqliteCopies> {
     const made = new SqliteCopies(host, parents);
     try {
-      for (const position of candidatesIn(listing).slice(0, MOST)) await made.#copy(listing, position, how);
+      const candidates = candidatesIn(listing).slice(0, MOST);
+      if (candidates.length > 0) await made.#copyAll(listing, candidates, how);
       return made;
     } catch (error) {
       await made[Symbol.asyncDispose]();
@@ -92,10 +97,11 @@ export class SqliteCopies implements AsyncDisposable {
     return this.#uncopied;
   }
 
-  /** What is known of the copies, for the manifest; their paths are absolute and shown as sentences show them. */
-  facts(listing: Listing): readonly Record<string, unknown>[] {
-    return [...this.#copies].map(([position, { size, facts }]) => {
-      return { path: listing.shown(position), size, ...facts };
+  /** What is known of the copies, for the manifest: of the first 200, and of those whose paths are text. */
+  facts(listing: Listing): readonly CopiedDatabase[] {
+    return [...this.#copies].slice(0, MOST_FACTS).flatMap(([position, { size, facts }]) => {
+      const path = listing.path(position);
+      return Buffer.from(path.toString()).equals(path) ? [{ path: `/${path}`, size, ...facts }] : [];
     });
   }
 
@@ -127,23 +133,29 @@ export class SqliteCopies implements AsyncDisposable {
     await closeScript(script.command);
   }
 
-  async #copy(listing: Listing, position: number, how: Cancel): Promise<void> {
-    const answer = await this.#ask(`copy ${escapedPath(listing.path(position))}`, how, readCopied);
-    if (answer.kind === "failed") this.#uncopied.push({ position, why: answer.why });
-    if (answer.kind !== "copied") return;
-    this.#copies.set(position, answer.copy);
-    for (const companion of companionsOf(listing, position)) this.#companions.add(companion);
+  /** All are asked for at once: a host far away is waited for once. */
+  async #copyAll(listing: Listing, positions: readonly number[], how: Cancel): Promise<void> {
+    const lines = positions.map((position) => `copy ${escapedPath(listing.path(position))}`);
+    await this.#ask(lines.join("\n"), how, async (fields) => {
+      for (const position of positions) {
+        const answer = await readCopied(fields);
+        if (answer.kind === "failed") this.#uncopied.push({ position, ...answer });
+        if (answer.kind !== "copied") continue;
+        this.#copies.set(position, answer.copy);
+        for (const companion of companionsOf(listing, position)) this.#companions.add(companion);
+      }
+    });
   }
 
   async #ask<Answer>(
-    line: string,
+    lines: string,
     how: Cancel,
     read: (fields: FieldReader) => Promise<Answer>,
   ): Promise<Answer> {
     this.#script ??= await this.#start();
     const { command, fields } = this.#script;
     try {
-      command.stdin.write(`${line}\n`);
+      command.stdin.write(`${lines}\n`);
       return await untilAborted(read(fields), how.signal);
     } catch (error) {
       how.signal.throwIfAborted();
@@ -164,14 +176,15 @@ export class SqliteCopies implements AsyncDisposable {
 
 type Copied =
   | { readonly kind: "copied"; readonly copy: DatabaseCopy }
-  | { readonly kind: "failed"; readonly why: string }
+  | { readonly kind: "failed"; readonly why: string; readonly isDamaged: boolean }
   /** No database, or one that nobody uses. */
   | { readonly kind: "none" };
 
 async function readCopied(fields: FieldReader): Promise<Copied> {
   const word = await fields.expect();
   if (word === "other" || word === "quiet") return { kind: "none" };
-  if (word === "failed") return { kind: "failed", why: printable(await fields.expect()) };
+  if (word === "failed" || word === "damaged")
+    return { kind: "failed", why: printable(await fields.expect()), isDamaged: word === "damaged" };
   if (word !== "copied") throw garbled("its answer is unknown");
   const [how, check, path] = [await fields.expect(), await fields.expect(), await fields.expect()];
   const size = await fields.number();

@@ -19,6 +19,14 @@ export const DatabaseFacts = z.object({
 });
 export type DatabaseFacts = z.infer<typeof DatabaseFacts>;
 
+/** The same, in the facts of a files source. */
+export const CopiedDatabase = DatabaseFacts.extend({
+  /** Absolute, as it was on the host. */
+  path: z.string(),
+  size: z.int().nonnegative(),
+});
+export type CopiedDatabase = z.infer<typeof CopiedDatabase>;
+
 /** Lines `NAME|VALUE`, and `rows|NAME|COUNT`; undefined when they are not what a copy answers. Names are in hexadecimal. */
 export function readAnswers(
   text: string,

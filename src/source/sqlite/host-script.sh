@@ -148,7 +148,11 @@ is_database() {
 size_of() { stat -L -c %s -- "$1" 2>/dev/null || echo 0; }
 
 give_up() { # WHY, or else the first line of what a program said
-  say failed "${1:-$(first_line <"$stage/errors")}"
+  why=${1:-$(first_line <"$stage/errors")}
+  case $why in
+    *malformed* | *'not a database'*) say damaged "$why" ;;
+    *) say failed "$why" ;;
+  esac
   rm -rf -- "$place"
 }
 

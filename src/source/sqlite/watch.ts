@@ -31,6 +31,6 @@ export function tornWords(why: string | undefined): string {
   return `a SQLite database that was written to while it was read${copied}`;
 }
 
-export function damagedWords(check: string, integrity: string): string {
-  return `the database is damaged on the server: ${check} says: ${integrity.replaceAll("\n", "; ").slice(0, 500)}`;
+export function damagedWords(said: string): string {
+  return `a SQLite database that is damaged on the server: ${said.replaceAll("\n", "; ").slice(0, 500)}`;
 }
