@@ -146,6 +146,7 @@ let
     gnused
     gawk
     gnutar
+    sqlite
     util-linux
     config.systemd.package
   ];

@@ -2,6 +2,7 @@ import { inBytes } from "../../lib/units.ts";
 import { Few } from "../../source/files/few.ts";
 import type { Listing } from "../../source/files/listing.ts";
 import { ancestorsOf, type Outside, type TreeEntry } from "../../source/scope.ts";
+import { databaseOf } from "../../source/sqlite/candidates.ts";
 import type { PartScope } from "./scope.ts";
 
 /** Beside the old, the new is reached by a name that is as long. Bytes. */
@@ -41,7 +42,7 @@ export class OutsideOfPart {
 
   /** @param listing sorted; paths begin at the part */
   constructor(scope: PartScope, listing: Listing, long: Few) {
-    this.#found = scope.outside(entriesOf(listing));
+    this.#found = scope.outside(entriesOf(listing)).filter(({ path }) => !isOldLog(path, scope));
     this.#long = long;
   }
 
@@ -59,6 +60,12 @@ export class OutsideOfPart {
     ];
     return all.length === 0 ? undefined : `holds what is nowhere else: ${all.join("; ")}`;
   }
+}
+
+/** A log or journal of SQLite would be played back into a database that is not the one that it was written for. */
+function isOldLog(path: string, scope: PartScope): boolean {
+  const database = databaseOf(path);
+  return database !== undefined && scope.taker(database, false) !== undefined;
 }
 
 function inWords(found: readonly Outside[]): string {

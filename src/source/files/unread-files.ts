@@ -3,7 +3,7 @@ import { shortPath } from "./few.ts";
 import type { Unread } from "./told.ts";
 
 export const UNREAD_HINT =
-  "let the user who logs in read them, or name them under `exclude`; after an I/O error look at the disk";
+  "let the user who logs in read them, or name them under `exclude`; after an I/O error look at the disk; for a SQLite database see docs/files.md";
 
 /** So many are named. */
 const NAMED = 10;

@@ -30,6 +30,12 @@ export function companionsOf(listing: Listing, position: number): number[] {
   return names.flatMap((name) => positionOf(listing, name, listing.length) ?? []);
 }
 
+/** The path of the database that a file is a part of by its name; undefined for other names. */
+export function databaseOf(path: string): string | undefined {
+  const ending = COMPANIONS.find((each) => path.endsWith(each));
+  return ending && path.slice(0, -ending.length);
+}
+
 function baseOf(path: Buffer): Buffer | undefined {
   const ending = COMPANIONS.find((each) => endsWith(path, Buffer.from(each)));
   return ending && path.subarray(0, path.length - ending.length);
