@@ -97,6 +97,7 @@ let
         "gnused"
         "gawk"
         "gnutar"
+        "sqlite"
         "util-linux"
       ]
   );

@@ -5,8 +5,9 @@ import { readingPlain } from "../../host/plain-file.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { usedUp } from "../../lib/used-up.ts";
+import { unlessAborted } from "../../lib/waiting.ts";
 import type { Listing } from "../files/listing.ts";
-import { closeScript, reasonFor, untilAborted } from "../rocksdb/capture/channel.ts";
+import { closeScript, reasonFor } from "../rocksdb/capture/channel.ts";
 import { FieldReader } from "../rocksdb/capture/report.ts";
 import { candidatesIn, companionsOf } from "./candidates.ts";
 import { type CopiedDatabase, type DatabaseFacts, readAnswers } from "./facts.ts";
@@ -156,7 +157,7 @@ export class SqliteCopies implements AsyncDisposable {
     const { command, fields } = this.#script;
     try {
       command.stdin.write(`${lines}\n`);
-      return await untilAborted(read(fields), how.signal);
+      return await unlessAborted(read(fields), how.signal);
     } catch (error) {
       how.signal.throwIfAborted();
       throw await reasonFor(error, command, this.#host.label);
