@@ -10,7 +10,7 @@ import { fail } from "../src/cli/fail.ts";
 import { OUTPUTS } from "../src/cli/outputs.ts";
 import { run } from "../src/cli/program.ts";
 import { Screen } from "../src/cli/screen.ts";
-import type { Prompt } from "../src/guided/run/answers.ts";
+import type { Prompt } from "../src/lib/context.ts";
 import { DropsError, FAILURE_CODES } from "../src/lib/errors.ts";
 import { parsePolicy } from "../src/policy/load.ts";
 import { Policy } from "../src/policy/schema.ts";

@@ -79,8 +79,7 @@ export async function makeKeys(
   context: AppContext,
 ): Promise<KeygenReport> {
   const { makeKeys } = await import("../seal/keygen.ts");
-  const { files, ...made } = await makeKeys(options.to, { now: context.now() });
-  return { ...made, files: [...files] };
+  return makeKeys(options.to, { now: context.now() });
 }
 
 export async function makeSheet(options: SheetOptions & Cancel, context: AppContext): Promise<SheetReport> {

@@ -38,9 +38,7 @@ export async function bootstrapInto(
     }),
     ...(made.flake === undefined ? {} : { flake: made.flake }),
     ...(revision === undefined ? {} : { revision }),
-    choices: rebuildChoices({ ...made, snapshot: record, restore, sources, restoreCommand }).map(
-      ({ title, commands, notes }) => ({ title, commands: [...commands], notes: [...notes] }),
-    ),
+    choices: rebuildChoices({ ...made, snapshot: record, restore, sources, restoreCommand }),
     notes: [...chosen.notes, ...made.notes],
   };
 }

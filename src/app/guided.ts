@@ -72,14 +72,14 @@ class GuidedRestores implements Guided {
   async finish(how: ClosingOptions): Promise<FinishReport> {
     const { closing, parts, run, notes } = await this.#closing(how);
     const { removed } = await finishRun(run, parts, closing);
-    return { policy: run.policy, host: run.host, run: run.run, removed: [...removed], notes };
+    return { policy: run.policy, host: run.host, run: run.run, removed, notes };
   }
 
   async rollback(how: ClosingOptions): Promise<RollbackReport> {
     const { closing, parts, run, notes } = await this.#closing(how);
     const { putBack, started, notReady } = await rollbackRun(run, parts, closing);
     const place = { policy: run.policy, host: run.host, run: run.run };
-    return { ...place, putBack: [...putBack], started: [...started], notReady: [...notReady], notes };
+    return { ...place, putBack, started, notReady, notes };
   }
 
   async bootstrap(

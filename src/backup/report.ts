@@ -1,7 +1,6 @@
 /** What `drops init` and `drops backup` are asked, and what they answer. */
 import * as z from "zod";
 import {
-  type Answer,
   Bytes,
   Count,
   Failure,
@@ -9,6 +8,7 @@ import {
   Kind,
   Notes,
   Place,
+  type ReportOf,
   Seconds,
   SnapshotState,
   SourceOutcome,
@@ -59,9 +59,9 @@ export const BackupReport = z.object({
   notes: Notes,
 });
 
-export type InitReport = Answer<typeof InitReport>;
-export type BackedUpSource = Answer<typeof BackedUpSource>;
-export type BackupReport = Answer<typeof BackupReport>;
+export type InitReport = ReportOf<typeof InitReport>;
+export type BackedUpSource = ReportOf<typeof BackedUpSource>;
+export type BackupReport = ReportOf<typeof BackupReport>;
 
 export interface BackupOptions {
   /** Read unchanged files too, and compare. */

@@ -1,6 +1,6 @@
-import type { Prompt } from "../guided/run/answers.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { clean } from "../lib/clean.ts";
+import type { Prompt } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
 
 type Terminal<Stream> = Stream & { readonly isTTY?: boolean };

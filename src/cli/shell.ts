@@ -1,7 +1,6 @@
 import { type Command, Option } from "commander";
-import type { Prompt } from "../guided/run/answers.ts";
 import type { ReadAccess } from "../lib/access.ts";
-import type { AppContext } from "../lib/context.ts";
+import type { AppContext, Prompt } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
 import type { SnapshotChoice } from "../restore/choose.ts";
 import type { App, AppModule, Reader } from "./app.ts";

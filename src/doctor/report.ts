@@ -1,6 +1,6 @@
 /** What `drops doctor` is asked, and what it answers. */
 import * as z from "zod";
-import { type Answer, Count, Time } from "../lib/report-fields.ts";
+import { Count, type ReportOf, Time } from "../lib/report-fields.ts";
 import { GROUPS, RESULTS } from "./types.ts";
 
 const Finding = z.object({
@@ -33,8 +33,8 @@ export const DoctorReport = z.object({
     ),
 });
 
-export type DoctorReport = Answer<typeof DoctorReport>;
-export type Finding = Answer<typeof Finding>;
+export type DoctorReport = ReportOf<typeof DoctorReport>;
+export type Finding = ReportOf<typeof Finding>;
 
 export interface DoctorOptions {
   /** File of the recovery identity, to be tried once. */

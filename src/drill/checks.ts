@@ -1,40 +1,11 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { type DropsError, isFailure } from "../lib/errors.ts";
+import type { DrillCheck, DrillReport } from "./report.ts";
 
-/**
- * What a check came to. `failed`: it looked and found something else than it should. `damaged`: the stored data is
- * damaged or missing. `could-not-run`: something that it needs is missing, which proves nothing and so is a failure too.
- */
-export type CheckOutcome = "passed" | "failed" | "damaged" | "could-not-run";
-
-export interface Finding {
-  readonly outcome: CheckOutcome;
-  /** What was found, in words, never a secret. */
-  readonly found: string;
-  /** What to do about it. */
-  readonly hint?: string;
-}
-
-/** What is checked: `id` stays the same from drill to drill, `name` is for people. */
-export interface CheckTitle {
-  /** `bridge-db/rows`. */
-  readonly id: string;
-  /** Undefined: of the snapshot as a whole. */
-  readonly source?: string;
-  readonly name: string;
-}
-
-export interface DrillCheck extends CheckTitle, Finding {
-  /** Seconds after the drill began. */
-  readonly began: number;
-  readonly seconds: number;
-}
-
-/** Something that this drill says nothing about. */
-export interface NotTested {
-  readonly what: string;
-  readonly why: string;
-}
+export type CheckOutcome = DrillCheck["outcome"];
+export type Finding = Pick<DrillCheck, "outcome" | "found" | "hint">;
+/** What is checked. */
+export type CheckTitle = Pick<DrillCheck, "id" | "source" | "name">;
 
 /** Longer findings are cut: they may quote what a foreign program said. */
 const MOST_CHARACTERS = 2000;
@@ -42,7 +13,7 @@ const MOST_CHARACTERS = 2000;
 /** Runs checks one after the other and keeps what they found. Never throws for a failure that was foreseen. */
 export class CheckBook {
   readonly checks: DrillCheck[] = [];
-  readonly notTested: NotTested[] = [];
+  readonly notTested: DrillReport["notTested"][number][] = [];
   readonly notes: string[] = [];
   readonly #now: () => Date;
   readonly #began: number;

@@ -1,18 +1,7 @@
 import type { Cancel } from "../lib/cancel.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
 import { type CheckBook, type Finding, failed } from "./checks.ts";
-
-/** What was measured against the policy, in seconds. Limits are absent when no policy is at hand. */
-export interface Objectives {
-  /** From the recovery point until the drill: what would be lost today. Absent when another snapshot is newer. */
-  readonly ageSeconds?: number;
-  readonly rpoSeconds?: number;
-  /** Until all bytes were on disk. */
-  readonly restoreSeconds?: number;
-  /** Until the databases held their rows. */
-  readonly loadSeconds?: number;
-  readonly rtoSeconds?: number;
-}
+import type { Objectives } from "./report.ts";
 
 /** The age of the recovery point: that of the source that was captured first. */
 export async function checkAge(

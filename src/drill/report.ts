@@ -2,12 +2,12 @@
 import * as z from "zod";
 import type { GuidedOptions } from "../guided/report.ts";
 import {
-  type Answer,
   Bytes,
   Count,
   Id,
   Notes,
   Place,
+  type ReportOf,
   Seconds,
   SnapshotState,
   Time,
@@ -15,6 +15,11 @@ import {
 } from "../lib/report-fields.ts";
 import type { SnapshotChoice } from "../restore/choose.ts";
 
+/**
+ * `failed`: it looked and found something else than it should. `damaged`: the stored data is damaged or missing.
+ * `could-not-run`: something that it needs is missing, which proves nothing and so is a failure too. What was `found` is
+ * never a secret.
+ */
 export const DrillCheck = z.object({
   id: z.string().describe("stays the same from drill to drill"),
   source: z.string().optional().describe("absent: the snapshot as a whole"),
@@ -64,8 +69,9 @@ export const DrillReport = z.object({
   notes: Notes,
 });
 
-export type DrillCheck = Answer<typeof DrillCheck>;
-export type DrillReport = Answer<typeof DrillReport>;
+export type DrillCheck = ReportOf<typeof DrillCheck>;
+export type Objectives = DrillReport["objectives"];
+export type DrillReport = ReportOf<typeof DrillReport>;
 
 export interface DrillOptions {
   readonly choice: SnapshotChoice;

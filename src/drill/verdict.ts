@@ -1,4 +1,4 @@
-import type { DrillCheck } from "./checks.ts";
+import type { DrillCheck } from "./report.ts";
 
 /**
  * `proven`: every check passed. `damaged`: stored data is damaged or missing. `unproven`: a check failed, or could not run.

@@ -1,11 +1,12 @@
 /** What a guided restore and its rollback are asked, and what they answer. */
 import * as z from "zod";
+import type { Prompt } from "../lib/context.ts";
 import {
-  type Answer,
   Bytes,
   Count,
   Notes,
   Place,
+  type ReportOf,
   Seconds,
   Signature,
   SnapshotId,
@@ -13,7 +14,6 @@ import {
   Time,
 } from "../lib/report-fields.ts";
 import type { SnapshotChoice } from "../restore/choose.ts";
-import type { Prompt } from "./run/answers.ts";
 import type { StepId } from "./run/steps.ts";
 
 const Run = z.string().regex(/^\d{8}T\d{6}-[0-9a-f]{6}$/);
@@ -103,11 +103,14 @@ export const BootstrapReport = z.object({
   notes: Notes,
 });
 
-export type GuidedStep = Answer<typeof GuidedStep>;
-export type GuidedReport = Answer<typeof GuidedReport>;
-export type FinishReport = Answer<typeof FinishReport>;
-export type RollbackReport = Answer<typeof RollbackReport>;
-export type BootstrapReport = Answer<typeof BootstrapReport>;
+/** What a person said of one item of the checklist. */
+export type ChecklistAnswer = GuidedStep["answers"][number];
+export type RebuildChoice = BootstrapReport["choices"][number];
+export type GuidedStep = ReportOf<typeof GuidedStep>;
+export type GuidedReport = ReportOf<typeof GuidedReport>;
+export type FinishReport = ReportOf<typeof FinishReport>;
+export type RollbackReport = ReportOf<typeof RollbackReport>;
+export type BootstrapReport = ReportOf<typeof BootstrapReport>;
 
 export interface ConsentOptions {
   /** Go on without asking; never answers the fence. */

@@ -33,7 +33,7 @@ export function plannedView(planned: PlannedRun): GuidedReport {
     ageSeconds: chosen.ageSeconds,
     lost: { since: ended, snapshots: chosen.newer.flatMap(({ record }) => newerView(record)) },
     steps: steps.map(stepView),
-    leftOut: grouped.leftOut.map(({ source, why }) => ({ source, why })),
+    leftOut: grouped.leftOut,
     bytes: steps.reduce((sum, { bytes }) => sum + bytes, 0),
     expectedSeconds: steps.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0),
     rtoSeconds: milliseconds(run.rto) / 1000,
@@ -56,9 +56,9 @@ export function doneView(planned: PlannedRun, outcome: RunOutcome, commands: Run
         ...step,
         outcome: done.outcome,
         seconds: done.seconds,
-        checks: done.checks.map((check) => ({ ...check })),
-        answers: done.answers.map((answer) => ({ ...answer })),
-        notes: [...done.notes],
+        checks: done.checks,
+        answers: done.answers,
+        notes: done.notes,
       };
     }),
     ...(secondsToStarted === undefined ? {} : { secondsToStarted }),
@@ -71,8 +71,7 @@ export function doneView(planned: PlannedRun, outcome: RunOutcome, commands: Run
 }
 
 function stepView(step: PlannedStep): GuidedStep {
-  const { id, number, title, bytes, expectedSeconds } = step;
-  const actions = step.actions.map((action) => ({ ...action }));
+  const { id, number, title, actions, bytes, expectedSeconds } = step;
   return {
     id,
     number,

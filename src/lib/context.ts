@@ -1,3 +1,5 @@
+import type { Cancel } from "./cancel.ts";
+
 /** The world, as far as the verbs may see it. */
 export interface AppContext {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -20,4 +22,10 @@ export interface Progress {
   update(done: number, total?: number, note?: string): void;
   /** The step ended, well or badly. Once; later calls do nothing. */
   done(): void;
+}
+
+/** Someone who can be asked; there is none without a terminal. */
+export interface Prompt {
+  /** One line, as typed, without what is around it. Throws interrupted when the person leaves. */
+  ask(question: string, how: Cancel): Promise<string>;
 }

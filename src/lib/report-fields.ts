@@ -29,7 +29,7 @@ export const Objects = z.object({ objects: Count, bytes: Bytes });
 export const Failure = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });
 
 /** What a schema describes, for reading. */
-export type Answer<Schema extends z.ZodType> = ReadonlyDeep<z.infer<Schema>>;
+export type ReportOf<Schema extends z.ZodType> = ReadonlyDeep<z.infer<Schema>>;
 
 type ReadonlyDeep<Value> = unknown extends Value
   ? Value

@@ -1,6 +1,6 @@
 import type { Cancel } from "../lib/cancel.ts";
 import type { AlertEvent, AlertVerb, ChannelPolicy } from "../policy/notify-schema.ts";
-import type { Alert } from "./alert.ts";
+import type { Alert } from "./report.ts";
 
 /** One way to tell somebody. test/contracts/channel.ts holds all kinds to this. */
 export interface Channel {

@@ -1,7 +1,7 @@
 import type { CommandChannelPolicy } from "../policy/notify-schema.ts";
-import type { Alert } from "./alert.ts";
 import type { Channel } from "./channel.ts";
 import { jsonOf } from "./json-body.ts";
+import type { Alert } from "./report.ts";
 import { runProgram } from "./run-program.ts";
 
 /** A program of the administrator's: the webhook's body on its input, the main facts in its environment. */

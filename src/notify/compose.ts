@@ -1,7 +1,8 @@
 import type { AlertEvent, AlertVerb } from "../policy/notify-schema.ts";
 import { wallTime } from "../policy/zone.ts";
-import type { Alert, Outcome } from "./alert.ts";
+import type { Outcome } from "./alert.ts";
 import { head, MOST, tail } from "./bounds.ts";
+import type { Alert } from "./report.ts";
 
 /** What every alert of a run has in common. */
 export interface Run {

@@ -1,18 +1,8 @@
 import pRetry from "p-retry";
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure, messageOf } from "../lib/errors.ts";
-import type { Alert } from "./alert.ts";
 import type { Channel } from "./channel.ts";
-
-export interface Delivery {
-  readonly channel: string;
-  readonly kind: Channel["kind"];
-  readonly delivered: boolean;
-  /** What the other side answered, or why it could not be told. */
-  readonly said: string;
-  readonly hint?: string;
-  readonly attempts: number;
-}
+import type { Alert, Delivery } from "./report.ts";
 
 export interface Letter {
   readonly channel: Channel;

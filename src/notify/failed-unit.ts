@@ -2,7 +2,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { ALERT_VERBS, type AlertVerb } from "../policy/notify-schema.ts";
 import type { Outcome } from "./alert.ts";
 import type { Book } from "./book.ts";
-import type { Delivery } from "./deliver.ts";
+import type { Delivery } from "./report.ts";
 import { openBook, type TellParts, tell } from "./tell.ts";
 
 /** What systemd says of a unit to what it starts by OnFailure= (systemd.exec(5), MONITOR_…); absent when it says nothing. */

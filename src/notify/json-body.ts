@@ -1,5 +1,5 @@
-import type { Alert } from "./alert.ts";
 import { MOST } from "./bounds.ts";
+import type { Alert } from "./report.ts";
 
 /** The documented body. Lines of the log go first when it would be too large: JSON may need several bytes for one. */
 export function jsonOf(alert: Alert, fields: Readonly<Record<string, unknown>> = {}): string {

@@ -1,4 +1,4 @@
-import type { Alert } from "./alert.ts";
+import type { Alert } from "./report.ts";
 
 /** A mail as RFC 5322 has it. Whatever the alert holds, it adds no header and no line to one: see `headerText`. */
 export function mailMessage(

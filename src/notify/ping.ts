@@ -1,8 +1,8 @@
 import type { PingPolicy } from "../policy/notify-schema.ts";
-import type { Alert } from "./alert.ts";
 import { head } from "./bounds.ts";
 import type { Channel } from "./channel.ts";
 import { call } from "./http-call.ts";
+import type { Alert } from "./report.ts";
 import { readTarget } from "./secret-text.ts";
 
 /** A watchdog that misses us when we do not call: told of every run, so that silence is trouble too. */

@@ -1,7 +1,7 @@
 /** What `drops notify` answers, and what channels are sent. */
 import * as z from "zod";
 import type { PolicyAccess } from "../lib/access.ts";
-import { type Answer, Count, Seconds, Time } from "../lib/report-fields.ts";
+import { Count, type ReportOf, Seconds, Time } from "../lib/report-fields.ts";
 import { ALERT_EVENTS, ALERT_VERBS } from "../policy/notify-schema.ts";
 
 const Delivery = z.object({
@@ -55,8 +55,13 @@ export const AlertBody = z.object({
   log: z.string().optional().describe("the last lines, at most 3500 bytes"),
 });
 
-export type NotifyTestReport = Answer<typeof NotifyTestReport>;
-export type NotifyFailedReport = Answer<typeof NotifyFailedReport>;
+/** What the bodies of all channels are made of; docs/alerts.md describes it. */
+export type Alert = ReportOf<typeof AlertBody>;
+/** All of it printable: whoever makes it has escaped what is foreign. */
+export type AlertFailure = NonNullable<Alert["failure"]>;
+export type Delivery = ReportOf<typeof Delivery>;
+export type NotifyTestReport = ReportOf<typeof NotifyTestReport>;
+export type NotifyFailedReport = ReportOf<typeof NotifyFailedReport>;
 
 export interface AlertsAccess extends PolicyAccess {
   /** For what went wrong with an alert: one line. */

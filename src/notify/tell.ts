@@ -5,7 +5,8 @@ import { type Book, EMPTY_BOOK, readBook, writeBook } from "./book.ts";
 import type { Channel } from "./channel.ts";
 import { compose, type Run } from "./compose.ts";
 import { decide, noted, type Question } from "./decide.ts";
-import { type Delivery, deliverAll } from "./deliver.ts";
+import { deliverAll } from "./deliver.ts";
+import type { Delivery } from "./report.ts";
 
 export interface TellParts {
   readonly run: Run;

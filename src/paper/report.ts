@@ -1,7 +1,7 @@
 /** What `drops recovery-sheet` and `drops runbook` are asked, and what they answer. */
 import * as z from "zod";
 import type { PolicyAccess, ReadAccess } from "../lib/access.ts";
-import { type Answer, Notes, Sha256, Time } from "../lib/report-fields.ts";
+import { Notes, type ReportOf, Sha256, Time } from "../lib/report-fields.ts";
 
 export const SheetReport = z.object({
   policy: z.string(),
@@ -27,8 +27,8 @@ export const RunbookReport = z.object({
   file: z.string().optional().describe("where it was written"),
 });
 
-export type SheetReport = Answer<typeof SheetReport>;
-export type RunbookReport = Answer<typeof RunbookReport>;
+export type SheetReport = ReportOf<typeof SheetReport>;
+export type RunbookReport = ReportOf<typeof RunbookReport>;
 
 export interface SheetOptions extends PolicyAccess {
   /** Undefined: beside the policy's recovery recipients. */

@@ -1,6 +1,6 @@
 /** What `drops policy` answers. */
 import * as z from "zod";
-import { type Answer, Kind, Notes, Sha256 } from "../lib/report-fields.ts";
+import { Kind, Notes, type ReportOf, Sha256 } from "../lib/report-fields.ts";
 
 export const PolicyReport = z.object({
   origin: z.string(),
@@ -21,5 +21,5 @@ export const ShownPolicyReport = z.object({
     .describe("what policies/policy.schema.json describes, defaults filled in, secrets hidden"),
 });
 
-export type PolicyReport = Answer<typeof PolicyReport>;
-export type ShownPolicyReport = Answer<typeof ShownPolicyReport>;
+export type PolicyReport = ReportOf<typeof PolicyReport>;
+export type ShownPolicyReport = ReportOf<typeof ShownPolicyReport>;

@@ -4,11 +4,11 @@ import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
 import { shownPath } from "../source/files/shown-path.ts";
 import type { PackParts } from "./assess-packs.ts";
-import type { DamagedFile, SourceDamage } from "./damage.ts";
 import { LostChunks } from "./lost-chunks.ts";
 import { type OpenSource, openSource, openWithoutList } from "./open-source.ts";
 import { type OtherCopies, otherStates } from "./other-copies.ts";
 import { type RestorePlan, RestorePlanner } from "./plan.ts";
+import type { DamagedFile, SourceDamage } from "./report.ts";
 import { damagedFiles, planRest, type Rest } from "./rest-of-files.ts";
 
 export interface SalvageParts extends PackParts {

@@ -1,54 +1,5 @@
 import { wallTime } from "../policy/zone.ts";
-
-/** Bytes of a file, `to` not among them. */
-export interface ByteRange {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** The newest or nearest state of something in another snapshot. */
-export interface OlderCopy {
-  /** The snapshot's id. */
-  readonly snapshot: string;
-  /** When it ended. */
-  readonly ended: string;
-}
-
-/** A file that does not come back whole. */
-export interface DamagedFile {
-  /** As it was in the snapshot, control characters escaped. */
-  readonly path: string;
-  readonly size: number;
-  /** What is missing of it, ascending and apart. */
-  readonly missing: readonly ByteRange[];
-  /** What the rest of it is written as, zeros where something is missing; absent when nothing of it is left. */
-  readonly writtenAs?: string;
-  /** Where another snapshot seems to hold a file of this path whole. */
-  readonly older?: OlderCopy;
-}
-
-export interface LostPack {
-  /** SHA-256, the pack's name. */
-  readonly pack: string;
-  readonly problem: string;
-}
-
-/** What is wrong with a source in the repository, and what comes back of it. */
-export interface SourceDamage {
-  /** The list or manifest that is lost, in a sentence; without a manifest nothing comes back. */
-  readonly index?: string;
-  readonly packs: readonly LostPack[];
-  /** Chunks that were found in packs of other snapshots instead. */
-  readonly chunksElsewhere: number;
-  readonly chunksLost: number;
-  /** Entries that come back whole, directories and links among them, and the bytes of those that are files. */
-  readonly wholeFiles: number;
-  readonly wholeBytes: number;
-  /** In the order of their paths. */
-  readonly files: readonly DamagedFile[];
-  /** When nothing comes back: another snapshot's state of this source. */
-  readonly older?: OlderCopy;
-}
+import type { ByteRange, DamagedFile, SourceDamage } from "./report.ts";
 
 /** Ends the name of a file that is not whole. Nothing that reads a database or a repository takes it for one of its own. */
 export const DAMAGED_SUFFIX = ".drops-damaged";

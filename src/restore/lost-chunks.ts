@@ -4,9 +4,9 @@ import type { ChunkRef, Hole, ManifestEntry } from "../snapshot/entry.ts";
 import { piecesOf } from "../snapshot/holes.ts";
 import { assessPacks, type PackParts } from "./assess-packs.ts";
 import type { ChunkLedger } from "./chunk-ledger.ts";
-import type { LostPack } from "./damage.ts";
 import type { OpenSource } from "./open-source.ts";
 import { findOtherCopies, type OtherCopies, type OtherState } from "./other-copies.ts";
+import type { LostPack } from "./report.ts";
 
 /** Which chunks cannot be had, and where the others are taken from. Numbers are the ledger's. */
 export class LostChunks {

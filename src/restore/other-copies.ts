@@ -6,7 +6,7 @@ import type { ChunkRef } from "../snapshot/entry.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
 import { openSourceManifest } from "../snapshot/source-manifest.ts";
 import type { PackParts } from "./assess-packs.ts";
-import type { OlderCopy } from "./damage.ts";
+import type { OlderCopy } from "./report.ts";
 
 /** Other states of a source that are looked through; each costs its list and manifest. */
 const MOST_STATES = 16;

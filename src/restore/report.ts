@@ -2,7 +2,6 @@
 import type { Writable } from "node:stream";
 import * as z from "zod";
 import {
-  type Answer,
   Bytes,
   Count,
   Failure,
@@ -10,6 +9,7 @@ import {
   Kind,
   Notes,
   Place,
+  type ReportOf,
   Seconds,
   Sha256,
   SnapshotState,
@@ -166,16 +166,20 @@ export const RestoreReport = z.object({
   notes: Notes,
 });
 
-export type SnapshotLine = Answer<typeof SnapshotLine>;
-export type SnapshotsReport = Answer<typeof SnapshotsReport>;
-export type ShownSource = Answer<typeof ShownSource>;
-export type ShowReport = Answer<typeof ShowReport>;
-export type LsEntry = Answer<typeof LsEntry>;
-export type LsReport = Answer<typeof LsReport>;
-export type ExportReport = Answer<typeof ExportReport>;
-export type SourceDamage = Answer<typeof SourceDamage>;
-export type RestoredSource = Answer<typeof RestoredSource>;
-export type RestoreReport = Answer<typeof RestoreReport>;
+export type SnapshotLine = ReportOf<typeof SnapshotLine>;
+export type SnapshotsReport = ReportOf<typeof SnapshotsReport>;
+export type ShownSource = ReportOf<typeof ShownSource>;
+export type ShowReport = ReportOf<typeof ShowReport>;
+export type LsEntry = ReportOf<typeof LsEntry>;
+export type LsReport = ReportOf<typeof LsReport>;
+export type ExportReport = ReportOf<typeof ExportReport>;
+export type ByteRange = ReportOf<typeof ByteRange>;
+export type OlderCopy = ReportOf<typeof OlderCopy>;
+export type DamagedFile = ReportOf<typeof DamagedFile>;
+export type LostPack = SourceDamage["packs"][number];
+export type SourceDamage = ReportOf<typeof SourceDamage>;
+export type RestoredSource = ReportOf<typeof RestoredSource>;
+export type RestoreReport = ReportOf<typeof RestoreReport>;
 
 export interface Listing extends Omit<LsReport, "entries"> {
   readonly entries: AsyncIterable<LsEntry>;

@@ -1,10 +1,11 @@
 import type { Cancel } from "../lib/cancel.ts";
 import type { ManifestEntry } from "../snapshot/entry.ts";
 import { piecesOf } from "../snapshot/holes.ts";
-import { addRange, type ByteRange, damagedPath, isDamagedPath, missingBytes } from "./damage.ts";
+import { addRange, damagedPath, isDamagedPath, missingBytes } from "./damage.ts";
 import type { LostChunks } from "./lost-chunks.ts";
 import type { OpenSource } from "./open-source.ts";
 import { type RestorePlan, RestorePlanner } from "./plan.ts";
+import type { ByteRange } from "./report.ts";
 
 /** What is left of a file that is not whole. */
 export interface Rest {

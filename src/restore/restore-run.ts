@@ -9,11 +9,12 @@ import type { SnapshotRecord, SourceRecord } from "../snapshot/record.ts";
 import { checkRocksdbDirectory } from "../source/rocksdb/verify/check-directory.ts";
 import { olderState, type Salvage, salvageSource } from "./best-effort.ts";
 import { openCatalog, type ReadParts } from "./choose.ts";
-import { damageInWords, type SourceDamage } from "./damage.ts";
+import { damageInWords } from "./damage.ts";
 import type { Destination } from "./destination.ts";
 import { nextSteps } from "./next-steps.ts";
 import { type OpenSource, openSource } from "./open-source.ts";
 import { type RestorePlan, RestorePlanner } from "./plan.ts";
+import type { RestoredSource, SourceDamage } from "./report.ts";
 import { writePlan } from "./source-writer.ts";
 
 /**
@@ -22,21 +23,6 @@ import { writePlan } from "./source-writer.ts";
  * not whole under another name, and NAME.damaged.txt says what is missing.
  */
 export type OnDamage = "refuse" | "describe" | "best-effort";
-
-export interface RestoredSource {
-  readonly name: string;
-  readonly kind: SourceRecord["kind"];
-  /** `damaged`: not all of it is there or whole, see `damage`. */
-  readonly outcome: "restored" | "damaged" | "failed";
-  readonly directory: string;
-  readonly files: number;
-  readonly bytes: number;
-  readonly seconds: number;
-  readonly notes: string[];
-  readonly error?: { code: string; message: string; hint?: string };
-  /** What the repository has lost of it, and what comes or could come back. */
-  readonly damage?: SourceDamage;
-}
 
 /** Everything a restore is made from: it reads the store and writes on this machine alone. */
 export interface RestoreParts extends ReadParts {

@@ -4,7 +4,8 @@ import type { SourceRecord } from "../snapshot/record.ts";
 import { type ChosenSnapshot, chooseSnapshot, type SnapshotChoice } from "./choose.ts";
 import { Destination } from "./destination.ts";
 import { wantedSources } from "./open-source.ts";
-import { type OnDamage, type RestoredSource, type RestoreParts, RestoreRun } from "./restore-run.ts";
+import type { RestoredSource } from "./report.ts";
+import { type OnDamage, type RestoreParts, RestoreRun } from "./restore-run.ts";
 
 export interface RestoreResult {
   readonly chosen: ChosenSnapshot;

@@ -1,6 +1,6 @@
 /** What `drops keeper` answers. */
 import * as z from "zod";
-import { type Answer, Count, Objects, Place, Seconds, Time } from "../lib/report-fields.ts";
+import { Count, Objects, Place, type ReportOf, Seconds, Time } from "../lib/report-fields.ts";
 
 export const KeeperReport = z.object({
   ...Place,
@@ -39,4 +39,4 @@ export const KeeperReport = z.object({
   notes: z.array(z.string()),
 });
 
-export type KeeperReport = Answer<typeof KeeperReport>;
+export type KeeperReport = ReportOf<typeof KeeperReport>;

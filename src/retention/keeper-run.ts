@@ -78,11 +78,11 @@ function view(
     hidden: plan.hidden.map(({ key, version, by }) => {
       return { key, version, by: by.version, marker: by.isMarker, since: by.modified.toISOString() };
     }),
-    failed: [...failed],
+    failed,
     unbelieved: unbelieved.map(({ snapshot }) => snapshot.key),
-    removedEarly: [...plan.removedEarly],
+    removedEarly: plan.removedEarly,
     problems: problemsOf(plan),
-    notes: [...survey.notes],
+    notes: survey.notes,
   };
 }
 

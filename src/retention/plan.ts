@@ -4,7 +4,8 @@ import type { RetentionContext } from "./context.ts";
 import { type Decision, decide } from "./decide.ts";
 import type { KeepRules } from "./keep.ts";
 import type { Calendar } from "./periods.ts";
-import { type Limits, type Refusal, refusalsOf } from "./refusals.ts";
+import { type Limits, refusalsOf } from "./refusals.ts";
+import type { Refusal } from "./report.ts";
 import type { SnapshotSurvey, Survey, SurveyedSnapshot } from "./survey.ts";
 import { type SweepPlan, sweep } from "./sweep.ts";
 

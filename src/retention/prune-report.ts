@@ -42,15 +42,15 @@ export function planView(
   return {
     ...place,
     at: (later?.at ?? survey.now).toISOString(),
-    rules: { ...rules },
+    rules,
     snapshots: decisions.map((decision) => plannedSnapshot(decision, plan.alone)),
     promise: promiseOf(decisions, rules, place.zone),
     ...oldestOf(decisions),
     stored: total([...survey.stored.objects.values()]),
     ...(held ? { held } : {}),
     ...(later ? {} : { next }),
-    refusals: later ? [] : [...plan.refusals],
-    notes: [...survey.notes],
+    refusals: later ? [] : plan.refusals,
+    notes: survey.notes,
   };
 }
 
@@ -98,11 +98,11 @@ export function refusedView(view: PlanView, seconds: number): PruneReport {
     young: total(plan.sweep.young),
     inUse: nothing,
     quarantined: quarantinedOf(plan),
-    refused: [...plan.refusals],
+    refused: plan.refusals,
     promise: promiseOf(plan.decisions, rules, place.zone),
     ...oldestOf(plan.decisions),
     seconds,
-    notes: [...survey.notes],
+    notes: survey.notes,
   };
 }
 
@@ -137,7 +137,7 @@ function plannedSnapshot(
     state: snapshot.state,
     keep,
     reasons: keep ? [...filled, ...guards] : [whyNot],
-    slots: slots.map((slot) => ({ ...slot })),
+    slots,
     ...(!standing.fills && standing.quarantined ? { quarantined: standing.why } : {}),
     bytesAlone: alone.get(snapshot.key) ?? 0,
     ...(goes === undefined ? {} : { goes: goes.toISOString() }),

@@ -3,6 +3,7 @@ import type { SourceRecord } from "../snapshot/record.ts";
 import { listsOf } from "../snapshot/references.ts";
 import { requireUnderstood } from "../snapshot/repository.ts";
 import type { Decision } from "./decide.ts";
+import type { Refusal } from "./report.ts";
 import type { Survey } from "./survey.ts";
 
 /** What a policy sets. */
@@ -12,14 +13,6 @@ export interface Limits {
   readonly maxShare: number;
   /** Percent by which a source may shrink from one snapshot to the next. */
   readonly maxShrink: number;
-}
-
-export interface Refusal {
-  readonly why: string;
-  /** What to do about it. */
-  readonly hint: string;
-  /** Whether the operator's word is enough to go on: it is about the plan, not about what is known. */
-  readonly acceptable: boolean;
 }
 
 /** So many may always be forgotten, however few there are. */

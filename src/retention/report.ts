@@ -1,11 +1,11 @@
 /** What plan, prune, pin, unpin and withdraw are asked, and what they answer. */
 import * as z from "zod";
 import {
-  type Answer,
   Count,
   Notes,
   Objects,
   Place,
+  type ReportOf,
   Seconds,
   SnapshotId,
   SnapshotState,
@@ -105,10 +105,11 @@ export const NoteReport = z.object({
   why: z.string(),
 });
 
-export type PlannedSnapshot = Answer<typeof PlannedSnapshot>;
-export type PlanReport = Answer<typeof PlanReport>;
-export type PruneReport = Answer<typeof PruneReport>;
-export type NoteReport = Answer<typeof NoteReport>;
+export type Refusal = ReportOf<typeof Refusal>;
+export type PlannedSnapshot = ReportOf<typeof PlannedSnapshot>;
+export type PlanReport = ReportOf<typeof PlanReport>;
+export type PruneReport = ReportOf<typeof PruneReport>;
+export type NoteReport = ReportOf<typeof NoteReport>;
 
 /** Rules to try instead of the policy's; one that is not given is the policy's. */
 export interface TriedRules {

@@ -3,24 +3,10 @@ import { join, resolve } from "node:path";
 import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { DropsError, messageOf } from "../lib/errors.ts";
 import { writeAllOrNone } from "./new-files.ts";
+import type { KeygenReport } from "./report.ts";
 import { formatPrivateKey, publicKeyLine } from "./ssh-key.ts";
 
-export interface KeyFiles {
-  /** Absolute. */
-  readonly directory: string;
-  readonly files: KeyFile[];
-  readonly recoveryRecipient: string;
-  readonly metadataRecipient: string;
-  /** OpenSSH public key line. */
-  readonly signer: string;
-}
-
-export interface KeyFile {
-  readonly role: "recovery-identity" | "recovery-recipients" | "metadata-identity" | "signing-key" | "signer";
-  /** Absolute. */
-  readonly path: string;
-  readonly secret: boolean;
-}
+type KeyFile = KeygenReport["files"][number];
 
 interface NewFile extends KeyFile {
   readonly text: string;
@@ -38,7 +24,7 @@ const OVERWRITING = "give an empty directory: a lost key makes every backup seal
 export async function makeKeys(
   directory: string,
   how: { readonly now: Date; readonly postQuantum?: boolean },
-): Promise<KeyFiles> {
+): Promise<KeygenReport> {
   const target = resolve(directory);
   const { files, ...publicHalves } = await newKeys(target, how);
   await writeAllOrNone(target, files, OVERWRITING).catch((cause: unknown) => {
@@ -62,7 +48,7 @@ export function newSigningKey(comment: string): { readonly privateKey: string; r
 async function newKeys(
   directory: string,
   how: { readonly now: Date; readonly postQuantum?: boolean },
-): Promise<Omit<KeyFiles, "files" | "directory"> & { readonly files: readonly NewFile[] }> {
+): Promise<Omit<KeygenReport, "files" | "directory"> & { readonly files: readonly NewFile[] }> {
   const day = how.now.toISOString().slice(0, 10);
   const generate = how.postQuantum === true ? generateHybridIdentity : generateX25519Identity;
   const recovery = await generate();

@@ -1,6 +1,6 @@
 /** What `drops keygen` answers. */
 import * as z from "zod";
-import type { Answer } from "../lib/report-fields.ts";
+import type { ReportOf } from "../lib/report-fields.ts";
 
 export const KeygenReport = z.object({
   directory: z.string(),
@@ -22,4 +22,4 @@ export const KeygenReport = z.object({
   signer: z.string().describe("the public key line for trusted_signers"),
 });
 
-export type KeygenReport = Answer<typeof KeygenReport>;
+export type KeygenReport = ReportOf<typeof KeygenReport>;

@@ -1,7 +1,7 @@
 /** What `drops setup` is asked, and what it answers. */
 import * as z from "zod";
 import type { Cancel } from "../lib/cancel.ts";
-import type { Answer } from "../lib/report-fields.ts";
+import type { ReportOf } from "../lib/report-fields.ts";
 
 export const SetupReport = z.object({
   file: z.string().describe("the policy that was written"),
@@ -15,7 +15,7 @@ export const SetupReport = z.object({
   next: z.array(z.string()).describe("commands to type, in this order"),
 });
 
-export type SetupReport = Answer<typeof SetupReport>;
+export type SetupReport = ReportOf<typeof SetupReport>;
 
 export interface SetupOptions {
   /** Undefined: in the usual place, named after the policy. */

@@ -1,10 +1,10 @@
 /** What `drops status` is asked, and what it answers. */
 import * as z from "zod";
 import {
-  type Answer,
   Bytes,
   Count,
   Place,
+  type ReportOf,
   Seconds,
   Share,
   SnapshotId,
@@ -215,7 +215,7 @@ export const StatusReport = z.object({
   notes: z.array(z.string()).readonly().describe("what the operator should know; not failures"),
 });
 
-export type StatusReport = Answer<typeof StatusReport>;
+export type StatusReport = ReportOf<typeof StatusReport>;
 /** Without the files that are written of it. */
 export type Status = Omit<StatusReport, "files">;
 /** What is known before it is judged. */
@@ -226,8 +226,8 @@ export type ConcernKind = Concern["kind"];
 export type SourceStatus = Status["sources"][number];
 export type ShownSnapshot = Status["snapshots"][number];
 export type SnapshotStanding = ShownSnapshot["standing"];
-export type DrillLine = Answer<typeof DrillLine>;
-export type VerifyLine = Answer<typeof VerifyLine>;
+export type DrillLine = ReportOf<typeof DrillLine>;
+export type VerifyLine = ReportOf<typeof VerifyLine>;
 /** Why a backup left nothing in the store, in the words of its alert. */
 export type FailingBackup = Omit<NonNullable<Status["failing"]>, "ageSeconds">;
 

@@ -1,6 +1,6 @@
 /** What `drops iam` answers. */
 import * as z from "zod";
-import { type Answer, Notes } from "../lib/report-fields.ts";
+import { Notes, type ReportOf } from "../lib/report-fields.ts";
 
 export const IamReport = z.object({
   form: z.enum(["user-policy", "bucket-policy", "lifecycle"]),
@@ -15,4 +15,4 @@ export const IamReport = z.object({
   notes: Notes,
 });
 
-export type IamReport = Answer<typeof IamReport>;
+export type IamReport = ReportOf<typeof IamReport>;

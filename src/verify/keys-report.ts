@@ -1,6 +1,6 @@
 /** What `drops keys` answers. */
 import * as z from "zod";
-import { type Answer, Bytes, Count, Place, Share, Time } from "../lib/report-fields.ts";
+import { Bytes, Count, Place, type ReportOf, Share, Time } from "../lib/report-fields.ts";
 
 export const NamedKey = z.object({
   role: z
@@ -57,7 +57,7 @@ export const KeysReport = z.object({
   notes: z.array(z.string()).describe("what the operator should know; not failures"),
 });
 
-export type NamedKey = Answer<typeof NamedKey>;
-export type SealedSet = Answer<typeof SealedSet>;
-export type SignerUse = Answer<typeof SignerUse>;
-export type KeysReport = Answer<typeof KeysReport>;
+export type NamedKey = ReportOf<typeof NamedKey>;
+export type SealedSet = ReportOf<typeof SealedSet>;
+export type SignerUse = ReportOf<typeof SignerUse>;
+export type KeysReport = ReportOf<typeof KeysReport>;

@@ -1,12 +1,12 @@
 /** What `drops verify` is asked, and what it answers. */
 import * as z from "zod";
 import {
-  type Answer,
   Bytes,
   Count,
   Id,
   Notes,
   Place,
+  type ReportOf,
   Seconds,
   Share,
   SnapshotState,
@@ -69,7 +69,8 @@ export const VerifyReport = z.object({
   notes: Notes,
 });
 
-export type VerifyReport = Answer<typeof VerifyReport>;
+export type SourceVerdict = VerifyReport["sources"][number];
+export type VerifyReport = ReportOf<typeof VerifyReport>;
 
 export interface VerifyOptions {
   readonly choice: SnapshotChoice | undefined;

@@ -10,13 +10,7 @@ import type { RestoreParts } from "../restore/restore-run.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
 import { isCustomArchive } from "../source/postgres/archive.ts";
 import { checkRocksdbDirectory } from "../source/rocksdb/verify/check-directory.ts";
-
-export interface SourceVerdict {
-  readonly snapshot: string;
-  readonly name: string;
-  readonly ok: boolean;
-  readonly detail: string;
-}
+import type { SourceVerdict } from "./report.ts";
 
 /**
  * Restore the databases of one snapshot, one after the other, into a scratch directory and run their kind's own check

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DropsError } from "../../src/lib/errors.ts";
-import type { Alert } from "../../src/notify/alert.ts";
 import type { Channel } from "../../src/notify/channel.ts";
+import type { Alert } from "../../src/notify/report.ts";
 import type { Manner } from "../support/alert-receivers.ts";
 import { until } from "../support/until.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { restoreInWords } from "../../src/cli/words/restore.ts";
-import { damageInWords, type SourceDamage } from "../../src/restore/damage.ts";
-import type { RestoreReport } from "../../src/restore/report.ts";
+import { damageInWords } from "../../src/restore/damage.ts";
+import type { RestoreReport, SourceDamage } from "../../src/restore/report.ts";
 import * as samples from "../support/sample-reports.ts";
 
 const paint = { bold: String, dim: String, red: String, green: String, yellow: String };

@@ -2,13 +2,7 @@ import { quote } from "../../host/quote.ts";
 import type { RestorePolicy, SourcePolicy } from "../../policy/schema.ts";
 import type { SnapshotRecord } from "../../snapshot/record.ts";
 import { pathsOf } from "../../source/scope.ts";
-
-/** One way to build the machine anew. */
-export interface RebuildChoice {
-  readonly title: string;
-  readonly notes: readonly string[];
-  readonly commands: readonly string[];
-}
+import type { RebuildChoice } from "../report.ts";
 
 const COMMIT = /^[0-9a-f]{40}$/;
 

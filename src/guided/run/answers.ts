@@ -1,11 +1,7 @@
 import type { Cancel } from "../../lib/cancel.ts";
+import type { Prompt } from "../../lib/context.ts";
 import { DropsError, refused } from "../../lib/errors.ts";
-
-/** Someone who can be asked; there is none without a terminal. */
-export interface Prompt {
-  /** One line, as typed, without what is around it. Throws interrupted when the person leaves. */
-  ask(question: string, how: Cancel): Promise<string>;
-}
+import type { ChecklistAnswer } from "../report.ts";
 
 export interface AnswersHow {
   /** Go on without asking; never answers the fence. */
@@ -13,13 +9,6 @@ export interface AnswersHow {
   /** The operator has said that the old machine is off. */
   readonly fenced: boolean;
   readonly prompt: Prompt | undefined;
-}
-
-/** What a person said of one item of the checklist. */
-export interface Answer {
-  readonly item: string;
-  readonly answer: "yes" | "no" | "not asked";
-  readonly note: string;
 }
 
 /** How often an answer that is none is asked for again. */
@@ -71,7 +60,7 @@ export class Answers {
   }
 
   /** An item of the checklist. Never throws for a no. */
-  async check(item: string, how: Cancel): Promise<Answer> {
+  async check(item: string, how: Cancel): Promise<ChecklistAnswer> {
     const { prompt, yes } = this.#how;
     if (!prompt || yes) return { item, answer: "not asked", note: "" };
     const answer = await this.#yesOrNo(`${item}?`, how);

@@ -2,9 +2,10 @@ import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, type FailureCode, refused } from "../../lib/errors.ts";
 import { someOf } from "../../lib/words.ts";
 import type { PlannedStep } from "../plan/plan.ts";
+import type { ChecklistAnswer } from "../report.ts";
 import type { ReadyUnit } from "../services/stays-up.ts";
 import { isRunning } from "../services/units.ts";
-import type { Answer, Answers } from "./answers.ts";
+import type { Answers } from "./answers.ts";
 import { type CheckResult, checked, passed } from "./check.ts";
 import { type GuidedRun, unitsOf } from "./guided-run.ts";
 import type { RestorePorts, RunReporter } from "./ports.ts";
@@ -28,7 +29,7 @@ export interface StepContext {
 
 export interface StepFound {
   readonly checks?: readonly CheckResult[];
-  readonly answers?: readonly Answer[];
+  readonly answers?: readonly ChecklistAnswer[];
   readonly notes?: readonly string[];
 }
 
@@ -202,7 +203,7 @@ async function requireWhole(run: GuidedRun, ports: RestorePorts, how: Cancel): P
 async function messages({ run, ports, answers, reporter }: StepContext, how: Cancel): Promise<StepFound> {
   const checks = await ports.probes.service(how);
   const failed = tell(checks, reporter);
-  const said: Answer[] = [];
+  const said: ChecklistAnswer[] = [];
   for (const item of run.restore.checklist) said.push(await answers.check(item, how));
   if (failed.length > 0)
     throw because("source/failed", "the service runs, and does not hold what it should", failed);

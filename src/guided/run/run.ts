@@ -1,8 +1,9 @@
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure, messageOf, refused } from "../../lib/errors.ts";
 import type { PlannedStep } from "../plan/plan.ts";
+import type { ChecklistAnswer } from "../report.ts";
 import { isRunning } from "../services/units.ts";
-import type { Answer, Answers } from "./answers.ts";
+import type { Answers } from "./answers.ts";
 import type { CheckResult } from "./check.ts";
 import { type GuidedRun, unitsOf } from "./guided-run.ts";
 import type { RestorePorts, RollbackPorts, RunReporter } from "./ports.ts";
@@ -39,7 +40,7 @@ export interface StepResult {
   /** Of work, without waiting for a person, over all tries. */
   readonly seconds: number;
   readonly checks: readonly CheckResult[];
-  readonly answers: readonly Answer[];
+  readonly answers: readonly ChecklistAnswer[];
   readonly notes: readonly string[];
 }
 
