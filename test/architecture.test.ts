@@ -134,6 +134,18 @@ test("no import cycles", () => {
   assert.equal(findCycle(new Map(sources.map(({ path, imports }) => [path, imports]))), undefined);
 });
 
+test("no type name is exported by two files", () => {
+  const homes = new Map<string, string[]>();
+  for (const { path, text } of sources)
+    for (const [, name = ""] of text.matchAll(/^export (?:interface|type|class) (\w+)/gm))
+      homes.set(name, [...(homes.get(name) ?? []), path]);
+  assert.ok(homes.has("DropsError"), "declarations are found");
+  assert.deepEqual(
+    [...homes].filter(([, paths]) => new Set(paths).size > 1),
+    [],
+  );
+});
+
 test("only main, app and cli meet the process", () => {
   const wrong = sources
     .filter(({ path }) => !MEETS_PROCESS.includes(folderOf(path)))

@@ -8,7 +8,7 @@ import { operatorTarget } from "../guided/journal/operator-runs.ts";
 import type { RunsHow } from "../guided/journal/runs.ts";
 import type { OpenedRepository } from "../guided/plan/plan-run.ts";
 import type { RunCommands } from "../guided/run/run.ts";
-import { hostOf, type Target, targetOf } from "../guided/target.ts";
+import { hostOf, type RestoreTarget, targetOf } from "../guided/target.ts";
 import type { Host } from "../host/host.ts";
 import type { GuidedAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
@@ -45,7 +45,7 @@ export class GuidedSession implements AsyncDisposable {
     return this.#opened.use(new PackPool(threads));
   }
 
-  async open(target: Target, how: Cancel): Promise<Host> {
+  async open(target: RestoreTarget, how: Cancel): Promise<Host> {
     return this.#opened.use(await openHost(hostOf(target), this.context, how));
   }
 
@@ -71,7 +71,11 @@ export class GuidedSession implements AsyncDisposable {
   }
 
   /** The machine of a run: as it is said, else as this operator began the run, else the policy's. */
-  async targetAgain(run: string | undefined, policy: LoadedPolicy | undefined, how: Cancel): Promise<Target> {
+  async targetAgain(
+    run: string | undefined,
+    policy: LoadedPolicy | undefined,
+    how: Cancel,
+  ): Promise<RestoreTarget> {
     const { host, hostKey } = this.access;
     const policyHost = policy?.policy.host;
     if (host !== undefined) return targetOf(this.access, policyHost);
@@ -94,7 +98,7 @@ export class GuidedSession implements AsyncDisposable {
   }
 
   /** Whole commands for hints. Closing a run needs neither store nor identity. */
-  commands(run: string, target: Target): RunCommands {
+  commands(run: string, target: RestoreTarget): RunCommands {
     const access = this.access;
     const place = target === "local" ? "local" : hostWords(target);
     const alone = { ...access, ...NO_STORE };

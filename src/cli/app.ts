@@ -17,9 +17,9 @@ import type { AlertsAccess } from "../notify/report.ts";
 import type { RunbookOptions, RunbookReport, SheetOptions, SheetReport } from "../paper/report.ts";
 import type { SnapshotChoice } from "../restore/choose.ts";
 import type {
+  EntryListing,
   ExportOptions,
   ExportReport,
-  Listing,
   RestoreOptions,
   RestoreReport,
   ShowReport,
@@ -69,7 +69,7 @@ export interface Reader extends AsyncDisposable {
   /** `entries` is pulled: a tree of any size streams through. */
   ls(
     how: { readonly choice: SnapshotChoice; readonly source: string | undefined } & Cancel,
-  ): Promise<Listing>;
+  ): Promise<EntryListing>;
   /**
    * One source, or one file of it, to `into`: the file's bytes; a tar when it is a directory or a whole source of
    * several files. Everything is authenticated before it is written. Does not end `into`.

@@ -4,7 +4,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { someOf } from "../lib/words.ts";
 import { registrationProblem } from "../source/appservice/registration.ts";
 import { shownHostPath } from "../source/files/shown-path.ts";
-import { type Finding, failed } from "./checks.ts";
+import { type CheckFinding, failed } from "./checks.ts";
 import type { DrillContext, DrilledSource } from "./drill-context.ts";
 
 /** Registrations are small; a larger file is not looked into. */
@@ -22,7 +22,7 @@ export async function checkRegistrations(
     source: name,
     name: "small YAML files: every registration is well-formed",
   };
-  const work = async (): Promise<Finding | string> => {
+  const work = async (): Promise<CheckFinding | string> => {
     const problems: string[] = [];
     let looked = 0;
     for await (const path of yamlFiles(Buffer.from(directory), how)) {
@@ -44,7 +44,7 @@ export async function checkCommandOutput(
   how: Cancel,
 ): Promise<void> {
   const title = { id: `${name}/output`, source: name, name: "what the command printed is there" };
-  const work = async (): Promise<Finding | string> => {
+  const work = async (): Promise<CheckFinding | string> => {
     let bytes = 0;
     for (const file of await readdir(directory)) bytes += (await stat(join(directory, file))).size;
     return bytes > 0 ? `${bytes} bytes` : failed("it is empty", "look at what the policy's command prints");

@@ -9,7 +9,7 @@ import { isFailure } from "../lib/errors.ts";
 import type { ReadParts } from "../restore/choose.ts";
 import { openHead } from "../restore/open-source.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
-import { type CheckBook, couldNotRun, type Finding, failed } from "./checks.ts";
+import { type CheckBook, type CheckFinding, couldNotRun, failed } from "./checks.ts";
 import type { DrillPolicy } from "./drill-context.ts";
 
 interface GuidedParts extends Pick<ReadParts, "store" | "identities"> {
@@ -42,7 +42,7 @@ async function planned(
   snapshot: SnapshotRecord,
   only: readonly string[],
   how: Cancel,
-): Promise<Finding | string> {
+): Promise<CheckFinding | string> {
   const policy = ((await policyOfTheDay(parts, snapshot, how)) ?? parts.policy)?.policy;
   if (!policy)
     return couldNotRun("the policy in the snapshot is none for this version of drops", "--policy FILE");

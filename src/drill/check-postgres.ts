@@ -12,7 +12,7 @@ import type { ServerAdmin } from "../source/postgres/restore/admin.ts";
 import { parseRolesFile, type RolesFile } from "../source/postgres/restore/roles-file.ts";
 import { digestOf } from "../source/postgres/row-digest.ts";
 import { PsqlSession } from "../source/postgres/session.ts";
-import { couldNotRun, type Finding, failed } from "./checks.ts";
+import { type CheckFinding, couldNotRun, failed } from "./checks.ts";
 import type { DrillContext, DrilledSource } from "./drill-context.ts";
 import {
   loadScratch,
@@ -77,7 +77,7 @@ async function lookForPrograms(
   let programs: PostgresPrograms | undefined;
   const wanted = Math.floor(Number(facts.server.version_num) / 10_000);
   const title = { id: `${name}/server`, source: name, name: "a PostgreSQL server that is new enough" };
-  const work = async (): Promise<Finding | string> => {
+  const work = async (): Promise<CheckFinding | string> => {
     const { fit, found } = await findPrograms(host, programDirectories, wanted, how);
     const hint = `apt-get install postgresql-${wanted} (PostgreSQL ${wanted} or later), or --postgres-bin DIRECTORY`;
     if (!fit && found[0]) {
@@ -133,22 +133,23 @@ async function rebuild(
   const loaded = () => {
     isLoaded = true;
   };
-  const steps: readonly (readonly [id: string, title: string, work: () => Promise<Finding | string>])[] = [
-    ["roles", "its roles can be made", () => checkRoles(admin, facts, directory, how)],
-    ["extensions", "its extensions are here", () => checkExtensions(server, facts, how)],
+  const steps: readonly (readonly [id: string, title: string, work: () => Promise<CheckFinding | string>])[] =
     [
-      "database",
-      "the database can be made, with its encoding and locale",
-      () => checkDatabase(admin, facts, how),
-    ],
-    [
-      "load",
-      "the dump loads as a role that is no superuser",
-      () => checkLoad(context, source, { admin, facts, loaded }, how),
-    ],
-    ["rows", "every count and digest is that of the capture", () => checkRows(server, facts, how)],
-    ["privileges", "who may do what is as captured", () => checkPrivileges(server, facts, how)],
-  ];
+      ["roles", "its roles can be made", () => checkRoles(admin, facts, directory, how)],
+      ["extensions", "its extensions are here", () => checkExtensions(server, facts, how)],
+      [
+        "database",
+        "the database can be made, with its encoding and locale",
+        () => checkDatabase(admin, facts, how),
+      ],
+      [
+        "load",
+        "the dump loads as a role that is no superuser",
+        () => checkLoad(context, source, { admin, facts, loaded }, how),
+      ],
+      ["rows", "every count and digest is that of the capture", () => checkRows(server, facts, how)],
+      ["privileges", "who may do what is as captured", () => checkPrivileges(server, facts, how)],
+    ];
   let seconds = 0;
   for (const [at, [id, title, work]] of steps.entries()) {
     const check = await book.run({ id: `${name}/${id}`, source: name, name: title }, work, how);
@@ -167,7 +168,7 @@ async function checkRoles(
   facts: PostgresFacts,
   directory: string,
   how: Cancel,
-): Promise<Finding | string> {
+): Promise<CheckFinding | string> {
   const file = await readRoles(directory);
   if (file === undefined) return failed("roles.sql is larger than any such file");
   const missing = rolesMissingIn(file, facts);
@@ -184,7 +185,7 @@ async function checkExtensions(
   server: ScratchPostgres,
   facts: PostgresFacts,
   how: Cancel,
-): Promise<Finding | string> {
+): Promise<CheckFinding | string> {
   const missing = await missingExtensions(server, facts, how);
   if (missing.length === 0) return facts.extensions.map(({ name }) => name).join(", ") || "it has none";
   const packages = [...new Set(missing.map((name) => packageOf(name, server.programs.major)))];
@@ -201,7 +202,7 @@ async function checkLoad(
   { name, directory: restored }: DrilledSource,
   made: { readonly admin: ServerAdmin; readonly facts: PostgresFacts; readonly loaded: () => void },
   how: Cancel,
-): Promise<Finding | string> {
+): Promise<CheckFinding | string> {
   const { admin, facts, loaded } = made;
   const roles = await readRoles(restored);
   if (roles === undefined) return failed("roles.sql is larger than any such file");
@@ -224,7 +225,7 @@ async function checkPrivileges(
   server: ScratchPostgres,
   facts: PostgresFacts,
   how: Cancel,
-): Promise<Finding | string> {
+): Promise<CheckFinding | string> {
   if (facts.privileges === undefined) return "not recorded: this snapshot is older than that";
   const found = await privilegeDifferences(server.client(scratchName(facts)), facts.privileges, how);
   if (found.length > 0) return failed(found.slice(0, SHOWN_DIFFERENCES).join("; "), MEND);
@@ -235,7 +236,7 @@ async function checkRows(
   server: ScratchPostgres,
   facts: PostgresFacts,
   how: Cancel,
-): Promise<Finding | string> {
+): Promise<CheckFinding | string> {
   const digest = digestOf(facts);
   await using session = await PsqlSession.open(server.client(scratchName(facts)), how);
   const restored = await measureNow(session, { digest });

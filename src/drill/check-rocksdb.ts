@@ -5,7 +5,7 @@ import type { CommandResult } from "../host/host.ts";
 import { ANY_EXIT } from "../host/run-to-end.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { checkRocksdbDirectory, type DirectoryReport } from "../source/rocksdb/verify/check-directory.ts";
-import { couldNotRun, type Finding, failed } from "./checks.ts";
+import { type CheckFinding, couldNotRun, failed } from "./checks.ts";
 import type { DrillContext, DrilledSource } from "./drill-context.ts";
 
 const LIBRARY = "@nxtedition/rocksdb";
@@ -72,7 +72,7 @@ export async function openWithLibrary(
   }
   if (!report) return book.skip(`${name}: ${title.name}`, "its files are not those of one whole database");
   let builtWithout = false;
-  const work = async (): Promise<Finding | string> => {
+  const work = async (): Promise<CheckFinding | string> => {
     const program = fileURLToPath(new URL(programFile(), import.meta.url));
     const argv = [node, program, directory, JSON.stringify(report.columnFamilies), libraryFrom];
     const ran = await sandbox.run(argv, { ...how, okExits: ANY_EXIT, maxStdout: MOST_OUTPUT });
@@ -95,7 +95,11 @@ function programFile(): string {
 }
 
 /** Told apart: the library refused the database, cannot read its compression, or could not even be started. */
-function unopened({ exit, signal, stderr }: CommandResult, user: string, builtWithout: boolean): Finding {
+function unopened(
+  { exit, signal, stderr }: CommandResult,
+  user: string,
+  builtWithout: boolean,
+): CheckFinding {
   const why = (stderr.trim().split("\n").at(-1) ?? "").slice(0, 500);
   if (builtWithout)
     return couldNotRun(`this build of ${LIBRARY} cannot read it: ${why}`, "drill without --require-library");

@@ -5,7 +5,7 @@ import { ANY_EXIT } from "../host/run-to-end.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import { someOf } from "../lib/words.ts";
 import { CopiedDatabase } from "../source/sqlite/facts.ts";
-import { couldNotRun, type Finding, failed } from "./checks.ts";
+import { type CheckFinding, couldNotRun, failed } from "./checks.ts";
 import type { DrillContext, DrilledSource } from "./drill-context.ts";
 
 const MOST_OUTPUT = 4 * 1024 * 1024;
@@ -31,7 +31,7 @@ export async function checkSqlite(
     source: name,
     name: "SQLite opens every database, finds it whole, and counts the rows of the capture",
   };
-  const work = async (): Promise<Finding | string> => {
+  const work = async (): Promise<CheckFinding | string> => {
     const program = fileURLToPath(new URL(programFile(), import.meta.url));
     const files = databases.map(({ path }) => join(directory, path));
     const argv = [node, "--disable-warning=ExperimentalWarning", program, ...files];

@@ -3,7 +3,7 @@ import { type DropsError, isFailure } from "../lib/errors.ts";
 import type { DrillCheck, DrillReport } from "./report.ts";
 
 export type CheckOutcome = DrillCheck["outcome"];
-export type Finding = Pick<DrillCheck, "outcome" | "found" | "hint">;
+export type CheckFinding = Pick<DrillCheck, "outcome" | "found" | "hint">;
 /** What is checked. */
 export type CheckTitle = Pick<DrillCheck, "id" | "source" | "name">;
 
@@ -41,7 +41,7 @@ export class CheckBook {
    *
    * @throws whatever is no DropsError (a bug), and the signal's reason
    */
-  async run(title: CheckTitle, work: () => Promise<Finding | string>, how: Cancel): Promise<DrillCheck> {
+  async run(title: CheckTitle, work: () => Promise<CheckFinding | string>, how: Cancel): Promise<DrillCheck> {
     how.signal.throwIfAborted();
     const began = this.elapsed;
     const finding = await this.#finding(work, how);
@@ -73,7 +73,7 @@ export class CheckBook {
     this.notes.push(...lines.map(cut));
   }
 
-  async #finding(work: () => Promise<Finding | string>, how: Cancel): Promise<Finding> {
+  async #finding(work: () => Promise<CheckFinding | string>, how: Cancel): Promise<CheckFinding> {
     try {
       const finding = await work();
       return typeof finding === "string" ? passed(finding) : finding;
@@ -85,20 +85,20 @@ export class CheckBook {
   }
 }
 
-export function passed(found: string): Finding {
+export function passed(found: string): CheckFinding {
   return { outcome: "passed", found };
 }
 
-export function failed(found: string, hint?: string): Finding {
+export function failed(found: string, hint?: string): CheckFinding {
   return { outcome: "failed", found, ...(hint === undefined ? {} : { hint }) };
 }
 
-export function couldNotRun(found: string, hint?: string): Finding {
+export function couldNotRun(found: string, hint?: string): CheckFinding {
   return { outcome: "could-not-run", found, ...(hint === undefined ? {} : { hint }) };
 }
 
 /** A failure as a finding: damage is told apart, what kept the check from looking proves nothing. */
-export function findingOf(error: DropsError): Finding {
+export function findingOf(error: DropsError): CheckFinding {
   const { message: found, hint } = error;
   const outcome = isFailure(error, "data/damaged", "data/missing", "store/missing")
     ? "damaged"

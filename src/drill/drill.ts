@@ -18,7 +18,7 @@ import { checkGuidedPlan } from "./check-guided.ts";
 import { checkPostgres, type LoadedDatabase } from "./check-postgres.ts";
 import { checkRocksdb, openWithLibrary } from "./check-rocksdb.ts";
 import { checkSqlite, databasesIn } from "./check-sqlite.ts";
-import { CheckBook, couldNotRun, type Finding, failed, findingOf } from "./checks.ts";
+import { CheckBook, type CheckFinding, couldNotRun, failed, findingOf } from "./checks.ts";
 import type { DrillContext, DrilledSource, DrillPolicy } from "./drill-context.ts";
 import { checkAge, checkTime } from "./objectives.ts";
 import { runPolicyChecks } from "./policy-checks.ts";
@@ -47,7 +47,7 @@ export interface DrillParts extends Omit<RestoreParts, "openHost"> {
   readonly libraryFrom?: string;
 }
 
-export interface DrillOptions {
+export interface DrillChoice {
   readonly choice: SnapshotChoice;
   /** Only these sources; empty means all that the snapshot names. */
   readonly only: readonly string[];
@@ -89,7 +89,7 @@ export interface DrillResult {
  * @throws DropsError when there is nothing to judge: no repository, no such snapshot, no trusted signature; key/missing,
  * key/wrong; space/low; usage/invalid
  */
-export async function runDrill(parts: DrillParts, options: DrillOptions, how: Cancel): Promise<DrillResult> {
+export async function runDrill(parts: DrillParts, options: DrillChoice, how: Cancel): Promise<DrillResult> {
   const began = parts.now();
   const user = await sandboxUser(parts.host, options.user, how);
   const chosen = await chooseSnapshot(parts, options.choice, how);
@@ -130,7 +130,7 @@ export async function runDrill(parts: DrillParts, options: DrillOptions, how: Ca
 class DrillRun {
   readonly #parts: DrillParts;
   readonly #context: DrillContext;
-  readonly #options: DrillOptions;
+  readonly #options: DrillChoice;
   readonly #chosen: ChosenSnapshot;
   readonly #sources: DrilledSource[] = [];
   readonly #databases = new Map<string, LoadedDatabase>();
@@ -141,7 +141,7 @@ class DrillRun {
   objectives: Objectives = {};
   restored = { files: 0, bytes: 0, packs: 0, storedBytes: 0 };
 
-  constructor(parts: DrillParts, context: DrillContext, options: DrillOptions, chosen: ChosenSnapshot) {
+  constructor(parts: DrillParts, context: DrillContext, options: DrillChoice, chosen: ChosenSnapshot) {
     this.#parts = parts;
     this.#context = context;
     this.#options = options;
@@ -151,7 +151,7 @@ class DrillRun {
 
   async signature(how: Cancel): Promise<void> {
     const { signature, snapshot } = this.#chosen;
-    const work = async (): Promise<Finding | string> => {
+    const work = async (): Promise<CheckFinding | string> => {
       if (signature !== "trusted")
         return failed(`nobody who is trusted signed it (${signature})`, "--trusted-signer KEY");
       return `snapshot ${snapshot.record.id}, ${snapshot.record.state}`;
@@ -216,7 +216,7 @@ class DrillRun {
     for (const database of this.#databases.values()) await database[Symbol.asyncDispose]();
   }
 
-  async #restoreInto(source: SourceRecord, to: string, how: Cancel): Promise<Finding | string> {
+  async #restoreInto(source: SourceRecord, to: string, how: Cancel): Promise<CheckFinding | string> {
     if (!source.manifest) {
       return failed(`this snapshot holds nothing of it: ${source.error?.message ?? "its capture failed"}`);
     }

@@ -1,6 +1,6 @@
 import type { Cancel } from "../lib/cancel.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
-import { type CheckBook, type Finding, failed } from "./checks.ts";
+import { type CheckBook, type CheckFinding, failed } from "./checks.ts";
 import type { Objectives } from "./report.ts";
 
 /** The age of the recovery point: that of the source that was captured first. */
@@ -29,7 +29,7 @@ export async function checkAge(
     return { ageSeconds };
   }
   const rpoSeconds = what.rpoMs / 1000;
-  const work = async (): Promise<Finding | string> => {
+  const work = async (): Promise<CheckFinding | string> => {
     const found = `${whole(ageSeconds)} s old, ${rpoSeconds} s are allowed`;
     return ageSeconds <= rpoSeconds ? found : failed(found, "look at the last backup: drops snapshots");
   };
@@ -50,7 +50,7 @@ export async function checkTime(
   }
   const rtoSeconds = what.rtoMs / 1000;
   const took = restoreSeconds + loadSeconds;
-  const work = async (): Promise<Finding | string> => {
+  const work = async (): Promise<CheckFinding | string> => {
     const found = `${tenth(took)} s (restore ${tenth(restoreSeconds)} s, load ${tenth(loadSeconds)} s), ${rtoSeconds} s are allowed`;
     return took <= rtoSeconds ? found : failed(found, "a faster link or machine, or an rto that is true");
   };

@@ -10,7 +10,7 @@ import {
   type ReadParts,
   type SnapshotChoice,
 } from "../restore/choose.ts";
-import { CheckBook, couldNotRun, type Finding, failed } from "./checks.ts";
+import { CheckBook, type CheckFinding, couldNotRun, failed } from "./checks.ts";
 import type { DrillResult } from "./drill.ts";
 import type { DrillPolicy } from "./drill-context.ts";
 import { OUTSIDE, type OutsidePlace, requireNoEgress } from "./egress.ts";
@@ -119,7 +119,7 @@ async function capturedPlaces(
   );
 }
 
-function signed({ signature, snapshot }: ChosenSnapshot): () => Promise<Finding | string> {
+function signed({ signature, snapshot }: ChosenSnapshot): () => Promise<CheckFinding | string> {
   return async () =>
     signature === "trusted"
       ? `snapshot ${snapshot.record.id}, ${snapshot.record.state}`
@@ -160,7 +160,7 @@ async function restoreOnto(
   return restored;
 }
 
-function judged(checks: HostRestore["steps"][number]["checks"]): Finding {
+function judged(checks: HostRestore["steps"][number]["checks"]): CheckFinding {
   const bad = checks.filter(({ ok }) => !ok);
   if (bad.length === 0)
     return { outcome: "passed", found: checks.length === 0 ? "" : `${checks.length} checks ok` };

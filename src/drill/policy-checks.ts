@@ -3,7 +3,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import type { CheckPolicy } from "../policy/restore-schema.ts";
 import { checkWords, wrongAnswer } from "../source/postgres/sql-check.ts";
 import type { LoadedDatabase } from "./check-postgres.ts";
-import { couldNotRun, type Finding, failed } from "./checks.ts";
+import { type CheckFinding, couldNotRun, failed } from "./checks.ts";
 import type { DrillContext, DrilledSource } from "./drill-context.ts";
 import { scratchName } from "./load-dump.ts";
 
@@ -16,7 +16,7 @@ export function sqlFinding(
   database: LoadedDatabase | undefined,
   sql: string,
   how: Cancel & { readonly limitMs?: number },
-): Promise<Finding | string> {
+): Promise<CheckFinding | string> {
   return limited(how, async (signal) => {
     if (!database) return couldNotRun("its database could not be rebuilt");
     const { server, facts } = database;
@@ -37,7 +37,7 @@ export function commandFinding(
   directory: string,
   command: readonly string[],
   how: Cancel & { readonly limitMs?: number },
-): Promise<Finding | string> {
+): Promise<CheckFinding | string> {
   return limited(how, async (signal) => {
     const argv = ["sh", "-c", 'cd -- "$1" && shift && exec "$@"', "drops-check", directory, ...command];
     const ran = await sandbox.run(argv, { signal, okExits: ANY_EXIT, maxStdout: MOST_OUTPUT });
@@ -65,7 +65,7 @@ export async function runPolicyChecks(
   const { name, directory } = on.source;
   for (const check of checks) {
     const title = { id: `${name}/check/${check.name}`, source: name, name: check.name };
-    const work = async (): Promise<Finding | string> => {
+    const work = async (): Promise<CheckFinding | string> => {
       if (check.sql !== undefined) return sqlFinding(on.database, check.sql, how);
       if (!how.allowCommands) {
         return couldNotRun(
@@ -81,8 +81,8 @@ export async function runPolicyChecks(
 
 async function limited(
   how: Cancel & { readonly limitMs?: number },
-  work: (signal: AbortSignal) => Promise<Finding | string>,
-): Promise<Finding | string> {
+  work: (signal: AbortSignal) => Promise<CheckFinding | string>,
+): Promise<CheckFinding | string> {
   const limit = how.limitMs ?? CHECK_LIMIT_MS;
   const clock = AbortSignal.timeout(limit);
   try {

@@ -7,7 +7,7 @@ import { isSamePlace, parseHost } from "../policy/host-words.ts";
 import type { Policy, SshPolicy } from "../policy/schema.ts";
 import type { RunTarget } from "./journal/run-meta.ts";
 
-export type Target = "local" | SshPolicy;
+export type RestoreTarget = "local" | SshPolicy;
 
 type HostOptions = Pick<GuidedAccess, "host" | "sshKey" | "hostKey">;
 
@@ -22,7 +22,7 @@ const PUBLIC_KEY = /^(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/=]+( 
 export async function targetOf(
   options: HostOptions,
   policyHost: Policy["host"] | undefined,
-): Promise<Target> {
+): Promise<RestoreTarget> {
   const known = policyHost === undefined || policyHost === "local" ? undefined : policyHost.ssh;
   if (options.host === "local" || (options.host === undefined && policyHost === "local")) return "local";
   const base = options.host === undefined ? known : parseHost(options.host);
@@ -50,12 +50,12 @@ function pinOf(hostKey: string | undefined): string | undefined {
 }
 
 /** As a policy has it. */
-export function hostOf(target: Target): Policy["host"] {
+export function hostOf(target: RestoreTarget): Policy["host"] {
   return target === "local" ? target : { ssh: target };
 }
 
 /** What a run remembers of it. */
-export function rememberedTarget(target: Target): RunTarget {
+export function rememberedTarget(target: RestoreTarget): RunTarget {
   if (target === "local") return target;
   const { address, port, user, host_key } = target;
   return present({ address, port, user, host_key });

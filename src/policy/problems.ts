@@ -9,7 +9,7 @@ export interface Problem {
   readonly what: string;
 }
 
-export interface Finding {
+export interface PolicyProblem {
   readonly path: readonly PropertyKey[];
   /** The key under `path` that the finding is about, when it should not be there. */
   readonly key?: string;
@@ -19,8 +19,8 @@ export interface Finding {
 type Issue = z.core.$ZodIssue;
 
 /** zod's issues in the words of a policy. Values are never quoted: a secret may have been pasted into the wrong field. */
-export function problemsOf(issues: readonly Issue[], under: readonly PropertyKey[] = []): Finding[] {
-  return issues.flatMap((issue): Finding[] => {
+export function problemsOf(issues: readonly Issue[], under: readonly PropertyKey[] = []): PolicyProblem[] {
+  return issues.flatMap((issue): PolicyProblem[] => {
     const path = [...under, ...issue.path];
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) => ({ path, key, what: `unknown field ${key}` }));
@@ -31,7 +31,10 @@ export function problemsOf(issues: readonly Issue[], under: readonly PropertyKey
 }
 
 /** Of a union's branches the one that got furthest is the one that was meant; when several did, none was. */
-function unionProblems(issue: Issue & { code: "invalid_union" }, path: readonly PropertyKey[]): Finding[] {
+function unionProblems(
+  issue: Issue & { code: "invalid_union" },
+  path: readonly PropertyKey[],
+): PolicyProblem[] {
   const branches = issue.errors.filter((branch) => branch.length > 0);
   if (branches.length === 0) return [{ path, what: `${got(issue)}expected ${kinds(issue)}` }];
   const depth = (branch: readonly Issue[]) => Math.min(...branch.map((each) => each.path.length));

@@ -4,9 +4,9 @@ import { fingerprint } from "../seal/sshsig.ts";
 import type { ListedSnapshot } from "../snapshot/catalog.ts";
 import type { ManifestEntry } from "../snapshot/entry.ts";
 import type { SourceRecord } from "../snapshot/record.ts";
-import type { listEntries, ShownSource, SnapshotList, showSnapshot } from "./browse.ts";
+import type { BrowsedSource, listEntries, SnapshotList, showSnapshot } from "./browse.ts";
 import type { ReadParts, SignatureState } from "./choose.ts";
-import type { Listing, LsEntry, ShowReport, SnapshotLine, SnapshotsReport } from "./report.ts";
+import type { EntryListing, LsEntry, ShowReport, SnapshotLine, SnapshotsReport } from "./report.ts";
 
 export function snapshotsView(parts: ReadParts, list: SnapshotList): SnapshotsReport {
   return {
@@ -39,7 +39,7 @@ export function showView(parts: ReadParts, shown: Awaited<ReturnType<typeof show
   };
 }
 
-function sourceView({ record, head, packs, notes }: ShownSource): ShowReport["sources"][number] {
+function sourceView({ record, head, packs, notes }: BrowsedSource): ShowReport["sources"][number] {
   return present({
     name: record.name,
     kind: record.kind,
@@ -59,7 +59,7 @@ function sourceView({ record, head, packs, notes }: ShownSource): ShowReport["so
 export function lsView(
   { zone }: ReadParts,
   { chosen, entries }: Awaited<ReturnType<typeof listEntries>>,
-): Listing {
+): EntryListing {
   const { id, ended } = chosen.snapshot.record;
   async function* views(): AsyncGenerator<LsEntry> {
     for await (const { source, entry } of entries) yield entryView(source, entry);

@@ -59,7 +59,7 @@ export async function listSnapshots(
   };
 }
 
-export interface ShownSource {
+export interface BrowsedSource {
   readonly record: SourceRecord;
   /** Undefined when no identity opens the manifest. */
   readonly head: ManifestHead | undefined;
@@ -74,9 +74,9 @@ export async function showSnapshot(
   parts: ReadParts,
   choice: SnapshotChoice,
   how: Cancel,
-): Promise<{ readonly chosen: ChosenSnapshot; readonly sources: readonly ShownSource[] }> {
+): Promise<{ readonly chosen: ChosenSnapshot; readonly sources: readonly BrowsedSource[] }> {
   const chosen = await chooseSnapshot(parts, choice, { ...how, anybody: true });
-  const sources: ShownSource[] = [];
+  const sources: BrowsedSource[] = [];
   for (const record of chosen.snapshot.record.sources) sources.push(await show(parts, chosen, record, how));
   return { chosen, sources };
 }
@@ -108,7 +108,7 @@ async function show(
   chosen: ChosenSnapshot,
   record: SourceRecord,
   how: Cancel,
-): Promise<ShownSource> {
+): Promise<BrowsedSource> {
   const notes: string[] = [];
   const orNote = async <Result>(work: Promise<Result>): Promise<Result | undefined> => {
     try {

@@ -181,7 +181,7 @@ export type SourceDamage = ReportOf<typeof SourceDamage>;
 export type RestoredSource = ReportOf<typeof RestoredSource>;
 export type RestoreReport = ReportOf<typeof RestoreReport>;
 
-export interface Listing extends Omit<LsReport, "entries"> {
+export interface EntryListing extends Omit<LsReport, "entries"> {
   readonly entries: AsyncIterable<LsEntry>;
 }
 

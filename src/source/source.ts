@@ -4,7 +4,7 @@ import type { SourcePolicy } from "../policy/schema.ts";
 import type { ChunkRef, EntryHead, ManifestEntry } from "../snapshot/entry.ts";
 
 /** Plain JSON for the manifest's head: what a restore must know and compare (64-bit numbers as strings). */
-export type Facts = Readonly<Record<string, unknown>>;
+export type SourceFacts = Readonly<Record<string, unknown>>;
 
 /** What a kind of source needs to freeze its view. */
 export interface CaptureContext extends Cancel {
@@ -28,7 +28,7 @@ export interface CaptureContext extends Cancel {
 export interface FrozenSource extends AsyncDisposable {
   readonly capturedAt: Date;
   /** Whole once `ship` is done; a checkpoint in the middle takes what there is. */
-  readonly facts: Facts;
+  readonly facts: SourceFacts;
   /**
    * Hand every entry to `into`, in ascending order of path bytes. Throws source/failed (or a host failure) when the
    * source as a whole cannot be trusted; a vanished or changing file is a note. When a file is there but cannot be read, the

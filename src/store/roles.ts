@@ -14,7 +14,7 @@ import {
   snapshotsPrefix,
   withdrawnPrefix,
 } from "./keys.ts";
-import { allow, type Document, deny, type Statement, type Told } from "./statements.ts";
+import { allow, deny, type PolicyDocument, type Statement, type StatementNote } from "./statements.ts";
 
 /** Who may do what with a repository (docs/format.md, Roles). */
 export const ROLES = ["writer", "janitor", "keeper", "restorer"] as const;
@@ -57,7 +57,10 @@ interface Folders {
 }
 
 /** What a role may do, as an S3 policy, and in words what each statement of it is for. */
-export function rolePolicy(options: RoleOptions): { readonly document: Document; readonly told: Told[] } {
+export function rolePolicy(options: RoleOptions): {
+  readonly document: PolicyDocument;
+  readonly told: StatementNote[];
+} {
   const folders = foldersOf(options.policy);
   const permitted = PERMITTED[options.role](folders, options);
   const told = [listing(options), ...permitted, never(options)].map(({ statement, why }) => ({

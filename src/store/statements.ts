@@ -11,13 +11,13 @@ export interface Statement {
 
 export type Condition = Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
 
-export interface Document {
+export interface PolicyDocument {
   readonly Version: "2012-10-17";
   readonly Statement: readonly Statement[];
 }
 
 /** What the statement of that name is for. */
-export interface Told {
+export interface StatementNote {
   readonly sid: string;
   readonly why: string;
 }

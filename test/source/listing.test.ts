@@ -12,7 +12,7 @@ import type { ManifestEntry } from "../../src/snapshot/entry.ts";
 import { findFiles } from "../../src/source/files/find.ts";
 import { readFindOutput } from "../../src/source/files/find-output.ts";
 import { Listing } from "../../src/source/files/listing.ts";
-import { type Decision, identityOf, planFiles } from "../../src/source/files/plan.ts";
+import { type FileDecision, identityOf, planFiles } from "../../src/source/files/plan.ts";
 import { shownHostPath } from "../../src/source/files/shown-path.ts";
 import { judged, judgedExit, toldOf } from "../../src/source/files/told.ts";
 import { alteredHost } from "../support/altered-host.ts";
@@ -271,11 +271,11 @@ describe("the plan", () => {
     };
   }
 
-  async function planned(listing: Listing, previous: ManifestEntry[]): Promise<Decision[]> {
+  async function planned(listing: Listing, previous: ManifestEntry[]): Promise<FileDecision[]> {
     const entries = (async function* () {
       yield* previous;
     })();
-    const decisions: Decision[] = [];
+    const decisions: FileDecision[] = [];
     for await (const decision of planFiles(listing, entries, { reread: () => false, listedAt }))
       decisions.push(decision);
     return decisions;

@@ -7,7 +7,7 @@ import { isFailure } from "../../src/lib/errors.ts";
 import { LogReader } from "../../src/source/rocksdb/formats/log-file.ts";
 import {
   type Accepted,
-  type Evidence,
+  type CaptureEvidence,
   FreezeJudge,
   Rejection,
 } from "../../src/source/rocksdb/verify/accept.ts";
@@ -36,7 +36,7 @@ before(async () => {
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
 interface State {
-  evidence: Evidence;
+  evidence: CaptureEvidence;
   manifest: Buffer;
   tail: Buffer;
   logs: Map<string, Buffer>;
@@ -404,7 +404,7 @@ function rejects(reason: string): (error: unknown) => boolean {
   return (error) => error instanceof Rejection && error.reason === reason;
 }
 
-function aTable(evidence: Evidence): string {
+function aTable(evidence: CaptureEvidence): string {
   const live = new Set(judge(real).keep.keys());
   return [...evidence.sizes.keys()]
     .filter((name) => name.endsWith(".sst") && live.has(name))

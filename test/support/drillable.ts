@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type DrillOptions, type DrillParts, type DrillResult, runDrill } from "../../src/drill/drill.ts";
+import { type DrillChoice, type DrillParts, type DrillResult, runDrill } from "../../src/drill/drill.ts";
 import { openLocalHost } from "../../src/host/local.ts";
 import { PackPool } from "../../src/pack/pool.ts";
 import type { SnapshotRecord } from "../../src/snapshot/record.ts";
@@ -9,7 +9,7 @@ import { type Postgres, startPostgres } from "./postgres.ts";
 import { type Rehearsal, rehearse } from "./rehearsal.ts";
 import { startRocksdbWriter } from "./rocksdb-writer.ts";
 
-export type DrillChange = Partial<DrillParts> & Partial<DrillOptions> & { readonly signal?: AbortSignal };
+export type DrillChange = Partial<DrillParts> & Partial<DrillChoice> & { readonly signal?: AbortSignal };
 
 /** A repository with one snapshot of a bridge's database, a RocksDB, files with a registration, and a command. */
 export interface Drillable extends AsyncDisposable {

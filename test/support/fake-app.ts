@@ -1,6 +1,6 @@
 import type { App, AppModule, Guided } from "../../src/cli/app.ts";
 import type { Alerts } from "../../src/notify/alerts.ts";
-import type { Listing } from "../../src/restore/report.ts";
+import type { EntryListing } from "../../src/restore/report.ts";
 import type { Retention } from "../../src/retention/retention.ts";
 import { doctor } from "./sample-doctor.ts";
 import * as guidedSamples from "./sample-guided.ts";
@@ -30,7 +30,7 @@ export function fakeApp(fails: { readonly at?: string; readonly error?: unknown 
     backup: answer("backup", () => samples.backup),
     snapshots: answer("snapshots", () => samples.snapshots),
     show: answer("show", () => samples.show),
-    ls: answer("ls", (): Listing => samples.listing()),
+    ls: answer("ls", (): EntryListing => samples.listing()),
     export: answer("export", ({ into }: { into: NodeJS.WritableStream }) => {
       into.write("raw bytes");
       return samples.exported;

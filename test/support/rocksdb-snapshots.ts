@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Host } from "../../src/host/host.ts";
 import type { RocksdbPolicy } from "../../src/policy/schema.ts";
 import { freezeRocksdb } from "../../src/source/rocksdb/capture/capture.ts";
-import type { CaptureContext, Facts } from "../../src/source/source.ts";
+import type { CaptureContext, SourceFacts } from "../../src/source/source.ts";
 import { type CollectingSink, collectingSink } from "./collecting-sink.ts";
 import { openAndCheck } from "./rocksdb-library.ts";
 import type { RocksdbWriter } from "./rocksdb-writer.ts";
@@ -62,7 +62,7 @@ export function materialise(sink: CollectingSink, directory: string): void {
 export interface HotSnapshot {
   readonly freezeMs: number;
   readonly rejected: readonly { readonly reason: string; readonly text: string }[];
-  readonly facts: Facts;
+  readonly facts: SourceFacts;
   readonly counter: number;
 }
 
@@ -72,7 +72,7 @@ export async function hotSnapshot(writer: RocksdbWriter, host: Host): Promise<Ho
   const signal = AbortSignal.timeout(600_000);
   const started = performance.now();
   const sink = collectingSink();
-  let facts: Facts;
+  let facts: SourceFacts;
   let freezeMs: number;
   {
     await using frozen = await freezeRocksdb(

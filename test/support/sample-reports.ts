@@ -3,8 +3,8 @@ import type { DrillReport } from "../../src/drill/report.ts";
 import type { NotifyFailedReport, NotifyTestReport } from "../../src/notify/report.ts";
 import type { RunbookReport, SheetReport } from "../../src/paper/report.ts";
 import type {
+  EntryListing,
   ExportReport,
-  Listing,
   LsEntry,
   RestoreReport,
   ShowReport,
@@ -236,7 +236,7 @@ export const entries: readonly LsEntry[] = [
   },
 ];
 
-export const listing = (): Listing => ({
+export const listing = (): EntryListing => ({
   snapshot: ID,
   policy: "ops",
   zone: "Europe/Berlin",

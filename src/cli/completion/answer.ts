@@ -2,12 +2,12 @@ import type { Command } from "commander";
 import { clean } from "../../lib/clean.ts";
 import { POLICY_DIRS, policyNames } from "../../policy/find.ts";
 import type { Shell } from "../shell.ts";
-import { type Candidate, type Completion, complete } from "./complete.ts";
+import { type Completion, type CompletionCandidate, complete } from "./complete.ts";
 
 /** How long somebody who pressed a key waits for a store. */
 const PATIENCE_MS = 3000;
 
-const DATES: readonly Candidate[] = [
+const DATES: readonly CompletionCandidate[] = [
   { word: "latest", about: "the newest complete snapshot" },
   { word: "yesterday", about: "the newest one of yesterday" },
 ];
@@ -24,14 +24,17 @@ export async function completed(
   const completion = complete(program, words);
   const { wanted, begun, before } = completion;
   if (wanted.kind === "files") return ["files"];
-  const found = await candidates(completion, shell).catch((): Candidate[] => []);
+  const found = await candidates(completion, shell).catch((): CompletionCandidate[] => []);
   // a policy may be named by its file, too
   if (wanted.kind === "policies" && (/[/.]/.test(begun) || found.length === 0)) return ["files"];
   const fitting = found.filter(({ word }) => word.startsWith(begun));
   return ["words", ...fitting.map(({ word, about }) => `${before}${clean(word)}\t${oneLine(about)}`)];
 }
 
-async function candidates({ wanted, given }: Completion, shell: Shell): Promise<readonly Candidate[]> {
+async function candidates(
+  { wanted, given }: Completion,
+  shell: Shell,
+): Promise<readonly CompletionCandidate[]> {
   switch (wanted.kind) {
     case "words":
       return wanted.words;
@@ -48,7 +51,7 @@ async function candidates({ wanted, given }: Completion, shell: Shell): Promise<
   }
 }
 
-async function sources(given: Completion["given"], shell: Shell): Promise<Candidate[]> {
+async function sources(given: Completion["given"], shell: Shell): Promise<CompletionCandidate[]> {
   const { findPolicy } = await import("../../policy/find.ts");
   const { loadPolicy } = await import("../../policy/load.ts");
   const places = { fromEnv: shell.context.env["DROPS_POLICY"], dirs: POLICY_DIRS };
@@ -61,7 +64,7 @@ async function snapshots(
   given: Completion["given"],
   shell: Shell,
   which: "eligible" | "all",
-): Promise<Candidate[]> {
+): Promise<CompletionCandidate[]> {
   const { recallSnapshots } = await shell.app();
   const access = { policy: given.get("--policy"), store: given.get("--store") };
   const signal = AbortSignal.any([shell.signal, AbortSignal.timeout(PATIENCE_MS)]);

@@ -3,10 +3,10 @@ import { lineage, optionNamed, walk } from "./walk.ts";
 
 /** What completes a word: names that a policy or its store knows are asked for later, and only when needed. */
 export type Wanted =
-  | { readonly kind: "words"; readonly words: readonly Candidate[] }
+  | { readonly kind: "words"; readonly words: readonly CompletionCandidate[] }
   | { readonly kind: "policies" | "sources" | "snapshots" | "dates" | "files" | "nothing" };
 
-export interface Candidate {
+export interface CompletionCandidate {
   readonly word: string;
   /** Shown beside it by shells that can. */
   readonly about: string;

@@ -18,7 +18,7 @@ import type { GuidedOptions } from "../report.ts";
 import type { GuidedRun } from "../run/guided-run.ts";
 import { oldMachine } from "../run/old-machine.ts";
 import type { PlannedRun } from "../run-report.ts";
-import { rememberedTarget, type Target } from "../target.ts";
+import { type RestoreTarget, rememberedTarget } from "../target.ts";
 import { asCaptured, policyOfTheDay } from "./gather.ts";
 import { type Grouped, groupSources, type LeadsTo, type ReplacementGroup } from "./groups.ts";
 import { type PlannedStep, planSteps } from "./plan.ts";
@@ -39,10 +39,10 @@ export interface Policies {
 }
 
 export interface PlanPlace extends Policies {
-  readonly target: Target;
+  readonly target: RestoreTarget;
   readonly host: Host;
   /** The policy's machine and this one by their addresses. */
-  readonly places: { readonly old: Policy["host"]; readonly onto: Target };
+  readonly places: { readonly old: Policy["host"]; readonly onto: RestoreTarget };
 }
 
 /** Throws policy/invalid when there is neither. */

@@ -1,7 +1,7 @@
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import type { Listing } from "./listing.ts";
-import type { Decision } from "./plan.ts";
+import type { FileDecision } from "./plan.ts";
 import { TarSession } from "./tar-session.ts";
 
 /** How far ahead of the file at hand tar is asked: far enough that it does not wait for names, bounded in memory. */
@@ -11,13 +11,13 @@ const MAX_RESCUED = 1000;
 
 /** A decision, and the tar that was asked for the file if one was. */
 export interface Step {
-  readonly decision: Decision;
+  readonly decision: FileDecision;
   session: TarSession | undefined;
 }
 
 /** Asks tar for the files of decisions that are still to come, so that decisions are taken in order without waiting. */
 export class Lookahead implements AsyncDisposable {
-  readonly #plan: AsyncGenerator<Decision>;
+  readonly #plan: AsyncGenerator<FileDecision>;
   readonly #listing: Listing;
   readonly #startTar: () => Promise<TarSession>;
   /** Packs that an unchanged file needs and the store does not have: what lies in them is read again. */
@@ -29,7 +29,7 @@ export class Lookahead implements AsyncDisposable {
   #planned = false;
 
   constructor(
-    plan: AsyncGenerator<Decision>,
+    plan: AsyncGenerator<FileDecision>,
     listing: Listing,
     tar: { readonly host: Host; readonly source: string },
     how: Cancel,
@@ -100,19 +100,19 @@ export class Lookahead implements AsyncDisposable {
     this.#main?.push();
   }
 
-  async #ask(decision: Decision): Promise<TarSession | undefined> {
+  async #ask(decision: FileDecision): Promise<TarSession | undefined> {
     if (decision.act !== "read" && decision.act !== "reread" && !this.#isLost(decision)) return undefined;
     this.#main ??= await this.#startTar();
     this.#main.ask(this.#listing.path(decision.position));
     return this.#main;
   }
 
-  #isLost(decision: Decision): boolean {
+  #isLost(decision: FileDecision): boolean {
     if (this.#lostPacks.size === 0) return false;
     return packsOf(decision).some((pack) => this.#lostPacks.has(pack));
   }
 }
 
-function packsOf(decision: Decision): readonly number[] {
+function packsOf(decision: FileDecision): readonly number[] {
   return decision.act === "keep" ? decision.previous.chunks.map((chunk) => chunk.pack) : [];
 }

@@ -4,7 +4,7 @@ import type { SqliteCopies } from "../sqlite/copies.ts";
 import type { Listing } from "./listing.ts";
 
 /** What happens to the file at a position of the listing. */
-export type Decision = { readonly position: number } & (
+export type FileDecision = { readonly position: number } & (
   | { readonly act: "keep"; readonly previous: ManifestEntry }
   /** Same as before by all that is known, and read all the same to see whether that is so. */
   | { readonly act: "reread"; readonly previous: ManifestEntry }
@@ -37,7 +37,7 @@ export async function* planFiles(
     readonly listedAt: bigint;
     readonly databases?: Pick<SqliteCopies, "at" | "isCompanion"> | undefined;
   },
-): AsyncGenerator<Decision> {
+): AsyncGenerator<FileDecision> {
   const entries = previous[Symbol.asyncIterator]();
   const links = new Map<string, number>();
   try {
@@ -71,7 +71,7 @@ function decide(
     readonly listedAt: bigint;
     readonly databases?: Pick<SqliteCopies, "at" | "isCompanion"> | undefined;
   },
-): Decision {
+): FileDecision {
   const type = entryType(listing, position);
   if (type === undefined) return { position, act: "skip" };
   if (how.databases?.isCompanion(position)) return { position, act: "leave" };

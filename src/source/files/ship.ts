@@ -16,7 +16,7 @@ import {
 import { Few } from "./few.ts";
 import type { Listing } from "./listing.ts";
 import { Lookahead, type Step } from "./lookahead.ts";
-import { type Decision, identityOf, planFiles } from "./plan.ts";
+import { type FileDecision, identityOf, planFiles } from "./plan.ts";
 import { shownHostPath } from "./shown-path.ts";
 import type { TarSession } from "./tar-session.ts";
 import type { TarEntry } from "./tar-stream.ts";
@@ -191,7 +191,7 @@ class Shipping {
     this.#note("hard links to files outside of this source are not kept", outside);
   }
 
-  #countName(decision: Decision): void {
+  #countName(decision: FileDecision): void {
     const { position } = decision;
     if (decision.act === "skip" || this.#listing.links(position) < 2 || this.#listing.kind(position) === "d")
       return;

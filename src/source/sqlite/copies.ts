@@ -10,7 +10,7 @@ import type { Listing } from "../files/listing.ts";
 import { closeScript, reasonFor } from "../rocksdb/capture/channel.ts";
 import { FieldReader } from "../rocksdb/capture/report.ts";
 import { candidatesIn, companionsOf } from "./candidates.ts";
-import { type CopiedDatabase, type DatabaseFacts, readAnswers } from "./facts.ts";
+import { type CopiedDatabase, readAnswers, type SqliteFacts } from "./facts.ts";
 
 const SCRIPT = readFileSync(new URL("./host-script.sh", import.meta.url), "utf8");
 /** Left free on the file system of the copies. Bytes. */
@@ -28,7 +28,7 @@ export interface DatabaseCopy {
   /** On the host, below the staging directory. */
   readonly path: string;
   readonly size: number;
-  readonly facts: DatabaseFacts;
+  readonly facts: SqliteFacts;
 }
 
 /** A database that could not be copied as one state, and is read as it lies. */

@@ -1,7 +1,7 @@
 import * as z from "zod";
 
 /** What was found in the copy of a database when it was made. */
-export const DatabaseFacts = z.object({
+export const SqliteFacts = z.object({
   /** `online`: by a read transaction; `recovered`: a writer had crashed, and its journal was rolled back in the copy. */
   how: z.enum(["online", "recovered"]),
   /** `quick_check` where the database is larger than 256 MiB. */
@@ -17,10 +17,10 @@ export const DatabaseFacts = z.object({
   /** Rows by the name of the table, of 200 tables at most; absent where only `quick_check` was run. */
   rows: z.record(z.string(), z.int().nonnegative()).optional(),
 });
-export type DatabaseFacts = z.infer<typeof DatabaseFacts>;
+export type SqliteFacts = z.infer<typeof SqliteFacts>;
 
 /** The same, in the facts of a files source. */
-export const CopiedDatabase = DatabaseFacts.extend({
+export const CopiedDatabase = SqliteFacts.extend({
   /** Absolute, as it was on the host. */
   path: z.string(),
   size: z.int().nonnegative(),
@@ -31,7 +31,7 @@ export type CopiedDatabase = z.infer<typeof CopiedDatabase>;
 export function readAnswers(
   text: string,
   { how, check }: { readonly how: string; readonly check: string },
-): DatabaseFacts | undefined {
+): SqliteFacts | undefined {
   const single: Record<string, unknown> = { how, check };
   const rows: Record<string, number> = Object.create(null);
   const problems: string[] = [];
@@ -43,7 +43,7 @@ export function readAnswers(
     else if (/^-?\d{1,15}$/.test(value)) single[name] = Number(value);
   }
   const facts = { ...single, integrity: problems.join("\n") };
-  const read = DatabaseFacts.safeParse(check === "quick_check" ? facts : { ...facts, rows: { ...rows } });
+  const read = SqliteFacts.safeParse(check === "quick_check" ? facts : { ...facts, rows: { ...rows } });
   return read.success && problems.length > 0 ? read.data : undefined;
 }
 

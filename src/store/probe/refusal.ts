@@ -2,13 +2,13 @@ import { messageOf } from "../../lib/errors.ts";
 import { statusOf } from "../s3-failure.ts";
 
 /** Why a server did not do it. `unknown` says nothing of what it would do another time. */
-export type Refusal = "permission" | "lock" | "no-locks" | "unknown";
+export type ProbeRefusal = "permission" | "lock" | "no-locks" | "unknown";
 
 interface Answer {
   readonly status: number;
   readonly code: string;
   readonly says?: RegExp;
-  readonly means: Refusal;
+  readonly means: ProbeRefusal;
 }
 
 /**
@@ -36,7 +36,7 @@ const ANSWERS: readonly Answer[] = [
 ];
 
 /** Of what the SDK threw. */
-export function refusalOf(error: unknown): Refusal {
+export function refusalOf(error: unknown): ProbeRefusal {
   const status = statusOf(error);
   const code = error instanceof Error ? error.name : "";
   const message = messageOf(error);

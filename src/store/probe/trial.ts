@@ -7,7 +7,7 @@ import type { Sdk } from "../s3-client.ts";
 import { statusOf } from "../s3-failure.ts";
 import { announceMd5 } from "../s3-md5.ts";
 import { ALL_FEATURES, type Blob, type Features, modeOf, putOnce } from "../s3-put.ts";
-import { type Refusal, refusalOf } from "./refusal.ts";
+import { type ProbeRefusal, refusalOf } from "./refusal.ts";
 
 /** What happened when it was tried. `unknown`: neither done nor refused in words that are known. */
 export type Tried = "refused" | "possible" | "unknown";
@@ -15,7 +15,7 @@ export type Tried = "refused" | "possible" | "unknown";
 export interface Attempt {
   readonly tried: Tried;
   readonly why: string;
-  readonly refusal?: Refusal;
+  readonly refusal?: ProbeRefusal;
   readonly version?: string | undefined;
 }
 

@@ -2,7 +2,7 @@ import { DropsError } from "../../../lib/errors.ts";
 import { statementsOf } from "./sql-tokens.ts";
 import { TokenReader } from "./token-reader.ts";
 
-export interface Role {
+export interface DumpedRole {
   readonly name: string;
   /** Of LOGIN, INHERIT, CREATEDB, in that form; `NO…` is left out. */
   readonly attributes: ReadonlySet<string>;
@@ -25,7 +25,7 @@ export interface Membership {
 
 /** What a `roles.sql` says, as data: it is read and never run, since it would run as a superuser. */
 export interface RolesFile {
-  readonly roles: readonly Role[];
+  readonly roles: readonly DumpedRole[];
   readonly memberships: readonly Membership[];
   /** Statements that say nothing of this: they are not carried out. */
   readonly ignored: number;
@@ -42,7 +42,7 @@ const POWERS = new Set(["SUPERUSER", "CREATEROLE", "REPLICATION", "BYPASSRLS"]);
 export function parseRolesFile(sql: string): RolesFile {
   if (sql.includes("\0"))
     throw new DropsError("data/damaged", "reading the roles of a dump: there is a NUL in it");
-  const roles = new Map<string, Role>();
+  const roles = new Map<string, DumpedRole>();
   const memberships: Membership[] = [];
   let ignored = 0;
   for (const statement of statementsOf(sql)) {
@@ -54,7 +54,7 @@ export function parseRolesFile(sql: string): RolesFile {
 }
 
 /** `CREATE ROLE x`, `ALTER ROLE x WITH …`, `ALTER ROLE x SET …`, `COMMENT ON ROLE x IS …` */
-function readRole(reader: TokenReader, roles: Map<string, Role>): boolean {
+function readRole(reader: TokenReader, roles: Map<string, DumpedRole>): boolean {
   if (reader.starts("create", "role")) {
     const name = reader.name();
     if (name === undefined || !reader.atEnd) return false;
@@ -71,12 +71,12 @@ function readRole(reader: TokenReader, roles: Map<string, Role>): boolean {
   return true;
 }
 
-function readComment(reader: TokenReader, role: Role): Role | undefined {
+function readComment(reader: TokenReader, role: DumpedRole): DumpedRole | undefined {
   const comment = reader.starts("is") ? reader.string() : undefined;
   return comment === undefined ? undefined : { ...role, comment };
 }
 
-function readChange(reader: TokenReader, role: Role): Role | undefined {
+function readChange(reader: TokenReader, role: DumpedRole): DumpedRole | undefined {
   if (reader.starts("with")) return readAttributes(reader, role);
   if (!reader.starts("set")) return undefined;
   const name = reader.parameter();
@@ -90,10 +90,10 @@ function readChange(reader: TokenReader, role: Role): Role | undefined {
   return { ...role, settings: [...role.settings, { name, values }] };
 }
 
-function readAttributes(reader: TokenReader, role: Role): Role | undefined {
+function readAttributes(reader: TokenReader, role: DumpedRole): DumpedRole | undefined {
   const attributes = new Set<string>();
   const powers: string[] = [];
-  let read: Role = role;
+  let read: DumpedRole = role;
   while (reader.peek() !== undefined) {
     const word = reader.word()?.toUpperCase() ?? "";
     if (HARMLESS.has(word)) attributes.add(word);
@@ -107,7 +107,7 @@ function readAttributes(reader: TokenReader, role: Role): Role | undefined {
   return { ...read, attributes, powers };
 }
 
-function readValued(reader: TokenReader, word: string, role: Role): Role | undefined {
+function readValued(reader: TokenReader, word: string, role: DumpedRole): DumpedRole | undefined {
   if (word === "CONNECTION" && reader.starts("limit")) {
     return { ...role, connectionLimit: Number(reader.number() ?? -1) };
   }
@@ -138,7 +138,7 @@ function readOptions(reader: TokenReader): Membership["options"] | undefined {
   return options;
 }
 
-function emptyRole(name: string): Role {
+function emptyRole(name: string): DumpedRole {
   return {
     name,
     attributes: new Set(["INHERIT"]),

@@ -1,6 +1,6 @@
 import { loadsCode } from "../database-sql.ts";
 import { quoteIdentifier, quoteLiteral } from "../quote.ts";
-import type { Membership, Role, RolesFile } from "./roles-file.ts";
+import type { DumpedRole, Membership, RolesFile } from "./roles-file.ts";
 
 /** Serialises restores of several databases that make the same roles. A number of our own. */
 const ROLES_LOCK = "7236827340910541";
@@ -35,7 +35,7 @@ export function planRoles(file: RolesFile, existing: { has(name: string): boolea
   return { sql: rolesSql(made, memberships), wanted: [...names], notes };
 }
 
-function roleNotes({ name, powers, settings }: Role): readonly string[] {
+function roleNotes({ name, powers, settings }: DumpedRole): readonly string[] {
   const risky = settings.filter((setting) => loadsCode(setting.name)).map((setting) => setting.name);
   return [
     ...(powers.length === 0
@@ -47,7 +47,7 @@ function roleNotes({ name, powers, settings }: Role): readonly string[] {
   ];
 }
 
-function rolesSql(roles: readonly Role[], memberships: readonly Membership[]): string {
+function rolesSql(roles: readonly DumpedRole[], memberships: readonly Membership[]): string {
   const made = roles.map((role) => ({ name: role.name, sql: roleStatements(role) }));
   const grants = memberships.map((each) => ({ member: each.member, sql: grantStatement(each) }));
   // what another restore made in between is left as it is: checked under the lock
@@ -80,7 +80,7 @@ function hex(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString("hex");
 }
 
-function roleStatements(role: Role): string {
+function roleStatements(role: DumpedRole): string {
   const name = quoteIdentifier(role.name);
   const has = (attribute: string) => (role.attributes.has(attribute) ? attribute : `NO${attribute}`);
   const words = [

@@ -3,7 +3,7 @@ import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError, isFailure } from "../../../lib/errors.ts";
 import { byteCount } from "../../../lib/units.ts";
 import type { RocksdbPolicy } from "../../../policy/schema.ts";
-import type { CaptureContext, Facts, FrozenSource, SourceSink } from "../../source.ts";
+import type { CaptureContext, FrozenSource, SourceFacts, SourceSink } from "../../source.ts";
 import { Rejection } from "../verify/accept.ts";
 import { besideDatabase } from "./beside.ts";
 import { FreezeChannel } from "./channel.ts";
@@ -103,7 +103,7 @@ function gaveUp(source: RocksdbPolicy, rejected: readonly Attempt[]): DropsError
 
 class FrozenRocksdb implements FrozenSource {
   readonly capturedAt: Date;
-  readonly facts: Facts;
+  readonly facts: SourceFacts;
   readonly #source: RocksdbPolicy;
   readonly #channel: FreezeChannel;
   readonly #entries: readonly StagedEntry[];
@@ -158,7 +158,7 @@ function factsOf(
   database: string,
   frozen: Frozen,
   entries: readonly StagedEntry[],
-): Facts {
+): SourceFacts {
   const { accepted, options, identity } = frozen.proof;
   const { directory } = frozen.report;
   const sizeOf = (suffix: string) =>

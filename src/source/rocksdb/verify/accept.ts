@@ -16,7 +16,7 @@ export class Rejection extends Error {
   }
 }
 
-export interface Evidence {
+export interface CaptureEvidence {
   readonly manifest: string;
   /** Numbers of the logs at the first listing, before the MANIFEST was read. */
   readonly firstLogs: readonly number[];
@@ -46,14 +46,14 @@ export interface Accepted {
  * the lowest log number at the end excludes. A log that holds a record proves that every older one was complete.
  */
 export class FreezeJudge {
-  readonly #given: Evidence;
+  readonly #given: CaptureEvidence;
   readonly #state: LiveState;
   readonly #manifest: LogReader;
   readonly #wals: WalSummary[] = [];
   #live: LiveSet | undefined;
   #manifestEnd = 0;
 
-  constructor(given: Evidence) {
+  constructor(given: CaptureEvidence) {
     this.#given = given;
     this.#state = new LiveState(given.manifest);
     this.#manifest = new LogReader(given.manifest, {
