@@ -97,7 +97,7 @@ describe("under constant writing", () => {
         );
         let committed = 0;
         writer.stdout.on("data", (text: Buffer) => {
-          committed = Number(text.toString().trimEnd().split("\n").at(-1));
+          committed = Number.parseInt(text.toString().trimEnd().split("\n").at(-1) ?? "", 10);
         });
         try {
           await until("rows were committed", () => committed > 100);
