@@ -7,7 +7,7 @@ import type { BootstrapReport } from "../guided/report.ts";
 import { bootstrap } from "../guided/run/bootstrap.ts";
 import { openLocalHost } from "../host/local.ts";
 import type { Cancel } from "../lib/cancel.ts";
-import { chooseSnapshot, type SnapshotChoice } from "../restore/choose.ts";
+import { aboutChosen, chooseSnapshot, type SnapshotChoice } from "../restore/choose.ts";
 import { explaining } from "../restore/explaining.ts";
 import type { GuidedSession } from "./guided-session.ts";
 
@@ -26,12 +26,8 @@ export async function bootstrapInto(
   const made = await explaining(parts, () => bootstrap(parts, what, how));
   const restoreCommand = again("restore", { ...session.access, host: undefined });
   const revision = revisionOf(record);
-  const { id, state, started, ended } = record;
   return {
-    policy: chosen.policyName,
-    store: read.parts.store.label,
-    zone: read.parts.zone,
-    snapshot: { id, state, started, ended, signature: chosen.signature },
+    ...aboutChosen(read.parts, chosen),
     to: made.to,
     files: made.files.map(({ path, mode, secret }) => {
       return { path, mode: mode.toString(8).padStart(4, "0"), secret };

@@ -8,7 +8,7 @@ import type { AppContext } from "../lib/context.ts";
 import { PackPool } from "../pack/pool.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import { lsView, showView, snapshotsView } from "../restore/browse-report.ts";
-import type { ReadParts } from "../restore/choose.ts";
+import { aboutChosen, type ReadParts } from "../restore/choose.ts";
 import { explaining } from "../restore/explaining.ts";
 import type { ExportOptions, ExportReport, RestoreOptions, RestoreReport } from "../restore/report.ts";
 import { type Access, openAccess, policyOf, zoneOf } from "./access.ts";
@@ -98,24 +98,9 @@ async function runRestore(
       { ...options, onDamage: options.bestEffort ? "best-effort" : "describe" },
       options,
     );
-    const { chosen, sources, next, notes, ...figures } = run;
-    const { id, state, started, ended } = chosen.snapshot.record;
-    return {
-      policy: chosen.policyName,
-      store: parts.store.label,
-      zone: parts.zone,
-      snapshot: { id, state, started, ended, signature: chosen.signature },
-      to: figures.to,
-      laterSnapshots: chosen.later,
-      ageSeconds: chosen.ageSeconds,
-      sources,
-      files: figures.files,
-      bytes: figures.bytes,
-      packs: figures.packs,
-      seconds: figures.seconds,
-      next,
-      notes,
-    };
+    const { chosen, to, storedBytes: _, ...restored } = run;
+    const { later: laterSnapshots, ageSeconds } = chosen;
+    return { ...aboutChosen(parts, chosen), to, laterSnapshots, ageSeconds, ...restored };
   } finally {
     progress.done();
   }

@@ -1,9 +1,11 @@
 import { type Command, Option } from "commander";
+import type { GuidedOptions } from "../guided/report.ts";
 import type { ReadAccess } from "../lib/access.ts";
 import type { AppContext, Prompt } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
 import type { SnapshotChoice } from "../restore/choose.ts";
-import type { App, AppModule, Reader } from "./app.ts";
+import type { Retention } from "../retention/retention.ts";
+import type { App, AppModule, Guided, Reader } from "./app.ts";
 import { type ExitCode, exitsInWords } from "./exits.ts";
 import type { Screen } from "./screen.ts";
 
@@ -33,6 +35,12 @@ export interface ReadFlags extends GlobalFlags {
   readonly expectHead?: string;
 }
 
+export interface HostFlags {
+  readonly host?: string;
+  readonly sshKey?: string;
+  readonly hostKey?: string;
+}
+
 export interface ChoiceFlags {
   readonly date?: string;
   readonly snapshot?: string;
@@ -46,6 +54,17 @@ export async function openApp(shell: Shell, flags: GlobalFlags): Promise<App> {
 export async function openReader(shell: Shell, flags: ReadFlags): Promise<Reader> {
   const { openReader } = await shell.app();
   return openReader(accessOf(flags), shell.context);
+}
+
+export async function openGuided(shell: Shell, flags: ReadFlags & HostFlags): Promise<Guided> {
+  const { openGuided } = await shell.app();
+  const { host, sshKey, hostKey } = flags;
+  return openGuided({ ...accessOf(flags), host, sshKey, hostKey }, shell.context);
+}
+
+export async function openRetention(shell: Shell, { policy }: GlobalFlags): Promise<Retention> {
+  const { openRetention } = await shell.app();
+  return openRetention({ policy }, shell.context);
 }
 
 export function accessOf(flags: ReadFlags): ReadAccess {
@@ -74,6 +93,14 @@ export function addReadOptions(command: Command): Command {
     .option("--expect-head <id>", "refuse a store without this snapshot: it was rolled back");
 }
 
+/** Options of commands that work on a host. */
+export function addHostOptions(command: Command): Command {
+  return command
+    .option("--host <user@address:port>", "machine to restore onto; default: the policy's host")
+    .option("--ssh-key <file>", "SSH private key; default: the policy's, else what ssh would use")
+    .option("--host-key <line>", "the machine's SSH host key; default: the policy's, else known_hosts");
+}
+
 function parseHead(text: string): string {
   if (/^[0-9a-f]{8,16}$/.test(text)) return text;
   throw new DropsError(
@@ -100,9 +127,25 @@ export function choiceOf(flags: ChoiceFlags): SnapshotChoice {
   });
 }
 
+/** A whole number, not negative. Throws usage/invalid. */
+export function parseCount(text: string): number {
+  if (/^\d{1,4}$/.test(text)) return Number(text);
+  throw new DropsError("usage/invalid", `"${text.slice(0, 40)}" is not a number of snapshots`, {
+    hint: "a whole number, such as 7",
+  });
+}
+
 /** For options that may be repeated. */
 export function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
+}
+
+/** What says what a guided restore will do. */
+export function sayingPlan({ context }: Shell): NonNullable<GuidedOptions["onPlanned"]> {
+  return async (report) => {
+    const { planLines } = await import("./words/guided.ts");
+    for (const line of planLines(report)) context.reporter.say(line);
+  };
 }
 
 /** Examples and exit codes below a command's own help. */

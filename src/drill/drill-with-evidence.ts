@@ -8,7 +8,7 @@ import type { AppContext } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
 import { PackPool } from "../pack/pool.ts";
 import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
-import type { ReadParts } from "../restore/choose.ts";
+import { aboutChosen, type ReadParts } from "../restore/choose.ts";
 import type { Signer } from "../seal/sshsig.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { signerOfEvidence } from "../trust/evidence-signer.ts";
@@ -111,17 +111,13 @@ async function writeDown(
 
 function reportOf(parts: ReadParts, result: DrillResult, options: DrillOptions): Omit<DrillReport, "notes"> {
   const { chosen, book, restored, sandbox } = result;
-  const { id, state, started, ended } = chosen.snapshot.record;
   return {
-    policy: chosen.policyName,
-    store: parts.store.label,
-    zone: parts.zone,
-    snapshot: { id, state, started, ended, signature: chosen.signature },
+    ...aboutChosen(parts, chosen),
     verdict: result.verdict,
     whole: result.whole,
     checks: book.checks,
     notTested: book.notTested,
-    objectives: { ...result.objectives },
+    objectives: result.objectives,
     ...restored,
     ...(result.on === undefined ? {} : { on: result.on }),
     sandbox: { user: sandbox.user, network: sandbox.network !== undefined },

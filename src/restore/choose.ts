@@ -62,6 +62,15 @@ export interface ChosenSnapshot {
   readonly notes: readonly string[];
 }
 
+/** How an answer about one snapshot begins. */
+export function aboutChosen(
+  { store, zone }: Pick<ReadParts, "store" | "zone">,
+  { policyName, snapshot: { record }, signature }: ChosenSnapshot,
+) {
+  const { id, state, started, ended } = record;
+  return { policy: policyName, store: store.label, zone, snapshot: { id, state, started, ended, signature } };
+}
+
 /**
  * The repository's description and all snapshots of one policy.
  *

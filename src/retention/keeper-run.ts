@@ -12,7 +12,7 @@ import {
   type KeeperPlan,
   planKeeper,
 } from "./keeper.ts";
-import type { KeeperReport } from "./keeper-report.ts";
+import type { KeeperReport } from "./report.ts";
 
 export interface KeeperRun {
   readonly parts: KeeperParts;

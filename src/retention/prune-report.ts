@@ -54,55 +54,35 @@ export function planView(
   };
 }
 
-export function pruneView(view: PlanView, result: PruneResult, seconds: number): PruneReport {
+/** @param result undefined: the plan is refused, and nothing was done */
+export function pruneView(view: PlanView, result: PruneResult | undefined, seconds: number): PruneReport {
   const { survey, plan, rules, held, ...place } = view;
+  const { forgotten = [], removed = [], condemned = [], inUse = [], spared = [], stopped } = result ?? {};
   const kept = plan.decisions.filter(({ keep }) => keep);
   return {
     ...place,
-    forgotten: result.forgotten.map(({ listed: { record } }) => {
+    forgotten: forgotten.map(({ listed: { record } }) => {
       return { id: record.id, ended: record.ended, state: record.state };
     }),
-    kept: survey.snapshots.length - result.forgotten.length,
-    removed: total(result.removed),
+    kept: survey.snapshots.length - forgotten.length,
+    removed: total(removed),
     ...(held ? { held } : {}),
-    condemned: total(result.condemned),
+    condemned: total(condemned),
     waiting: total(plan.sweep.waiting),
     young: total(plan.sweep.young),
-    inUse: total(result.inUse),
+    inUse: total(inUse),
     quarantined: quarantinedOf(plan),
     refused:
-      result.stopped === undefined
-        ? []
-        : [{ why: result.stopped, hint: "drops prune again says more", acceptable: false }],
+      stopped === undefined
+        ? plan.refusals
+        : [{ why: stopped, hint: "drops prune again says more", acceptable: false }],
     promise: promiseOf(kept, rules, place.zone),
     ...oldestOf(kept),
     seconds,
     notes: [
       ...survey.notes,
-      ...result.spared.map(({ listed }) => `${listed.record.id} was pinned meanwhile: it is kept`),
+      ...spared.map(({ listed }) => `${listed.record.id} was pinned meanwhile: it is kept`),
     ],
-  };
-}
-
-/** Nothing was done. */
-export function refusedView(view: PlanView, seconds: number): PruneReport {
-  const { survey, plan, rules, held: _, ...place } = view;
-  const nothing = { objects: 0, bytes: 0 };
-  return {
-    ...place,
-    forgotten: [],
-    kept: survey.snapshots.length,
-    removed: nothing,
-    condemned: nothing,
-    waiting: total(plan.sweep.waiting),
-    young: total(plan.sweep.young),
-    inUse: nothing,
-    quarantined: quarantinedOf(plan),
-    refused: plan.refusals,
-    promise: promiseOf(plan.decisions, rules, place.zone),
-    ...oldestOf(plan.decisions),
-    seconds,
-    notes: survey.notes,
   };
 }
 

@@ -12,14 +12,14 @@ import { trustOf } from "../trust/trust.ts";
 import { decideAt } from "./future.ts";
 import { heldBytes } from "./held.ts";
 import type { KeepRules } from "./keep.ts";
-import type { KeeperReport } from "./keeper-report.ts";
 import { unpin, type WrittenNote, writeNote } from "./operator-notes.ts";
 import { Calendar } from "./periods.ts";
 import { contextOf, type PlanHow, planPrune } from "./plan.ts";
 import { lockRulesOf } from "./policy-locks.ts";
 import { prune } from "./prune.ts";
-import { noteView, type PlanView, planView, pruneView, refusedView } from "./prune-report.ts";
+import { noteView, type PlanView, planView, pruneView } from "./prune-report.ts";
 import type {
+  KeeperReport,
   NoteOptions,
   NoteReport,
   PlanOptions,
@@ -98,7 +98,7 @@ class PolicyRetention implements Retention {
       plan.forget.map(({ listed }) => listed.record.id),
       options.agreed,
     );
-    if (plan.refusals.length > 0) return refusedView(view, seconds());
+    if (plan.refusals.length > 0) return pruneView(view, undefined, seconds());
     const progress = this.#context.reporter.progress("prune", "objects");
     const newId = () => randomBytes(8).toString("hex");
     const onRemoved = (done: number, total: number) => progress.update(done, total);

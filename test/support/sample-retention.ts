@@ -1,5 +1,4 @@
-import type { KeeperReport } from "../../src/retention/keeper-report.ts";
-import type { NoteReport, PlanReport, PruneReport } from "../../src/retention/report.ts";
+import type { KeeperReport, NoteReport, PlanReport, PruneReport } from "../../src/retention/report.ts";
 
 const place = { policy: "ops", store: "s3://backups/drops", zone: "Europe/Berlin" };
 const none = { objects: 0, bytes: 0 };

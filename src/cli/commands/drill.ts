@@ -2,7 +2,6 @@ import type { Command } from "commander";
 import type { DrillReport } from "../../drill/report.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { someOf } from "../../lib/words.ts";
-import { sayingPlan } from "../guided-shell.ts";
 import {
   addChoiceOptions,
   addReadOptions,
@@ -13,6 +12,7 @@ import {
   openReader,
   type ReadFlags,
   type Shell,
+  sayingPlan,
 } from "../shell.ts";
 import { telling } from "../telling.ts";
 

@@ -1,8 +1,7 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
-import type { KeeperReport } from "../../retention/keeper-report.ts";
-import { openRetention } from "../retention-shell.ts";
-import { explain, type GlobalFlags, type Shell } from "../shell.ts";
+import type { KeeperReport } from "../../retention/report.ts";
+import { explain, type GlobalFlags, openRetention, type Shell } from "../shell.ts";
 import { telling } from "../telling.ts";
 
 interface Flags extends GlobalFlags {

@@ -1,6 +1,5 @@
 import { type Command, Option } from "commander";
-import { openRetention, parseCount } from "../retention-shell.ts";
-import { explain, type GlobalFlags, type Shell } from "../shell.ts";
+import { explain, type GlobalFlags, openRetention, parseCount, type Shell } from "../shell.ts";
 
 interface Flags extends GlobalFlags {
   readonly at?: string;

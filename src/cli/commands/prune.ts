@@ -1,9 +1,11 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
 import type { PlanReport, PruneReport } from "../../retention/report.ts";
-import { confirm, openRetention, parseCount } from "../retention-shell.ts";
-import { explain, type GlobalFlags, type Shell } from "../shell.ts";
+import { explain, type GlobalFlags, openRetention, parseCount, type Shell } from "../shell.ts";
 import { type About, telling } from "../telling.ts";
+
+/** How often an answer that is none is asked for again. */
+const TRIES = 3;
 
 interface Flags extends GlobalFlags {
   readonly dryRun?: true;
@@ -81,3 +83,13 @@ const MORE = `
 Prune works in two runs: the first marks unused data, and one at least a day later removes it if it is still unused. If
 prune is killed, the next one finishes the work. If it is not safe, prune does nothing, reports why, and exits with 22.
 `;
+
+/** Throws interrupted when the person says no. `what` says what is then not done. */
+async function confirm(shell: Shell, question: string, what: string): Promise<void> {
+  for (let tries = 0; shell.prompt && tries < TRIES; tries++) {
+    const said = (await shell.prompt.ask(`${question} [yes/no] `, { signal: shell.signal })).toLowerCase();
+    if (said === "yes" || said === "y") return;
+    if (said === "no" || said === "n") break;
+  }
+  throw new DropsError("interrupted", `stopped before ${what}, as you said: nothing was done`);
+}

@@ -1,17 +1,21 @@
 import type { Command } from "commander";
+import type { StepId } from "../../guided/run/steps.ts";
 import { DropsError } from "../../lib/errors.ts";
 import type { RestoreReport } from "../../restore/report.ts";
-import { addHostOptions, type HostFlags, openGuided, parseSteps, sayingPlan } from "../guided-shell.ts";
 import {
   addChoiceOptions,
+  addHostOptions,
   addReadOptions,
   type ChoiceFlags,
   choiceOf,
   collect,
   explain,
+  type HostFlags,
+  openGuided,
   openReader,
   type ReadFlags,
   type Shell,
+  sayingPlan,
 } from "../shell.ts";
 
 interface Flags extends ReadFlags, ChoiceFlags, HostFlags {
@@ -176,3 +180,20 @@ Onto a host, drops shows the snapshot and what will be lost. Then it does these 
 postgres, files, start, login, messages. It shows each step, asks, carries it out, checks it, and writes a journal on the
 host. Old data is kept until --finish; drops rollback returns to it.
 `;
+
+/** `rocksdb,postgres` or `4,5`, once or several times. Throws usage/invalid naming the steps that there are. */
+async function parseSteps(values: readonly string[]): Promise<readonly StepId[]> {
+  if (values.length === 0) return [];
+  const { STEPS } = await import("../../guided/run/steps.ts");
+  const words = values.flatMap((value) => value.split(",")).map((word) => word.trim());
+  const steps = words.map((word) => {
+    const step = STEPS.find(({ id, number }) => id === word || String(number) === word);
+    if (step && step.id !== "bootstrap") return step.id;
+    throw new DropsError("usage/invalid", `"${word.slice(0, 40)}" is no step of a restore`, {
+      hint: STEPS.slice(1)
+        .map(({ id, number }) => `${number} ${id}`)
+        .join(", "),
+    });
+  });
+  return [...new Set(steps)];
+}

@@ -1,7 +1,13 @@
 import type { Command } from "commander";
 import { DropsError } from "../../lib/errors.ts";
-import { addHostOptions, type HostFlags, openGuided } from "../guided-shell.ts";
-import { explain, type GlobalFlags, type Shell } from "../shell.ts";
+import {
+  addHostOptions,
+  explain,
+  type GlobalFlags,
+  type HostFlags,
+  openGuided,
+  type Shell,
+} from "../shell.ts";
 
 interface Flags extends GlobalFlags, HostFlags {
   readonly run?: string;

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { openRetention } from "../retention-shell.ts";
-import { explain, type GlobalFlags, type Shell } from "../shell.ts";
+import { explain, type GlobalFlags, openRetention, type Shell } from "../shell.ts";
 
 export function addUnpin(program: Command, shell: Shell): void {
   const command = program

@@ -1,6 +1,6 @@
 import { inBytes } from "../../lib/units.ts";
 import { counted, duration } from "../../lib/words.ts";
-import type { KeeperReport } from "../../retention/keeper-report.ts";
+import type { KeeperReport } from "../../retention/report.ts";
 import type { Paint } from "../screen.ts";
 import { notes, when } from "./format.ts";
 
