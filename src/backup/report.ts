@@ -6,9 +6,9 @@ import {
   Failure,
   Id,
   Kind,
-  Notes,
-  Place,
+  ReportNotes,
   type ReportOf,
+  RepositoryFields,
   Seconds,
   SnapshotState,
   SourceOutcome,
@@ -34,12 +34,12 @@ export const BackedUpSource = z.object({
   newBytes: Bytes.describe("of those, not in the repository before"),
   storedBytes: Bytes.describe("packed and encrypted, as put into the store"),
   seconds: Seconds,
-  notes: Notes,
+  notes: ReportNotes,
   error: Failure.optional(),
 });
 
 export const BackupReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   snapshot: z.object({
     id: Id,
     key: z.string(),
@@ -56,7 +56,7 @@ export const BackupReport = z.object({
   storedBytes: Bytes,
   packs: Count,
   seconds: Seconds,
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export type InitReport = ReportOf<typeof InitReport>;

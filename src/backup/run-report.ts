@@ -32,7 +32,7 @@ export function backupReport(
     storedBytes: sum(({ storedBytes }) => storedBytes),
     packs: run.packs,
     seconds: (Date.parse(record.ended) - Date.parse(record.started)) / 1000,
-    notes: [...notes],
+    notes,
   };
 }
 
@@ -46,14 +46,14 @@ function sourceReport({
     name: record.name,
     kind: record.kind,
     outcome: record.outcome === "stored" || record.outcome === "partial" ? "ok" : record.outcome,
-    ...(record.captured_at === undefined ? {} : { capturedAt: record.captured_at }),
+    capturedAt: record.captured_at,
     files: record.files ?? 0,
     bytes: record.bytes ?? 0,
     readBytes: record.read_bytes ?? 0,
     newBytes,
     storedBytes,
     seconds,
-    notes: [...record.notes],
-    ...(record.error === undefined ? {} : { error: { ...record.error } }),
+    notes: record.notes,
+    error: record.error,
   };
 }

@@ -5,9 +5,9 @@ import {
   Bytes,
   Count,
   Id,
-  Notes,
-  Place,
+  ReportNotes,
   type ReportOf,
+  RepositoryFields,
   Seconds,
   SnapshotState,
   Time,
@@ -32,7 +32,7 @@ export const DrillCheck = z.object({
 });
 
 export const DrillReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   snapshot: z.object({ id: Id, state: SnapshotState, started: Time, ended: Time, signature: Vouched }),
   verdict: z
     .enum(["proven", "damaged", "unproven"])
@@ -66,7 +66,7 @@ export const DrillReport = z.object({
     })
     .optional()
     .describe("files, when a directory for them was given"),
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export type DrillCheck = ReportOf<typeof DrillCheck>;

@@ -4,9 +4,9 @@ import type { Prompt } from "../lib/context.ts";
 import {
   Bytes,
   Count,
-  Notes,
-  Place,
+  ReportNotes,
   type ReportOf,
+  RepositoryFields,
   Seconds,
   Signature,
   SnapshotId,
@@ -41,11 +41,11 @@ export const GuidedStep = z.object({
   answers: z.array(
     z.object({ item: z.string(), answer: z.enum(["yes", "no", "not asked"]), note: z.string() }),
   ),
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export const GuidedReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   host: z.string(),
   run: Run,
   dryRun: z.boolean(),
@@ -70,7 +70,7 @@ export const GuidedReport = z.object({
   expectedSeconds: Seconds,
   rtoSeconds: Seconds.describe("of the policy: how long a restore may take"),
   secondsToStarted: Seconds.optional().describe("from the run's beginning until all services ran again"),
-  notes: Notes,
+  notes: ReportNotes,
   next: z.array(z.string()).describe("commands"),
 });
 
@@ -79,7 +79,7 @@ export const FinishReport = z.object({
   host: z.string(),
   run: Run,
   removed: z.array(z.string()).describe("whose old data is gone"),
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export const RollbackReport = z.object({
@@ -89,18 +89,18 @@ export const RollbackReport = z.object({
   putBack: z.array(z.string()),
   started: z.array(z.string()),
   notReady: z.array(z.string()).describe("units that were active before the restore and are not now"),
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export const BootstrapReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   snapshot: Snapshot,
   to: z.string(),
   files: z.array(z.object({ path: z.string(), mode: z.string(), secret: z.boolean() })),
   flake: z.string().optional().describe("where the flake was unpacked, or its bundle lies"),
   revision: z.string().optional().describe("of the flake, when the snapshot was made"),
-  choices: z.array(z.object({ title: z.string(), commands: z.array(z.string()), notes: Notes })),
-  notes: Notes,
+  choices: z.array(z.object({ title: z.string(), commands: z.array(z.string()), notes: ReportNotes })),
+  notes: ReportNotes,
 });
 
 /** What a person said of one item of the checklist. */

@@ -22,9 +22,9 @@ export const SnapshotState = z.enum(["complete", "partial", "checkpoint"]);
 export const SourceOutcome = z.enum(["ok", "unchanged", "failed"]);
 export const Signature = z.enum(["trusted", "untrusted", "missing"]);
 export const Vouched = Signature.describe("who vouches for the record");
-export const Notes = z.array(z.string()).describe("what the operator should know; not failures");
+export const ReportNotes = z.array(z.string()).describe("what the operator should know; not failures");
 /** Of a repository: beginning of most answers. */
-export const Place = { policy: z.string(), store: z.string(), zone: z.string() };
+export const RepositoryFields = { policy: z.string(), store: z.string(), zone: z.string() };
 export const Objects = z.object({ objects: Count, bytes: Bytes });
 export const Failure = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });
 

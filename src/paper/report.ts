@@ -1,7 +1,7 @@
 /** What `drops recovery-sheet` and `drops runbook` are asked, and what they answer. */
 import * as z from "zod";
 import type { PolicyAccess, ReadAccess } from "../lib/access.ts";
-import { Notes, type ReportOf, Sha256, Time } from "../lib/report-fields.ts";
+import { ReportNotes, type ReportOf, Sha256, Time } from "../lib/report-fields.ts";
 
 export const SheetReport = z.object({
   policy: z.string(),
@@ -17,7 +17,7 @@ export const SheetReport = z.object({
   script: Sha256.describe("of recover.sh"),
   repositoryId: z.string().optional().describe("absent when the store could not be asked"),
   scriptInStore: z.boolean(),
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export const RunbookReport = z.object({

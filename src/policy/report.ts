@@ -1,6 +1,6 @@
 /** What `drops policy` answers. */
 import * as z from "zod";
-import { Kind, Notes, type ReportOf, Sha256 } from "../lib/report-fields.ts";
+import { Kind, ReportNotes, type ReportOf, Sha256 } from "../lib/report-fields.ts";
 
 export const PolicyReport = z.object({
   origin: z.string(),
@@ -10,7 +10,7 @@ export const PolicyReport = z.object({
   host: z.string(),
   store: z.string(),
   sources: z.array(z.object({ name: z.string(), kind: Kind, what: z.string() })),
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export const ShownPolicyReport = z.object({

@@ -14,7 +14,7 @@ export function snapshotsView(parts: ReadParts, list: SnapshotList): SnapshotsRe
     store: parts.store.label,
     zone: parts.zone,
     snapshots: list.snapshots.map(({ snapshot, signature, held }) => {
-      return { ...lineOf(snapshot, signature), ...(held === undefined ? {} : { held }) };
+      return { ...lineOf(snapshot, signature), held };
     }),
     notes: [...list.unreadable.map(({ why }) => why.message), ...list.withdrawn],
   };
@@ -30,17 +30,17 @@ export function showView(parts: ReadParts, shown: Awaited<ReturnType<typeof show
     store: parts.store.label,
     zone: parts.zone,
     key: snapshot.key,
-    ...(snapshot.signer === undefined ? {} : { signer: fingerprint(snapshot.signer) }),
+    signer: snapshot.signer && fingerprint(snapshot.signer),
     tool: snapshot.record.tool,
     host: snapshot.record.host,
     skewSeconds: snapshot.record.skew_ms / 1000,
     sources: shown.sources.map(sourceView),
-    notes: [...chosen.notes],
+    notes: chosen.notes,
   };
 }
 
 function sourceView({ record, head, packs, notes }: BrowsedSource): ShowReport["sources"][number] {
-  return present({
+  return {
     name: record.name,
     kind: record.kind,
     outcome: outcomeOf(record),
@@ -53,7 +53,7 @@ function sourceView({ record, head, packs, notes }: BrowsedSource): ShowReport["
     facts: head?.facts,
     notes: [...record.notes, ...notes],
     error: record.error,
-  });
+  };
 }
 
 export function lsView(
@@ -77,11 +77,11 @@ function entryView(source: string, entry: ManifestEntry): LsEntry {
     mode: entry.mode.toString(8).padStart(4, "0"),
     uid: entry.uid,
     gid: entry.gid,
-    ...(entry.user === undefined ? {} : { user: entry.user }),
-    ...(entry.group === undefined ? {} : { group: entry.group }),
+    user: entry.user,
+    group: entry.group,
     size: entry.size,
     modified: new Date(Number(entry.mtime / 1_000_000n)).toISOString(),
-    ...(entry.target === undefined ? {} : { target: entry.target.toString() }),
+    target: entry.target?.toString(),
   };
 }
 
@@ -101,19 +101,6 @@ function lineOf({ record }: ListedSnapshot, signature: SignatureState): Snapshot
     bytes: sum(({ bytes }) => bytes),
   };
 }
-
-/** The same without the fields that are undefined. */
-function present<Fields extends object>(fields: Fields): Present<Fields> {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as Present<Fields>;
-}
-
-type Present<Fields> = {
-  [Key in keyof Fields as undefined extends Fields[Key] ? never : Key]: Fields[Key];
-} & {
-  [Key in keyof Fields as undefined extends Fields[Key] ? Key : never]?: Exclude<Fields[Key], undefined>;
-};
 
 function outcomeOf({ outcome }: SourceRecord): "ok" | "unchanged" | "failed" {
   return outcome === "stored" || outcome === "partial" ? "ok" : outcome;

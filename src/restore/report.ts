@@ -7,9 +7,9 @@ import {
   Failure,
   Id,
   Kind,
-  Notes,
-  Place,
+  ReportNotes,
   type ReportOf,
+  RepositoryFields,
   Seconds,
   Sha256,
   SnapshotState,
@@ -33,9 +33,9 @@ export const SnapshotLine = z.object({
 });
 
 export const SnapshotsReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   snapshots: z.array(SnapshotLine).describe("oldest first"),
-  notes: Notes.describe("records that could not be understood, clocks that disagree"),
+  notes: ReportNotes.describe("records that could not be understood, clocks that disagree"),
 });
 
 export const ShownSource = z.object({
@@ -52,19 +52,19 @@ export const ShownSource = z.object({
     .record(z.string(), z.unknown())
     .optional()
     .describe("from the manifest, when an identity opens it"),
-  notes: Notes,
+  notes: ReportNotes,
   error: Failure.optional(),
 });
 
 export const ShowReport = SnapshotLine.omit({ sources: true, files: true, bytes: true, held: true }).extend({
-  ...Place,
+  ...RepositoryFields,
   key: z.string(),
   signer: z.string().optional().describe("fingerprint, SHA256:…"),
   tool: z.string().describe("the drops version that made it"),
   host: z.record(z.string(), z.unknown()),
   skewSeconds: Seconds,
   sources: z.array(ShownSource),
-  notes: Notes.describe("why it is taken by its id alone, and what was passed over"),
+  notes: ReportNotes.describe("why it is taken by its id alone, and what was passed over"),
 });
 
 export const LsEntry = z.object({
@@ -146,13 +146,13 @@ export const RestoredSource = z.object({
   files: Count,
   bytes: Bytes,
   seconds: Seconds,
-  notes: Notes,
+  notes: ReportNotes,
   error: Failure.optional(),
   damage: SourceDamage.optional().describe("what can come back and what cannot, when something is damaged"),
 });
 
 export const RestoreReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   snapshot: z.object({ id: Id, state: SnapshotState, started: Time, ended: Time, signature: Vouched }),
   to: z.string(),
   laterSnapshots: Count.describe("complete ones that ended after the one restored"),
@@ -163,7 +163,7 @@ export const RestoreReport = z.object({
   packs: Count,
   seconds: Seconds,
   next: z.array(z.string()).describe("what to do with what was restored, one step a line"),
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export type SnapshotLine = ReportOf<typeof SnapshotLine>;

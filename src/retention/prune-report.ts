@@ -11,13 +11,9 @@ import type { PruneResult } from "./prune.ts";
 import type { NoteReport, PlannedSnapshot, PlanReport, PruneReport } from "./report.ts";
 import type { Survey } from "./survey.ts";
 
-interface Place {
-  readonly policy: string;
-  readonly store: string;
-  readonly zone: string;
-}
+type PlanPlace = Pick<PlanReport, "policy" | "store" | "zone">;
 
-export interface PlanView extends Place {
+export interface PlanView extends PlanPlace {
   readonly survey: Survey;
   readonly plan: PrunePlan;
   readonly rules: KeepRules;
@@ -87,7 +83,7 @@ export function pruneView(view: PlanView, result: PruneResult | undefined, secon
 }
 
 export function noteView(
-  place: Place,
+  place: PlanPlace,
   action: NoteReport["action"],
   { snapshot, key, note }: WrittenNote,
 ): NoteReport {

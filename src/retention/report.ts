@@ -2,10 +2,10 @@
 import * as z from "zod";
 import {
   Count,
-  Notes,
   Objects,
-  Place,
+  ReportNotes,
   type ReportOf,
+  RepositoryFields,
   Seconds,
   SnapshotId,
   SnapshotState,
@@ -47,7 +47,7 @@ export const Refusal = z.object({
 });
 
 export const PlanReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   at: Time.describe("what the plan is for: now by the store's clock, or --at"),
   rules: z.object({
     rules: z.enum(["sequential", "independent"]),
@@ -73,11 +73,11 @@ export const PlanReport = z.object({
     .optional()
     .describe("what the next prune would do; absent with --at"),
   refusals: z.array(Refusal).describe("why a prune would do nothing at all"),
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export const PruneReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   forgotten: z
     .array(z.object({ id: SnapshotId, ended: Time, state: SnapshotState }))
     .describe("oldest first"),
@@ -93,11 +93,11 @@ export const PruneReport = z.object({
   promise: z.string(),
   oldest: Time.optional().describe("of the restore points that are left"),
   seconds: Seconds,
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export const NoteReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   action: z.enum(["pinned", "unpinned", "withdrawn"]),
   snapshot: z.object({ id: SnapshotId, ended: Time, state: SnapshotState }),
   key: z.string().describe("of the note"),
@@ -106,7 +106,7 @@ export const NoteReport = z.object({
 });
 
 export const KeeperReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   at: Time.describe("by the store's clock"),
   dryRun: z.boolean(),
   mode: z

@@ -3,8 +3,8 @@ import * as z from "zod";
 import {
   Bytes,
   Count,
-  Place,
   type ReportOf,
+  RepositoryFields,
   Seconds,
   Share,
   SnapshotId,
@@ -85,7 +85,7 @@ const VerifyLine = z.object({
 });
 
 export const StatusReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   at: Time.describe("the store's clock"),
   measuredAgainst: z
     .enum(["file", "snapshot", "defaults"])

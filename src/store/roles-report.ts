@@ -1,6 +1,6 @@
 /** What `drops iam` answers. */
 import * as z from "zod";
-import { Notes, type ReportOf } from "../lib/report-fields.ts";
+import { ReportNotes, type ReportOf } from "../lib/report-fields.ts";
 
 export const IamReport = z.object({
   form: z.enum(["user-policy", "bucket-policy", "lifecycle"]),
@@ -12,7 +12,7 @@ export const IamReport = z.object({
   createOnly: z.boolean().optional().describe("whether the policy refuses puts over what is there"),
   document: z.record(z.string(), z.unknown()).describe("for the server, as it is"),
   statements: z.array(z.object({ sid: z.string(), why: z.string() })).describe("what each is for"),
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export type IamReport = ReportOf<typeof IamReport>;

@@ -1,6 +1,6 @@
 /** What `drops keys` answers. */
 import * as z from "zod";
-import { Bytes, Count, Place, type ReportOf, Share, Time } from "../lib/report-fields.ts";
+import { Bytes, Count, type ReportOf, RepositoryFields, Share, Time } from "../lib/report-fields.ts";
 
 export const NamedKey = z.object({
   role: z
@@ -49,7 +49,7 @@ export const SignerUse = z.object({
 });
 
 export const KeysReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   named: z.array(NamedKey).describe("by the policy, public halves only; empty without a policy"),
   sealedTo: z.array(SealedSet).describe("the newest first"),
   signers: z.array(SignerUse).describe("keys that are believed, with the records that they signed"),

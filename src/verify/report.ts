@@ -4,9 +4,9 @@ import {
   Bytes,
   Count,
   Id,
-  Notes,
-  Place,
+  ReportNotes,
   type ReportOf,
+  RepositoryFields,
   Seconds,
   Share,
   SnapshotState,
@@ -22,7 +22,7 @@ const Damage = z.object({
 });
 
 export const VerifyReport = z.object({
-  ...Place,
+  ...RepositoryFields,
   snapshots: z.array(
     z.object({ id: Id, ended: Time, state: SnapshotState, signature: Vouched, intact: z.boolean() }),
   ),
@@ -66,7 +66,7 @@ export const VerifyReport = z.object({
     .describe("when it was published"),
   damage: z.array(Damage),
   seconds: Seconds,
-  notes: Notes,
+  notes: ReportNotes,
 });
 
 export type SourceVerdict = VerifyReport["sources"][number];
