@@ -1,11 +1,10 @@
 /** The verbs that read, over whatever a policy or an address and an identity give access to. */
-import { availableParallelism } from "node:os";
 import type { Reader } from "../cli/app.ts";
 import { openLocalHost } from "../host/local.ts";
 import type { ReadAccess } from "../lib/access.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
-import { PackPool } from "../pack/pool.ts";
+import { readingPool } from "../pack/pool.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
 import { lsView, showView, snapshotsView } from "../restore/browse-report.ts";
 import { aboutChosen, type ReadParts } from "../restore/choose.ts";
@@ -89,7 +88,7 @@ async function runRestore(
   options: RestoreOptions & Cancel,
 ): Promise<RestoreReport> {
   const { restoreSnapshot } = await import("../restore/restore.ts");
-  await using pool = new PackPool(threads());
+  await using pool = readingPool();
   const progress = context.reporter.progress("restore");
   try {
     const onWritten = (done: number, total: number, source: string) => progress.update(done, total, source);
@@ -112,7 +111,7 @@ async function runExport(
   what: ExportOptions & Cancel,
 ): Promise<ExportReport> {
   const { exportEntry } = await import("../restore/export.ts");
-  await using pool = new PackPool(threads());
+  await using pool = readingPool();
   const progress = context.reporter.progress("export");
   try {
     const onWritten = (done: number, total: number) => progress.update(done, total);
@@ -122,9 +121,4 @@ async function runExport(
   } finally {
     progress.done();
   }
-}
-
-/** Every thread holds up to two packs. */
-function threads(): number {
-  return Math.min(2, availableParallelism());
 }

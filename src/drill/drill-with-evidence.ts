@@ -1,12 +1,11 @@
 /** `drops drill`: the verb, its evidence, and what this machine brings to it. */
 import { readdir } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import { openLocalHost } from "../host/local.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
 import { DropsError } from "../lib/errors.ts";
-import { PackPool } from "../pack/pool.ts";
+import { readingPool } from "../pack/pool.ts";
 import { type LoadedPolicy, loadPolicy } from "../policy/load.ts";
 import { aboutChosen, type ReadParts } from "../restore/choose.ts";
 import type { Signer } from "../seal/sshsig.ts";
@@ -65,7 +64,7 @@ async function drillHere(
   options: DrillOptions & Cancel,
 ): Promise<DrillResult> {
   const { runDrill } = await import("./drill.ts");
-  await using pool = new PackPool(Math.min(2, availableParallelism()));
+  await using pool = readingPool();
   await using host = await openLocalHost();
   const path = context.env["PATH"];
   const directories =

@@ -1,4 +1,5 @@
 import type { Cancel } from "../lib/cancel.ts";
+import { ageSeconds } from "../lib/units.ts";
 import type { SnapshotRecord } from "../snapshot/record.ts";
 import { type CheckBook, type CheckFinding, failed } from "./checks.ts";
 import type { Objectives } from "./report.ts";
@@ -23,18 +24,18 @@ export async function checkAge(
     captured_at === undefined ? [] : [captured_at],
   );
   const point = [...points, what.record.ended].sort()[0] ?? what.record.ended;
-  const ageSeconds = Math.max(0, (what.at.getTime() - Date.parse(point)) / 1000);
+  const age = ageSeconds(point, what.at);
   if (what.rpoMs === undefined) {
     book.skip(title, "no policy says what it is");
-    return { ageSeconds };
+    return { ageSeconds: age };
   }
   const rpoSeconds = what.rpoMs / 1000;
   const work = async (): Promise<CheckFinding | string> => {
-    const found = `${whole(ageSeconds)} s old, ${rpoSeconds} s are allowed`;
-    return ageSeconds <= rpoSeconds ? found : failed(found, "look at the last backup: drops snapshots");
+    const found = `${whole(age)} s old, ${rpoSeconds} s are allowed`;
+    return age <= rpoSeconds ? found : failed(found, "look at the last backup: drops snapshots");
   };
   await book.run({ id: "rpo", name: "the newest snapshot is young enough (RPO)" }, work, how);
-  return { ageSeconds, rpoSeconds };
+  return { ageSeconds: age, rpoSeconds };
 }
 
 /** How long it took until everything was there, as far as a drill can tell: into a scratch place, on this machine. */

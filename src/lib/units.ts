@@ -31,3 +31,8 @@ export function inBytes(bytes: number): string {
   const digits = unit === 0 || amount >= 99.95 ? 0 : 1;
   return `${amount.toFixed(digits)} ${BINARY[unit] ?? "B"}`;
 }
+
+/** How long before `now` an ISO time was, in seconds; 0 for one that is ahead. */
+export function ageSeconds(iso: string, now: Date): number {
+  return Math.max(0, (now.getTime() - Date.parse(iso)) / 1000);
+}

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import type { Cancel } from "../lib/cancel.ts";
@@ -10,6 +11,11 @@ interface Waiting {
   readonly transfer: readonly ArrayBuffer[];
   readonly resolve: (result: never) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** For what reads packs: two threads at most, as each holds up to two packs. */
+export function readingPool(): PackPool {
+  return new PackPool(Math.min(2, availableParallelism()));
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Cancel } from "../lib/cancel.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
+import { ageSeconds } from "../lib/units.ts";
 import { parseDateWords, type WantedSnapshot } from "../policy/dates.ts";
 import { pickSnapshot } from "../policy/pick.ts";
 import { wallTime } from "../policy/zone.ts";
@@ -144,7 +145,7 @@ export async function chooseSnapshot(
     signature: await signatureState(parts.store, snapshot, how),
     later: newer.filter(({ record }) => record.state === "complete").length,
     newer,
-    ageSeconds: Math.max(0, (now.getTime() - Date.parse(ended)) / 1000),
+    ageSeconds: ageSeconds(ended, now),
     notes,
   };
 }

@@ -1,4 +1,5 @@
 import type { Evidence } from "../drill/evidence.ts";
+import { ageSeconds } from "../lib/units.ts";
 import type { DrillLine, Status } from "./report.ts";
 import type { Seen } from "./seen.ts";
 
@@ -33,7 +34,7 @@ function lineOf({ id, ended, verdict, whole, snapshot, checks, on }: Evidence, n
   return {
     id,
     ended,
-    ageSeconds: Math.max(0, (now.getTime() - Date.parse(ended)) / 1000),
+    ageSeconds: ageSeconds(ended, now),
     verdict,
     whole,
     snapshot: snapshot.id,

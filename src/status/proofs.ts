@@ -1,3 +1,4 @@
+import { ageSeconds } from "../lib/units.ts";
 import { rough } from "../lib/words.ts";
 import type { Proofs } from "../snapshot/finding.ts";
 import type { Facts } from "./report.ts";
@@ -14,7 +15,7 @@ export function destroyOf({ proofs, now }: Pick<Seen, "proofs" | "now">): Facts[
   const { destroy } = proofs;
   if (!destroy) return { proven: false, answer: "not proven", why: `not proven: ${UNLESS}` };
   const { answer, at, found } = destroy;
-  const age = ageOf(at, now);
+  const age = ageSeconds(at, now);
   const said = found.join("; ");
   if (age > COUNTS_FOR) {
     const why = `not proven: ${rough(age)} ago it was "${answer}", too long ago to count; ${UNLESS}`;
@@ -37,7 +38,7 @@ export function recoveryOf({ proofs, now }: Pick<Seen, "proofs" | "now">): Facts
     };
   }
   const { at, snapshot, recipients } = recovery;
-  const age = ageOf(at, now);
+  const age = ageSeconds(at, now);
   const one = recipients.length === 1 ? "it" : `${recipients.length} of them`;
   return { proven: true, at, why: `${one} opened snapshot ${snapshot}, ${rough(age)} ago` };
 }
@@ -46,8 +47,4 @@ export function recoveryOf({ proofs, now }: Pick<Seen, "proofs" | "now">): Facts
 export function proofNotes({ refused }: Proofs): string[] {
   const [newest] = refused;
   return newest === undefined ? [] : [`not believed: ${newest}`];
-}
-
-function ageOf(iso: string, now: Date): number {
-  return Math.max(0, (now.getTime() - Date.parse(iso)) / 1000);
 }

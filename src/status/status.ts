@@ -1,4 +1,5 @@
 import type { Space } from "../lib/space.ts";
+import { ageSeconds } from "../lib/units.ts";
 import { spaceInFacts } from "../snapshot/space-facts.ts";
 import { concernsOf, stateOf } from "./concerns.ts";
 import { drillsOf } from "./drills.ts";
@@ -59,13 +60,13 @@ function pointOf({ record }: SeenSnapshot, now: Date): NonNullable<Status["resto
     captured_at === undefined ? [] : [captured_at],
   );
   const point = [...captured, record.ended].sort()[0] ?? record.ended;
-  return { id: record.id, ended: record.ended, point, ageSeconds: ageOf(point, now) };
+  return { id: record.id, ended: record.ended, point, ageSeconds: ageSeconds(point, now) };
 }
 
 /** What a machine remembers counts until there is a restore point of later, whoever made that. */
 function failingOf({ failing, now }: Seen, newest: SeenSnapshot | undefined): Pick<Status, "failing"> {
   if (!failing || (newest && newest.record.ended > failing.since)) return {};
-  return { failing: { ...failing, ageSeconds: ageOf(failing.since, now) } };
+  return { failing: { ...failing, ageSeconds: ageSeconds(failing.since, now) } };
 }
 
 function sourcesOf({ snapshots, expected, now }: Seen): SourceStatus[] {
@@ -97,7 +98,7 @@ function sourceOf(
     name,
     inPolicy: expected?.includes(name) ?? true,
     ...(held && captured !== undefined
-      ? { newest: { snapshot: held.record.id, captured, ageSeconds: ageOf(captured, now) } }
+      ? { newest: { snapshot: held.record.id, captured, ageSeconds: ageSeconds(captured, now) } }
       : {}),
     files: success?.files ?? 0,
     bytes: success?.bytes ?? 0,
@@ -144,8 +145,4 @@ function shown({ record, standing: found, settled, why, key }: SeenSnapshot): Sh
   const { id, ended, state, sources, stored_bytes: storedBytes } = record;
   const bytes = sources.reduce((sum, source) => sum + (source.bytes ?? 0), 0);
   return { id, key, ended, state, standing, ...(why === undefined ? {} : { why }), bytes, storedBytes };
-}
-
-function ageOf(iso: string, now: Date): number {
-  return Math.max(0, (now.getTime() - Date.parse(iso)) / 1000);
 }

@@ -1,3 +1,4 @@
+import { ageSeconds } from "../lib/units.ts";
 import { newestVerify, type VerifyEvidence } from "../verify/evidence.ts";
 import { coverageOf, RING } from "../verify/rotation.ts";
 import type { Status, VerifyLine } from "./report.ts";
@@ -28,7 +29,7 @@ function lineOf(evidence: VerifyEvidence, now: Date): VerifyLine {
   return {
     id,
     ended,
-    ageSeconds: Math.max(0, (now.getTime() - Date.parse(ended)) / 1000),
+    ageSeconds: ageSeconds(ended, now),
     verdict,
     snapshots: snapshots.looked_at,
     objects: objects.looked_for,

@@ -1,11 +1,10 @@
 /** `drops verify`: the verb, which part of the data is its turn, and what is left behind for others to know. */
-import { availableParallelism } from "node:os";
 import { openLocalHost } from "../host/local.ts";
 import type { Cancel } from "../lib/cancel.ts";
 import type { AppContext } from "../lib/context.ts";
 import { DropsError, isFailure } from "../lib/errors.ts";
 import { milliseconds } from "../lib/units.ts";
-import { PackPool } from "../pack/pool.ts";
+import { type PackPool, readingPool } from "../pack/pool.ts";
 import type { Policy } from "../policy/schema.ts";
 import { openCatalog, type ReadParts } from "../restore/choose.ts";
 import type { Signer } from "../seal/sshsig.ts";
@@ -42,7 +41,7 @@ export async function verifyWithEvidence(
   const signer = await signerFor(access, options, notes);
   const previous = await previousOf(access, options, signer, notes, how);
   const began = context.now();
-  await using pool = new PackPool(threads());
+  await using pool = readingPool();
   const progress = context.reporter.progress("verify");
   try {
     const onRead = (done: number, total: number) => progress.update(done, total);
@@ -215,11 +214,6 @@ async function verdicts(
     { choice: what.choice ?? { date: "latest" } },
     what,
   );
-}
-
-/** Every thread holds up to two packs. */
-function threads(): number {
-  return Math.min(2, availableParallelism());
 }
 
 /** One snapshot is not all of them: evidence of it would say too much. Throws usage/invalid. */
