@@ -62,6 +62,8 @@ const Instant = z
   .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$/, A_TIME)
   .refine((text) => !Number.isNaN(Date.parse(text)), A_TIME);
 
+const SignerLine = z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+/, "an ssh-ed25519 public key line");
+
 const Keys = z
   .strictObject({
     recovery_recipients: z
@@ -75,13 +77,13 @@ const Keys = z
     ),
     signing_key_file: AbsolutePath.describe("OpenSSH ed25519 private key that signs snapshots"),
     trusted_signers: z
-      .array(z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+/, "an ssh-ed25519 public key line"))
+      .array(SignerLine)
       .default([])
       .describe("public keys whose snapshots are believed; the key of signing_key_file always is"),
     revoked_signers: z
       .array(
         z.strictObject({
-          key: z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+/, "an ssh-ed25519 public key line"),
+          key: SignerLine,
           before: Instant.describe("what it signed is believed if it landed before, by the store's clock"),
         }),
       )
@@ -204,7 +206,6 @@ const Keep = z
     path: ["daily"],
   });
 
-const SignerLine = z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+/, "an ssh-ed25519 public key line");
 const Prune = z
   .strictObject({
     max_share: z

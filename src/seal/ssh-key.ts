@@ -1,7 +1,7 @@
 /** Ed25519 keys in OpenSSH's forms: public key lines, and private key files without a passphrase (PROTOCOL.key). */
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { DropsError } from "../lib/errors.ts";
-import { SshReader, sshString, strictBase64 } from "./ssh-wire.ts";
+import { armored, SshReader, sshString, strictBase64, unarmored } from "./ssh-wire.ts";
 
 export interface SshPrivateKey {
   readonly key: KeyObject;
@@ -13,8 +13,7 @@ const TYPE = "ssh-ed25519";
 const PUBLIC = 32;
 const SEED = 32;
 const MAGIC = "openssh-key-v1\0";
-const BEGIN = "-----BEGIN OPENSSH PRIVATE KEY-----";
-const END = "-----END OPENSSH PRIVATE KEY-----";
+const LABEL = "OPENSSH PRIVATE KEY";
 /** DER of RFC 8410 before the 32 bytes of an Ed25519 seed, and before those of a public key. */
 const PKCS8 = Buffer.from("302e020100300506032b657004220420", "hex");
 const SPKI = Buffer.from("302a300506032b6570032100", "hex");
@@ -65,7 +64,8 @@ export function toPublicKeyObject(publicKey: Uint8Array): KeyObject {
  * @throws DropsError key/wrong when it needs a passphrase, is of another type or is malformed; never quotes it
  */
 export function parsePrivateKey(text: string, origin: string): SshPrivateKey {
-  const body = between(text.trim());
+  const lines = text.split("\n").map((line) => line.trim()); // as editors leave them
+  const body = unarmored(LABEL, lines.join("\n").trim());
   if (body === undefined) {
     throw wrong(`${origin} is not an OpenSSH private key`, "ssh-keygen -t ed25519 -N '' -f FILE makes one");
   }
@@ -75,11 +75,6 @@ export function parsePrivateKey(text: string, origin: string): SshPrivateKey {
     if (error instanceof DropsError) throw error;
     throw wrong(`${origin} is a malformed OpenSSH private key`);
   }
-}
-
-function between(text: string): Buffer | undefined {
-  if (!text.startsWith(BEGIN) || !text.endsWith(END)) return undefined;
-  return strictBase64(text.slice(BEGIN.length, -END.length).replace(/\s+/g, ""));
 }
 
 function readPrivateKey(body: Buffer, origin: string): SshPrivateKey {
@@ -143,7 +138,7 @@ export function formatPrivateKey(key: KeyObject, comment: string, check: number)
     sshString(publicKeyBlob(publicKey)),
     sshString(Buffer.concat([secret, padding])),
   ]);
-  return [BEGIN, ...(body.toString("base64").match(/.{1,70}/g) ?? []), END, ""].join("\n");
+  return armored(LABEL, body);
 }
 
 function wrong(message: string, hint?: string): DropsError {

@@ -51,3 +51,16 @@ export function strictBase64(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, "base64");
   return bytes.toString("base64") === text ? bytes : undefined;
 }
+
+/** OpenSSH's armor around a binary form: base64 in lines of 70. */
+export function armored(label: string, blob: Buffer): string {
+  const lines = blob.toString("base64").match(/.{1,70}/g) ?? [];
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
+}
+
+/** What is in the armor that a text is; undefined when it is none. */
+export function unarmored(label: string, text: string): Buffer | undefined {
+  const [begin, end] = [`-----BEGIN ${label}-----\n`, `\n-----END ${label}-----`];
+  if (!text.startsWith(begin) || !text.endsWith(end)) return undefined;
+  return strictBase64(text.slice(begin.length, -end.length).replaceAll("\n", ""));
+}

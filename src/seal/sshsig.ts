@@ -11,7 +11,7 @@ import {
   readPublicKeyBlob,
   toPublicKeyObject,
 } from "./ssh-key.ts";
-import { SshReader, sshString, strictBase64 } from "./ssh-wire.ts";
+import { armored, SshReader, sshString, unarmored } from "./ssh-wire.ts";
 
 /** A signature made for one purpose is worth nothing for another. */
 export const SNAPSHOT_NAMESPACE = "drops-snapshot-v1";
@@ -32,8 +32,7 @@ const VERSION = 1;
 const KEY_TYPE = "ssh-ed25519";
 const HASH = "sha512";
 const SIGNATURE = 64;
-const BEGIN = "-----BEGIN SSH SIGNATURE-----\n";
-const END = "\n-----END SSH SIGNATURE-----";
+const LABEL = "SSH SIGNATURE";
 /** Ours are 300 bytes. */
 const MAX_ARMORED = 4096;
 
@@ -50,17 +49,16 @@ export function signerFromText(text: string, origin: string): Signer {
     publicKey: publicKeyLine(publicKey),
     sign: (namespace, message) => {
       const raw = sign(null, signedBytes(namespace, Buffer.alloc(0), message), key);
-      return armor(
-        Buffer.concat([
-          Buffer.from(MAGIC),
-          Buffer.from([0, 0, 0, VERSION]),
-          sshString(publicKeyBlob(publicKey)),
-          sshString(namespace),
-          sshString(""),
-          sshString(HASH),
-          sshString(Buffer.concat([sshString(KEY_TYPE), sshString(raw)])),
-        ]),
-      );
+      const signature = Buffer.concat([
+        Buffer.from(MAGIC),
+        Buffer.from([0, 0, 0, VERSION]),
+        sshString(publicKeyBlob(publicKey)),
+        sshString(namespace),
+        sshString(""),
+        sshString(HASH),
+        sshString(Buffer.concat([sshString(KEY_TYPE), sshString(raw)])),
+      ]);
+      return Buffer.from(armored(LABEL, signature));
     },
   };
 }
@@ -140,17 +138,10 @@ function signedBytes(namespace: string, reserved: Uint8Array, message: Uint8Arra
   ]);
 }
 
-function armor(blob: Buffer): Buffer {
-  const lines = blob.toString("base64").match(/.{1,70}/g) ?? [];
-  return Buffer.from(`${BEGIN}${lines.join("\n")}${END}\n`);
-}
-
 function unarmor(armored: Uint8Array): Buffer {
   if (armored.length > MAX_ARMORED) throw new RangeError("too long");
-  const text = Buffer.from(armored).toString("latin1").trimEnd();
-  if (!text.startsWith(BEGIN) || !text.endsWith(END)) throw new RangeError("no armor");
-  const blob = strictBase64(text.slice(BEGIN.length, -END.length).replaceAll("\n", ""));
-  if (!blob) throw new RangeError("no base64");
+  const blob = unarmored(LABEL, Buffer.from(armored).toString("latin1").trimEnd());
+  if (!blob) throw new RangeError("no armor");
   return blob;
 }
 

@@ -1,8 +1,8 @@
 import type { RunningCommand } from "../host/host.ts";
 import { DropsError } from "../lib/errors.ts";
-import { usedUp } from "../lib/used-up.ts";
+import { releaseAfterRead } from "../lib/release-after-read.ts";
 import type { CommandPolicy } from "../policy/schema.ts";
-import type { CaptureContext, FrozenSource } from "./source.ts";
+import { type CaptureContext, type FrozenSource, outputHead } from "./source.ts";
 
 /**
  * The standard output of a command, as the entry `output`. Nothing can be frozen: the command runs when it is shipped.
@@ -22,14 +22,7 @@ export async function freezeCommand(source: CommandPolicy, how: CaptureContext):
       await using command = await how.host.start(source.argv, { as: source.run_as, signal });
       command.stdin.end();
       await into.file(
-        {
-          path: Buffer.from("output"),
-          type: "file",
-          mode: 0o600,
-          uid: 0,
-          gid: 0,
-          mtime: BigInt(capturedAt.getTime()) * 1_000_000n,
-        },
+        outputHead("output", capturedAt),
         untilSuccess(command, `command ${source.argv[0]} of source ${source.name} on ${how.host.label}`),
         { cutting: "content", signal },
       );
@@ -41,7 +34,7 @@ export async function freezeCommand(source: CommandPolicy, how: CaptureContext):
 }
 
 async function* untilSuccess(command: RunningCommand, what: string): AsyncGenerator<Uint8Array> {
-  yield* usedUp(command.stdout);
+  yield* releaseAfterRead(command.stdout);
   const ended = await command.ended;
   if (ended.exit === 0) return;
   const status =

@@ -6,6 +6,12 @@ import type { ChunkRef, EntryHead, ManifestEntry } from "../snapshot/entry.ts";
 /** Plain JSON for the manifest's head: what a restore must know and compare (64-bit numbers as strings). */
 export type SourceFacts = Readonly<Record<string, unknown>>;
 
+/** The head of an entry that is not a file of the host: what a program wrote. */
+export function outputHead(path: string, capturedAt: Date): EntryHead {
+  const mtime = BigInt(capturedAt.getTime()) * 1_000_000n;
+  return { path: Buffer.from(path), type: "file", mode: 0o600, uid: 0, gid: 0, mtime };
+}
+
 /** What a kind of source needs to freeze its view. */
 export interface CaptureContext extends Cancel {
   readonly host: Host;

@@ -40,29 +40,35 @@ export interface RoleOptions {
   readonly maxDays?: number | undefined;
 }
 
-interface Folders {
+const below = (prefix: (policy: string) => string) => (policy: string) => [`${prefix(policy)}*`];
+
+/** Where the objects of a policy lie. */
+const FOLDERS = {
   /** The repository's description and the scripts for recovery: public, and read by every command. */
-  readonly common: readonly string[];
-  readonly snapshots: string;
-  readonly manifests: string;
-  readonly lists: string;
-  readonly packs: string;
-  readonly pins: string;
-  readonly withdrawn: string;
-  readonly condemned: string;
-  readonly evidence: string;
+  common: () => [REPOSITORY_KEY, signatureKey(REPOSITORY_KEY), `${recoveryPrefix}*`],
+  snapshots: below(snapshotsPrefix),
+  manifests: below(manifestsPrefix),
+  lists: below(listsPrefix),
+  packs: below(packsPrefix),
+  pins: below(pinsPrefix),
+  withdrawn: below(withdrawnPrefix),
+  condemned: below(condemnedPrefix),
+  evidence: below(evidencePrefix),
   /** What doctors found: plain, and of the writer. */
-  readonly findings: string;
-  readonly damaged: string;
-}
+  findings: below(findingsPrefix),
+  damaged: below(damagedPrefix),
+} as const;
+
+type Folder = keyof typeof FOLDERS;
+
+const EVERYTHING = Object.keys(FOLDERS) as Folder[];
 
 /** What a role may do, as an S3 policy, and in words what each statement of it is for. */
 export function rolePolicy(options: RoleOptions): {
   readonly document: PolicyDocument;
   readonly told: StatementNote[];
 } {
-  const folders = foldersOf(options.policy);
-  const permitted = PERMITTED[options.role](folders, options);
+  const permitted = PERMITTED[options.role](options);
   const told = [listing(options), ...permitted, never(options)].map(({ statement, why }) => ({
     why,
     statement: withPrincipal(statement, options),
@@ -95,43 +101,29 @@ export function lifecycleOf({ prefix }: Pick<S3Policy, "prefix">, days: number):
 
 type Explained = { readonly statement: Statement; readonly why: string };
 
-const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) => Explained[]>> = {
-  writer: (
-    { common, snapshots, manifests, lists, packs, condemned, withdrawn, evidence, findings },
-    options,
-  ) => [
+const PERMITTED: Readonly<Record<Role, (options: RoleOptions) => Explained[]>> = {
+  writer: (options) => [
     read(
       options,
-      [...common, snapshots, manifests, lists, condemned, withdrawn, evidence, findings],
-      READS.writer,
+      ["common", "snapshots", "manifests", "lists", "condemned", "withdrawn", "evidence", "findings"],
+      "a backup compares with the last one, status with the last drill; it cannot read packs",
     ),
     put(
       options,
-      [packs, lists, manifests, snapshots, findings],
+      ["packs", "lists", "manifests", "snapshots", "findings"],
       "a backup puts what is new, doctor what it found",
     ),
-    ...(options.locks
-      ? [
-          lock(
-            options,
-            [packs, lists, manifests, snapshots],
-            "a backup locks what it puts, and looks whether it is locked; it cannot shorten a lock",
-          ),
-        ]
-      : []),
+    ...(options.locks ? [lock(options, ["packs", "lists", "manifests", "snapshots"], WRITER_LOCKS)] : []),
   ],
-  janitor: (
-    { common, snapshots, lists, pins, withdrawn, condemned, evidence, damaged, findings, ...sealed },
-    options,
-  ) => [
+  janitor: (options) => [
     read(
       options,
-      [...common, snapshots, lists, pins, withdrawn, condemned, evidence, damaged, findings],
-      READS.janitor,
+      ["common", "snapshots", "lists", "pins", "withdrawn", "condemned", "evidence", "damaged", "findings"],
+      "what a plan needs is plain; it reads neither packs nor manifests",
     ),
     put(
       options,
-      [condemned, pins, withdrawn, evidence, damaged],
+      ["condemned", "pins", "withdrawn", "evidence", "damaged"],
       "a prune condemns first; pin and withdraw put notes, verify what it found",
     ),
     {
@@ -139,56 +131,45 @@ const PERMITTED: Readonly<Record<Role, (folders: Folders, options: RoleOptions) 
         "JanitorRemoves",
         ["s3:DeleteObject"],
         objects(options, [
-          ...[snapshots, lists, pins, withdrawn, condemned, damaged],
-          ...[sealed.manifests, sealed.packs],
+          "snapshots",
+          "lists",
+          "manifests",
+          "packs",
+          "pins",
+          "withdrawn",
+          "condemned",
+          "damaged",
         ]),
       ),
       why: "what was forgotten and condemned goes; evidence, recovery/ and repository.json never do",
     },
-    {
-      statement: allow(
-        "JanitorSeesVersions",
-        ["s3:ListBucketVersions", "s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"],
-        [bucketOf(options)],
-      ),
-      why: "what versions and Object Lock still hold after a delete is told, not removed",
-    },
+    seesVersions(options, "what versions and Object Lock still hold after a delete is told, not removed"),
   ],
-  keeper: ({ common, snapshots, lists, pins, withdrawn, evidence, manifests, packs }, options) => [
-    read(options, [...common, snapshots, lists, pins, withdrawn, evidence], READS.keeper),
-    {
-      statement: allow(
-        "KeeperSeesVersions",
-        ["s3:ListBucketVersions", "s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"],
-        [bucketOf(options)],
-      ),
-      why: "locks belong to versions, so it looks for them",
-    },
+  keeper: (options) => [
+    read(
+      options,
+      ["common", "snapshots", "lists", "pins", "withdrawn", "evidence"],
+      "which objects the kept snapshots need is plain; it reads the version that landed first",
+    ),
+    seesVersions(options, "locks belong to versions, so it looks for them"),
     lock(
       options,
-      [...common, snapshots, lists, manifests, packs, pins, evidence],
+      ["common", "snapshots", "lists", "manifests", "packs", "pins", "evidence"],
       "extends the lock of what kept snapshots need; without the bypass permission it cannot shorten one",
     ),
   ],
-  restorer: ({ common, pins, evidence, damaged, ...rest }, options) => [
-    read(options, [...common, pins, evidence, damaged, ...Object.values(rest)], "a restore reads everything"),
-    {
-      statement: allow("RestorerSeesVersions", ["s3:ListBucketVersions"], [bucketOf(options)]),
-      why: "restore --hidden reads what delete markers and later versions hide",
-    },
+  restorer: (options) => [
+    read(options, EVERYTHING, "a restore reads everything"),
+    seesVersions(options, "restore --hidden reads what delete markers and later versions hide"),
     put(
       options,
-      [pins, evidence, damaged],
+      ["pins", "evidence", "damaged"],
       "drops pin keeps what is to be restored; a drill publishes what it proved, verify what it found",
     ),
   ],
 };
 
-const READS = {
-  writer: "a backup compares with the last one, status with the last drill; it cannot read packs",
-  janitor: "what a plan needs is plain; it reads neither packs nor manifests",
-  keeper: "which objects the kept snapshots need is plain; it reads the version that landed first",
-} as const;
+const WRITER_LOCKS = "a backup locks what it puts, and looks whether it is locked; it cannot shorten a lock";
 
 const BUCKET_SETTINGS = [
   "s3:PutBucketPolicy",
@@ -220,23 +201,33 @@ function listing(options: RoleOptions): Explained {
   };
 }
 
-function read(options: RoleOptions, keys: readonly string[], why: string): Explained {
+function read(options: RoleOptions, folders: readonly Folder[], why: string): Explained {
   const versions = options.role === "keeper" || options.role === "restorer" ? ["s3:GetObjectVersion"] : [];
   return {
-    statement: allow(`${titled(options.role)}Reads`, ["s3:GetObject", ...versions], objects(options, keys)),
+    statement: allow(
+      `${titled(options.role)}Reads`,
+      ["s3:GetObject", ...versions],
+      objects(options, folders),
+    ),
     why,
   };
 }
 
+function seesVersions(options: RoleOptions, why: string): Explained {
+  const settings = ["s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"];
+  const actions = ["s3:ListBucketVersions", ...(options.role === "restorer" ? [] : settings)];
+  return { statement: allow(`${titled(options.role)}SeesVersions`, actions, [bucketOf(options)]), why };
+}
+
 /** Without the permission to bypass governance a lock can only be lengthened; the cap bounds what that can cost. */
-function lock(options: RoleOptions, keys: readonly string[], why: string): Explained {
+function lock(options: RoleOptions, folders: readonly Folder[], why: string): Explained {
   const { conditions, maxDays } = options;
   const cap = { NumericLessThanEquals: { "s3:object-lock-remaining-retention-days": String(maxDays) } };
   return {
     statement: allow(
       `${titled(options.role)}Locks`,
       ["s3:GetObjectRetention", "s3:PutObjectRetention"],
-      objects(options, keys),
+      objects(options, folders),
       conditions && maxDays !== undefined ? cap : undefined,
     ),
     why,
@@ -247,36 +238,21 @@ function lock(options: RoleOptions, keys: readonly string[], why: string): Expla
  * Create-only where the server can: `If-None-Match: *` must be there, with which the server refuses a taken key. Uploads in
  * parts, which could overwrite without it, are not exempt: drops makes none.
  */
-function put(options: RoleOptions, keys: readonly string[], why: string): Explained {
+function put(options: RoleOptions, folders: readonly Folder[], why: string): Explained {
   const createOnly = { Null: { "s3:if-none-match": "false" } };
   return {
     statement: allow(
       `${titled(options.role)}Puts`,
       ["s3:PutObject"],
-      objects(options, keys),
+      objects(options, folders),
       options.conditions ? createOnly : undefined,
     ),
     why: `${why}; ${options.conditions ? "never over what is there" : "this server's policies cannot forbid to overwrite"}`,
   };
 }
 
-function foldersOf(policy: string): Folders {
-  return {
-    common: [REPOSITORY_KEY, signatureKey(REPOSITORY_KEY), `${recoveryPrefix}*`],
-    snapshots: `${snapshotsPrefix(policy)}*`,
-    manifests: `${manifestsPrefix(policy)}*`,
-    lists: `${listsPrefix(policy)}*`,
-    packs: `${packsPrefix(policy)}*`,
-    pins: `${pinsPrefix(policy)}*`,
-    withdrawn: `${withdrawnPrefix(policy)}*`,
-    condemned: `${condemnedPrefix(policy)}*`,
-    evidence: `${evidencePrefix(policy)}*`,
-    findings: `${findingsPrefix(policy)}*`,
-    damaged: `${damagedPrefix(policy)}*`,
-  };
-}
-
-function objects(options: RoleOptions, keys: readonly string[]): string[] {
+function objects(options: RoleOptions, folders: readonly Folder[]): string[] {
+  const keys = folders.flatMap((folder) => FOLDERS[folder](options.policy));
   return keys.map((key) => `${bucketOf(options)}/${options.prefix}/${key}`).sort();
 }
 

@@ -5,7 +5,7 @@ import { ANSWER_MS, SMALL_READS_AT_ONCE } from "../lib/limits.ts";
 import { readText } from "../lib/read-at-most.ts";
 import type { S3Policy } from "../policy/schema.ts";
 import type { S3Credentials } from "./credentials.ts";
-import { FrugalAgent } from "./frugal-agent.ts";
+import { LowMemoryAgent } from "./low-memory-agent.ts";
 import { boundAnswers } from "./s3-bounds.ts";
 
 export interface S3Timeouts {
@@ -42,7 +42,7 @@ export async function makeS3Client(
     ...(s3.endpoint === undefined ? {} : { endpoint: s3.endpoint }),
     forcePathStyle: s3.path_style,
     maxAttempts: 1,
-    // A body is hashed once, by us, and that hash is signed: see `announce` in s3-put.ts.
+    // A body is hashed once, by us, and that hash is signed: see `putCommand` in s3-put.ts.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
     // Costs a round trip for each pack and, in the SDK, the kept connection too.
@@ -62,7 +62,7 @@ export async function makeS3Client(
       connectionTimeout: timeouts.connectMs,
       socketTimeout: timeouts.idleMs,
       httpAgent: new HttpAgent(agent),
-      httpsAgent: new FrugalAgent({ ...agent, ...(ca === undefined ? {} : { ca }) }),
+      httpsAgent: new LowMemoryAgent({ ...agent, ...(ca === undefined ? {} : { ca }) }),
       logger: silent,
     },
   });

@@ -6,6 +6,7 @@ import type { Lock } from "./blob-store.ts";
 import { checkIsS3 } from "./s3-answer.ts";
 import type { Sdk } from "./s3-client.ts";
 import { isNoLock, mayBeUnknownHeader, statusOf } from "./s3-failure.ts";
+import { setHeader } from "./s3-header.ts";
 
 /** What not every server understands. Each is tried, and left out from then on where the server refuses it. */
 export interface Features {
@@ -87,31 +88,13 @@ function putCommand({ PutObjectCommand }: Sdk, blob: Blob, features: Features): 
       ? { ChecksumAlgorithm: "SHA256", ChecksumSHA256: Buffer.from(blob.sha256, "hex").toString("base64") }
       : {}),
   });
-  announce(command, blob.sha256);
+  // Signed, and the server holds the body against it. Without it the SDK's signer would hash the body once more, on the main thread.
+  setHeader(command, "x-amz-content-sha256", () => blob.sha256);
   return command;
 }
 
 export function modeOf({ mode }: Lock): "GOVERNANCE" | "COMPLIANCE" {
   return mode === "compliance" ? "COMPLIANCE" : "GOVERNANCE";
-}
-
-/**
- * Signs the hash that we know, which the server then holds the body against. Without this the SDK's signer would
- * hash the body once more, on the main thread.
- */
-function announce(command: PutObjectCommand, sha256: string): void {
-  command.middlewareStack.add(
-    (next) => (args) => {
-      const { request } = args;
-      if (hasHeaders(request)) request.headers["x-amz-content-sha256"] = sha256;
-      return next(args);
-    },
-    { step: "build", name: "announceSha256" },
-  );
-}
-
-function hasHeaders(request: unknown): request is { headers: Record<string, string> } {
-  return typeof request === "object" && request !== null && "headers" in request;
 }
 
 function* slices(bytes: Uint8Array): Generator<Uint8Array> {

@@ -3,7 +3,7 @@ import type { Cancel } from "../lib/cancel.ts";
 import { mapLimit } from "../lib/map-limit.ts";
 import type { Sdk } from "./s3-client.ts";
 import { NOT_S3, statusOf } from "./s3-failure.ts";
-import { announceMd5 } from "./s3-md5.ts";
+import { announceMd5 } from "./s3-header.ts";
 
 /** Keys in one DeleteObjects request, as the protocol allows. */
 export const MOST_REMOVED = 1000;

@@ -10,7 +10,7 @@ import { notLocked, tooLarge } from "./check-bytes.ts";
 import { isSafeKey } from "./keys.ts";
 import { checkIsS3, decoded, outOfOrder, readWhole } from "./s3-answer.ts";
 import { isNoLock, NOT_S3 } from "./s3-failure.ts";
-import { announceMd5 } from "./s3-md5.ts";
+import { announceMd5 } from "./s3-header.ts";
 import { Pages } from "./s3-pages.ts";
 import { modeOf } from "./s3-put.ts";
 import type { S3Session } from "./s3-session.ts";

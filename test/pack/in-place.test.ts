@@ -5,7 +5,7 @@ import { zstdDecompressSync } from "node:zlib";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import fc from "fast-check";
 import { isFailure } from "../../src/lib/errors.ts";
-import { usedUp } from "../../src/lib/used-up.ts";
+import { releaseAfterRead } from "../../src/lib/release-after-read.ts";
 import { type OpenJob, runOpen, runSeal } from "../../src/pack/jobs.ts";
 import {
   COMPRESSED_AT,
@@ -130,7 +130,7 @@ for (const [what, plain, cause] of hostile) {
 
 test("a piece is whole until the next one is asked for, and gone then; small ones may share memory and stay", async () => {
   const [large, pooled] = [new Uint8Array(40_000).fill(7), Buffer.from("a few words")];
-  const pieces = usedUp([large, pooled, new Uint8Array(1)][Symbol.iterator]() as never)[
+  const pieces = releaseAfterRead([large, pooled, new Uint8Array(1)][Symbol.iterator]() as never)[
     Symbol.asyncIterator
   ]();
   assert.equal((await pieces.next()).value?.[39_999], 7);

@@ -11,10 +11,10 @@ import type { FilesPolicy } from "../../src/policy/schema.ts";
 import type { ManifestEntry } from "../../src/snapshot/entry.ts";
 import { findFiles } from "../../src/source/files/find.ts";
 import { readFindOutput } from "../../src/source/files/find-output.ts";
-import { Listing } from "../../src/source/files/listing.ts";
+import { FileListing } from "../../src/source/files/listing.ts";
 import { type FileDecision, identityOf, planFiles } from "../../src/source/files/plan.ts";
 import { shownHostPath } from "../../src/source/files/shown-path.ts";
-import { judged, judgedExit, toldOf } from "../../src/source/files/told.ts";
+import { judged, judgedExit, sortedStderr } from "../../src/source/files/stderr-lines.ts";
 import { alteredHost } from "../support/altered-host.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
@@ -85,7 +85,7 @@ describe("what find prints", () => {
     { name: "a path without an end", output: `f 644 0 0 1 1.5 1.5 9 1 1 /${"a/".repeat(50_000)}` },
   ];
   test("what no system call or manifest takes is left out and counted; the rest is listed", async () => {
-    const listing = new Listing();
+    const listing = new FileListing();
     const lines = [
       `f 644 0 0 1 1.5 1.5 9 1 1 /${"a/".repeat(2047)}b`,
       `f 644 0 0 1 1.5 1.5 9 1 1 /${"a/".repeat(2048)}`,
@@ -111,7 +111,7 @@ describe("what find prints", () => {
       const endless = (async function* () {
         for (; ; pulled++) yield Buffer.from(`f 644 0 0 1 1.5 1.5 9 1 1 /some/file-${pulled}\0\0`);
       })();
-      await assert.rejects(readFindOutput(endless, new Listing(), row.bounds), (error) =>
+      await assert.rejects(readFindOutput(endless, new FileListing(), row.bounds), (error) =>
         isFailure(error, "source/failed"),
       );
       assert.ok(pulled < 100);
@@ -120,7 +120,7 @@ describe("what find prints", () => {
 
   test("files of as many file systems as there are files are listed at once", async () => {
     const lines = Array.from({ length: 100_000 }, (_, at) => `d 755 0 0 1 1.5 1.5 9 ${at} 1 /${at}\0\0`);
-    const listing = new Listing();
+    const listing = new FileListing();
     const before = process.threadCpuUsage();
     await readFindOutput([Buffer.from(lines.join(""))] as never, listing);
     assert.ok(process.threadCpuUsage(before).user < 2_000_000, "two seconds of the processor's time");
@@ -271,7 +271,7 @@ describe("the plan", () => {
     };
   }
 
-  async function planned(listing: Listing, previous: ManifestEntry[]): Promise<FileDecision[]> {
+  async function planned(listing: FileListing, previous: ManifestEntry[]): Promise<FileDecision[]> {
     const entries = (async function* () {
       yield* previous;
     })();
@@ -289,7 +289,7 @@ test("300,000 files cost little memory, and are planned in seconds", async () =>
   gc();
   const before = process.memoryUsage();
   const started = process.cpuUsage();
-  const listing = new Listing();
+  const listing = new FileListing();
   await readFindOutput(manyRecords(count), listing);
   await listing.sort();
   const listedMs = cpuSince(started);
@@ -334,7 +334,7 @@ describe("what a command told", () => {
   ];
   for (const { line, kind } of table) {
     test(`${kind}: ${line}`, () => {
-      const told = toldOf(line);
+      const told = sortedStderr(line);
       const { gone, changed, unread, strange } = told;
       const counts = {
         gone: gone.length,
@@ -364,12 +364,12 @@ describe("what a command told", () => {
       ["find: '/a\\'b\\033': Input/output error", "a'b\x1b", "Input/output error"],
     ];
     for (const [line, path, why] of table)
-      assert.deepEqual(toldOf(line).unread, [{ path: Buffer.from(path), why, torn: why === torn }]);
+      assert.deepEqual(sortedStderr(line).unread, [{ path: Buffer.from(path), why, torn: why === torn }]);
   });
 
   test("more than was kept is strange, since anything may be missing", () => {
     const lines = "tar: a: Cannot stat: No such file or directory\n".repeat(200).slice(-8100);
-    const { strange, gone } = toldOf(lines);
+    const { strange, gone } = sortedStderr(lines);
     assert.deepEqual([strange, gone.length], [["there was more to complain about than could be kept"], 172]);
   });
 
@@ -382,7 +382,7 @@ describe("what a command told", () => {
     await using host = await openLocalHost();
     const how = { signal: new AbortController().signal, okExits: [0] };
     const ended = judgedExit(await host.run(judged(["sh", "-c", script]), how));
-    const { gone, changed, unread, strange } = toldOf(ended.stderr);
+    const { gone, changed, unread, strange } = sortedStderr(ended.stderr);
     assert.deepEqual([ended.exit, gone.length, changed.length, strange], [2, 10, 10, []]);
     assert.equal(unread.filter(({ path }) => path === undefined).length, 10);
     assert.deepEqual(
@@ -437,8 +437,8 @@ function time(nanoseconds: bigint): string {
   return `${nanoseconds / SECOND}.${String(nanoseconds % SECOND).padStart(9, "0")}0`;
 }
 
-async function listed(output: Buffer, piece = 1000): Promise<Listing> {
-  const listing = new Listing();
+async function listed(output: Buffer, piece = 1000): Promise<FileListing> {
+  const listing = new FileListing();
   const pieces = (async function* () {
     for (let at = 0; at < output.length; at += piece) yield output.subarray(at, at + piece);
   })();
@@ -464,7 +464,7 @@ async function* manyRecords(count: number): AsyncGenerator<Buffer> {
   yield Buffer.from(lines.join(""));
 }
 
-async function* previousOf(listing: Listing): AsyncGenerator<ManifestEntry> {
+async function* previousOf(listing: FileListing): AsyncGenerator<ManifestEntry> {
   for (let at = 0; at < listing.length; at++) {
     yield {
       ...{ path: Buffer.from(listing.path(at)), type: "file", mode: 0o640, uid: 998, gid: 997, chunks: [] },

@@ -6,7 +6,7 @@ import { DropsError, isFailure, refused } from "../../lib/errors.ts";
 import { SWAPPED_HINT } from "../../restore/extract.ts";
 import type { Few } from "../../source/files/few.ts";
 import { FIND_FORMAT, readFindOutput } from "../../source/files/find-output.ts";
-import { Listing } from "../../source/files/listing.ts";
+import { FileListing } from "../../source/files/listing.ts";
 import { ownerNumbers } from "./owners.ts";
 import type { Ground, HostKind, HostPlace } from "./places.ts";
 import { type PathPart, PathRecord } from "./record.ts";
@@ -96,12 +96,12 @@ export class PathHost {
     which: "old" | "place",
     { real, work, mode, id }: PathPart,
     how: Cancel,
-  ): Promise<{ readonly listing: Listing; readonly long: Few }> {
+  ): Promise<{ readonly listing: FileListing; readonly long: Few }> {
     const format = FIND_FORMAT.replace("%p", "/%P");
     const argv = [`list-${which}`, this.#notes, this.#name, format, real, work, mode, id];
     await using find = await this.#host.start(["sh", "-c", SCRIPT, "drops-paths", ...argv], how);
     find.stdin.end();
-    const listing = new Listing();
+    const listing = new FileListing();
     const { long } = await readFindOutput(find.stdout, listing);
     await expectSuccess(find, `looking for what no source takes in ${real} on ${this.#host.label}`);
     await listing.sort();

@@ -3,7 +3,7 @@ import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import type { EntryType, ManifestEntry } from "../../snapshot/entry.ts";
 import { FIND_FORMAT, readFindOutput } from "../../source/files/find-output.ts";
-import { Listing } from "../../source/files/listing.ts";
+import { FileListing } from "../../source/files/listing.ts";
 import { shownPath } from "../../source/files/shown-path.ts";
 import { ancestorsOf, below, rawPath, type Scope, type TreeEntry } from "../../source/scope.ts";
 import { joined } from "./record.ts";
@@ -21,12 +21,12 @@ const LETTERS: Readonly<Record<EntryType, string>> = {
 export class HostTree {
   /** Of the host. */
   readonly top: string;
-  readonly #listing: Listing;
+  readonly #listing: FileListing;
   readonly #raw: string;
   readonly #seen: Uint8Array;
   readonly #isRoot: boolean;
 
-  private constructor(top: string, listing: Listing, isRoot: boolean) {
+  private constructor(top: string, listing: FileListing, isRoot: boolean) {
     this.top = top;
     this.#listing = listing;
     this.#raw = rawPath(top);
@@ -36,7 +36,7 @@ export class HostTree {
 
   /** Directories of drops itself are left out. Throws host/command-failed. */
   static async list(host: Host, top: string, how: Cancel): Promise<HostTree> {
-    const listing = new Listing();
+    const listing = new FileListing();
     const own = ["(", "-name", ".drops-restore-*", "-o", "-name", ".drops-staging-*", ")", "-prune", "-o"];
     const argv = ["find", "-P", top, ...own, "-printf", FIND_FORMAT];
     await using find = await host.start(argv, { ...how, env: { LC_ALL: "C" } });

@@ -1,6 +1,6 @@
 import { inBytes } from "../../lib/units.ts";
 import { Few } from "../../source/files/few.ts";
-import type { Listing } from "../../source/files/listing.ts";
+import type { FileListing } from "../../source/files/listing.ts";
 import { ancestorsOf, type Outside, type TreeEntry } from "../../source/scope.ts";
 import { databaseOf } from "../../source/sqlite/candidates.ts";
 import type { PartScope } from "./scope.ts";
@@ -18,7 +18,7 @@ export const ONLY_HINT = "move it to its place, or remove it if nobody needs it,
  */
 export function unreadIn(
   scope: PartScope,
-  listings: { readonly old: Listing; readonly place: Listing },
+  listings: { readonly old: FileListing; readonly place: FileListing },
   capturedAt: ReadonlyMap<string, bigint>,
 ): readonly Outside[] {
   const { old, place } = listings;
@@ -41,7 +41,7 @@ export class OutsideOfPart {
   readonly #long: Few;
 
   /** @param listing sorted; paths begin at the part */
-  constructor(scope: PartScope, listing: Listing, long: Few) {
+  constructor(scope: PartScope, listing: FileListing, long: Few) {
     this.#found = scope.outside(entriesOf(listing)).filter(({ path }) => !isOldLog(path, scope));
     this.#long = long;
   }
@@ -74,7 +74,7 @@ function inWords(found: readonly Outside[]): string {
   return `${few} (${inBytes(found.reduce((sum, each) => sum + each.bytes, 0))})`;
 }
 
-function* entriesOf(listing: Listing): Generator<TreeEntry> {
+function* entriesOf(listing: FileListing): Generator<TreeEntry> {
   for (let at = 0; at < listing.length; at++) {
     const kind = listing.kind(at);
     const bytes = kind === "f" ? listing.size(at) : 0;

@@ -5,7 +5,7 @@ import type { PackPool } from "../../pack/pool.ts";
 import type { ReadParts } from "../../restore/choose.ts";
 import { openHead } from "../../restore/open-source.ts";
 import type { SnapshotRecord } from "../../snapshot/record.ts";
-import type { Listing } from "../../source/files/listing.ts";
+import type { FileListing } from "../../source/files/listing.ts";
 import type { Outside } from "../../source/scope.ts";
 import { RUNS } from "../journal/runs.ts";
 import type { PathSource } from "../plan/groups.ts";
@@ -163,12 +163,12 @@ class PathReplacement implements Replacement {
     return found;
   }
 
-  async #outside(part: PathPart, how: Cancel): Promise<{ outside: OutsideOfPart; old: Listing }> {
+  async #outside(part: PathPart, how: Cancel): Promise<{ outside: OutsideOfPart; old: FileListing }> {
     const { listing, long } = await this.#paths.list("old", part, how);
     return { outside: new OutsideOfPart(this.#scope(part), listing, long), old: listing };
   }
 
-  async #unread(part: PathPart, old: Listing, how: Cancel): Promise<readonly Outside[]> {
+  async #unread(part: PathPart, old: FileListing, how: Cancel): Promise<readonly Outside[]> {
     const incomplete = this.#options.sources.filter(
       ({ record: { name, error } }) => error && part.pieces.some(({ source }) => source === name),
     );

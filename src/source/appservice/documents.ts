@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { parseBoundedYaml } from "./bounded-yaml.ts";
+import { malformedAt, parseBoundedYaml } from "./bounded-yaml.ts";
 
 /** Configurations come with long comments; a registration is small. */
 const MAX_CONFIG = 1024 * 1024;
@@ -55,23 +55,21 @@ const Config = z.object({
 
 export type RegistrationDocument = z.infer<typeof Registration>;
 export type BridgeConfig = z.infer<typeof Config>;
-export type Document<T> = { readonly value: T } | { readonly problem: string };
+export type ParsedDocument<T> = { readonly value: T } | { readonly problem: string };
 
 /** Never throws; `problem` names fields and lines, no values. */
-export function readRegistration(content: Uint8Array): Document<RegistrationDocument> {
+export function readRegistration(content: Uint8Array): ParsedDocument<RegistrationDocument> {
   return read(content, MAX_REGISTRATION, Registration);
 }
 
 /** Never throws; `problem` names fields and lines, no values. */
-export function readBridgeConfig(content: Uint8Array): Document<BridgeConfig> {
+export function readBridgeConfig(content: Uint8Array): ParsedDocument<BridgeConfig> {
   return read(content, MAX_CONFIG, Config);
 }
 
-function read<T>(content: Uint8Array, maxSize: number, schema: z.ZodType<T>): Document<T> {
-  const parsed = parseBoundedYaml(content, maxSize);
+function read<T>(content: Uint8Array, maxSize: number, schema: z.ZodType<T>): ParsedDocument<T> {
+  const parsed = parseBoundedYaml(content, { bytes: maxSize });
   if ("problem" in parsed) return parsed;
   const checked = schema.safeParse(parsed.value);
-  if (checked.success) return { value: checked.data };
-  const fields = checked.error.issues.map((issue) => issue.path.join(".") || "the whole");
-  return { problem: `is malformed at ${[...new Set(fields)].join(", ")}` };
+  return checked.success ? { value: checked.data } : { problem: malformedAt(checked.error) };
 }

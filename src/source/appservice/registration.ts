@@ -1,7 +1,6 @@
-import { type Document, isMap, LineCounter } from "yaml";
 import * as z from "zod";
-import { parseYaml } from "../../lib/yaml.ts";
 import { shownHostPath } from "../files/shown-path.ts";
+import { malformedAt, parseBoundedYaml } from "./bounded-yaml.ts";
 
 /** Registrations are small; a larger file is not looked into. */
 const MAX_SIZE = 64 * 1024;
@@ -35,31 +34,12 @@ const Registration = z.object({
  */
 export function registrationProblem(path: Uint8Array, content: Uint8Array): string | undefined {
   const placed = PLACE.test(Buffer.from(path).toString("latin1"));
-  const lineCounter = new LineCounter();
-  const document = parseYaml(Buffer.from(content).toString(), {
-    prettyErrors: false,
-    lineCounter,
-    most: MAX_TOKENS,
-  });
-  const [broken] = document.errors;
-  if (broken) {
-    const { line } = lineCounter.linePos(broken.pos[0]);
-    return placed ? `is no YAML: ${broken.code} in line ${line}` : undefined;
-  }
-  const isOne = placed || (isMap(document.contents) && TELLING.some((key) => document.has(key)));
-  const read = isOne ? Registration.safeParse(plainValue(document)) : undefined;
-  if (!read || read.success) return undefined;
-  const fields = read.error.issues.map((issue) => issue.path.join(".") || "the whole");
-  return `is malformed at ${[...new Set(fields)].join(", ")}`;
-}
-
-/** Undefined when it cannot be had, as with aliases that multiply. */
-function plainValue(document: Document): unknown {
-  try {
-    return document.toJS({ maxAliasCount: 10 });
-  } catch {
-    return undefined;
-  }
+  const parsed = parseBoundedYaml(content, { bytes: content.length, tokens: MAX_TOKENS });
+  if ("problem" in parsed) return placed ? parsed.problem : undefined;
+  const { value } = parsed;
+  const isTelling = typeof value === "object" && value !== null && TELLING.some((key) => key in value);
+  const read = placed || isTelling ? Registration.safeParse(value) : undefined;
+  return read === undefined || read.success ? undefined : malformedAt(read.error);
 }
 
 /** Looks at the small YAML files among those that are read, without a second reading, and notes malformed registrations. */

@@ -1,5 +1,5 @@
 import type { ChunkRef, EntryHead, EntryType, ManifestEntry } from "../../snapshot/entry.ts";
-import type { Listing } from "./listing.ts";
+import type { FileListing } from "./listing.ts";
 import type { TarEntry } from "./tar-stream.ts";
 
 /** Names of the host's users and groups by their numbers. */
@@ -10,7 +10,7 @@ export interface OwnerNames {
 
 /** An entry as it was listed, for what tar is not asked about. */
 export function listedHead(
-  listing: Listing,
+  listing: FileListing,
   position: number,
   type: EntryType,
   names: OwnerNames,

@@ -4,7 +4,7 @@ import { breathe } from "../../lib/breathe.ts";
 import { DropsError } from "../../lib/errors.ts";
 import { MAX_PATH } from "../../snapshot/entry.ts";
 import { Few } from "./few.ts";
-import type { FileKind, ListedFile, Listing } from "./listing.ts";
+import type { FileKind, FileListing, ListedFile } from "./listing.ts";
 
 /** Kind, mode, user, group, size, mtime, ctime, inode, device, links; then path and link target, each ended by NUL. */
 export const FIND_FORMAT = "%y %m %U %G %s %T@ %C@ %i %D %n %p\\0%l\\0";
@@ -13,7 +13,7 @@ const MAX_RECORD = 64 * 1024;
 /** Without the NUL that a system call takes them with. Bytes. */
 const LONGEST_PATH = MAX_PATH - 1;
 /** Files that are not listed. */
-export interface LeftOut {
+export interface UnlistedFiles {
   /** Paths, or targets of symlinks, that no system call takes. */
   readonly long: Few;
   /** Sizes that no manifest holds: 8 PiB and more. */
@@ -41,10 +41,10 @@ const BOUNDS: ListingBounds = { files: 20_000_000, bytes: 2 ** 32 };
  */
 export async function readFindOutput(
   stream: AsyncIterable<Uint8Array>,
-  into: Listing,
+  into: FileListing,
   bounds = BOUNDS,
-): Promise<LeftOut> {
-  const leftOut: LeftOut = { long: new Few(), large: new Few() };
+): Promise<UnlistedFiles> {
+  const leftOut: UnlistedFiles = { long: new Few(), large: new Few() };
   let rest: Buffer = Buffer.alloc(0);
   for await (const { buffer, byteOffset, byteLength } of stream) {
     const piece = Buffer.from(buffer, byteOffset, byteLength);
@@ -59,7 +59,7 @@ export async function readFindOutput(
 }
 
 /** Where the first record begins that is not whole. */
-function addRecords(bytes: Buffer, into: Listing, leftOut: LeftOut): number {
+function addRecords(bytes: Buffer, into: FileListing, leftOut: UnlistedFiles): number {
   const fields = new Fields(bytes);
   for (let start = 0; ; ) {
     const pathEnd = bytes.indexOf(0, start);
@@ -70,7 +70,13 @@ function addRecords(bytes: Buffer, into: Listing, leftOut: LeftOut): number {
   }
 }
 
-function addRecord(fields: Fields, pathEnd: number, end: number, into: Listing, leftOut: LeftOut): void {
+function addRecord(
+  fields: Fields,
+  pathEnd: number,
+  end: number,
+  into: FileListing,
+  leftOut: UnlistedFiles,
+): void {
   const kind = fields.letter();
   const file: ListedFile = {
     kind,

@@ -8,12 +8,12 @@ import { MAX_PATH } from "../../snapshot/entry.ts";
 import { excludesAsCaptured } from "../excludes.ts";
 import { realPaths } from "../real-paths.ts";
 import { tidy } from "../scope.ts";
-import { FIND_FORMAT, type LeftOut, readFindOutput } from "./find-output.ts";
+import { FIND_FORMAT, readFindOutput, type UnlistedFiles } from "./find-output.ts";
 import { PLAIN } from "./gnu-tools.ts";
-import { Listing } from "./listing.ts";
+import { FileListing } from "./listing.ts";
 import { type MountInside, mountsInside } from "./mounts-inside.ts";
 import { shownHostPath } from "./shown-path.ts";
-import { judged, judgedExit, PASSED_ON, type Told, toldOf } from "./told.ts";
+import { judged, judgedExit, PASSED_ON, type StderrLines, sortedStderr } from "./stderr-lines.ts";
 import { UnreadFiles } from "./unread-files.ts";
 
 export interface FoundFiles {
@@ -21,7 +21,7 @@ export interface FoundFiles {
   readonly resolved: FilesPolicy;
   /** Where the paths of the policy lead to, of those that are reached through symlinks. */
   readonly leadsTo: Readonly<Record<string, string>>;
-  readonly listing: Listing;
+  readonly listing: FileListing;
   /** What could not be looked into, or is too large. */
   readonly unread: UnreadFiles;
   /** Directories on which another file system is mounted, which `one_file_system` leaves out; and its kind. */
@@ -37,13 +37,13 @@ export interface FoundFiles {
 export async function findFiles(host: Host, source: FilesPolicy, how: Cancel): Promise<FoundFiles> {
   const { resolved, leadsTo, notes } = await startingPaths(host, source, how);
   const { paths } = resolved;
-  const listing = new Listing();
+  const listing = new FileListing();
   const unread = new UnreadFiles(paths);
   if (paths.length === 0) return { resolved, leadsTo, listing, unread, mounts: [], notes };
   const argv = judged(["find", ...findArguments(resolved, ["-printf", FIND_FORMAT])]);
   await using find = await host.start(argv, { ...how, env: PLAIN });
   find.stdin.end();
-  let leftOut: LeftOut | undefined;
+  let leftOut: UnlistedFiles | undefined;
   let damage: unknown;
   try {
     leftOut = await readFindOutput(find.stdout, listing);
@@ -81,7 +81,7 @@ function vanished(gone: readonly string[]): string[] {
   return [...gone.map((line) => `while listing: ${line}`), ...more];
 }
 
-function longPaths({ long }: LeftOut): string[] {
+function longPaths({ long }: UnlistedFiles): string[] {
   if (long.count === 0) return [];
   return [`not backed up, since the path has ${MAX_PATH} bytes or more: ${long}, and whatever is below`];
 }
@@ -170,8 +170,8 @@ function missingPath(missing: readonly string[], source: FilesPolicy, host: Host
 }
 
 /** What find complained about: 1 means that something could not be listed, more that it did not work. */
-function judge(ended: CommandExit, what: string): Told {
+function judge(ended: CommandExit, what: string): StderrLines {
   if (ended.exit === 0) return { gone: [], changed: [], unread: [], strange: [] };
   if (ended.exit !== 1) throw commandFailed(what, ended);
-  return toldOf(ended.stderr);
+  return sortedStderr(ended.stderr);
 }

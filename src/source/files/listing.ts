@@ -28,7 +28,7 @@ const FIRST_BYTES = 256 * 1024;
  * A listing of very many files, held in a few arrays: about 60 bytes a file and its path. Filled with `add`, then
  * sorted once; read by position after that.
  */
-export class Listing {
+export class FileListing {
   #length = 0;
   #columns = columns(FIRST_ENTRIES);
   #bytes = Buffer.allocUnsafe(FIRST_BYTES);

@@ -1,6 +1,6 @@
 import type { Host } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
-import type { Listing } from "./listing.ts";
+import type { FileListing } from "./listing.ts";
 import type { FileDecision } from "./plan.ts";
 import { TarSession } from "./tar-session.ts";
 
@@ -10,7 +10,7 @@ const AHEAD = 8192;
 const MAX_RESCUED = 1000;
 
 /** A decision, and the tar that was asked for the file if one was. */
-export interface Step {
+export interface PlannedRead {
   readonly decision: FileDecision;
   session: TarSession | undefined;
 }
@@ -18,19 +18,19 @@ export interface Step {
 /** Asks tar for the files of decisions that are still to come, so that decisions are taken in order without waiting. */
 export class Lookahead implements AsyncDisposable {
   readonly #plan: AsyncGenerator<FileDecision>;
-  readonly #listing: Listing;
+  readonly #listing: FileListing;
   readonly #startTar: () => Promise<TarSession>;
   /** Packs that an unchanged file needs and the store does not have: what lies in them is read again. */
   readonly #lostPacks = new Set<number>();
   readonly #sessions: TarSession[] = [];
   #main: TarSession | undefined;
-  #steps: Step[] = [];
+  #steps: PlannedRead[] = [];
   #at = 0;
   #planned = false;
 
   constructor(
     plan: AsyncGenerator<FileDecision>,
-    listing: Listing,
+    listing: FileListing,
     tar: { readonly host: Host; readonly source: string },
     how: Cancel,
   ) {
@@ -47,7 +47,7 @@ export class Lookahead implements AsyncDisposable {
     return this.#sessions;
   }
 
-  async next(): Promise<Step | undefined> {
+  async next(): Promise<PlannedRead | undefined> {
     if (!this.#planned && this.#steps.length - this.#at <= AHEAD / 2) await this.#planMore();
     return this.#steps[this.#at++];
   }
@@ -64,7 +64,7 @@ export class Lookahead implements AsyncDisposable {
    * Ask another tar for a file whose earlier content the store does not have, and for those of the files that were planned
    * already which need the same packs. What is planned later is asked of the main one.
    */
-  async askAgain(step: Step): Promise<TarSession> {
+  async askAgain(step: PlannedRead): Promise<TarSession> {
     for (const pack of packsOf(step.decision)) this.#lostPacks.add(pack);
     const session = await this.#startTar();
     session.ask(this.#listing.path(step.decision.position));

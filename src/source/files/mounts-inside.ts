@@ -2,7 +2,7 @@ import type { Host } from "../../host/host.ts";
 import { ANY_EXIT } from "../../host/run-to-end.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { PLAIN } from "./gnu-tools.ts";
-import type { Listing } from "./listing.ts";
+import type { FileListing } from "./listing.ts";
 import { shownHostPath } from "./shown-path.ts";
 
 /** A directory that is listed and on which another file system is mounted, which is not. */
@@ -28,7 +28,7 @@ const OF_THE_KERNEL = new Set([
  */
 export async function mountsInside(
   host: Host,
-  listing: Listing,
+  listing: FileListing,
   starts: readonly string[],
   how: Cancel,
 ): Promise<readonly MountInside[]> {
@@ -46,7 +46,7 @@ export async function mountsInside(
 }
 
 /** Directories on another device than the path is on that the listing came to them from. */
-function otherDevices(listing: Listing, starts: readonly string[], ofRoot: string): string[] {
+function otherDevices(listing: FileListing, starts: readonly string[], ofRoot: string): string[] {
   const devices = new Map<string, string>();
   if (starts.includes("/")) devices.set("", ofRoot);
   const directories: { readonly path: string; readonly device: string }[] = [];

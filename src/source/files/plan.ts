@@ -1,7 +1,7 @@
 import { breathe, mayBreathe } from "../../lib/breathe.ts";
 import type { EntryType, ManifestEntry } from "../../snapshot/entry.ts";
 import type { SqliteCopies } from "../sqlite/copies.ts";
-import type { Listing } from "./listing.ts";
+import type { FileListing } from "./listing.ts";
 
 /** What happens to the file at a position of the listing. */
 export type FileDecision = { readonly position: number } & (
@@ -30,7 +30,7 @@ const FINE_DOUBT = 20_000_000n;
  * @param listedAt the host's time before the listing began: what changed at that moment may change again unseen
  */
 export async function* planFiles(
-  listing: Listing,
+  listing: FileListing,
   previous: AsyncIterable<ManifestEntry>,
   how: {
     readonly reread: () => boolean;
@@ -55,14 +55,14 @@ export async function* planFiles(
 }
 
 /** Tells a file from what it was: device, inode and time of its last change. Undefined when that is too recent to tell. */
-export function identityOf(listing: Listing, position: number, listedAt: bigint): string | undefined {
+export function identityOf(listing: FileListing, position: number, listedAt: bigint): string | undefined {
   const ctime = listing.ctime(position);
   const doubt = ctime % 1_000_000_000n === 0n ? COARSE_DOUBT : FINE_DOUBT;
   return ctime + doubt > listedAt ? undefined : `${listing.inode(position)}:${ctime}`;
 }
 
 function decide(
-  listing: Listing,
+  listing: FileListing,
   position: number,
   how: {
     readonly old: ManifestEntry | undefined;
@@ -89,7 +89,7 @@ function decide(
   return { position, act: type === "file" && how.reread() ? "reread" : "keep", previous: old };
 }
 
-function isUnchanged(listing: Listing, position: number, old: ManifestEntry, listedAt: bigint): boolean {
+function isUnchanged(listing: FileListing, position: number, old: ManifestEntry, listedAt: bigint): boolean {
   return (
     old.same !== undefined &&
     old.mtime === listing.mtime(position) &&
@@ -98,7 +98,7 @@ function isUnchanged(listing: Listing, position: number, old: ManifestEntry, lis
   );
 }
 
-function entryType(listing: Listing, position: number): EntryType | undefined {
+function entryType(listing: FileListing, position: number): EntryType | undefined {
   switch (listing.kind(position)) {
     case "f":
       return "file";

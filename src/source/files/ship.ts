@@ -14,13 +14,13 @@ import {
   withoutContent,
 } from "./entry-heads.ts";
 import { Few } from "./few.ts";
-import type { Listing } from "./listing.ts";
-import { Lookahead, type Step } from "./lookahead.ts";
+import type { FileListing } from "./listing.ts";
+import { Lookahead, type PlannedRead } from "./lookahead.ts";
 import { type FileDecision, identityOf, planFiles } from "./plan.ts";
 import { shownHostPath } from "./shown-path.ts";
+import { PASSED_ON, type StderrLines } from "./stderr-lines.ts";
 import type { TarSession } from "./tar-session.ts";
 import type { TarEntry } from "./tar-stream.ts";
-import { PASSED_ON, type Told } from "./told.ts";
 import type { UnreadFiles } from "./unread-files.ts";
 
 /** Of the files that vanished so many are named. */
@@ -29,7 +29,7 @@ const NAMED = 20;
 export interface ListedSource {
   readonly source: string;
   readonly context: CaptureContext;
-  readonly listing: Listing;
+  readonly listing: FileListing;
   /** The host's time before the listing began. */
   readonly listedAt: bigint;
   readonly names: OwnerNames;
@@ -53,7 +53,7 @@ export async function shipFiles(listed: ListedSource, into: SourceSink, how: Can
 }
 
 class Shipping {
-  readonly #listing: Listing;
+  readonly #listing: FileListing;
   readonly #listed: ListedSource;
   readonly #ahead: Lookahead;
   readonly #into: SourceSink;
@@ -79,7 +79,7 @@ class Shipping {
     this.#registrations = new RegistrationWatch((text) => into.note(text));
   }
 
-  async take(step: Step): Promise<void> {
+  async take(step: PlannedRead): Promise<void> {
     const { decision } = step;
     const { position } = decision;
     this.#countName(decision);
@@ -160,7 +160,7 @@ class Shipping {
   /** What a tar passed over: it says why of the first few, and nothing of what it has no reason for. */
   #judgeMissing(
     session: TarSession,
-    { unread, isSmooth }: Told & { readonly isSmooth: boolean },
+    { unread, isSmooth }: StderrLines & { readonly isSmooth: boolean },
     vanished: Few,
   ): void {
     const told = new Set(unread.map(({ path }) => path?.toString("latin1")));

@@ -2,11 +2,11 @@ import { commandFailed } from "../../host/expect-success.ts";
 import type { CommandExit, Host, RunningCommand } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure } from "../../lib/errors.ts";
-import { usedUp } from "../../lib/used-up.ts";
+import { releaseAfterRead } from "../../lib/release-after-read.ts";
 import { within } from "../../lib/waiting.ts";
 import { PLAIN } from "./gnu-tools.ts";
+import { judged, judgedExit, type StderrLines, sortedStderr } from "./stderr-lines.ts";
 import { readTar, type TarEntry } from "./tar-stream.ts";
-import { judged, judgedExit, type Told, toldOf } from "./told.ts";
 
 /**
  * Names come from standard input as they are asked for. `--hard-dereference`: the listing knows what is linked, and
@@ -53,7 +53,7 @@ export class TarSession implements AsyncDisposable {
   private constructor(command: RunningCommand, what: string) {
     this.#command = command;
     this.#what = what;
-    this.#entries = readTar(usedUp(command.stdout));
+    this.#entries = readTar(releaseAfterRead(command.stdout));
   }
 
   static async start(host: Host, source: string, how: Cancel): Promise<TarSession> {
@@ -99,12 +99,12 @@ export class TarSession implements AsyncDisposable {
    * Wait for its end and hand over what it complained about, without the files that it did not find: those it passed over.
    * `isSmooth` when it says that it read all it was asked for. Throws host/command-failed or source/failed when it broke off.
    */
-  async finish(): Promise<Told & { readonly isSmooth: boolean }> {
+  async finish(): Promise<StderrLines & { readonly isSmooth: boolean }> {
     this.end();
     while (!this.#over) await this.#next();
     const ended = await this.#ended();
     if (ended.exit === undefined || ended.exit > 2) throw commandFailed(this.#what, ended);
-    return { ...toldOf(ended.stderr), isSmooth: ended.exit === 0 };
+    return { ...sortedStderr(ended.stderr), isSmooth: ended.exit === 0 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 import { DropsError } from "../../lib/errors.ts";
 import { shortPath } from "./few.ts";
-import type { Unread } from "./told.ts";
+import type { Unread } from "./stderr-lines.ts";
 
 export const UNREAD_HINT =
   "let the user who logs in read them, or name them under `exclude`; after an I/O error look at the disk; for a SQLite database see docs/files.md";

@@ -1,8 +1,8 @@
+import { Readable } from "node:stream";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError, isFailure, messageOf } from "../../lib/errors.ts";
-import { usedUp } from "../../lib/used-up.ts";
-import type { EntryHead } from "../../snapshot/entry.ts";
-import type { SourceSink } from "../source.ts";
+import { releaseAfterRead } from "../../lib/release-after-read.ts";
+import { outputHead, type SourceSink } from "../source.ts";
 import { checkedArchive } from "./archive.ts";
 import type { PostgresClient } from "./client.ts";
 import { toolFailure, warningsIn } from "./failure.ts";
@@ -28,8 +28,12 @@ export interface PostgresShipment extends Cancel {
 export async function shipPostgres(into: SourceSink, shipment: PostgresShipment): Promise<void> {
   const how = { cutting: "content", signal: shipment.signal } as const;
   if (!(await shipSpooled(into, shipment))) await shipStreamed(into, shipment);
-  await into.file(head("database.sql", shipment), once(Buffer.from(shipment.databaseSql)), how);
-  await into.file(head("roles.sql", shipment), once(shipment.rolesSql), how);
+  await into.file(
+    outputHead("database.sql", shipment.capturedAt),
+    Readable.from([Buffer.from(shipment.databaseSql)]),
+    how,
+  );
+  await into.file(outputHead("roles.sql", shipment.capturedAt), Readable.from([shipment.rolesSql]), how);
 }
 
 /** By way of a file on the host, so that the snapshot is released before the upload. False when there is no room. */
@@ -55,7 +59,7 @@ async function shipSpooled(into: SourceSink, shipment: PostgresShipment): Promis
   );
   if (listed.exit !== 0) throw toolFailure("pg_restore", list, listed);
   const bytes = checkedArchive(spool.read(dump, shipment), `pg_dump of ${client.label}`);
-  await into.file(head("database.dump", shipment), bytes, { cutting: "content", signal });
+  await into.file(outputHead("database.dump", shipment.capturedAt), bytes, { cutting: "content", signal });
   return true;
 }
 
@@ -67,7 +71,10 @@ function noRoom(into: SourceSink, why: string): false {
 async function shipStreamed(into: SourceSink, shipment: PostgresShipment): Promise<void> {
   const warnings: string[] = [];
   const bytes = checkedArchive(streamDump(shipment, warnings), `pg_dump of ${shipment.client.label}`);
-  await into.file(head("database.dump", shipment), bytes, { cutting: "content", signal: shipment.signal });
+  await into.file(outputHead("database.dump", shipment.capturedAt), bytes, {
+    cutting: "content",
+    signal: shipment.signal,
+  });
   for (const warning of warnings) into.note(warning);
 }
 
@@ -75,7 +82,7 @@ async function shipStreamed(into: SourceSink, shipment: PostgresShipment): Promi
 async function* streamDump(shipment: PostgresShipment, warnings: string[]): AsyncGenerator<Uint8Array> {
   const { client } = shipment;
   await using command = await client.start(client.argv("pg_dump", dumpArguments(shipment)), shipment);
-  yield* usedUp(command.stdout);
+  yield* releaseAfterRead(command.stdout);
   const ended = await command.ended;
   if (ended.exit !== 0) throw toolFailure("pg_dump", `pg_dump of ${client.label}`, ended);
   warnings.push(...warningsIn(ended.stderr));
@@ -104,19 +111,4 @@ async function releaseSnapshot({ session, client, signal }: PostgresShipment): P
  */
 function dumpArguments({ snapshot, encoding }: PostgresShipment): readonly string[] {
   return ["-Fc", "-Z0", "-w", "--lock-wait-timeout=60s", `--encoding=${encoding}`, `--snapshot=${snapshot}`];
-}
-
-function head(path: string, { capturedAt }: PostgresShipment): EntryHead {
-  return {
-    path: Buffer.from(path),
-    type: "file",
-    mode: 0o600,
-    uid: 0,
-    gid: 0,
-    mtime: BigInt(capturedAt.getTime()) * 1_000_000n,
-  };
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }

@@ -1,7 +1,7 @@
 import type { RunningCommand } from "../../host/host.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
-import { usedUp } from "../../lib/used-up.ts";
+import { releaseAfterRead } from "../../lib/release-after-read.ts";
 import type { PostgresClient } from "./client.ts";
 import { toolFailure } from "./failure.ts";
 import { type Lines, linesOf } from "./lines.ts";
@@ -95,7 +95,7 @@ export class Spool implements AsyncDisposable {
   async *read(dump: SpooledDump, how: Cancel): AsyncGenerator<Uint8Array> {
     await using cat = await this.#client.start(["cat", "--", dump.path], how);
     let size = 0;
-    for await (const bytes of usedUp(cat.stdout)) {
+    for await (const bytes of releaseAfterRead(cat.stdout)) {
       size += bytes.length;
       yield bytes;
     }

@@ -1,4 +1,4 @@
-import type { Listing } from "../files/listing.ts";
+import type { FileListing } from "../files/listing.ts";
 
 /** What SQLite keeps beside a database that is in use: https://sqlite.org/tempfiles.html */
 const COMPANIONS = ["-wal", "-shm", "-journal"] as const;
@@ -8,7 +8,7 @@ const USUAL = [".db", ".sqlite", ".sqlite3", ".db3", ".s3db"].map((ending) => Bu
 const SMALLEST = 512;
 
 /** Positions of a listing that may be databases of SQLite, by their names and by what lies beside them. */
-export function candidatesIn(listing: Listing): number[] {
+export function candidatesIn(listing: FileListing): number[] {
   const found = new Set<number>();
   for (let position = 0; position < listing.length; position++) {
     if (listing.kind(position) !== "f") continue;
@@ -24,7 +24,7 @@ export function candidatesIn(listing: Listing): number[] {
 }
 
 /** Positions of what lies beside the database at a position and is a part of it. */
-export function companionsOf(listing: Listing, position: number): number[] {
+export function companionsOf(listing: FileListing, position: number): number[] {
   const path = Buffer.from(listing.path(position));
   const names = COMPANIONS.map((ending) => Buffer.concat([path, Buffer.from(ending)]));
   return names.flatMap((name) => positionOf(listing, name, listing.length) ?? []);
@@ -46,7 +46,7 @@ function endsWith(path: Buffer, ending: Buffer): boolean {
 }
 
 /** Of a path, before a position; the listing is sorted by path bytes. */
-function positionOf(listing: Listing, path: Buffer, before: number): number | undefined {
+function positionOf(listing: FileListing, path: Buffer, before: number): number | undefined {
   let [low, high] = [0, before];
   while (low < high) {
     const middle = (low + high) >>> 1;

@@ -4,9 +4,9 @@ import type { Host, RunningCommand } from "../../host/host.ts";
 import { readingPlain } from "../../host/plain-file.ts";
 import type { Cancel } from "../../lib/cancel.ts";
 import { DropsError } from "../../lib/errors.ts";
-import { usedUp } from "../../lib/used-up.ts";
+import { releaseAfterRead } from "../../lib/release-after-read.ts";
 import { unlessAborted } from "../../lib/waiting.ts";
-import type { Listing } from "../files/listing.ts";
+import type { FileListing } from "../files/listing.ts";
 import { closeScript, reasonFor } from "../rocksdb/capture/channel.ts";
 import { FieldReader } from "../rocksdb/capture/report.ts";
 import { candidatesIn, companionsOf } from "./candidates.ts";
@@ -69,7 +69,7 @@ export class SqliteCopies implements AsyncDisposable {
    */
   static async make(
     host: Host,
-    listing: Listing,
+    listing: FileListing,
     parents: readonly string[],
     how: Cancel,
   ): Promise<SqliteCopies> {
@@ -99,7 +99,7 @@ export class SqliteCopies implements AsyncDisposable {
   }
 
   /** What is known of the copies, for the manifest: of the first 200, and of those whose paths are text. */
-  facts(listing: Listing): readonly CopiedDatabase[] {
+  facts(listing: FileListing): readonly CopiedDatabase[] {
     return [...this.#copies].slice(0, MOST_FACTS).flatMap(([position, { size, facts }]) => {
       const path = listing.path(position);
       return Buffer.from(path.toString()).equals(path) ? [{ path: `/${path}`, size, ...facts }] : [];
@@ -110,7 +110,7 @@ export class SqliteCopies implements AsyncDisposable {
   async *read({ path }: DatabaseCopy, how: Cancel): AsyncGenerator<Uint8Array> {
     await using command = await this.#host.start(readingPlain(path), how);
     command.stdin.end();
-    yield* usedUp(command.stdout);
+    yield* releaseAfterRead(command.stdout);
     await expectSuccess(command, `reading the copy ${path} on ${this.#host.label}`);
   }
 
@@ -135,7 +135,7 @@ export class SqliteCopies implements AsyncDisposable {
   }
 
   /** All are asked for at once: a host far away is waited for once. */
-  async #copyAll(listing: Listing, positions: readonly number[], how: Cancel): Promise<void> {
+  async #copyAll(listing: FileListing, positions: readonly number[], how: Cancel): Promise<void> {
     const lines = positions.map((position) => `copy ${escapedPath(listing.path(position))}`);
     await this.#ask(lines.join("\n"), how, async (fields) => {
       for (const position of positions) {

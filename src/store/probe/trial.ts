@@ -5,7 +5,7 @@ import { messageOf } from "../../lib/errors.ts";
 import type { Lock } from "../blob-store.ts";
 import type { Sdk } from "../s3-client.ts";
 import { statusOf } from "../s3-failure.ts";
-import { announceMd5 } from "../s3-md5.ts";
+import { announceMd5 } from "../s3-header.ts";
 import { ALL_FEATURES, type Blob, type Features, modeOf, putOnce } from "../s3-put.ts";
 import { type ProbeRefusal, refusalOf } from "./refusal.ts";
 

@@ -4,11 +4,11 @@ import { decodeEntry, encodeEntry } from "../../../src/snapshot/entry-line.ts";
 import { whyUnrecordable } from "../../../src/snapshot/recordable.ts";
 import { readHead } from "../../../src/source/files/entry-heads.ts";
 import { FIND_FORMAT, readFindOutput } from "../../../src/source/files/find-output.ts";
-import { type ListedFile, Listing } from "../../../src/source/files/listing.ts";
+import { FileListing, type ListedFile } from "../../../src/source/files/listing.ts";
+import { sortedStderr } from "../../../src/source/files/stderr-lines.ts";
 import { BLOCK, headerSum } from "../../../src/source/files/tar-header.ts";
 import { formatPax, formatPaxTime, parsePax, paxTime } from "../../../src/source/files/tar-pax.ts";
 import { readTar, type TarEntry } from "../../../src/source/files/tar-stream.ts";
-import { toldOf } from "../../../src/source/files/told.ts";
 import { inPieces } from "../../support/answering-host.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";
 import { corpus } from "../inputs.ts";
@@ -108,7 +108,7 @@ const PAX: FuzzTarget = {
 };
 
 /** Keeps what it was told, to compare with what it holds. */
-class Remembering extends Listing {
+class Remembering extends FileListing {
   readonly told = new Map<string, readonly [ListedFile, string]>();
 
   override add(path: Buffer, target: Buffer, file: ListedFile): void {
@@ -156,7 +156,7 @@ const TOLD: FuzzTarget = {
     ),
   ],
   run(bytes) {
-    const { gone, changed, unread, strange } = toldOf(bytes.toString());
+    const { gone, changed, unread, strange } = sortedStderr(bytes.toString());
     return [...gone, ...changed, ...unread.map(({ why }) => why), ...strange].join("").length;
   },
 };

@@ -5,7 +5,7 @@ import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError } from "../../../lib/errors.ts";
 import type { RocksdbPolicy } from "../../../policy/schema.ts";
 import { logNames, newestOptions } from "../formats/file-names.ts";
-import { type DatabaseOptions, parseOptions } from "../formats/options-file.ts";
+import { parseOptions, type RocksdbOptions } from "../formats/options-file.ts";
 import { type Accepted, FreezeJudge } from "../verify/accept.ts";
 import type { FrozenReport, Hello } from "./report.ts";
 
@@ -15,7 +15,7 @@ const MAX_SMALL = 8 * 1024 * 1024;
 
 export interface Proof {
   readonly accepted: Accepted;
-  readonly options: DatabaseOptions | undefined;
+  readonly options: RocksdbOptions | undefined;
   readonly identity: string | undefined;
   /** Bytes that were kept, cut already; empty when there were too many. */
   readonly kept: ReadonlyMap<string, Buffer>;
@@ -112,7 +112,7 @@ async function judge(at: {
 /** A database that is in use always has a log; none here means that they are kept in another directory. */
 function refuseLogsElsewhere(
   logs: number,
-  options: DatabaseOptions | undefined,
+  options: RocksdbOptions | undefined,
   at: { source: RocksdbPolicy; hello: Hello },
 ): void {
   if (logs > 0) return;

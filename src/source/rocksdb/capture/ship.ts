@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type { Host } from "../../../host/host.ts";
 import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError } from "../../../lib/errors.ts";
@@ -69,7 +70,7 @@ async function readOne(
 ): Promise<void> {
   const { entry, previous } = steps[index] as Step;
   if (entry.bytes === undefined && !stream.isOpen) await stream.open(toRead(steps.slice(index)));
-  const data = entry.bytes === undefined ? await stream.next(entry) : pieceOf(entry.bytes);
+  const data = entry.bytes === undefined ? await stream.next(entry) : Readable.from([entry.bytes]);
   const cutting = entry.immutable ? "fixed" : "content";
   const stored = await into.file(entry.head, data, { signal: how.signal, cutting });
   if (stored.size !== entry.size) {
@@ -114,8 +115,4 @@ function compare(entry: StagedEntry, before: readonly ChunkRef[], now: readonly 
   throw new DropsError("data/damaged", `${entry.name} changed on the host although tables never change`, {
     hint: "check the disk of the host; the previous snapshot holds the table as it was",
   });
-}
-
-async function* pieceOf(bytes: Buffer): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }

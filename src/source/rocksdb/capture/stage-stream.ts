@@ -1,7 +1,7 @@
 import type { Host, RunningCommand } from "../../../host/host.ts";
 import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError } from "../../../lib/errors.ts";
-import { usedUp } from "../../../lib/used-up.ts";
+import { releaseAfterRead } from "../../../lib/release-after-read.ts";
 import { readTar } from "../../files/tar-stream.ts";
 import type { StagedEntry } from "./staged-entries.ts";
 
@@ -26,7 +26,7 @@ export class StageStream implements AsyncDisposable {
     const argv = ["tar", "--format=posix", "--no-recursion", ...from, "-cf", "-"];
     const command = await this.#how.host.start(argv, { signal: this.#how.signal, env: { LC_ALL: "C" } });
     command.stdin.end(names.map((name) => `${name}\0`).join(""));
-    this.#running = { command, files: readTar(usedUp(command.stdout))[Symbol.asyncIterator]() };
+    this.#running = { command, files: readTar(releaseAfterRead(command.stdout))[Symbol.asyncIterator]() };
   }
 
   /** The content of the next file, which must be `wanted` in name and size. Throws source/failed when it is not. */

@@ -1,5 +1,5 @@
 /** What matters of an OPTIONS file (ini text with backslash escapes: options/options_parser.cc). */
-export interface DatabaseOptions {
+export interface RocksdbOptions {
   readonly rocksdbVersion: string | undefined;
   readonly recyclesLogs: boolean;
   /** Two-phase commit: prepared transactions break the chain of sequence numbers. */
@@ -22,7 +22,7 @@ const EXCERPT = [
 ] as const;
 
 /** Reads the [Version] and [DBOptions] sections; unknown lines are ignored. */
-export function parseOptions(text: string): DatabaseOptions {
+export function parseOptions(text: string): RocksdbOptions {
   const values = new Map<string, string>();
   let section = "";
   for (const line of text.split("\n")) {

@@ -7,7 +7,7 @@ import { freeMemory } from "../lib/free-memory.ts";
  * and leaves the record to the collector, which then marks the whole heap for each 64 MiB of packs: a sixth of the time that a
  * restore computes. Only for answers with a body or none, never for an upgrade, which keeps the record that it came in.
  */
-export class FrugalAgent extends Agent {
+export class LowMemoryAgent extends Agent {
   override createConnection(
     ...how: Parameters<Agent["createConnection"]>
   ): ReturnType<Agent["createConnection"]> {

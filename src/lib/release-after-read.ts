@@ -5,7 +5,7 @@ import { freeMemory } from "./free-memory.ts";
  * given back then, and not when the collector comes by, which lets tens of megabytes of them gather. Never for a reader that
  * keeps pieces.
  */
-export async function* usedUp(output: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+export async function* releaseAfterRead(output: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
   for await (const piece of output as AsyncIterable<Uint8Array>) {
     yield piece;
     // Small ones may share the memory of node's pool with others.

@@ -27,7 +27,7 @@ export interface Unread {
 }
 
 /** The lines that find or tar wrote to stderr, by what they mean, without the program's name. */
-export interface Told {
+export interface StderrLines {
   /** Files that went away meanwhile: to be expected on a machine in use. */
   readonly gone: readonly string[];
   /** Files that changed while they were read. */
@@ -76,7 +76,7 @@ export function judgedExit(ended: CommandExit): CommandExit {
 }
 
 /** When so much was said that some of it was lost, that is strange: a file may be missing unsaid. */
-export function toldOf(stderr: string): Told {
+export function sortedStderr(stderr: string): StderrLines {
   const told = {
     gone: [] as string[],
     changed: [] as string[],
