@@ -170,7 +170,6 @@ function noteUseless(error: unknown, notes: Set<string>): void {
   notes.add(`an earlier manifest is of no use, so what it knew is read again: ${error.message}`);
 }
 
-/** The newest success of a source, and the newest checkpoint that came after it. */
 /** What the newest success holds of a source, and a newer checkpoint; `snapshots` oldest first. */
 export function newestOf(snapshots: readonly ListedSnapshot[], source: string) {
   let success: SourceRecord | undefined;

@@ -46,6 +46,7 @@ export interface OpenedPack {
   readonly chunks: readonly TarChunk[];
 }
 
+/** Compress and seal a filled pack in its own memory. Throws key/wrong; data/damaged when others read it differently. */
 export async function runSeal(job: SealJob): Promise<SealedPack> {
   const memory = new Uint8Array(job.memory);
   const at = memory.subarray(COMPRESSED_AT);

@@ -15,6 +15,7 @@ const TEMPLATE = headerTemplate();
 /** Sum of the template's bytes with the checksum field as spaces. */
 const TEMPLATE_SUM = sum(TEMPLATE);
 
+/** The bytes that a content of `size` bytes takes in a tar, padding included. */
 export function padded(size: number): number {
   return Math.ceil(size / BLOCK) * BLOCK;
 }

@@ -46,14 +46,17 @@ export function readPublicKeyBlob(blob: Buffer): Buffer | undefined {
   return blob.equals(publicKeyBlob(key)) && key.length === PUBLIC ? key : undefined;
 }
 
+/** The binary form of a public key of 32 bytes (RFC 8709, section 4). */
 export function publicKeyBlob(publicKey: Uint8Array): Buffer {
   return Buffer.concat([sshString(TYPE), sshString(publicKey)]);
 }
 
+/** `ssh-ed25519 AAAA…` of a public key of 32 bytes, without a comment. */
 export function publicKeyLine(publicKey: Uint8Array): string {
   return `${TYPE} ${publicKeyBlob(publicKey).toString("base64")}`;
 }
 
+/** Node's form of a public key of 32 bytes, for `verify`. */
 export function toPublicKeyObject(publicKey: Uint8Array): KeyObject {
   return createPublicKey({ key: Buffer.concat([SPKI, publicKey]), format: "der", type: "spki" });
 }

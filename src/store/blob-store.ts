@@ -55,6 +55,7 @@ export interface BlobWriter {
   put(key: string, bytes: Uint8Array, how: Cancel & PutHow): Promise<void>;
 }
 
+/** `sha256`: lower-case hex of the bytes. `lock`: until when the blob cannot be removed. */
 export interface PutHow {
   readonly sha256?: string | undefined;
   readonly lock?: Lock | undefined;

@@ -22,6 +22,7 @@ export async function checkSha256(key: string, bytes: Uint8Array, sha256: string
   if (found !== sha256) throw damagedOnTheWay(key);
 }
 
+/** What arrived at the store is not what was sent: data/damaged. */
 export function damagedOnTheWay(key: string, cause?: unknown): DropsError {
   return new DropsError(
     "data/damaged",
@@ -41,6 +42,7 @@ export function tooLarge(label: string, key: string, size: number, maxSize: numb
   );
 }
 
+/** There is no blob of that key: store/missing. */
 export function missing(label: string, key: string, cause?: unknown): DropsError {
   return new DropsError("store/missing", `reading ${key} in ${label}: it is not there`, {
     hint: label.startsWith("s3://")
@@ -50,6 +52,7 @@ export function missing(label: string, key: string, cause?: unknown): DropsError
   });
 }
 
+/** A blob of that key is there already, and is not overwritten: store/exists. */
 export function taken(label: string, key: string, cause?: unknown): DropsError {
   return new DropsError("store/exists", `storing ${key} in ${label}: something is there already`, { cause });
 }

@@ -35,6 +35,7 @@ export function fileFailure(error: unknown, doing: string): unknown {
   });
 }
 
+/** The directory of a store is gone: store/unavailable. */
 export function notThere(path: string, cause: unknown): DropsError {
   return new DropsError("store/unavailable", `${path} is not there`, {
     hint: "check that its disk is mounted; make a new repository with: drops init",

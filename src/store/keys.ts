@@ -6,6 +6,7 @@ const HASH = /^[0-9a-f]{64}$/;
 const RECORD_NAME = /^(\d{8}T\d{6}Z)-([0-9a-f]{8,32})\.json$/;
 const SAFE_KEY = /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/;
 
+/** Whether this is a SHA-256 in lower-case hex, as objects are named. */
 export function isHash(text: string): boolean {
   return HASH.test(text);
 }

@@ -55,6 +55,7 @@ async function fill(bytes: Uint8Array, body: Readable): Promise<number> {
   return filled;
 }
 
+/** A key of a listing with `EncodingType: url`; empty when it is malformed. */
 export function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -63,6 +64,7 @@ export function decoded(text: string): string {
   }
 }
 
+/** The Date header of the SDK's raw response; undefined when there is none. */
 export function dateOf(response: unknown): string | undefined {
   if (typeof response !== "object" || response === null) return undefined;
   const headers: unknown = Reflect.get(response, "headers");
@@ -71,6 +73,7 @@ export function dateOf(response: unknown): string | undefined {
   return typeof date === "string" ? date : undefined;
 }
 
+/** Another writer puts the same key right now: store/unavailable, so that it is tried again. */
 export function busy(label: string, key: string): DropsError {
   return new DropsError(
     "store/unavailable",
@@ -81,6 +84,7 @@ export function busy(label: string, key: string): DropsError {
   );
 }
 
+/** A listing whose keys do not ascend cannot be merged with sorted tables: store/refused. */
 export function outOfOrder(label: string, prefix: string): DropsError {
   return new DropsError(
     "store/refused",

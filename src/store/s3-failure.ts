@@ -153,6 +153,7 @@ export function mayBeUnknownHeader(error: unknown): boolean {
   );
 }
 
+/** The HTTP status of what the SDK threw; undefined when there was no answer. */
 export function statusOf(error: unknown): number | undefined {
   const metadata = field(error, "$metadata");
   const status = field(metadata, "httpStatusCode");

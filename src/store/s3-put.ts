@@ -93,6 +93,7 @@ function putCommand({ PutObjectCommand }: Sdk, blob: Blob, features: Features): 
   return command;
 }
 
+/** A lock's mode in the words of the protocol. */
 export function modeOf({ mode }: Lock): "GOVERNANCE" | "COMPLIANCE" {
   return mode === "compliance" ? "COMPLIANCE" : "GOVERNANCE";
 }

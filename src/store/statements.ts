@@ -22,6 +22,7 @@ export interface StatementNote {
   readonly why: string;
 }
 
+/** A statement that permits these actions on these resources, where the condition holds. */
 export function allow(
   sid: string,
   actions: readonly string[],
@@ -32,6 +33,7 @@ export function allow(
   return condition === undefined ? statement : { ...statement, Condition: condition };
 }
 
+/** A statement that forbids them, whatever others permit. */
 export function deny(sid: string, actions: readonly string[], resources: readonly string[]): Statement {
   return { Sid: sid, Effect: "Deny", Action: [...actions], Resource: [...resources] };
 }
