@@ -113,7 +113,7 @@ const s3Rows: readonly Row[] = [
   ...[list, listVersions, put, remove, removeAll].map((ask) =>
     asked(`an answer without end, ${ask.name}`, "store/refused", TOO_LARGE, endless(200, "<a>"), ask),
   ),
-  asked("an object of 1 TiB", "data/damaged", /bytes where at most/, announced(2 ** 40), read),
+  asked("an object of 1 TiB", "data/damaged", /bytes, at most/, announced(2 ** 40), read),
   asked("an object that comes by drips", "store/unavailable", /no answer in time/, drip, read),
   asked("a page that comes by drips", "store/unavailable", /no answer in time/, drip, list),
   asked("an answer to a put that comes by drips", "store/unavailable", /no answer in time/, drip, put),
@@ -206,17 +206,17 @@ const hostRows: readonly Row[] = [
   },
   {
     name: "psql: a line without end",
-    ...{ code: "source/failed", says: /answers without end/ },
+    ...{ code: "source/failed", says: /printed too much output/ },
     run: () => psql("tr '\\0' x < /dev/zero"),
   },
   {
     name: "psql: short lines without end",
-    ...{ code: "source/failed", says: /answers without end/ },
+    ...{ code: "source/failed", says: /printed too much output/ },
     run: () => psql("yes 1"),
   },
   {
     name: "psql: long lines without end",
-    ...{ code: "source/failed", says: /answers without end/ },
+    ...{ code: "source/failed", says: /printed too much output/ },
     run: () => psql('yes "$(head -c 100000 /dev/zero | tr "\\0" x)"'),
   },
   {

@@ -295,14 +295,14 @@ const refused: readonly { line: string; says: string; hint: string }[] = [
   },
   {
     line: "verify --independent",
-    says: "--independent needs packs to read",
+    says: "--independent needs --read-data",
     hint: "drops verify --read-data 5% --independent --identity FILE",
   },
   { line: "keygen", says: "required option '--to <dir>' not specified", hint: "drops keygen --help" },
   {
     line: "restore --to /r",
-    says: "which snapshot is not said",
-    hint: "--date 2026-11-20, --date latest, or --snapshot ID from drops snapshots",
+    says: "no snapshot given",
+    hint: "use --date 2026-11-20, --date latest, or --snapshot ID (drops snapshots lists them)",
   },
   {
     line: "restore --to /r --date a --snapshot b",
@@ -311,22 +311,22 @@ const refused: readonly { line: string; says: string; hint: string }[] = [
   },
   {
     line: "restore --date latest --best-effort",
-    says: "--best-effort needs --to: nothing damaged is put in place on a machine",
-    hint: "drops restore --date latest --best-effort --to DIR, then copy what is whole by hand",
+    says: "--best-effort needs --to: drops never restores damaged data onto a machine",
+    hint: "drops restore --date latest --best-effort --to DIR, then copy the whole files by hand",
   },
   {
     line: "restore --date latest --only bootstrap --to extra --best-effort",
-    says: "--best-effort needs --to: nothing damaged is put in place on a machine",
-    hint: "drops restore --date latest --best-effort --to DIR, then copy what is whole by hand",
+    says: "--best-effort needs --to: drops never restores damaged data onto a machine",
+    hint: "drops restore --date latest --best-effort --to DIR, then copy the whole files by hand",
   },
   {
     line: "restore --host h",
-    says: "which snapshot is not said",
-    hint: "--date 2026-11-20, --date latest, or --snapshot ID from drops snapshots",
+    says: "no snapshot given",
+    hint: "use --date 2026-11-20, --date latest, or --snapshot ID (drops snapshots lists them)",
   },
   {
     line: "restore --date latest --steps stop,reboot",
-    says: '"reboot" is no step of a restore',
+    says: '"reboot" is not a step of a restore',
     hint: "1 fence, 2 preflight, 3 stop, 4 rocksdb, 5 postgres, 6 files, 7 start, 8 login, 9 messages",
   },
   ...(
@@ -344,7 +344,7 @@ const refused: readonly { line: string; says: string; hint: string }[] = [
   })),
   ...["--only bootstrap", "--only bootstrap --only media --to /e"].map((line) => ({
     line: `restore --date latest ${line}`,
-    says: "bootstrap is prepared in a directory, by itself",
+    says: "--only bootstrap needs --to, and no other source",
     hint: "drops restore --date latest --only bootstrap --to extra/",
   })),
   {
@@ -516,7 +516,7 @@ test("the words of every result are what they were", async () => {
 test("a prune that nobody can be asked about, and was not told --yes, opens nothing", async () => {
   const { calls, exit, stderr } = await drops("prune");
   assert.deepEqual([calls, exit], [[], 22]);
-  assert.match(stderr, /no terminal to ask for consent on\nhint: add --yes/);
+  assert.match(stderr, /no terminal to ask on\nhint: add --yes/);
 });
 
 for (const [answer, exit] of [

@@ -72,7 +72,7 @@ const bad: readonly { readonly name: string; readonly text: string; readonly say
   {
     name: "a secret with a line break's rest",
     text: lines.replace("bPx", "b Px"),
-    says: /characters that no key has/,
+    says: /characters that are not allowed in a key/,
   },
   { name: "a large file", text: `${lines}${"#\n".repeat(600_000)}`, says: /too large/ },
 ];

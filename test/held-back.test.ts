@@ -200,7 +200,7 @@ for (const row of rows) {
         ...["restore", "--date", dayOf(ended), "--to", out(), "--identity", site.identity],
       );
       assert.deepEqual([exit, (await readdir(site.directory)).includes("out")], [22, false], stderr);
-      assert.match(stderr, new RegExp(`--snapshot ${id} takes it all the same`));
+      assert.match(stderr, new RegExp(`--snapshot ${id} uses it anyway`));
     });
 
     test("recover.sh takes the good one too", async () => {

@@ -27,7 +27,7 @@ test("a command runs as a user of the container, with its home and the settings"
 test("refused: no container of that name", async () => {
   await assert.rejects(inContainer(host, { container: "drops-none" }).run(["true"], how), (error) => {
     assert.ok(isFailure(error, "host/command-failed"), String(error));
-    assert.match(error.message, /podman on this machine shows \S+ no container drops-none$/);
+    assert.match(error.message, /podman on this machine cannot find a container drops-none as \S+$/);
     assert.match(error.hint ?? "", /ps -a, as /);
     return true;
   });
@@ -37,7 +37,7 @@ test("refused: a container that is stopped; the hint starts it", async () => {
   await pg.podman("stop", "-t", "1", pg.container);
   await assert.rejects(inContainer(host, pg).run(["true"], how), (error) => {
     assert.ok(isFailure(error, "host/command-failed"), String(error));
-    assert.match(error.message, /the container \S+ on this machine does not run/);
+    assert.match(error.message, /the container \S+ on this machine is not running/);
     assert.equal(error.hint, `podman start ${pg.container}`);
     return true;
   });

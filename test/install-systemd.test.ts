@@ -508,7 +508,7 @@ const refusals: readonly {
     name: "a keeper of what nothing locks",
     args: ["--job", "keeper"],
     code: 2,
-    says: /policy small locks nothing[\s\S]*object_lock:/,
+    says: /policy small has no object_lock[\s\S]*object_lock:/,
   },
   {
     name: "a drill without an identity",
@@ -643,7 +643,7 @@ describe("on a server", { timeout: 1_800_000 }, () => {
       "while systemctl is-active --quiet drops-alert-verify@small.service; do sleep 0.2; done";
     const alertLog = () => logOf(vps, "drops-alert-verify@small.service");
     await vps.exec(`timeout 300 sh -c '
-      until journalctl -u drops-alert-verify@small.service | grep -q "told of its end itself"; do sleep 0.2; done'`);
+      until journalctl -u drops-alert-verify@small.service | grep -q "reported its end itself"; do sleep 0.2; done'`);
     assert.equal(await vps.exec(`cat ${heard}`), "failure store/unavailable", await alertLog());
     await vps.exec(`mkdir -p /etc/systemd/system/drops-verify@small.service.d
       printf '[Service]\\nExecStart=\\nExecStart=/bin/sh -c "echo last words; kill -9 \\$\\$\\$\\$"\\n' > /etc/systemd/system/drops-verify@small.service.d/killed.conf

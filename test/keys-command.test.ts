@@ -229,7 +229,10 @@ test("a revoked key: what landed before stays, nothing it signs from then on cou
   await revoking(await line(inLater("signing-key.pub")), "2999-01-01T00:00:00Z");
   const { exit, stderr } = await site.drops("backup");
   assert.equal(exit, 13);
-  assert.match(stderr, /the signing key \S+ is among keys\.revoked_signers\nhint: make another: ssh-keygen/);
+  assert.match(
+    stderr,
+    /the signing key \S+ is among keys\.revoked_signers\nhint: make a new key: ssh-keygen/,
+  );
   await revoking("ssh-ed25519 AAAA", "2999-01-01T00:00:00Z");
   const wrong = await site.drops("snapshots");
   assert.equal(wrong.exit, 13, "a line that is no key would revoke nothing");

@@ -243,7 +243,7 @@ test("a backup that shall lock in a bucket without Object Lock says so, and comm
   assert.equal((await site.drops("init")).exit, 0);
   const { exit, stderr } = await site.drops("backup");
   assert.equal(exit, 11, stderr);
-  assert.match(stderr, /nothing can be locked there\n.*made with Object Lock/);
+  assert.match(stderr, /the store cannot lock objects\n.*bucket with Object Lock/);
   const keeper = await site.drops("keeper");
   assert.equal(keeper.exit, 11, keeper.stderr);
   assert.match(keeper.stderr, /has no Object Lock/);

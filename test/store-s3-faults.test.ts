@@ -351,12 +351,12 @@ const lockless: readonly { readonly name: string; readonly mishap: Mishap; reado
   {
     name: "it knows no lock of it",
     mishap: { answer: 404, code: "NoSuchKey" },
-    says: /is not locked as was asked: not at all/,
+    says: /is not locked as requested: not at all/,
   },
   {
     name: "it answers with the object",
     mishap: { page: "the bytes of the object" },
-    says: /is not locked as was asked: not at all/,
+    says: /is not locked as requested: not at all/,
   },
   {
     name: "it knows no such request",
@@ -379,7 +379,7 @@ test("a refused lock is a clear answer: the put is not sent again, as Versity ma
   proxy.plan({ mishap: { answer: 400, code: "InvalidRequest" }, method: "PUT" });
   const lock = { mode: "governance", until: new Date(Date.now() + 60_000) } as const;
   const put = store.put(packName, pack, { ...how, sha256: packHash, lock });
-  await fails({ ...refused, says: /nothing can be locked there/, hints: /object_lock/ }, put);
+  await fails({ ...refused, says: /the store cannot lock objects/, hints: /object_lock/ }, put);
   assert.equal(proxy.requests.length, 1);
 });
 

@@ -86,7 +86,7 @@ function worldOf(
 }
 
 async function notAsked(): Promise<never> {
-  throw new DropsError("host/unreachable", "the host was not asked");
+  throw new DropsError("host/unreachable", "the host was not checked");
 }
 
 async function recordsOf(

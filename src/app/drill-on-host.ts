@@ -52,9 +52,9 @@ function refuseProduction(target: Policy["host"], host: Policy["host"] | undefin
   if (!isSame) return;
   throw new DropsError(
     "safety/refused",
-    "a drill replaces what is on its machine: this one is not thrown away",
+    "a drill replaces all data on its machine, and this machine is not a throwaway one",
     {
-      hint: "--on with the address of a throwaway machine that has no way out",
+      hint: "use --on with the address of a throwaway machine without network access",
     },
   );
 }

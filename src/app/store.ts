@@ -24,8 +24,8 @@ export async function openVersionedStore(
   how: { readonly patience?: Partial<Patience> } = {},
 ): Promise<VersionedStore> {
   if ("directory" in place) {
-    throw new DropsError("usage/invalid", `${place.directory} is a directory: it keeps no versions`, {
-      hint: "leave the option out",
+    throw new DropsError("usage/invalid", `${place.directory} is a directory, which has no versions`, {
+      hint: "leave out --hidden",
     });
   }
   const { openS3Store } = await import("../store/s3.ts");

@@ -167,7 +167,7 @@ async function refuseSkewedClock(parts: BackupParts, repository: Repository, how
     "clock/skewed",
     `this machine's clock is ${Math.abs(skew)} s ${skew > 0 ? "behind" : "ahead of"} the store's`,
     {
-      hint: "set the clock (timedatectl set-ntp true): dates decide what is kept",
+      hint: "set the clock (timedatectl set-ntp true): retention depends on dates",
     },
   );
 }

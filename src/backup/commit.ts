@@ -120,7 +120,7 @@ export function checkListed(
       "data/missing",
       `object ${sha256} vanished from the store while this backup was made`,
       {
-        hint: "run drops backup again: it stores anew whatever is missing",
+        hint: "run drops backup again: it stores missing data again",
       },
     );
   }

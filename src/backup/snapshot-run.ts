@@ -366,8 +366,8 @@ function usable({ listed, unusable }: StoreState): ReadonlyMap<string, number> {
 function sleptTooLong({ id }: SnapshotRecord): DropsError {
   return new DropsError(
     "safety/refused",
-    `this machine stood still just before snapshot ${id} was committed: what it refers to may be gone by now`,
-    { hint: "run drops backup again: it sends only what is missing" },
+    `this machine was suspended just before snapshot ${id} was committed: its data may be gone from the store`,
+    { hint: "run drops backup again: it sends only missing data" },
   );
 }
 

@@ -107,7 +107,7 @@ function parseHead(text: string): string {
     "usage/invalid",
     "--expect-head takes the id of a snapshot, or its first 8 digits or more",
     {
-      hint: "backup prints it, and so do alerts",
+      hint: "drops backup and alerts print it",
     },
   );
 }
@@ -122,8 +122,8 @@ export function addChoiceOptions(command: Command): Command {
 export function choiceOf(flags: ChoiceFlags): SnapshotChoice {
   if (flags.snapshot !== undefined) return { id: flags.snapshot };
   if (flags.date !== undefined) return { date: flags.date };
-  throw new DropsError("usage/invalid", "which snapshot is not said", {
-    hint: "--date 2026-11-20, --date latest, or --snapshot ID from drops snapshots",
+  throw new DropsError("usage/invalid", "no snapshot given", {
+    hint: "use --date 2026-11-20, --date latest, or --snapshot ID (drops snapshots lists them)",
   });
 }
 

@@ -70,7 +70,7 @@ export function judgeSpace(spaces: readonly Space[]): Line[] {
   const low = spaces.filter(isLow);
   const fix = "make room there, or give it a larger disk";
   if (low.length > 0) return low.map((space) => warn(`a disk is nearly full: ${spaceInWords(space)}`, fix));
-  if (spaces.length === 0) return [ok("no source lies on a file system whose free space can be told")];
+  if (spaces.length === 0) return [ok("the free space of no source's file system is known")];
   return [ok(`free: ${spaces.map(spaceInWords).join("; ")}`)];
 }
 

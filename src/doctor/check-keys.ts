@@ -22,7 +22,7 @@ export function keyChecks(world: World): Check[] {
     {
       group: "keys",
       name: "signing-key",
-      why: "a snapshot that no known key signed is not believed by any restore",
+      why: "restores refuse a snapshot without a trusted signature",
       run: () => signingKey(world),
     },
     {
@@ -62,7 +62,7 @@ async function signingKey(world: World): Promise<Line[]> {
   const shown = fingerprint(publicKey);
   const lines: Line[] = [];
   if (named.length > 0 && !named.some((signer) => samePublicKey(signer, publicKey))) {
-    const what = `${file} (${shown}) is not among keys.trusted_signers: other machines do not believe what it signs`;
+    const what = `${file} (${shown}) is not among keys.trusted_signers: other machines do not trust its signatures`;
     lines.push(warn(what, `add to keys.trusted_signers: ${publicKey}`));
   }
   const newest = await world.records.then(
@@ -85,7 +85,7 @@ async function metadataIdentity(world: World, how: Cancel): Promise<Line[]> {
   );
   if (!reached) {
     const what = `${file} is an identity; whether it opens manifests is not known: the repository was not read`;
-    return [{ result: "unable", what, fix: "put right first what is said of the store" }];
+    return [{ result: "unable", what, fix: "correct the problems of the store first" }];
   }
   const sealed = await newestManifest(world, how);
   if (!sealed) return [ok(`${file} is an identity; there is no snapshot yet that it could open`)];

@@ -8,7 +8,7 @@ import type { World } from "./world.ts";
 const LIMIT_MS = 120_000;
 
 const WHY: Readonly<Record<Exclude<State, "green">, string>> = {
-  broken: "what is not whole, or not believed, is not there on the day that it is needed",
+  broken: "a damaged or untrusted snapshot cannot be restored when you need it",
   late: "what happened after the newest restore point is lost with the server",
   amber: "what was never tried may not work on the day that it is needed",
   unproven: "that a backup can be restored is known of those alone that were: the rest is hope",

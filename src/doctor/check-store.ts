@@ -138,7 +138,7 @@ async function repository(world: World): Promise<Line[]> {
   const { snapshots, unreadable } = catalog;
   const lines: Line[] = unreadable.slice(0, 3).map(({ why }) => {
     return warn(
-      `not believed: ${why.message}`,
+      `not trusted: ${why.message}`,
       why.hint ?? "drops status, and ask who may write to the store",
     );
   });

@@ -53,7 +53,7 @@ const INCOMPLETE = {
     "look as root, once: du -xsh /var/lib/*",
   ),
   uncounted: unable(
-    "sizes below /var/lib could not be found out in time: something large may be missing here",
+    "sizes below /var/lib could not be checked in time: something large may be missing here",
     "look when there is less to do, or yourself: du -xsh /var/lib/*",
   ),
 } as const;

@@ -30,7 +30,7 @@ export function estimate(
   const slowest = Math.min(rates.host ?? Number.POSITIVE_INFINITY, rates.store ?? Number.POSITIVE_INFINITY);
   if (!Number.isFinite(slowest) || slowest <= 0) {
     return [
-      unable(`${size}; how long that takes is not known`, "put right first what is said of host and store"),
+      unable(`${size}; how long that takes is not known`, "correct the problems of host and store first"),
     ];
   }
   const links = [

@@ -14,8 +14,8 @@ export type Ready = Readonly<Record<Need, Promise<unknown>>>;
 const LOOK = "put right what the message names, then: drops doctor";
 
 const WITHOUT: Readonly<Record<Need, string>> = {
-  host: "put right first what is said of the connection",
-  store: "put right first what is said of the store",
+  host: "correct the connection first",
+  store: "correct the problems of the store first",
 };
 
 /**

@@ -40,7 +40,7 @@ export async function strayIdentities(world: World, how: Cancel): Promise<Line[]
   const host = await world.host.catch(() => undefined);
   if (!host) {
     const what = "whether a recovery identity lies on the host could not be looked at: it was not reached";
-    return [...lines, { result: "unable", what, fix: "put right first what is said of the connection" }];
+    return [...lines, { result: "unable", what, fix: "correct the connection first" }];
   }
   lines.push(...judgeStray("the host", await identitiesOn(host, places, how), recipients));
   return lines.length > 0 ? lines : [ok(NONE)];

@@ -45,7 +45,10 @@ async function planned(
 ): Promise<CheckFinding | string> {
   const policy = ((await policyOfTheDay(parts, snapshot, how)) ?? parts.policy)?.policy;
   if (!policy)
-    return couldNotRun("the policy in the snapshot is none for this version of drops", "--policy FILE");
+    return couldNotRun(
+      "the policy in the snapshot does not work with this version of drops",
+      "--policy FILE",
+    );
   const { sources, capturedPaths } = await asCaptured(parts, snapshot, policy.sources, how);
   const { bootstrap } = policy.restore;
   const grouped = groupSources(sources, snapshot, only, bootstrap, (path) => [capturedPaths[path] ?? path]);
@@ -58,7 +61,7 @@ async function planned(
   if (across !== undefined)
     return failed(across, "exclude the inner one in the other source, then drops backup");
   const names = grouped.groups.map(({ name }) => name).join(", ");
-  return grouped.groups.length === 0 ? "there is nothing to put in place" : `${names}; ${entries} entries`;
+  return grouped.groups.length === 0 ? "there is nothing to restore" : `${names}; ${entries} entries`;
 }
 
 /**

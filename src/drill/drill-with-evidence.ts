@@ -34,7 +34,7 @@ export async function drillRepository(
   options: DrillOptions & Cancel,
 ): Promise<DrillReport> {
   if (options.publish && options.evidence === undefined) {
-    throw new DropsError("usage/invalid", "only evidence that is written can be published", {
+    throw new DropsError("usage/invalid", "--publish needs --evidence", {
       hint: "--evidence DIRECTORY --publish",
     });
   }

@@ -188,7 +188,7 @@ class DrillRun {
     if (!this.policy) {
       const work = async () =>
         couldNotRun("no policy that this drops understands is at hand", "--checks-from POLICY.yaml");
-      await book.run({ id: "policy", name: "the policy says what to check" }, work, how);
+      await book.run({ id: "policy", name: "see the checks in the policy" }, work, how);
     }
     await checkGuidedPlan(
       { ...this.#parts, book, policy: this.policy },

@@ -85,6 +85,6 @@ function absentIsEmpty(error: NodeJS.ErrnoException): string[] {
   throw new DropsError(
     "usage/invalid",
     `cannot read the evidence directory: ${error.code ?? error.message}`,
-    { hint: "--evidence DIRECTORY, one that this user may read and write", cause: error },
+    { hint: "--evidence DIRECTORY, readable and writable for this user", cause: error },
   );
 }

@@ -114,8 +114,8 @@ async function capturedPlaces(
   const by = shared === undefined ? "the same machine id and name" : `the address ${shared}`;
   throw new DropsError(
     "safety/refused",
-    `${host.label} is the machine that snapshot ${id} was made of (${by}): a drill replaces what is on its machine`,
-    { hint: "--on with the address of a throwaway machine that has no way out" },
+    `${host.label} is the machine that snapshot ${id} was made of (${by}): a drill would replace its data`,
+    { hint: "use --on with the address of a throwaway machine without network access" },
   );
 }
 

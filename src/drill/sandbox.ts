@@ -105,13 +105,9 @@ export async function sandboxUser(host: Host, wanted: string, how: Cancel): Prom
   const uid = host.user.uid === 0 ? await number("-u") : host.user.uid;
   const gid = (await number("-g")) ?? (host.user.uid === 0 ? undefined : 0);
   if (uid === undefined || gid === undefined) {
-    throw new DropsError(
-      "usage/invalid",
-      `there is no user ${name} on this machine to run the drill's sandbox as`,
-      {
-        hint: "--user NAME, an unprivileged user",
-      },
-    );
+    throw new DropsError("usage/invalid", `this machine has no user ${name} for the drill's sandbox`, {
+      hint: "--user NAME, an unprivileged user",
+    });
   }
   if (uid === 0) {
     throw new DropsError("usage/invalid", "the sandbox of a drill cannot run as root", {
@@ -140,6 +136,6 @@ async function requireReach(
   const tried = await inner.run(words, { signal: how.signal, okExits: ANY_EXIT });
   if (tried.exit === 0) return;
   throw new DropsError("usage/invalid", `user ${how.user.name} of the sandbox cannot enter ${how.home}`, {
-    hint: "--work with a directory that every user may pass through, such as /var/tmp; or --user NAME",
+    hint: "use --work with a directory that every user can enter, such as /var/tmp; or --user NAME",
   });
 }

@@ -93,7 +93,7 @@ export class ScratchPostgres implements AsyncDisposable {
     const ended = await this.#keeper.ended;
     const why = ended.stderr.trim().split("\n").slice(-5).join("; ").slice(0, 600);
     throw new DropsError("host/command-failed", `the scratch PostgreSQL server did not start: ${why}`, {
-      hint: "drops drill --keep leaves its log in the work directory",
+      hint: "drops drill --keep  keeps its log in the work directory",
     });
   }
 }

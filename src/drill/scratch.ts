@@ -57,8 +57,8 @@ export class Scratch implements AsyncDisposable {
     if (bavail * bsize >= bytes) return;
     throw new DropsError(
       "space/low",
-      `${this.path} has room for ${bavail * bsize} bytes, and the drill needs about ${bytes}`,
-      { hint: "--work on a larger file system, or --only SOURCE" },
+      `${this.path} has ${bavail * bsize} bytes free, and the drill needs about ${bytes}`,
+      { hint: "use --work on a larger file system, or --only SOURCE" },
     );
   }
 

@@ -27,7 +27,7 @@ export async function targetOf(
   if (options.host === "local" || (options.host === undefined && policyHost === "local")) return "local";
   const base = options.host === undefined ? known : parseHost(options.host);
   if (!base)
-    throw new DropsError("usage/invalid", "which machine to work on is not said", {
+    throw new DropsError("usage/invalid", "no machine given", {
       hint: "--host root@ADDRESS, or --host local",
     });
   const { address, port, user = known?.user } = base;
@@ -44,7 +44,7 @@ export async function targetOf(
 
 function pinOf(hostKey: string | undefined): string | undefined {
   if (hostKey === undefined || PUBLIC_KEY.test(hostKey)) return hostKey?.split(" ").slice(0, 2).join(" ");
-  throw new DropsError("usage/invalid", "--host-key is no public key line", {
+  throw new DropsError("usage/invalid", "--host-key is not a public key line", {
     hint: '--host-key "ssh-ed25519 AAAA…", as ssh-keyscan prints it without the address',
   });
 }

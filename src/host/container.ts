@@ -130,7 +130,7 @@ function withSignal(ended: CommandExit): CommandExit {
 async function running(host: Host, name: string, how: Cancel): Promise<ContainerEngine> {
   const { engine, runs } = await find(host, name, undefined, how);
   if (runs) return engine;
-  throw new DropsError("host/command-failed", `the container ${name} on ${host.label} does not run`, {
+  throw new DropsError("host/command-failed", `the container ${name} on ${host.label} is not running`, {
     hint: `${engine} start ${name}`,
   });
 }
@@ -176,12 +176,12 @@ async function find(
   const engines = ContainerEngine.options.filter((engine) => lines.includes(engine));
   if (engines.length === 0) {
     throw new DropsError("host/command-failed", `neither docker nor podman is installed on ${host.label}`, {
-      hint: "install it, or take `container` out of the policy",
+      hint: "install one, or remove `container` from the policy",
     });
   }
   throw new DropsError(
     "host/command-failed",
-    `${engines.join(" and ")} on ${host.label} shows ${host.user.name} no container ${name}`,
+    `${engines.join(" and ")} on ${host.label} cannot find a container ${name} as ${host.user.name}`,
     { hint: `${engines[0]} ps -a, as ${host.user.name}; correct \`container\` in the policy` },
   );
 }

@@ -92,7 +92,7 @@ function failureOf(
         { hint: pinHint(to, at.host, shown) },
       );
     case "unknown":
-      return new DropsError("host/key-mismatch", `${name} is unknown and shows the host key ${key}`, {
+      return new DropsError("host/key-mismatch", `${name} has an unknown host key: ${key}`, {
         hint: pinHint(to, at.host, shown),
       });
   }

@@ -147,7 +147,7 @@ function withoutSsh(home: string): ReadonlyMap<string, readonly string[]> {
   if (existsSync(config)) {
     throw new DropsError(
       "host/login-refused",
-      `${config} cannot be read: there is no program ssh that works here`,
+      `${config} cannot be read: there is no working ssh program on this machine`,
       {
         hint: "try: ssh -G localhost; install OpenSSH's client (openssh-client on Debian), or move that file away",
       },
@@ -201,7 +201,7 @@ function expand(words: string, tokens: Tokens): string {
 function notDone(alias: string, what: string): DropsError {
   return new DropsError(
     "host/login-refused",
-    `the OpenSSH configuration for ${alias} asks for ${what}, which drops does not do`,
-    { hint: "leave it out for this host in ~/.ssh/config; what is read: docs/ssh.md" },
+    `the OpenSSH configuration for ${alias} sets ${what}, which drops does not support`,
+    { hint: "remove it for this host in ~/.ssh/config; supported settings: docs/ssh.md" },
   );
 }

@@ -90,7 +90,7 @@ async function publicKeyOf(file: string, parse: Parse): Promise<readonly Buffer[
 function unusable(file: string, parsed: ParsedKey | Error): DropsError {
   if (parsed instanceof Error && /passphrase/i.test(parsed.message)) {
     return new DropsError("host/login-refused", `the SSH key ${file} has a passphrase`, {
-      hint: `hand it to an agent (ssh-add ${file}) and leave key_file out, or use a key without one`,
+      hint: `add it to an SSH agent (ssh-add ${file}) and leave out key_file, or use a key without a passphrase`,
       cause: parsed,
     });
   }
@@ -103,7 +103,7 @@ function noKey(to: SshDestination, files: readonly string[], notes: readonly str
   const seen = notes.length > 0 ? notes.join("; ") : `none of ${files.join(", ")} is there`;
   return new DropsError(
     "host/login-refused",
-    `there is neither an SSH agent nor a key_file for ${to.alias}, and no other key: ${seen}`,
+    `no SSH key found for ${to.alias}: no key_file, no SSH agent, and ${seen}`,
     {
       hint: "--ssh-key FILE where the command takes --host, key_file under ssh in the policy, or: eval $(ssh-agent) && ssh-add",
     },

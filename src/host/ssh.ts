@@ -51,7 +51,7 @@ function uidOf(told: CommandResult, label: string): number {
   if (told.exit === 0 && /^\d+\n$/.test(text)) return Number(text);
   if (told.exit === 0) {
     throw new DropsError("host/command-failed", `the login shell of ${label} prints text of its own`, {
-      hint: "let its start-up files print nothing when there is no terminal, as scp and rsync need it too",
+      hint: "change its start-up files: without a terminal they must print nothing, also for scp and rsync",
     });
   }
   const said = new StderrTail();

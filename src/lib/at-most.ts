@@ -11,7 +11,7 @@ export async function* atMost<Item>(
     count += 1;
     if (count > most) {
       throw new DropsError("store/refused", `there are more than ${most} ${what}`, {
-        hint: "look who may write to the store: docs/stores.md",
+        hint: "check who can write to the store: docs/stores.md",
       });
     }
     yield item;

@@ -92,7 +92,7 @@ function refuseOthers(path: string, found: Stats, uid: number, instead: string):
     : `${path} belongs to another user (number ${found.uid})`;
   const mend = isOwn ? `chmod go-w ${path}` : `chown -h root: ${path}; chmod go-w ${path}`;
   const canMend = uid === 0 || found.uid === uid;
-  throw new DropsError("safety/refused", `${why}, who could put something else in its place meanwhile`, {
+  throw new DropsError("safety/refused", `${why}, who could replace it`, {
     hint: canMend ? `${mend}; or ${instead}` : instead,
   });
 }

@@ -85,11 +85,11 @@ function chosen(channels: readonly Channel[], name: string | undefined, policy: 
   const wanted = channels.filter((channel) => name === undefined || channel.name === name);
   if (wanted.length > 0) return wanted;
   if (channels.length === 0) {
-    throw new DropsError("usage/invalid", `the policy ${policy} names nobody to tell: it has no notify`, {
+    throw new DropsError("usage/invalid", `the policy ${policy} has no notify: there is nobody to alert`, {
       hint: "docs/alerts.md has examples",
     });
   }
-  throw new DropsError("usage/invalid", `the policy ${policy} names no channel ${name}`, {
+  throw new DropsError("usage/invalid", `the policy ${policy} has no channel ${name}`, {
     hint: channels.map((each) => `drops notify test ${each.name}`).join("  or  "),
   });
 }
@@ -111,7 +111,7 @@ async function alertPolicy(access: AlertsAccess, context: AppContext): Promise<A
 }
 
 function refuseUnit(unit: string, policy: string): never {
-  throw new DropsError("usage/invalid", `${unit} is no unit of drops for the policy ${policy}`, {
+  throw new DropsError("usage/invalid", `${unit} is not a drops unit of the policy ${policy}`, {
     hint: `drops notify failed drops-backup@${policy}.service`,
   });
 }

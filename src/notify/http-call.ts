@@ -44,7 +44,7 @@ export async function call({ url, headers }: Target, what: Call, { signal }: Can
   const moved = status >= 300 && status < 400;
   throw new DropsError("notify/refused", `${url.host}: answered ${said}`, {
     hint: moved
-      ? "redirects are not followed: write the address that it leads to"
+      ? "drops does not follow redirects: use the final address"
       : "check the address and the headers",
   });
 }

@@ -17,8 +17,8 @@ export async function readTarget(from: {
     file === undefined ? from.url : firstLine(await readSecretFile(file, "address file", "notify/refused"));
   const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !/^https?:$/.test(url.protocol)) {
-    throw new DropsError("notify/refused", `${file ?? "url"} holds no http or https address`, {
-      hint: "the address alone, on one line",
+    throw new DropsError("notify/refused", `${file ?? "url"} has no http or https address`, {
+      hint: "write only the address, on one line",
     });
   }
   if (url.username === "" && url.password === "") return { url, headers: {} };

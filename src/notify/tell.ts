@@ -51,7 +51,7 @@ export async function tell(
   try {
     await writeBook(parts.file, noted(question, reached, invocation));
   } catch (error) {
-    parts.warn(`who was told is not remembered, and is told again: ${messageOf(error)}`);
+    parts.warn(`earlier alerts are not remembered, and are sent again: ${messageOf(error)}`);
   }
   return deliveries;
 }
@@ -61,12 +61,12 @@ export async function openBook({ file, warn }: Pick<TellParts, "file" | "warn">)
   try {
     return await readBook(file);
   } catch {
-    warn(`${file} cannot be read: what was told before is not known, and is told again`);
+    warn(`${file} cannot be read: earlier alerts are not known, and are sent again`);
     return EMPTY_BOOK;
   }
 }
 
 export function complain({ warn }: Pick<TellParts, "warn">, deliveries: readonly Delivery[]): void {
   for (const { channel, delivered, said } of deliveries)
-    if (!delivered) warn(`${channel} could not be told: ${said}`);
+    if (!delivered) warn(`no alert reached ${channel}: ${said}`);
 }

@@ -67,7 +67,7 @@ export async function runSeal(job: SealJob): Promise<SealedPack> {
 export async function runOpen(job: OpenJob): Promise<OpenedPack> {
   const sealed = new Uint8Array(job.slot, job.slot.byteLength - job.size);
   if (hash("sha256", sealed, "hex") !== job.sha256) {
-    throw damaged(`pack ${job.sha256} does not hold the bytes that its name promises`);
+    throw damaged(`pack ${job.sha256} does not match the hash in its name`);
   }
   const key = await openKey(job.identities, sealed);
   return job.independent ? openTwice(key, sealed, job) : openOurselves(key, sealed, job);

@@ -19,9 +19,9 @@ export async function proveReadable(
   } catch (cause) {
     throw new DropsError(
       "data/damaged",
-      `the first pack of this run is not what other programs can restore: ${messageOf(cause)}`,
+      `other programs cannot read the first pack of this backup: ${messageOf(cause)}`,
       {
-        hint: "nothing of this run was kept; run drops backup again, and check this machine's memory when it fails again",
+        hint: "no snapshot was made; run drops backup again, and check this machine's memory if it fails again",
         cause,
       },
     );

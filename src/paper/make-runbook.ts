@@ -76,7 +76,7 @@ export async function factsOfStore(
   const source = newest.record.sources.find(({ manifest }) => manifest);
   if (newest.signer === undefined || !source) {
     throw new DropsError("snapshot/missing", `no signed snapshot of ${policyName} in ${parts.store.label}`, {
-      hint: "drops runbook --general prints the general form",
+      hint: "drops runbook --general  prints the general runbook",
     });
   }
   const { head } = await openHead(parts, newest.record, source, how);

@@ -78,7 +78,7 @@ async function recoveryIdentity(
   const beside = policy.keys.recovery_recipients_file;
   const file = named ?? (beside === undefined ? undefined : join(dirname(beside), "recovery-identity.txt"));
   if (file === undefined) {
-    throw new DropsError("key/missing", "where the recovery identity lies is not said", {
+    throw new DropsError("key/missing", "no recovery identity given", {
       hint: "--identity recovery-identity.txt",
     });
   }
@@ -87,8 +87,8 @@ async function recoveryIdentity(
   const index = recipients.findIndex((recipient) => wanted.includes(recipient));
   const [identity, recipient] = [identities[index], recipients[index]];
   if (identity !== undefined && recipient !== undefined) return { identity, recipient, trustedSigners };
-  throw new DropsError("key/wrong", `${file} does not open what policy ${policy.name} backs up`, {
-    hint: `give the identity of ${wanted.join(" or ")}`,
+  throw new DropsError("key/wrong", `${file} cannot open backups of policy ${policy.name}`, {
+    hint: `use the identity of ${wanted.join(" or ")}`,
   });
 }
 

@@ -14,7 +14,7 @@ export function signerPieces({ signers, revoked }: Signers): Piece[] {
     facts(
       ...signers.map((key): Row => ["signer", fingerprint(key)]),
       ...revoked.map(
-        ({ key, before }): Row => ["revoked", `${fingerprint(key)}, believed before ${shortTime(before)}`],
+        ({ key, before }): Row => ["revoked", `${fingerprint(key)}, trusted before ${shortTime(before)}`],
       ),
     ),
   ];
@@ -25,7 +25,7 @@ export function signerRows({ signers, revoked }: Signers): Row[] {
   return [
     ...signers.map((key): Row => ["signer", key]),
     ...revoked.map(
-      ({ key, before }): Row => ["revoked signer", `${key}, believed before ${shortTime(before)}`],
+      ({ key, before }): Row => ["revoked signer", `${key}, trusted before ${shortTime(before)}`],
     ),
   ];
 }

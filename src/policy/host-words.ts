@@ -27,7 +27,7 @@ export function parseHost(words: string): { user?: string; address: string; port
   const address = bracketed ?? plain;
   const port = portText === undefined ? undefined : Number(portText);
   if (address === undefined || address.startsWith("-") || (port !== undefined && (port < 1 || port > 65_535)))
-    throw new DropsError("usage/invalid", `"${words.slice(0, 80)}" is no machine`, {
+    throw new DropsError("usage/invalid", `"${words.slice(0, 80)}" is not the address of a machine`, {
       hint: "--host root@203.0.113.7, --host root@server.example.org:2222, --host root@[2001:db8::7]:22, or --host local",
     });
   return { address, ...(user === undefined ? {} : { user }), ...(port === undefined ? {} : { port }) };

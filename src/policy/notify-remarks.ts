@@ -7,9 +7,7 @@ export function notifyRemarks({ notify, host }: Pick<Policy, "notify" | "host">)
   const here = host === "local" ? undefined : host.ssh.address;
   const remarks = notify.channels.flatMap((channel) => remarksOf(channel, here));
   if (notify.channels.every(({ kind }) => kind !== "ping"))
-    remarks.push(
-      "no channel of notify is a ping: a machine that is off, or a timer that is, is told by nobody",
-    );
+    remarks.push("no channel of notify is a ping: nobody is alerted if the machine or its timer is off");
   return remarks;
 }
 
@@ -23,8 +21,6 @@ function remarksOf(channel: ChannelPolicy, host: string | undefined): string[] {
       `the channel ${channel.name} is on the machine that is backed up: it is silent when that is down`,
     );
   if (protocol === "http:" && !isLoopback)
-    remarks.push(
-      `the channel ${channel.name} is told over http: its address and headers can be read on the way`,
-    );
+    remarks.push(`the channel ${channel.name} uses http: others can read its address and headers on the way`);
   return remarks;
 }

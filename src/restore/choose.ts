@@ -197,9 +197,13 @@ async function onlyPolicy(store: BlobReader, how: Cancel): Promise<string> {
       hint: "drops backup",
     });
   if (others.length === 0) return only;
-  throw new DropsError("usage/invalid", `${store.label} holds snapshots of several policies: which one`, {
-    hint: names.map((name) => `--policy ${name}`).join("  or  "),
-  });
+  throw new DropsError(
+    "usage/invalid",
+    `${store.label} holds snapshots of several policies: no policy given`,
+    {
+      hint: names.map((name) => `--policy ${name}`).join("  or  "),
+    },
+  );
 }
 
 /** When nothing fits that may be taken and something else does, that is the failure to tell. */
@@ -240,7 +244,7 @@ function passedOver(
 function holding({ id, ended, held }: Pickable, zone: string): DropsError {
   const message = `snapshot ${id} of ${wallTime(ended, zone)} is held back: ${held}`;
   return new DropsError("safety/refused", message, {
-    hint: `drops show ${id}; --snapshot ${id} takes it all the same`,
+    hint: `drops show ${id}; --snapshot ${id} uses it anyway`,
   });
 }
 

@@ -70,7 +70,7 @@ function fileInWords({ path, size, missing, writtenAs, older }: DamagedFile, zon
     ...(older === undefined
       ? []
       : [
-          `  another state of it: drops restore --snapshot ${older.snapshot} (ended ${wallTime(new Date(older.ended), zone)})`,
+          `  another version: drops restore --snapshot ${older.snapshot} (ended ${wallTime(new Date(older.ended), zone)})`,
         ]),
   ];
 }

@@ -57,8 +57,8 @@ export class Destination implements AsyncDisposable {
     if (bavail * bsize >= bytes) return;
     throw new DropsError(
       "space/low",
-      `${this.path} has room for ${bavail * bsize} bytes, and ${bytes} are to be restored`,
-      { hint: "--to on a larger file system, or --only SOURCE" },
+      `${this.path} has ${bavail * bsize} bytes free, and the restore needs ${bytes}`,
+      { hint: "use --to on a larger file system, or --only SOURCE" },
     );
   }
 
@@ -111,7 +111,7 @@ export class Destination implements AsyncDisposable {
 function notEmpty(path: string, names: readonly string[]): DropsError {
   const some = names.slice(0, 3).map((name) => JSON.stringify(name));
   const more = names.length > 3 ? " and more" : "";
-  return refused(`${path} is not empty: it holds ${some.join(", ")}${more}`, HINT);
+  return refused(`${path} is not empty: it has ${some.join(", ")}${more}`, HINT);
 }
 
 function refuseIfAtWork(path: string, name: string): void {
@@ -119,7 +119,7 @@ function refuseIfAtWork(path: string, name: string): void {
   if (pid !== process.pid && !isAlive(pid)) return;
   throw refused(
     `process ${pid} is restoring into ${path}`,
-    `wait for it; if it is no drops, rm -rf ${join(path, name)}`,
+    `wait for it; if it is not drops, rm -rf ${join(path, name)}`,
   );
 }
 

@@ -25,9 +25,9 @@ export function expectHead(
     : "none is there";
   throw new DropsError(
     "safety/refused",
-    `${store} shows no snapshot that is, or has seen, the expected ${head}: ${shown}`,
+    `${store} does not have the expected snapshot ${head} or a later one: ${shown}`,
     {
-      hint: "the store was rolled back, or withholds what it has: ask its provider and look for a copy; without --expect-head what it shows is used",
+      hint: "the store was rolled back, or hides snapshots: ask its provider and look for a copy; without --expect-head the store is used as it is",
     },
   );
 }

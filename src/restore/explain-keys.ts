@@ -7,7 +7,7 @@ import type { ReadParts } from "./choose.ts";
 
 /** What is said where an identity is missing or opens nothing: by age-stream.ts, open-source.ts and secret-file.ts. */
 const ABOUT_IDENTITY =
-  /^(no identity opens the age file|no identity was given to open source \S+ with|identity file \S+ (does not exist|cannot be read))$/;
+  /^(no identity opens the age file|no identity given to open source \S+|identity file \S+ (does not exist|cannot be read))$/;
 
 /**
  * What makes of such a failure one that names the files that were tried, and the recipients whose identity is wanted; other

@@ -100,7 +100,7 @@ exec "$@"`;
 function tarFailure(ended: CommandExit, directory: string): DropsError {
   if (/No space left on device|Disk quota exceeded/.test(ended.stderr)) {
     return new DropsError("space/low", `the disk became full while restoring into ${directory}`, {
-      hint: "--to on a larger file system, or --only SOURCE",
+      hint: "use --to on a larger file system, or --only SOURCE",
     });
   }
   if (ended.exit === SWAPPED)

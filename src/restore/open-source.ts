@@ -36,7 +36,7 @@ export async function openSource(
   how: Cancel,
 ): Promise<OpenSource> {
   if (identities.length === 0) {
-    throw new DropsError("key/missing", `no identity was given to open source ${source.name} with`, {
+    throw new DropsError("key/missing", `no identity given to open source ${source.name}`, {
       hint: "--identity recovery-identity.txt",
     });
   }

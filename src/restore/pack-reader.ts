@@ -95,7 +95,7 @@ export class PackReader implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort(new DropsError("interrupted", "packs are not read any more"));
+    this.#stop.abort(new DropsError("interrupted", "the reading of packs was stopped"));
     await Promise.allSettled(this.#coming.values());
     this.#open.clear();
     await this.#scratch?.[Symbol.asyncDispose]();
@@ -210,7 +210,7 @@ export class PackReader implements AsyncDisposable {
       missing ? "data/missing" : "data/damaged",
       `pack ${info.sha256} ${problem}: ${this.#parts.lostWith(number)}`,
       {
-        hint: "drops verify --read-data tells what else is hurt; an earlier snapshot may be whole",
+        hint: "drops verify --read-data  finds other damage; an earlier snapshot may be whole",
         cause: error,
       },
     );

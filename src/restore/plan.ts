@@ -165,7 +165,7 @@ export class RestorePlanner {
   #damaged(path: string, why: string): DropsError {
     return new DropsError(
       "data/damaged",
-      `the manifest of ${this.#what} cannot be believed: ${shownPath(path)} ${why}`,
+      `the manifest of ${this.#what} is invalid: ${shownPath(path)} ${why}`,
     );
   }
 }

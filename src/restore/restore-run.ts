@@ -118,7 +118,7 @@ export class RestoreRun {
     const below = this.#parts.store.label.startsWith("s3://")
       ? "; --hidden reads what a bucket with versions hides"
       : "";
-    const hint = `--best-effort brings back what is whole, and says what is missing${below}`;
+    const hint = `--best-effort restores what is whole, and lists what is missing${below}`;
     return this.#failed(new DropsError(error.code, error.message, { hint, cause: error }), salvage.damage);
   }
 

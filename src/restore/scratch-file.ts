@@ -53,7 +53,7 @@ function outOfSpace(error: NodeJS.ErrnoException): never {
 }
 
 function lowSpace(cause?: unknown): DropsError {
-  return new DropsError("space/low", "the disk is full: there is no room for chunks that are needed later", {
+  return new DropsError("space/low", "the disk is full: no space for chunks that are needed later", {
     hint: "restore to a larger file system",
     cause,
   });

@@ -25,7 +25,7 @@ export function decideAt(
 ): Decision[] {
   const { calendar } = contextAt(at);
   if (at <= today || at.getTime() - today.getTime() > FURTHEST * 86_400_000) {
-    throw new DropsError("usage/invalid", "--at is for a time ahead, within ten years", {
+    throw new DropsError("usage/invalid", "--at needs a date in the next ten years", {
       hint: "--at 2027-06-30, in days of the policy's zone",
     });
   }

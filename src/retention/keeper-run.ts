@@ -48,7 +48,7 @@ function refuseSkew({ survey: { skewSeconds, repository } }: KeeperPlan): void {
   throw new DropsError(
     "clock/skewed",
     `this machine's clock is ${Math.abs(skewSeconds)} s ${side} the store's: nothing was locked`,
-    { hint: "set the clock (timedatectl set-ntp true): dates decide for how long objects are locked" },
+    { hint: "set the clock (timedatectl set-ntp true): the length of locks depends on dates" },
   );
 }
 

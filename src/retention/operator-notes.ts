@@ -118,7 +118,7 @@ function endOf(words: string, zone: string, now: Date): Date {
   const wanted = parseDateWords(words, { zone, now });
   const at = wanted.kind === "day" ? wanted.to : wanted.kind === "time" ? wanted.at : undefined;
   if (at && at > now) return at;
-  throw new DropsError("usage/invalid", `"${words.slice(0, 80)}" is not a date ahead`, {
+  throw new DropsError("usage/invalid", `"${words.slice(0, 80)}" is not a date in the future`, {
     hint: "--until 2027-03-31",
   });
 }

@@ -71,7 +71,7 @@ export function pruneView(view: PlanView, result: PruneResult | undefined, secon
     refused:
       stopped === undefined
         ? plan.refusals
-        : [{ why: stopped, hint: "drops prune again says more", acceptable: false }],
+        : [{ why: stopped, hint: "run drops prune again", acceptable: false }],
     promise: promiseOf(kept, rules, place.zone),
     ...oldestOf(kept),
     seconds,

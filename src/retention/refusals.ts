@@ -95,8 +95,7 @@ function clockApart({ skewSeconds, repository }: Survey): Refusal[] {
 function tooOld(survey: Survey, decisions: readonly Decision[], { rpoSeconds }: Limits): Refusal[] {
   const newest = completeOf(decisions).at(-1);
   const isEmpty = survey.snapshots.length === 0 && survey.stored.objects.size === 0;
-  if (!newest)
-    return isEmpty ? [] : [hard("there is no complete snapshot that is believed", "drops snapshots")];
+  if (!newest) return isEmpty ? [] : [hard("there is no complete, trusted snapshot", "drops snapshots")];
   const age = (survey.now.getTime() - newest.snapshot.ended.getTime()) / 1000;
   if (age <= MOST_RPO * rpoSeconds) return [];
   const hours = Math.round(age / 360) / 10;

@@ -115,8 +115,8 @@ class PolicyRetention implements Retention {
   async keeper({ dryRun, signal }: Parameters<Retention["keeper"]>[0]): Promise<KeeperReport> {
     const { object_lock, zone, name } = this.#policy;
     if (!object_lock) {
-      throw new DropsError("policy/invalid", `policy ${name} locks nothing`, {
-        hint: "object_lock: { mode: governance, margin: 14d } in the policy, for a bucket with Object Lock",
+      throw new DropsError("policy/invalid", `policy ${name} has no object_lock`, {
+        hint: "add object_lock: { mode: governance, margin: 14d } to the policy, if the bucket has Object Lock",
       });
     }
     const { runKeeper } = await import("./keeper-run.ts");
@@ -158,7 +158,7 @@ class PolicyRetention implements Retention {
     const given = Object.entries(tried ?? {}).filter(([, value]) => value !== undefined);
     const rules: KeepRules = { ...keep, ...Object.fromEntries(given) };
     if (rules.last + rules.daily + rules.weekly + rules.monthly + rules.yearly === 0) {
-      throw new DropsError("usage/invalid", "these rules keep nothing", { hint: "--daily 7" });
+      throw new DropsError("usage/invalid", "these rules keep no snapshot", { hint: "--daily 7" });
     }
     return {
       rules,
@@ -177,7 +177,7 @@ class PolicyRetention implements Retention {
     const wanted = parseDateWords(words, { zone: this.#policy.zone, now });
     if (wanted.kind === "day") return new Date(wanted.to.getTime() - 1);
     if (wanted.kind === "time") return wanted.at;
-    throw new DropsError("usage/invalid", "--at is for a date", { hint: "--at 2027-06-30" });
+    throw new DropsError("usage/invalid", "--at needs a date", { hint: "--at 2027-06-30" });
   }
 
   #signingKey(): string {
@@ -213,7 +213,7 @@ class PolicyRetention implements Retention {
 function refuseAnother(forget: readonly string[], agreed: readonly string[] | undefined): void {
   if (agreed === undefined || (agreed.length === forget.length && agreed.every((id) => forget.includes(id))))
     return;
-  throw new DropsError("safety/refused", "the plan has changed since it was shown: nothing was done", {
-    hint: "drops prune shows the new one",
+  throw new DropsError("safety/refused", "the plan changed after it was shown: nothing was done", {
+    hint: "drops prune  shows the new plan",
   });
 }

@@ -54,7 +54,7 @@ async function writeNew(path: string, file: NewFile): Promise<void> {
 function asRefusal(error: unknown, hint: string): unknown {
   if (systemCode(error) !== "EEXIST") return error;
   const { dest: path = "a file" } = error as { readonly dest?: string }; // link names it so
-  return new DropsError("safety/refused", `${path} exists already: it is not overwritten`, {
+  return new DropsError("safety/refused", `${path} exists already: drops does not overwrite it`, {
     hint,
     cause: error,
   });

@@ -63,7 +63,10 @@ export async function setUp(options: SetupOptions & Cancel, parts: SetupParts): 
   const disk = await sameDisk(policy);
   if (disk !== undefined) say(`WARNING: ${disk} (${SAME_DISK_HINT})`);
   if (!(await asker.yes(`write this to ${file}`)))
-    throw new DropsError("interrupted", `stopped before ${file} was written, as you said: nothing was done`);
+    throw new DropsError(
+      "interrupted",
+      `stopped before ${file} was written, as you answered: nothing was done`,
+    );
   await writePolicy(file, text);
   const keys = await keysFor(choices, asker, parts.context);
   const repository = keys.there ? await repositoryFor(policy, choices, asker, parts, how) : undefined;

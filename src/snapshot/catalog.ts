@@ -103,7 +103,7 @@ function checkPlace(
   if (!same) {
     throw new DropsError(
       "data/damaged",
-      `snapshot record ${key} was made for another place (${record.policy}, ${record.id})`,
+      `snapshot record ${key} belongs to another place (${record.policy}, ${record.id})`,
     );
   }
 }

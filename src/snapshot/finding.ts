@@ -112,7 +112,7 @@ async function readOne(
     const found = decodeDocument(bytes, FoundByDoctor, key);
     const own = findingKey(found.policy, keyTime(new Date(found.at)), found.id);
     const isHere = found.repository === place.repository && found.policy === place.policy && own === key;
-    return isHere ? found : `${key} was made for another place`;
+    return isHere ? found : `${key} belongs to another place`;
   } catch (error) {
     if (isFailure(error, "signature/untrusted", "data/damaged", "store/missing")) return error.message;
     throw error;

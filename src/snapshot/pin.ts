@@ -69,7 +69,7 @@ export async function readNotes(
 function checkPlace(note: Note, place: PolicyPlace, kind: Note["drops"], key: string): void {
   const isHere = note.repository === place.repository && note.policy === place.policy && note.drops === kind;
   if (isHere && noteKey(note) === key) return;
-  throw new DropsError("data/damaged", `note ${key} was made for another place`);
+  throw new DropsError("data/damaged", `note ${key} belongs to another place`);
 }
 
 /** Whether a pin counts at that time. */

@@ -131,7 +131,7 @@ async function readList(
   try {
     const bytes = await store.get(listKey(policyName, sha256), { ...how, maxSize: MAX_LIST });
     if (hash("sha256", bytes, "hex") !== sha256) {
-      throw new DropsError("data/damaged", `list ${sha256} does not hold the bytes that its name promises`);
+      throw new DropsError("data/damaged", `list ${sha256} does not match the hash in its name`);
     }
     return { state: "read", packs: decodeList(bytes, sha256) };
   } catch (error) {

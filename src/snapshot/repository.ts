@@ -100,7 +100,7 @@ export async function readRepository(
   const bytes = await store.get(REPOSITORY_KEY, { ...how, maxSize: MAX_SIZE }).catch((error: unknown) => {
     if (!isFailure(error, "store/missing")) throw error;
     throw new DropsError("repository/missing", `there is no drops repository in ${store.label}`, {
-      hint: "drops init makes one; check the store's bucket and prefix first",
+      hint: "check the store's bucket and prefix; drops init  makes a repository",
     });
   });
   if (trust) await checkSignature(store, bytes, trust, how);
@@ -114,9 +114,9 @@ export function requireUnderstood(repository: Repository): void {
   if (unknown.length > 0) {
     throw new DropsError(
       "format/unsupported",
-      `the repository requires ${unknown.join(", ")}, which this drops does not know`,
+      `the repository requires ${unknown.join(", ")}, which this version of drops does not know`,
       {
-        hint: "update drops; restoring what is understood still works",
+        hint: "update drops; restores of known data still work",
       },
     );
   }
@@ -129,7 +129,7 @@ export function requireUnderstood(repository: Repository): void {
   if (!same) {
     throw new DropsError(
       "format/unsupported",
-      `the repository cuts chunks by ${algorithm}, which this drops does not write`,
+      `the repository cuts chunks by ${algorithm}, which this version of drops does not write`,
       {
         hint: "update drops",
       },
@@ -185,9 +185,9 @@ async function isThere(store: BlobReader, how: Cancel): Promise<boolean> {
 function alreadyThere(label: string): DropsError {
   return new DropsError(
     "repository/exists",
-    `there is a repository in ${label} already; init writes over nothing`,
+    `there is a repository in ${label} already; init overwrites nothing`,
     {
-      hint: "drops snapshots lists what it holds; use another prefix for a new one",
+      hint: "drops snapshots  lists its snapshots; use another prefix for a new repository",
     },
   );
 }

@@ -33,7 +33,7 @@ export async function loadSourceManifest(
   if (!source.manifest || !source.list) {
     throw new DropsError(
       "data/missing",
-      `this snapshot holds nothing of source ${source.name}: its capture failed`,
+      `this snapshot has no data of source ${source.name}: its backup failed`,
     );
   }
   const { sha256 } = source.manifest;
@@ -83,10 +83,7 @@ export async function getExactly(
 ): Promise<Uint8Array> {
   const bytes = await store.get(key, { ...how, maxSize: Math.min(expected.size, bound) });
   if (bytes.length !== expected.size || hash("sha256", bytes, "hex") !== expected.sha256) {
-    throw new DropsError(
-      "data/damaged",
-      `${key} in ${store.label} does not hold the bytes that its name promises`,
-    );
+    throw new DropsError("data/damaged", `${key} in ${store.label} does not match the hash in its name`);
   }
   return bytes;
 }

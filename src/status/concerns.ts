@@ -13,7 +13,7 @@ const DRILL = "drops drill --identity FILE --evidence DIRECTORY --publish";
 const BACKUP = "drops backup";
 const VERIFY = "drops verify --routine";
 const VERIFY_ALL =
-  "drops verify --read-data --publish  marks what is damaged; the next drops backup stores it anew";
+  "drops verify --read-data --publish  marks the damage; the next drops backup stores the data again";
 const MOST_TEXT = 300;
 
 /** Which state a concern of a kind makes. */
@@ -74,7 +74,7 @@ function storeConcerns({
   if (descriptionLost) {
     found.push({
       kind: "description",
-      what: "repository.json is lost or damaged; restores go on without it, backups do not",
+      what: "repository.json is lost or damaged; restores still work, backups do not",
       hint: "drops verify",
     });
   }
@@ -83,13 +83,13 @@ function storeConcerns({
       unreadable.map(({ key }) => key),
       { most: 3 },
     );
-    const what = `${counted(unreadable.length, "record")} cannot be read or believed: ${names}`;
-    found.push({ kind: "unreadable", what, hint: "drops snapshots, and ask who may write to the store" });
+    const what = `${counted(unreadable.length, "record")} cannot be read or trusted: ${names}`;
+    found.push({ kind: "unreadable", what, hint: "drops snapshots, and check who can write to the store" });
   }
   const quarantined = snapshots.filter(({ standing }) => standing === "quarantined");
   if (quarantined.length > 0) {
     const { id = "", why = "" } = quarantined.at(-1) ?? {};
-    const what = `${ids(quarantined)} in quarantine, never taken by itself: ${why}`;
+    const what = `${ids(quarantined)} in quarantine, not used unless named: ${why}`;
     const hint = `drops show ${id}; once you know where it comes from, drops withdraw ${id} --why WORDS`;
     found.push({ kind: "quarantined", what, hint });
   }
@@ -103,7 +103,7 @@ function storeConcerns({
 }
 
 function noSnapshot({ failing }: Pick<Facts, "failing">, isDamaged: boolean): Concern {
-  const what = "nothing can be restored: there is no complete snapshot that is whole and believed";
+  const what = "nothing can be restored: there is no complete, undamaged, trusted snapshot";
   const hint = isDamaged ? "drops verify" : (failing?.hint ?? BACKUP);
   return { kind: "no-snapshot", what: `${what}${because(failing)}`, hint };
 }
@@ -150,7 +150,7 @@ function spaceConcerns({ space }: Facts): Concern[] {
 function failedSource(name: string, { message, stored }: NonNullable<SourceStatus["failed"]>): Concern {
   const outcome = stored ? "is incomplete" : "failed";
   const what = `${name} ${outcome} in the last backup that tried it: ${short(message)}`;
-  const hint = `drops doctor --only sources  says what to do; then ${BACKUP} --source ${name}`;
+  const hint = `drops doctor --only sources  shows what to do; then ${BACKUP} --source ${name}`;
   return { kind: "failed", what, hint };
 }
 
@@ -164,7 +164,7 @@ function isLateAlone({ newest }: SourceStatus, { newest: point, rpoSeconds }: Fa
 function drillConcerns({ drills }: Facts): Concern[] {
   const { last, proven, everySeconds, count, newestRefused, refused } = drills;
   if (newestRefused) {
-    const what = `the newest evidence of a drill is not believed: ${short(refused[0]?.why ?? "")}`;
+    const what = `the newest evidence of a drill is not trusted: ${short(refused[0]?.why ?? "")}`;
     return [
       {
         kind: "drill-failed",
@@ -207,8 +207,8 @@ function verifyConcerns({ verifies, restore }: Facts): Concern[] {
   if (everySeconds === undefined || !isVerifyOverdue({ restore, verifies })) return found;
   const said = last
     ? `the last verify is ${rough(last.ageSeconds)} old`
-    : "no verify has published evidence that is believed";
-  const doubt = refused[0] ? `; not believed: ${short(refused[0].why)}` : "";
+    : "no verify has published trusted evidence";
+  const doubt = refused[0] ? `; not trusted: ${short(refused[0].why)}` : "";
   const what = `${said}, one is due every ${rough(everySeconds)}${doubt}`;
   return [...found, { kind: "verify-overdue", what, hint: VERIFY }];
 }

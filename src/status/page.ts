@@ -61,14 +61,14 @@ function questions(status: Status): string {
   const { newest, oldest, points, rpoSeconds } = restore;
   const point = newest
     ? `yes, to ${timeOf(newest.point, zone)}, ${rough(newest.ageSeconds)} of ${rough(rpoSeconds)} old${meter(newest.ageSeconds, rpoSeconds)}`
-    : "<strong>no</strong>: there is no complete snapshot that is whole and believed";
+    : "<strong>no</strong>: there is no complete, undamaged, trusted snapshot";
   const back = oldest
     ? `to ${timeOf(oldest.point, zone)}; ${points} restore ${points === 1 ? "point" : "points"}`
     : "nowhere";
   const { proven, everySeconds, opened } = drilled;
   const last = proven
     ? `${timeOf(proven.ended, zone)}, by drill <code>${escaped(proven.id)}</code>, ${rough(proven.ageSeconds)} of ${rough(everySeconds)} old${meter(proven.ageSeconds, everySeconds)}`
-    : "never: no believed drill has proven every source";
+    : "never: no trusted drill has proven every source";
   const skew = Math.abs(clock.skewSeconds);
   const clocks =
     skew < 2
@@ -94,9 +94,9 @@ function verified({ verifies, zone }: Status): string {
   const { last, coverage, everySeconds, refused } = verifies;
   const doubts = refused
     .slice(0, 3)
-    .map(({ why }) => `<br><strong>not believed</strong>: ${escaped(why)}`)
+    .map(({ why }) => `<br><strong>not trusted</strong>: ${escaped(why)}`)
     .join("");
-  if (!last || !coverage) return `never: no verify has published evidence that is believed${doubts}`;
+  if (!last || !coverage) return `never: no verify has published trusted evidence${doubts}`;
   const { ended, ageSeconds, damaged, checksumsFrom } = last;
   const found =
     damaged === 0 ? "nothing damaged" : `<strong class="wrong">${numberOf(damaged)} damaged</strong>`;
@@ -171,7 +171,7 @@ function cell({ day, mark, count, storedBytes }: Day): string {
 function drills({ drills: { lines, refused }, zone }: Status): string {
   const rows = lines.map((line) => drillRow(line, zone));
   const doubts = refused.slice(0, 20).map(({ why }) => {
-    return `<tr><td colspan="4"><strong>not believed</strong>: ${escaped(why)}</td></tr>`;
+    return `<tr><td colspan="4"><strong>not trusted</strong>: ${escaped(why)}</td></tr>`;
   });
   if (rows.length + doubts.length === 0) {
     return "<section>\n<h2>Drills</h2>\n<p>No drill has published evidence: <code>drops drill --evidence DIRECTORY --publish</code></p>\n</section>";

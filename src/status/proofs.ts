@@ -46,5 +46,5 @@ export function recoveryOf({ proofs, now }: Pick<Seen, "proofs" | "now">): Facts
 /** What was found and is not believed. */
 export function proofNotes({ refused }: Proofs): string[] {
   const [newest] = refused;
-  return newest === undefined ? [] : [`not believed: ${newest}`];
+  return newest === undefined ? [] : [`not trusted: ${newest}`];
 }

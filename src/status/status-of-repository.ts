@@ -168,9 +168,7 @@ async function remarks(
     );
   }
   if (policy && policy.prune.drill_signers.length === 0) {
-    notes.push(
-      "prune.drill_signers names no key: drills are believed when a key that signs snapshots signed them",
-    );
+    notes.push("prune.drill_signers has no key: a drill is trusted if a key for snapshots signed it");
   }
   if (trust.allowUnsigned) notes.push("--trust-unsigned: nothing proves who wrote these snapshots");
   const disk = file && (await sameDisk(file));

@@ -40,7 +40,7 @@ function wanted(name: string, variables: Variables, origin: string): string {
   // A header cannot hold anything else, and the error for trying would quote the value.
   if (value !== undefined && /^[\x21-\x7e]+$/.test(value)) return value;
   if (value) {
-    throw new DropsError("key/wrong", `${name} in ${origin} holds characters that no key has`, {
+    throw new DropsError("key/wrong", `${name} in ${origin} has characters that are not allowed in a key`, {
       hint: `write ${name} again, as the provider showed it`,
     });
   }

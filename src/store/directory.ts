@@ -314,7 +314,7 @@ function notADirectory(path: string): DropsError {
 function leadsElsewhere(label: string, directory: string): DropsError {
   return new DropsError(
     "data/damaged",
-    `${directory} in ${label} is not a plain directory, which a repository never holds`,
+    `${directory} in ${label} is not a plain directory, which does not belong in a repository`,
     {
       hint: `look at it: ls -ld ${label}/${directory}`,
     },

@@ -75,13 +75,9 @@ export function dateOf(response: unknown): string | undefined {
 
 /** Another writer puts the same key right now: store/unavailable, so that it is tried again. */
 export function busy(label: string, key: string): DropsError {
-  return new DropsError(
-    "store/unavailable",
-    `storing ${key} in ${label}: another writer is storing it as well`,
-    {
-      hint: "run the command again",
-    },
-  );
+  return new DropsError("store/unavailable", `storing ${key} in ${label}: another writer is storing it too`, {
+    hint: "run the command again",
+  });
 }
 
 /** A listing whose keys do not ascend cannot be merged with sorted tables: store/refused. */

@@ -153,7 +153,7 @@ function lockIn(retention: ObjectLockRetention | undefined): Lock | undefined {
 
 function withoutObjectLock(label: string, cause: unknown): DropsError {
   return new DropsError("store/refused", `the bucket of ${label} has no Object Lock`, {
-    hint: "it is turned on when a bucket is made; take object_lock out of the policy until then",
+    hint: "Object Lock must be enabled when the bucket is created; remove object_lock from the policy until then",
     cause,
   });
 }

@@ -112,8 +112,8 @@ class S3Store implements VersionedStore {
       checkIsS3((await client.send(command, { abortSignal: how.signal })).Name);
       const time = new Date(date ?? Number.NaN);
       if (!Number.isNaN(time.getTime())) return time;
-      throw new DropsError("store/unavailable", `${this.label} does not say what time it is`, {
-        hint: "look at what stands between this machine and the server: its answers have no Date",
+      throw new DropsError("store/unavailable", `${this.label} does not send its time`, {
+        hint: "check proxies between this machine and the server: its answers have no Date header",
       });
     });
   }

@@ -20,7 +20,7 @@ export async function signerOfEvidence(
   const own = of === "verify" ? ownKeyOfVerify(policy) : undefined;
   const path = named ?? own ?? policy?.keys.signing_key_file;
   if (path !== undefined) return loadBelieved(path, trust);
-  throw new DropsError("key/missing", "no key is given to sign the evidence with", {
+  throw new DropsError("key/missing", "no key given to sign the evidence", {
     hint: `ssh-keygen -t ed25519 -N '' -f ${of}-key, then --signing-key ${of}-key`,
   });
 }

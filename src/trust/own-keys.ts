@@ -26,7 +26,7 @@ export async function loadBelieved(file: string, { revoked }: Pick<Trust, "revok
   const signer = await loadSigner(file);
   if (!revoked.some(({ key }) => samePublicKey(key, signer.publicKey))) return signer;
   throw new DropsError("key/wrong", `the signing key ${file} is among keys.revoked_signers`, {
-    hint: "make another: ssh-keygen -t ed25519 -N '' -f FILE, and name it in the policy",
+    hint: "make a new key: ssh-keygen -t ed25519 -N '' -f FILE, and put it into the policy",
   });
 }
 

@@ -31,8 +31,8 @@ export function parseSigners(text: string, origin: string): Signers {
     else revoked.push({ key: checkPublicKey(key, where), before: timeOf(before, where) });
   }
   if (signers.length + revoked.length > 0) return { signers, revoked };
-  throw new DropsError("key/wrong", `${origin} names no signer`, {
-    hint: "a line of it is the whole public key: ssh-ed25519 AAAA…",
+  throw new DropsError("key/wrong", `${origin} has no signer`, {
+    hint: "write one whole public key on each line: ssh-ed25519 AAAA…",
   });
 }
 
@@ -55,7 +55,7 @@ export function shortTime(time: Date): string {
 function timeOf(text: string, where: string): Date {
   const time = new Date(text);
   if (!Number.isNaN(time.getTime())) return time;
-  throw new DropsError("key/wrong", `${where} has a time that is none: ${text}`, {
+  throw new DropsError("key/wrong", `${where} has an invalid time: ${text}`, {
     hint: "a time such as 2026-11-20T00:00:00Z",
   });
 }

@@ -82,7 +82,7 @@ function signerOf({ what, bytes, signature }: SignedBytes, namespace: string): s
 function notBelieved(what: string, { before }: RevokedSigner, isSnapshot: boolean): DropsError {
   const late = isSnapshot ? ` and was not in the store before ${before.toISOString()}` : "";
   return new DropsError("signature/untrusted", `${what} is signed by a revoked key${late}`, {
-    hint: "whoever has that key since may have made it, whatever date it bears: drops keys lists revoked keys",
+    hint: "a thief of that key may have made it, with any date; drops keys  lists revoked keys",
   });
 }
 

@@ -22,7 +22,7 @@ export interface NeededObject extends PackInfo {
   readonly listed: boolean;
 }
 
-/** Everything that snapshots refer to, looked for by name and size. */
+/** Everything that snapshots refer to, checked by name and size. */
 export interface NeededObjects {
   readonly states: readonly SourceState[];
   readonly packs: readonly NeededObject[];

@@ -56,6 +56,6 @@ const CHECKS: Readonly<Partial<Record<SourceRecord["kind"], Check>>> = {
     await using file = await open(join(directory, "database.dump"), "r");
     const { bytesRead, buffer } = await file.read(Buffer.alloc(64), 0, 64, 0);
     if (isCustomArchive(buffer.subarray(0, bytesRead))) return "the dump is an archive in the custom format";
-    throw new DropsError("data/damaged", "database.dump is no archive in the custom format");
+    throw new DropsError("data/damaged", "database.dump is not an archive in the custom format");
   },
 };

@@ -119,8 +119,8 @@ async function lookAt(
 ): Promise<VerifyResult> {
   const { choice, independent } = options;
   if (independent && parts.identities.length === 0)
-    throw new DropsError("key/missing", "--independent opens packs, and no identity was given", {
-      hint: "--identity FILE, with an identity that opens backups",
+    throw new DropsError("key/missing", "--independent needs an identity, because it opens packs", {
+      hint: "--identity FILE",
     });
   const what = { choice, independent, objects: options.objects || options.routine };
   const read = readOf(options, policy, previous, notes);
@@ -219,8 +219,8 @@ async function verdicts(
 /** One snapshot is not all of them: evidence of it would say too much. Throws usage/invalid. */
 export function refusePartial({ choice, publish, routine }: VerifyOptions): void {
   if (choice === undefined || (!publish && !routine)) return;
-  throw new DropsError("usage/invalid", "only a verify of all snapshots is published", {
-    hint: "leave the snapshot out, or --publish and --routine",
+  throw new DropsError("usage/invalid", "--publish and --routine need a verify of all snapshots", {
+    hint: "leave out the snapshot, or leave out --publish and --routine",
   });
 }
 

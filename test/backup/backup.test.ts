@@ -120,7 +120,7 @@ test("a first pack that other programs cannot read ends the run, and nothing is 
   const said: string[] = [];
   await assert.rejects(rehearsal.night({ pool, say: (line) => said.push(line) }), {
     code: "data/damaged",
-    message: /^the first pack of this run is not what other programs can restore: tar reads the name other/,
+    message: /^other programs cannot read the first pack of this backup: tar reads the name other/,
   });
   assert.deepEqual(said, ["source first: shipping"], "no source is to blame");
   assert.deepEqual(await records(), before);

@@ -79,7 +79,7 @@ test("a store that does not lock what it took commits nothing", async () => {
       if (name !== "put") return Reflect.get(target, name).bind?.(target) ?? Reflect.get(target, name);
       return async (key: string, bytes: Uint8Array, how: { signal: AbortSignal; lock?: Lock }) => {
         await target.put(key, bytes, { signal: how.signal });
-        if (how.lock) throw new DropsError("store/refused", `${key} is not locked as was asked: not at all`);
+        if (how.lock) throw new DropsError("store/refused", `${key} is not locked as requested: not at all`);
       };
     },
   });

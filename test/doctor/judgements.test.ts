@@ -267,7 +267,7 @@ test("coverage: what is in no source, by unit or by size, symlinks followed", ()
       paths: "/srv",
       state: { missing: "uncounted" },
       said: [
-        "unable: sizes below /var/lib could not be found out in time: something large may be missing here",
+        "unable: sizes below /var/lib could not be checked in time: something large may be missing here",
       ],
     },
     {

@@ -118,7 +118,7 @@ const refusals: readonly { name: string; args: () => string[]; exit: number; say
     name: "publishing what is not written",
     args: () => ["--publish"],
     exit: 2,
-    says: /only evidence that is written can be published/,
+    says: /--publish needs --evidence/,
   },
   {
     name: "no such snapshot",

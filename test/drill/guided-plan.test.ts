@@ -58,7 +58,7 @@ const rows: readonly Row[] = [
     policy: ["{ name: a, kind: files, paths: [/srv/a] }", "{ name: b, kind: files, paths: [/srv/a] }"],
     sources: ["a", "b"].map((name) => ({ name, entries: [dir("srv/a")] })),
     outcome: "failed",
-    found: /^b and a are both put in the place \/srv\/a$/,
+    found: /^b and a are both restored to \/srv\/a$/,
   },
   {
     name: "one path twice, behind a symlink",
@@ -71,7 +71,7 @@ const rows: readonly Row[] = [
       { name: "b", entries: BEHIND },
     ],
     outcome: "failed",
-    found: /are both put in the place \/var\/lib\/private\/hs$/,
+    found: /are both restored to \/var\/lib\/private\/hs$/,
   },
   {
     name: "a source that its own policy does not know",
@@ -85,13 +85,13 @@ const rows: readonly Row[] = [
     policy: ["{ name: a, kind: cassette }"],
     sources: [{ name: "a", entries: [dir("srv/a")] }],
     outcome: "could-not-run",
-    found: /^the policy in the snapshot is none for this version of drops$/,
+    found: /^the policy in the snapshot does not work with this version of drops$/,
   },
   {
     name: "nothing that has a place",
     policy: ["{ name: a, kind: command, argv: [date] }"],
     sources: [{ name: "a", kind: "command", entries: [{ path: "output" }] }],
-    found: /^there is nothing to put in place$/,
+    found: /^there is nothing to restore$/,
   },
 ];
 

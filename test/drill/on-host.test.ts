@@ -36,7 +36,7 @@ const drillOn = ({ ssh }: { readonly ssh: typeof fresh.vps.ssh }) => [
 test("the machine that is backed up is refused", async () => {
   const { exit, stderr } = await desk.drops(...drillOn(production.vps));
   assert.equal(exit, 22, stderr);
-  assert.match(stderr, /this one is not thrown away/);
+  assert.match(stderr, /this machine is not a throwaway one/);
 });
 
 test("a machine that reaches the backed-up one is refused before anything starts", async () => {

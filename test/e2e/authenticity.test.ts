@@ -292,7 +292,7 @@ describe("authenticity", () => {
       key: () => renamed(second.key),
       code: "data/damaged",
       unsigned: "data/damaged",
-      says: /was made for another place/,
+      says: /belongs to another place/,
     },
     {
       name: "an old record under a new date",
@@ -300,14 +300,14 @@ describe("authenticity", () => {
       key: () => redated(first.key),
       code: "data/damaged",
       unsigned: "data/damaged",
-      says: /was made for another place/,
+      says: /belongs to another place/,
     },
     {
       name: "an old record in the place of a new one",
       alter: (all) => copyRecord(all, first.key, second.key),
       code: "data/damaged",
       unsigned: "data/damaged",
-      says: /was made for another place/,
+      says: /belongs to another place/,
     },
     {
       name: "a whole policy under another name",
@@ -318,7 +318,7 @@ describe("authenticity", () => {
       key: () => second.key.replace("rehearsal/", "other/"),
       code: "data/damaged",
       unsigned: "data/damaged",
-      says: /was made for another place \(rehearsal, /,
+      says: /belongs to another place \(rehearsal, /,
     },
     {
       name: "records in another repository of the same signer",
@@ -328,7 +328,7 @@ describe("authenticity", () => {
       },
       code: "data/damaged",
       unsigned: "data/damaged",
-      says: /was made for another place/,
+      says: /belongs to another place/,
     },
 
     // Objects that are not what the signed hashes say.
@@ -349,7 +349,7 @@ describe("authenticity", () => {
       alter: (all) => all.put(keysOf(second, "two").list, keysOf(second, "one").list),
       code: "data/damaged",
       unsigned: "data/damaged",
-      says: /does not hold the bytes that its name promises/,
+      says: /does not match the hash in its name/,
     },
     {
       name: "the list of another night",

@@ -202,7 +202,7 @@ const rows: readonly Row[] = [
     args: backup,
     exit: 3,
     code: "backup/partial",
-    says: /source tree is incomplete: 1 file of source tree could not be read: \S+\/large: too large, 8 PiB or more[\s\S]*drops: tree could not be read whole, the rest is stored/,
+    says: /source tree is incomplete: 1 file of source tree could not be read: \S+\/large: too large, 8 PiB or more[\s\S]*drops: tree could not be read completely, the rest is stored/,
     listed: true,
   },
   {
@@ -389,7 +389,7 @@ const rows: readonly Row[] = [
     args: () => ["notify", "test"],
     exit: 21,
     code: "notify/refused",
-    says: /pager could not be told/,
+    says: /no alert reached pager/,
   },
   {
     name: "a clock that a bucket does not accept",
@@ -416,7 +416,7 @@ const rows: readonly Row[] = [
     args: () => ["pin", "latest", "--why", "second"],
     exit: 22,
     code: "store/exists",
-    says: /storing site\/pins\/[0-9a-f]{16}\.json in .*: something is there already\nhint: .*remove it/,
+    says: /storing site\/pins\/[0-9a-f]{16}\.json in .*: it exists already\nhint: .*remove it/,
   },
   {
     name: "a login shell that prints a greeting",

@@ -148,7 +148,7 @@ describe("a machine whose data went wrong", () => {
       ],
       ...["--trusted-signer", join(site.keys, "signing-key.pub")],
     );
-    assert.match(stdout, /site onto this machine[\s\S]*LOST: everything that was made after/);
+    assert.match(stdout, /site onto this machine[\s\S]*LOST: all data after/);
     assert.match(stdout, /left out: host-keys: a machine needs it before its first boot/);
   });
 
@@ -189,7 +189,7 @@ describe("a machine whose data went wrong", () => {
     for (const args of nothing) {
       const { exit, stderr } = await drops(...args, "--yes");
       assert.equal(exit, 10, stderr);
-      assert.match(stderr, /no restore is open on this machine/);
+      assert.match(stderr, /there is no unfinished restore on this machine/);
     }
     const strange = ["--resume", "20200101T000000-abcdef", "--yes", "--identity", site.identity];
     const { exit, stderr } = await drops("restore", ...strange);
@@ -213,7 +213,7 @@ describe("a machine whose data went wrong", () => {
     assert.equal(again.exit, 22, "one restore at a time");
     assert.match(
       again.stderr,
-      /is still open on .*\nhint: go on: drops restore .*--resume .*\n {2}back: drops rollback/,
+      /is not finished on .*\nhint: continue: drops restore .*--resume .*\n {2}undo: drops rollback/,
     );
     const back = await report<RollbackReport>("rollback", "--yes");
     assert.equal(back.putBack.length, 3);

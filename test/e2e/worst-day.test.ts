@@ -63,7 +63,7 @@ test("a drill of the two databases, with two owners and a tablespace, proves the
 test("one command brings a date back onto a machine whose services have started empty", async () => {
   const { exit, stdout, stderr } = await desk.drops(...restore);
   assert.equal(exit, 0, stderr + stdout);
-  assert.match(stdout, /running again [\d.mins ]+ after the beginning, within the RTO of 2 h/);
+  assert.match(stdout, /running again [\d.mins ]+ after the start, within the RTO of 2 h/);
   assert.match(
     stderr,
     /ok {2}programs .*: matrix-continuwuity\.service: \/\S+ as on the day of the snapshot;/,

@@ -140,10 +140,7 @@ describe("gate", { timeout: 1_800_000 }, () => {
     await vps.exec(
       `mkdir ${ETC}/plain.service.d && printf '[Unit]\\nConditionPathExists=\\n' >${ETC}/plain.service.d/60-reset.conf`,
     );
-    await assert.rejects(
-      gateOf("plain.service").close(how),
-      /plain\.service would start in spite of the gate/,
-    );
+    await assert.rejects(gateOf("plain.service").close(how), /plain\.service would start despite the gate/);
     await vps.exec(`test -e ${FILE} && rm ${ETC}/plain.service.d/60-reset.conf`);
   });
 

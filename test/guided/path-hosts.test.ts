@@ -215,7 +215,7 @@ describe("a database", () => {
     await its.open().stage(how);
     assert.match(
       (await its.open().check(how)).join(),
-      /CURRENT in .*new-db-1 names a MANIFEST that is not there/,
+      /CURRENT in .*new-db-1 names a MANIFEST that does not exist/,
     );
   });
 });

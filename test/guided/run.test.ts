@@ -263,7 +263,7 @@ test("what the same again cannot change is told without the offer of a resume, a
 test("tokens that do not fit together stop the restore before the files are swapped", async () => {
   const host = hostOf();
   host.answers = { appservice: [{ name: "as_token", ok: false, found: "differ", hint: "of one date" }] };
-  await assert.rejects(restore(host.process()), /do not fit together: as_token: differ/);
+  await assert.rejects(restore(host.process()), /do not match: as_token: differ/);
   assert.deepEqual([host.slots.get("registrations")?.live, host.running.size], ["old", 0]);
 });
 
@@ -316,7 +316,7 @@ test("a unit that is ready and then crashes is no restore that is done, and noth
 test("a failed check of the service is told, and asked again by a resume", async () => {
   const host = hostOf();
   host.answers = { service: [{ name: "portals", ok: false, found: "none", hint: "look" }] };
-  await assert.rejects(restore(host.process()), /does not hold what it should: portals: none/);
+  await assert.rejects(restore(host.process()), /its data is not as expected: portals: none/);
   host.answers = {};
   const outcome = await restore(host.process());
   assert.equal(outcome.steps.filter(({ outcome: how }) => how === "done").length, 1);
@@ -449,7 +449,7 @@ test("chosen steps alone are done, and nothing is swapped under running services
   const host = hostOf(run);
   await assert.rejects(
     restore(host.process(), { run }),
-    /hs.service, bridge.service is running: nothing is swapped/,
+    /hs.service, bridge.service is running: drops does not swap/,
   );
   assert.deepEqual(new Set(lives(host)), new Set(["old"]));
   await restore(host.process(), { run: guidedRun({ steps: ["stop", "rocksdb"] }) });
@@ -474,7 +474,7 @@ test("start is refused while a part is not in place", async () => {
   };
   await assert.rejects(
     restore(host.process(), { run: early }),
-    /nothing is started before everything is in place/,
+    /services do not start before all data is in place/,
   );
   assert.equal(host.running.size, 0);
 });

@@ -144,8 +144,8 @@ describe("runs and their journals", { timeout: 1_800_000 }, () => {
   });
 
   const torn: readonly { name: string; tail: string | Buffer; notes: RegExp }[] = [
-    { name: "half a line", tail: '{"n":2,"at":"2026-', notes: /last line .* was broken off/ },
-    { name: "zeros after a power cut", tail: Buffer.alloc(100), notes: /last line .* was broken off/ },
+    { name: "half a line", tail: '{"n":2,"at":"2026-', notes: /last line .* was interrupted/ },
+    { name: "zeros after a power cut", tail: Buffer.alloc(100), notes: /last line .* was interrupted/ },
     {
       name: "half a line whose end is there",
       tail: '{"n":2,"at\n',

@@ -284,12 +284,12 @@ const broken: readonly { name: string; policy: () => Promise<object>; says: RegE
   {
     name: "a file without an address",
     policy: async () => ({ kind: "webhook", url_file: await secretFile(`${SECRET}\n`) }),
-    says: /holds no http or https address$/,
+    says: /has no http or https address$/,
   },
   {
     name: "an address of another kind",
     policy: async () => ({ kind: "webhook", url_file: await secretFile(`file:///etc/${SECRET}\n`) }),
-    says: /holds no http or https address$/,
+    says: /has no http or https address$/,
   },
   {
     name: "a header that is none",

@@ -36,7 +36,7 @@ const remarks: readonly [
     "the server itself, over http",
     HOST,
     [{ ...WATCHDOG, url_file: undefined, url: "http://server.example.org/x" }],
-    [/^the channel watchdog is on the machine that is backed up/, /^the channel watchdog is told over http/],
+    [/^the channel watchdog is on the machine that is backed up/, /^the channel watchdog uses http/],
   ],
 ];
 for (const [name, host, channels, says] of remarks) {

@@ -367,7 +367,7 @@ test("a database that is whole in every byte and no database is marked, and noth
   const result = await restoring(tiny, to.path, { onDamage: "best-effort" });
   assert.equal(sourceOf(result, "db").outcome, "damaged");
   assert.match(result.next.join("\n"), /db\.damaged\.txt before anything uses/);
-  assert.match(await readFile(join(to.path, "db.damaged.txt"), "utf8"), /holds no CURRENT/);
+  assert.match(await readFile(join(to.path, "db.damaged.txt"), "utf8"), /has no CURRENT file/);
 });
 
 test("when every pack is gone and only directories are left, they come back; when nothing is, it fails", async () => {

@@ -15,12 +15,12 @@ function words(change: Partial<RestoreReport["sources"][number]>): string {
 
 test("what can come back and what cannot is said, file by file", () => {
   const text = words({});
-  assert.match(text, /media: 1,200 entries \(4\.7 GiB\) can come back whole, 1 in part, 1 not at all/);
+  assert.match(text, /media: 1,200 entries \(4\.7 GiB\) can be restored whole, 1 in part, 1 lost/);
   assert.match(text, /lost: pack [0-9a-f]{16}… is not in the store/);
   assert.match(text, /2 chunks found in packs of other snapshots/);
-  assert.match(text, /local_content\/ab\/cd: lost; another state of it in snapshot aaaaaaaaaaaaaaaa/);
+  assert.match(text, /local_content\/ab\/cd: lost; another version in snapshot aaaaaaaaaaaaaaaa/);
   assert.match(text, /31m: 2\.0 MiB of 8\.6 MiB missing/);
-  assert.match(words({ outcome: "damaged" }), /1,200 entries \(4\.7 GiB\) came back whole/);
+  assert.match(words({ outcome: "damaged" }), /1,200 entries \(4\.7 GiB\) restored whole/);
 });
 
 test("a long list of files is cut short for people", () => {
@@ -47,7 +47,7 @@ test("NAME.damaged.txt holds every file and every range", () => {
   assert.match(text, /^ {2}lost: nothing of it is left$/m);
   assert.match(
     text,
-    /^ {2}another state of it: drops restore --snapshot aaaaaaaaaaaaaaaa \(ended \S+ \S+ \+01:00\)$/m,
+    /^ {2}another version: drops restore --snapshot aaaaaaaaaaaaaaaa \(ended \S+ \S+ \+01:00\)$/m,
   );
   assert.match(text, /^ {4}bytes 1048576 to 2097151\n {4}bytes 8000000 to 8999999$/m);
 });

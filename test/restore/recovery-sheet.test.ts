@@ -82,7 +82,7 @@ test("of several signers each has its fingerprint, and its key in the file that 
   const text = documentAsText(recoverySheet(about));
   for (const key of [first, second])
     assert.match(text, new RegExp(`^signer {2,}${fingerprint(key).replaceAll("+", "\\+")}$`, "m"));
-  assert.ok(text.includes(`${fingerprint(lost)}, believed before 2026-11-20T00:00:00Z\n`));
+  assert.ok(text.includes(`${fingerprint(lost)}, trusted before 2026-11-20T00:00:00Z\n`));
   const [, typed = ""] = /^( {4}printf [\s\S]*?) {4}SIGNER=signers\.txt$/m.exec(text) ?? [];
   const lines = execFileSync("bash", ["-c", typed.replace("> signers.txt", "")], { encoding: "utf8" });
   assert.equal(lines, `${first}\n${second}\nrevoked 2026-11-20T00:00:00Z ${lost}\n`);
@@ -163,13 +163,13 @@ describe("drops keygen --recovery", () => {
       const text = await readFile(join(to, name), "utf8");
       assert.ok(text.includes(repository.id) && text.includes(identity));
     }
-    assert.match(stdout, /holds the recovery identity in plain/);
-    assert.match(stdout, /belongs on paper/);
+    assert.match(stdout, /has the recovery identity unencrypted/);
+    assert.match(stdout, /put the paper into a safe/);
     assert.ok(!stdout.includes(identity));
 
     const again = await site.drops("keygen", "--recovery", "--to", to);
     assert.equal(again.exit, 22);
-    assert.match(again.stderr, /exists already: it is not overwritten/);
+    assert.match(again.stderr, /exists already: drops does not overwrite it/);
   });
 
   test("another identity than the policy's makes no sheet", async () => {
@@ -178,7 +178,7 @@ describe("drops keygen --recovery", () => {
     const to = join(site.directory, "wrong");
     const { exit, stderr } = await site.drops("keygen", "--recovery", "--identity", other, "--to", to);
     assert.equal(exit, 13);
-    assert.match(stderr, /does not open what policy site backs up/);
+    assert.match(stderr, /cannot open backups of policy site/);
     await assert.rejects(stat(to), { code: "ENOENT" });
   });
 

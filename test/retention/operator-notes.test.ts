@@ -39,7 +39,10 @@ for (const { until, becomes } of dates) {
   test(`a pin until ${until} ${becomes ? `counts until ${becomes}` : "is refused"}`, async () => {
     const { write } = await world();
     if (becomes) return assert.equal((await write("pin", until)).note.until, becomes);
-    await assert.rejects(write("pin", until), { code: "usage/invalid", message: /is not a date ahead$/ });
+    await assert.rejects(write("pin", until), {
+      code: "usage/invalid",
+      message: /is not a date in the future$/,
+    });
   });
 }
 

@@ -66,7 +66,7 @@ const table: readonly {
   {
     name: "objects and no snapshot",
     change: { ...nothing, stored: surveyed.stored },
-    says: [/^there is no complete snapshot that is believed$/],
+    says: [/^there is no complete, trusted snapshot$/],
   },
   {
     name: "only unfinished ones",
@@ -77,7 +77,7 @@ const table: readonly {
         candidate: { ...one.candidate, state: "partial" },
       })),
     },
-    says: [/^there is no complete snapshot that is believed$/],
+    says: [/^there is no complete, trusted snapshot$/],
   },
 ];
 for (const { name, change, how = {}, says } of table) {

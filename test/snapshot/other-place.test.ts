@@ -40,7 +40,7 @@ for (const { name, change, is } of records) {
     const { snapshots, unreadable } = await readCatalog(tiny.store, tiny, POLICY, tiny.trust, HOW);
     assert.equal(snapshots.length, is ? 2 : 1);
     assert.deepEqual(
-      unreadable.map(({ key: wrong, why }) => [wrong, /was made for another place/.test(why.message)]),
+      unreadable.map(({ key: wrong, why }) => [wrong, /belongs to another place/.test(why.message)]),
       is ? [] : [[key, true]],
     );
   });

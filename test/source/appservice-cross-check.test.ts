@@ -276,7 +276,7 @@ test("the homeserver's copy comes out of a database that the real library wrote"
     await write(registration(HS, OTHER));
     assert.match((await failing()).join("\n"), /^hs_token: differs \([^\n]*$/);
     assert.deepEqual(await failing(scratch), [
-      "homeserver's copy: could not be read: there is no CURRENT: this is no database",
+      "homeserver's copy: could not be read: there is no CURRENT file: this is not a database",
     ]);
   } finally {
     rmSync(scratch, { recursive: true, force: true });

@@ -620,7 +620,7 @@ describe("files", () => {
       {
         name: "prints garbage",
         tar: "yes; cat >/dev/null",
-        message: /^DropsError: reading the files of media on this machine gave nothing whole: /,
+        message: /^DropsError: reading the files of media on this machine ended too early: /,
       },
       {
         name: "hides a file",

@@ -204,7 +204,7 @@ for (const spool of [true, false]) {
         script: "head -c 100000 /dev/zero",
         message: spool
           ? /^reading the archive list of the dump of bridge on this machine failed/
-          : /^pg_dump of bridge on this machine gave no archive in the custom format$/,
+          : /^pg_dump of bridge on this machine did not write an archive in the custom format$/,
       },
       {
         name: "pg_dump succeeds with nothing",

@@ -47,5 +47,5 @@ test("the recovery key: not proven until one was shown, then when and on what", 
     at: days(10),
     why: "2 of them opened snapshot 0123456789abcdef, 10 d ago",
   });
-  assert.deepEqual(proven.notes, ["not believed: a is not signed"]);
+  assert.deepEqual(proven.notes, ["not trusted: a is not signed"]);
 });

@@ -109,7 +109,7 @@ const rows: readonly {
     state: "late",
     kinds: ["failed"],
     says: /media failed in the last backup that tried it: is gone/,
-    next: "drops doctor --only sources  says what to do; then drops backup --source media",
+    next: "drops doctor --only sources  shows what to do; then drops backup --source media",
   },
   {
     what: "a source of which a file could not be read last night",
@@ -129,7 +129,7 @@ const rows: readonly {
     state: "late",
     kinds: ["failed"],
     says: /media is incomplete in the last backup that tried it: 1 file of source media could not be read: \/a/,
-    next: "drops doctor --only sources  says what to do; then drops backup --source media",
+    next: "drops doctor --only sources  shows what to do; then drops backup --source media",
   },
   {
     what: "a failure that a later backup made good",
@@ -240,7 +240,7 @@ const rows: readonly {
     seen: { unreadable: [{ key: "ops/snapshots/x.json", why: "nobody trusted signed it" }] },
     state: "broken",
     kinds: ["unreadable"],
-    says: /1 record cannot be read or believed: ops\/snapshots\/x\.json/,
+    says: /1 record cannot be read or trusted: ops\/snapshots\/x\.json/,
   },
   { what: "no repository.json", seen: { descriptionLost: true }, state: "broken", kinds: ["description"] },
   { what: "a clock that is 15 minutes off", seen: { skewSeconds: 900 }, state: "green", kinds: [] },
@@ -290,7 +290,7 @@ const rows: readonly {
     state: "unproven",
     kinds: ["drill-failed"],
     says: /the last drill ended as damaged: 2 of 5 checks passed; files\/restore: <img/,
-    next: "drops verify --read-data --publish  marks what is damaged; the next drops backup stores it anew",
+    next: "drops verify --read-data --publish  marks the damage; the next drops backup stores the data again",
   },
   {
     what: "the last drill proved nothing, for a reason that has a remedy",
@@ -338,7 +338,7 @@ const rows: readonly {
     seen: { evidence: [{ file: "x", refused: "x: no trusted key" }, proof("2026-11-23T06:00:00.000Z")] },
     state: "unproven",
     kinds: ["drill-failed"],
-    says: /not believed: x: no trusted key/,
+    says: /not trusted: x: no trusted key/,
   },
   {
     what: "evidence that is not believed, older than one that is",
@@ -379,14 +379,14 @@ const rows: readonly {
     seen: { limits: every(1), verifies: [] },
     state: "unproven",
     kinds: ["verify-overdue"],
-    says: /no verify has published evidence that is believed, one is due every/,
+    says: /no verify has published trusted evidence, one is due every/,
   },
   {
     what: "verified by somebody who is not believed",
     seen: { limits: every(1), verifies: [{ file: "v", refused: "v: no trusted key" }] },
     state: "unproven",
     kinds: ["verify-overdue"],
-    says: /is believed, one is due every 24 h; not believed: v: no trusted key/,
+    says: /trusted evidence, one is due every 24 h; not trusted: v: no trusted key/,
   },
   {
     what: "a verify that is not believed, and one in time that is",

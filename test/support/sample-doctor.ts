@@ -39,7 +39,7 @@ export const doctor: DoctorReport = {
       result: "unable",
       what: "semantics could not be looked at: the store was not reached",
       why: "a snapshot is only as safe as the store's word that an object is there, whole, and only once",
-      fix: "put right first what is said of the store",
+      fix: "correct the problems of the store first",
     },
   ],
   destroy: {

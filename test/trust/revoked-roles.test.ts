@@ -74,7 +74,7 @@ async function heard() {
     note: restore.newest?.id === first,
     "plan: proven": guards.some((why) => why.includes("proven")),
     "plan: withdrawn": plan.snapshots.find((one) => one.id === newest)?.slots.length === 0,
-    "verify: goes on from it": !notes.some((one) => one.startsWith("not believed")),
+    "verify: goes on from it": !notes.some((one) => one.startsWith("not trusted")),
   };
 }
 

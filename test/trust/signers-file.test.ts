@@ -30,11 +30,11 @@ test("what is written is read back", () => {
 });
 
 const wrong: readonly { name: string; text: string; says: RegExp }[] = [
-  { name: "no line", text: "\n# nobody\n", says: /^it names no signer$/ },
+  { name: "no line", text: "\n# nobody\n", says: /^it has no signer$/ },
   { name: "half a key", text: `${first}\n${second.slice(0, -4)}`, says: /^it, line 2, is not an OpenSSH/ },
   { name: "another kind of key", text: "ssh-rsa AAAAB3NzaC1yc2E=", says: /^it, line 1, is not an OpenSSH/ },
   { name: "revoked, nobody knows when", text: `revoked ${first}`, says: /^it, line 1, is not an OpenSSH/ },
-  { name: "a day that is none", text: `revoked 2026-13-41T00:00:00Z ${first}`, says: /a time that is none/ },
+  { name: "a day that is none", text: `revoked 2026-13-41T00:00:00Z ${first}`, says: /an invalid time/ },
   {
     name: "a secret",
     text: "AGE-SECRET-KEY-1AAA",

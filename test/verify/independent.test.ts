@@ -28,5 +28,5 @@ test("without any identity it is refused", async () => {
   const from = ["--store", site.repository, "--trusted-signer", `${site.keys}/signing-key.pub`];
   const { exit, stderr } = await drops([...LINE, ...from]);
   assert.equal(exit, 13);
-  assert.match(stderr, /--independent opens packs, and no identity was given\nhint: --identity FILE/);
+  assert.match(stderr, /--independent needs an identity, because it opens packs\nhint: --identity FILE/);
 });

@@ -51,7 +51,7 @@ async function backup(shell: Shell, flags: Flags, about: About): Promise<void> {
     ),
     ...named(
       bad.filter(({ outcome }) => outcome !== "failed"),
-      "could not be read whole",
+      "could not be read completely",
     ),
   ];
   throw new DropsError("backup/partial", `${what.join(", ")}, the rest is stored`, {

@@ -59,7 +59,7 @@ function judge({ policy, well, counts, findings }: DoctorReport): void {
   if (well) return;
   const bad = findings.filter(({ result }) => result === "fail" || result === "unable");
   const [first] = bad.filter(({ result }) => counts.fail === 0 || result === "fail");
-  const said = `${counts.fail} failed, ${counts.unable} could not be found out`;
+  const said = `${counts.fail} failed, ${counts.unable} could not be checked`;
   throw new DropsError("doctor/not-well", `${policy} is not well: ${said}; first: ${first?.what ?? ""}`, {
     hint: first?.fix,
   });

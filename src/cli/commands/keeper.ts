@@ -35,12 +35,12 @@ function refuse({ problems, missing, hidden, failed }: KeeperReport): void {
   if (problem !== undefined) throw new DropsError("data/damaged", problem, { hint: "drops verify" });
   if (missing[0]) {
     const what = `${missing.length} objects that kept snapshots need are gone, such as ${missing[0].key}`;
-    throw new DropsError("data/missing", what, { hint: "drops verify says which snapshots need them" });
+    throw new DropsError("data/missing", what, { hint: "drops verify  lists the snapshots that need them" });
   }
   if (hidden[0]) {
     const what = `${hidden.length} objects that kept snapshots need are hidden, such as ${hidden[0].key}`;
     throw new DropsError("data/missing", what, {
-      hint: "drops restore --hidden reads them; docs/stores.md says how to make them current again",
+      hint: "drops restore --hidden  reads them; to make them visible again: docs/stores.md",
     });
   }
   if (failed[0]) {

@@ -32,7 +32,7 @@ export function addKeygen(program: Command, shell: Shell): void {
 
 async function makeKeys(shell: Shell, { to, identity }: Flags): Promise<void> {
   if (identity !== undefined) {
-    throw new DropsError("usage/invalid", "--identity is for the recovery sheet", {
+    throw new DropsError("usage/invalid", "--identity needs --recovery", {
       hint: "drops keygen --recovery --identity FILE --to DIR",
     });
   }

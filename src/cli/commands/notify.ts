@@ -42,7 +42,7 @@ function judge(channels: NotifyTestReport["channels"]): void {
   const [first, ...others] = channels.filter(({ delivered }) => !delivered);
   if (!first) return;
   const more = others.length > 0 ? ` (and ${others.length} more)` : "";
-  throw new DropsError("notify/refused", `${first.channel} could not be told: ${first.said}${more}`, {
+  throw new DropsError("notify/refused", `no alert reached ${first.channel}: ${first.said}${more}`, {
     hint: first.hint ?? "drops notify test",
   });
 }

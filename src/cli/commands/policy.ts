@@ -41,7 +41,7 @@ async function refuseOverlaps({ policy, origin }: LoadedPolicy): Promise<void> {
   const { DropsError } = await import("../../lib/errors.ts");
   const lines = overlaps.map(({ message, hint }) => `  ${message}\n    ${hint}`);
   throw new DropsError("policy/invalid", `${origin}: sources overlap\n${lines.join("\n")}`, {
-    hint: "what has a source of its own must be excluded in every other: a backup refuses the other source",
+    hint: "exclude these paths in all sources but one: a backup refuses overlapping sources",
   });
 }
 

@@ -30,8 +30,8 @@ export function addPrune(program: Command, shell: Shell): void {
 async function prune(shell: Shell, flags: Flags): Promise<void> {
   const { dryRun, yes } = flags;
   if (!dryRun && !yes && !shell.prompt) {
-    throw new DropsError("safety/refused", "there is no terminal to ask for consent on", {
-      hint: "add --yes to go on without questions, or --dry-run to see the plan",
+    throw new DropsError("safety/refused", "there is no terminal to ask on", {
+      hint: "add --yes to continue without questions, or --dry-run to see the plan",
     });
   }
   const run = { verb: "prune", flags, isPart: dryRun === true || yes !== true } as const; // a person watches otherwise
@@ -91,5 +91,5 @@ async function confirm(shell: Shell, question: string, what: string): Promise<vo
     if (said === "yes" || said === "y") return;
     if (said === "no" || said === "n") break;
   }
-  throw new DropsError("interrupted", `stopped before ${what}, as you said: nothing was done`);
+  throw new DropsError("interrupted", `stopped before ${what}, as you answered: nothing was done`);
 }

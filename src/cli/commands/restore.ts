@@ -88,7 +88,7 @@ async function finish(shell: Shell, flags: Flags, which: string | true): Promise
 async function bootstrap(shell: Shell, flags: Flags): Promise<void> {
   const { to, only = [] } = flags;
   if (to === undefined || only.length > 1)
-    throw new DropsError("usage/invalid", "bootstrap is prepared in a directory, by itself", {
+    throw new DropsError("usage/invalid", "--only bootstrap needs --to, and no other source", {
       hint: "drops restore --date latest --only bootstrap --to extra/",
     });
   const choice = choiceOf(flags);
@@ -124,9 +124,9 @@ function refuseDamaged(report: RestoreReport, bestEffort: boolean): void {
   if (failed.length + damaged.length + mended.length === 0) return;
   const said = [
     ...(failed.length > 0 ? [`${failed.join(", ")} could not be restored`] : []),
-    ...(damaged.length > 0 ? [`${damaged.join(", ")} came back in part`] : []),
+    ...(damaged.length > 0 ? [`${damaged.join(", ")} was restored in part`] : []),
     ...(mended.length > 0
-      ? [`${mended.map(({ name }) => name).join(", ")} came back whole, from a damaged repository`]
+      ? [`${mended.map(({ name }) => name).join(", ")} was restored completely, from a damaged repository`]
       : []),
   ];
   const canCome = report.sources.some(({ outcome, damage }) => outcome === "failed" && damage?.wholeFiles);
@@ -147,9 +147,9 @@ function refuseMixed(flags: Flags): void {
   if (flags.bestEffort && (flags.to === undefined || flags.only?.includes("bootstrap"))) {
     throw new DropsError(
       "usage/invalid",
-      "--best-effort needs --to: nothing damaged is put in place on a machine",
+      "--best-effort needs --to: drops never restores damaged data onto a machine",
       {
-        hint: "drops restore --date latest --best-effort --to DIR, then copy what is whole by hand",
+        hint: "drops restore --date latest --best-effort --to DIR, then copy the whole files by hand",
       },
     );
   }
@@ -189,7 +189,7 @@ async function parseSteps(values: readonly string[]): Promise<readonly StepId[]>
   const steps = words.map((word) => {
     const step = STEPS.find(({ id, number }) => id === word || String(number) === word);
     if (step && step.id !== "bootstrap") return step.id;
-    throw new DropsError("usage/invalid", `"${word.slice(0, 40)}" is no step of a restore`, {
+    throw new DropsError("usage/invalid", `"${word.slice(0, 40)}" is not a step of a restore`, {
       hint: STEPS.slice(1)
         .map(({ id, number }) => `${number} ${id}`)
         .join(", "),

@@ -28,7 +28,7 @@ export function addRollback(program: Command, shell: Shell): void {
       shell.screen.show(report, rollbackInWords);
       if (report.notReady.length > 0)
         throw new DropsError("source/failed", `the data is back, but ${report.notReady.join("; ")}`, {
-          hint: "journalctl -u UNIT; these units ran before the restore",
+          hint: "journalctl -u UNIT  shows why; these units ran before the restore",
         });
     });
   explain(

@@ -52,7 +52,7 @@ async function verify(shell: Shell, snapshot: string | undefined, flags: Flags):
   const read = parseReadData(flags.readData);
   const independent = flags.independent === true;
   if (independent && flags.readData === undefined && flags.routine !== true)
-    throw new DropsError("usage/invalid", "--independent needs packs to read", {
+    throw new DropsError("usage/invalid", "--independent needs --read-data", {
       hint: "drops verify --read-data 5% --independent --identity FILE",
     });
   const choice = snapshot === undefined ? undefined : { date: snapshot };
@@ -83,8 +83,8 @@ function judge({ snapshots, sources, damage, evidence }: VerifyReport): void {
   const what = `damaged or missing objects: ${damage.length}, snapshots not whole: ${broken}`;
   throw new DropsError("data/damaged", what + checks, {
     hint: evidence
-      ? "drops backup stores anew what the host still has of it"
-      : "drops verify --read-data --publish, so that drops backup stores anew what the host still has of it",
+      ? "drops backup  stores the data again if the host still has it"
+      : "drops verify --read-data --publish, then drops backup: it stores the data again if the host still has it",
   });
 }
 

@@ -17,7 +17,7 @@ export function backupInWords(report: BackupReport, paint: Paint): string {
     }),
     ...report.sources.flatMap(details),
     "",
-    `${inBytes(report.bytes)} in all, ${inBytes(report.newBytes)} of it new, ${inBytes(report.storedBytes)} stored in ` +
+    `${inBytes(report.bytes)} total, ${inBytes(report.newBytes)} new, ${inBytes(report.storedBytes)} stored in ` +
       `${counted(report.packs, "pack")} in ${duration(report.seconds)}; recovery points ${duration(report.skewSeconds)} apart`,
     ...notes(report.notes),
   ].join("\n");
@@ -25,7 +25,7 @@ export function backupInWords(report: BackupReport, paint: Paint): string {
 
 /** For alerts. */
 export function backupInOneLine({ snapshot, sources, bytes, storedBytes, seconds }: BackupReport): string {
-  const what = `${counted(sources.length, "source")}, ${inBytes(bytes)}, ${inBytes(storedBytes)} of it stored anew`;
+  const what = `${counted(sources.length, "source")}, ${inBytes(bytes)}, ${inBytes(storedBytes)} of it newly stored`;
   return `snapshot ${snapshot.id}: ${what}, in ${duration(seconds)}`;
 }
 

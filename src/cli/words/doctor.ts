@@ -57,13 +57,15 @@ function painted(result: Result, paint: Paint): (text: string) => string {
 function summary({ counts, well, recorded, left }: DoctorReport): string {
   const parts = [
     counts.fail > 0 ? `${counts.fail} failed` : "",
-    counts.unable > 0 ? `${counts.unable} could not be found out` : "",
+    counts.unable > 0 ? `${counts.unable} could not be checked` : "",
     counts.warn > 0 ? counted(counts.warn, "warning") : "",
     `${counts.ok} ok`,
   ].filter((part) => part !== "");
-  const known = recorded === undefined ? "" : "; drops status knows what was proven";
+  const known = recorded === undefined ? "" : "; drops status shows the result";
   const stays =
-    left.length === 0 ? "" : `; ${counted(left.length, "object")} put to try it stay until a prune`;
+    left.length === 0
+      ? ""
+      : `; ${counted(left.length, "object")} from this test stay in the store until a prune`;
   return `${well ? "well" : "NOT WELL"}: ${parts.join(", ")}${known}${stays}`;
 }
 

@@ -66,7 +66,7 @@ export function finishInWords(report: FinishReport): string {
 
 export function rollbackInWords(report: RollbackReport, paint: Paint): string {
   return [
-    `${clean(report.host)} is as it was before run ${report.run}`,
+    `${clean(report.host)} has its state from before run ${report.run} again`,
     ...report.putBack.map((label) => `  back in place: ${clean(label)}`),
     ...report.started.map((unit) => `  running again: ${clean(unit)}`),
     ...report.notReady.map((unit) => paint.red(`  NOT READY: ${clean(unit)}`)),
@@ -107,14 +107,14 @@ function headLines({ snapshot, policy, host, run, ageSeconds, zone }: GuidedRepo
 function lostLines({ lost, zone }: GuidedReport): string[] {
   const rows = lost.snapshots.map(({ id, ended, sources }) => {
     const held = sources.map(
-      ({ name, bytes, readBytes }) => `${name} ${inBytes(bytes)}, ${inBytes(readBytes)} of it read anew`,
+      ({ name, bytes, readBytes }) => `${name} ${inBytes(bytes)}, ${inBytes(readBytes)} of it new`,
     );
     return `  ${when(ended, zone)}  ${id}: ${clean(held.join("; "))}`;
   });
   const shown =
     rows.length <= 10 ? rows : [...rows.slice(0, 5), `  … ${rows.length - 10} more …`, ...rows.slice(-5)];
-  const more = rows.length === 0 ? "no later snapshot holds it" : "later snapshots hold some of it:";
-  return [`LOST: everything that was made after ${when(lost.since, zone)}; ${more}`, ...shown];
+  const more = rows.length === 0 ? "no later snapshot has it" : "later snapshots have some of it:";
+  return [`LOST: all data after ${when(lost.since, zone)}; ${more}`, ...shown];
 }
 
 function stepLines(step: GuidedStep, paint: Paint): string[] {
@@ -133,10 +133,10 @@ function leftOutLines({ leftOut }: GuidedReport): string[] {
 }
 
 function timeLine({ secondsToStarted, rtoSeconds }: GuidedReport, paint: Paint): string {
-  if (secondsToStarted === undefined) return paint.yellow("the services were not started in this run");
+  if (secondsToStarted === undefined) return paint.yellow("this run did not start the services");
   const [paintIt, verdict] = secondsToStarted <= rtoSeconds ? [paint.green, "within"] : [paint.red, "OVER"];
   return paintIt(
-    `running again ${duration(secondsToStarted)} after the beginning, ${verdict} the RTO of ${duration(rtoSeconds)}`,
+    `running again ${duration(secondsToStarted)} after the start, ${verdict} the RTO of ${duration(rtoSeconds)}`,
   );
 }
 

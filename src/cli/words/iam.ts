@@ -22,7 +22,7 @@ export function iamReport(what: Role | "lifecycle", policy: Policy, options: Iam
     throw new DropsError(
       "usage/invalid",
       `the repository of ${policy.name} is a directory, which has no roles`,
-      { hint: "name an s3 store in the policy; a directory is protected by its owner and mode" },
+      { hint: "use an s3 store in the policy; owner and mode protect a directory" },
     );
   }
   const { bucket, prefix, endpoint } = policy.store.s3;

@@ -4,7 +4,7 @@ import { counted } from "../../lib/words.ts";
 export function initInWords(report: InitReport): string {
   return [
     `repository ${report.repositoryId} made in ${report.store} for the policy ${report.policy}`,
-    `${counted(report.recoveryObjects.length, "object")} beside it tell how to recover with standard tools alone`,
+    `${counted(report.recoveryObjects.length, "object")} in it explain how to recover with standard tools only`,
     "next: drops backup",
   ].join("\n");
 }

@@ -20,7 +20,7 @@ export function keeperInWords(report: KeeperReport, paint: Paint): string {
     ...(report.furthest === undefined ? [] : [`  the last lock ends ${when(report.furthest, zone)}`]),
     ...(report.otherMode > 0
       ? [
-          `  ${counted(report.otherMode, "object")} locked in another mode than ${report.mode}: a lock keeps its own`,
+          `  ${counted(report.otherMode, "object")} are locked in another mode than ${report.mode}, and keep it`,
         ]
       : []),
     ...list(report.problems, (why) => `${paint.red("problem")}: ${why}`),
@@ -37,7 +37,7 @@ function hiddenInWords(
   { key, version, by, marker, since }: KeeperReport["hidden"][number],
   zone: string,
 ): string {
-  const what = marker ? "by a delete marker" : "by what was put over it";
+  const what = marker ? "by a delete marker" : "by an overwrite";
   return `${key} ${what} (${by}) since ${when(since, zone)}; the right version is ${version}`;
 }
 

@@ -8,7 +8,7 @@ const ROLES: Readonly<Record<KeygenReport["files"][number]["role"], string>> = {
   "recovery-recipients": "public: the policy's keys.recovery_recipients_file",
   "metadata-identity": "secret, stays here: keys.metadata_identity_file",
   "signing-key": "secret, stays here: keys.signing_key_file",
-  signer: "public: note it with the recovery identity, restores ask for it",
+  signer: "public: keep it with the recovery identity, restores need it",
 };
 
 export function keygenInWords(report: KeygenReport, paint: Paint): string {
@@ -16,7 +16,9 @@ export function keygenInWords(report: KeygenReport, paint: Paint): string {
   return [
     table(["file", "what it is for"], rows, { width: paint.width }),
     "",
-    paint.bold("Without the recovery identity no backup can ever be read. Print it, or store it twice, now."),
+    paint.bold(
+      "Without the recovery identity nobody can read the backups. Print it, or store two copies, now.",
+    ),
   ].join("\n");
 }
 
@@ -25,15 +27,15 @@ export function sheetInWords(report: SheetReport, paint: Paint): string {
     `the recovery sheet of ${report.policy}:`,
     ...report.files.map((file) => `  ${file}`),
     "",
-    paint.bold("Each holds the recovery identity in plain: whoever reads it can read every backup."),
-    "It belongs on paper: open the .html in a browser, print it (one A4 page, twice), write the accounts on it,",
-    `put it into a safe, and delete the files: shred -u ${report.files.join(" ")}`,
+    paint.bold("Each file has the recovery identity unencrypted: whoever reads it can read every backup."),
+    "Open the .html file in a browser, print it (one A4 page, twice), write the accounts on it,",
+    `put the paper into a safe, and delete the files: shred -u ${report.files.join(" ")}`,
     "",
     `recover.sh  SHA-256 ${report.script}${report.scriptInStore ? ", in the store" : ""}`,
     `repository  ${report.repositoryId ?? "not known"}`,
     ...report.signers.map(
       ({ fingerprint, before }) =>
-        `signer      ${fingerprint}${before === undefined ? "" : `, revoked: believed before ${before}`}`,
+        `signer      ${fingerprint}${before === undefined ? "" : `, revoked: trusted before ${before}`}`,
     ),
     ...notes(report.notes),
   ].join("\n");

@@ -8,11 +8,11 @@ const ROLES: Readonly<Record<NamedKey["role"], string>> = {
   "recovery-recipient": "opens everything",
   "metadata-recipient": "opens lists of files",
   "signing-key": "signs snapshots here",
-  "trusted-signer": "snapshots of it are believed",
-  "revoked-signer": "revoked, believed before",
+  "trusted-signer": "trusted for snapshots",
+  "revoked-signer": "revoked, trusted before",
   "prune-signing-key": "signs marks and pins here",
-  "prune-trusted-signer": "marks and pins of it are believed",
-  "drill-signer": "drills of it are believed",
+  "prune-trusted-signer": "trusted for marks and pins",
+  "drill-signer": "trusted for drills",
 };
 
 export function keysInWords(report: KeysReport, paint: Paint): string {
@@ -20,14 +20,14 @@ export function keysInWords(report: KeysReport, paint: Paint): string {
   const parts = [
     ...(named.length === 0
       ? []
-      : [paint.bold("The policy names"), namedTable(named, report.zone, paint), ""]),
-    paint.bold("What is stored is sealed to"),
+      : [paint.bold("Keys of the policy"), namedTable(named, report.zone, paint), ""]),
+    paint.bold("Stored data is sealed to"),
     sealedTo.length === 0 ? "nothing is stored" : setTable(sealedTo, report.zone, paint),
     ...retired(sealedTo),
     "",
     paint.bold("Snapshots are signed by"),
-    signers.length === 0 ? "no key that is believed" : signerTable(signers, report.zone, paint),
-    ...(notBelieved === 0 ? [] : [`${counted(notBelieved, "record")} not believed`]),
+    signers.length === 0 ? "no trusted key" : signerTable(signers, report.zone, paint),
+    ...(notBelieved === 0 ? [] : [`${counted(notBelieved, "record")} not trusted`]),
     "",
     `${report.policy} in ${report.store}`,
     ...notes(report.notes),
@@ -41,12 +41,12 @@ function namedTable(named: readonly NamedKey[], zone: string, { width }: Room): 
     fingerprint ?? key ?? "not here",
     file ?? "",
   ]);
-  return table(["what it does", "public half", "file"], rows, { width });
+  return table(["what it does", "public key", "file"], rows, { width });
 }
 
 function setTable(sets: readonly SealedSet[], zone: string, { width }: Room): string {
   const rows = sets.map((set) => [
-    `${set.recipients?.slice(0, 12) ?? "not said"}${set.current ? " (the policy's)" : ""}`,
+    `${set.recipients?.slice(0, 12) ?? "unknown"}${set.current ? " (the policy's)" : ""}`,
     set.snapshots.toLocaleString("en"),
     set.sources.toLocaleString("en"),
     set.packs.toLocaleString("en"),

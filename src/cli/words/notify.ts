@@ -8,8 +8,8 @@ export function notifyTestInWords({ policy, channels }: NotifyTestReport, paint:
 
 export function notifyFailedInWords(report: NotifyFailedReport, paint: Paint): string {
   const { unit, toldByItself, channels } = report;
-  const own = toldByItself ? `${unit} told of its end itself` : `${unit} could not tell of its end`;
-  if (channels.length === 0) return `${own}; nobody else is to be told now`;
+  const own = toldByItself ? `${unit} reported its end itself` : `${unit} could not report its end`;
+  if (channels.length === 0) return `${own}; no other channel needs an alert now`;
   return [own, "", deliveries(channels, paint)].join("\n");
 }
 
@@ -17,10 +17,10 @@ function deliveries(channels: NotifyTestReport["channels"], paint: Paint): strin
   const rows = channels.map(({ channel, kind, delivered, said, hint }) => [
     channel,
     kind,
-    delivered ? paint.green("told") : paint.red("NOT TOLD"),
+    delivered ? paint.green("sent") : paint.red("NOT SENT"),
     hint === undefined ? said : `${said}; ${hint}`,
   ]);
-  return table(["channel", "kind", "outcome", "what it said"], rows, {
+  return table(["channel", "kind", "outcome", "answer"], rows, {
     keepStyles: true,
     width: paint.width,
   });

@@ -65,12 +65,12 @@ function nextInWords({ next, stored, snapshots, held }: PlanReport): string[] {
   const later = next.condemn.bytes + next.waiting.bytes;
   return [
     `the next prune forgets ${next.forget} of ${counted(snapshots.length, "snapshot")} and frees ${inBytes(next.remove.bytes)} of ${inBytes(stored.bytes)}`,
-    ...(later > 0 ? [`  ${inBytes(later)} more are freed by later ones`] : []),
+    ...(later > 0 ? [`  ${inBytes(later)} more are freed by later prunes`] : []),
     ...(held && held.bytes > 0
-      ? [`  ${inBytes(held.bytes)} were removed earlier and are held by versions or Object Lock`]
+      ? [`  ${inBytes(held.bytes)} were removed earlier, but are kept by versions or Object Lock`]
       : []),
     ...(next.young.bytes > 0
-      ? [`  ${inBytes(next.young.bytes)} are too young to say that no backup is about to refer to them`]
+      ? [`  ${inBytes(next.young.bytes)} are too young: a running backup may need them`]
       : []),
   ];
 }

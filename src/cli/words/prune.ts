@@ -14,10 +14,10 @@ export function pruneInWords(report: PruneReport, paint: Paint): string {
     `  forgotten  ${counted(forgotten.length, "snapshot")}`,
     ...forgotten.map(({ id, ended, state }) => `             ${when(ended, zone)}  ${id}  ${state}`),
     ...removedInWords(report),
-    ...row("condemned", condemned, "a later prune frees them"),
+    ...row("condemned", condemned, "a later prune removes them"),
     ...row("waiting", waiting, "condemned less than a day ago", true),
-    ...row("young", young, "a backup may be about to refer to them", true),
-    ...row("in use", inUse, "a snapshot that landed meanwhile needs them", true),
+    ...row("young", young, "a running backup may need them", true),
+    ...row("in use", inUse, "a new snapshot needs them", true),
     ...report.quarantined.map(({ key, why }) => `  quarantine ${key}: ${why}`),
     ...report.refused.flatMap(({ why, hint }) => [`  refused: ${why}`, `    ${hint}`]),
     `  ${report.promise}`,
@@ -26,12 +26,11 @@ export function pruneInWords(report: PruneReport, paint: Paint): string {
 }
 
 function removedInWords({ removed, held }: PruneReport): string[] {
-  if (held === undefined)
-    return row("removed", removed, "freed where the store keeps no versions and locks nothing");
-  if (held.objects === 0) return row("freed", removed, "no version or lock holds them");
+  if (held === undefined) return row("removed", removed, "freed, unless the store keeps versions or locks");
+  if (held.objects === 0) return row("freed", removed, "no version or lock keeps them");
   return [
-    ...row("removed", removed, "hidden; they are freed when nothing holds them"),
-    ...row("held", held, "removed now or earlier, and not freed: versions or Object Lock hold them"),
+    ...row("removed", removed, "hidden; freed when no version or lock keeps them"),
+    ...row("held", held, "removed now or earlier, but kept by versions or Object Lock"),
   ];
 }
 

@@ -44,12 +44,12 @@ const FILES_SHOWN = 10;
 function damage(source: RestoredSource, zone: string): string[] {
   if (!source.damage) return [];
   const { index, packs, chunksElsewhere, wholeFiles, wholeBytes, files, older } = source.damage;
-  const verb = source.outcome === "failed" ? "can come back whole" : "came back whole";
+  const verb = source.outcome === "failed" ? "can be restored whole" : "restored whole";
   const lost = files.filter(({ writtenAs }) => writtenAs === undefined).length;
   const more = files.length - FILES_SHOWN;
   return [
     `  ${source.name}: ${counted(wholeFiles, "entry", "entries")} (${inBytes(wholeBytes)}) ${verb}, ` +
-      `${files.length - lost} in part, ${lost} not at all`,
+      `${files.length - lost} in part, ${lost} lost`,
     ...(index === undefined ? [] : [`    lost: ${clean(index)}`]),
     ...packs.map(({ pack, problem }) => `    lost: pack ${pack.slice(0, 16)}… ${clean(problem)}`),
     ...(chunksElsewhere === 0
@@ -59,7 +59,7 @@ function damage(source: RestoredSource, zone: string): string[] {
     ...(more > 0 ? [`    and ${counted(more, "more file", "more files")}`] : []),
     ...(older === undefined
       ? []
-      : [`    another state of it: snapshot ${older.snapshot}, ended ${when(older.ended, zone)}`]),
+      : [`    another version: snapshot ${older.snapshot}, ended ${when(older.ended, zone)}`]),
   ];
 }
 
@@ -72,6 +72,6 @@ function damagedFile({
 }: SourceDamage["files"][number]): string {
   const bytes = missing.reduce((sum, { from, to }) => sum + to - from, 0);
   const what = writtenAs === undefined ? "lost" : `${inBytes(bytes)} of ${inBytes(whole)} missing`;
-  const elsewhere = older === undefined ? "" : `; another state of it in snapshot ${older.snapshot}`;
+  const elsewhere = older === undefined ? "" : `; another version in snapshot ${older.snapshot}`;
   return `${clean(path)}: ${what}${elsewhere}`;
 }

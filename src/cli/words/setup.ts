@@ -3,22 +3,22 @@ import type { SetupReport } from "../../setup/report.ts";
 /** What a command in `next` is for, by how it begins. */
 const FOR: readonly (readonly [string, string])[] = [
   ["drops keygen", "makes the keys"],
-  ["install", "then type the two lines of the credential, and Ctrl-D"],
+  ["install", "then type the two lines of the credential, and press Ctrl-D"],
   ["drops init", "makes the repository"],
-  ["drops doctor", "tries everything that a backup needs"],
-  ["drops backup", "the first one; may be interrupted, and goes on"],
+  ["drops doctor", "tests everything that a backup needs"],
+  ["drops backup", "the first one; continues if it was interrupted"],
 ];
 
 export function setupInWords({ file, sources, keys, repository, next }: SetupReport): string {
   const width = Math.max(...next.map((command) => command.length));
   const about = (command: string) => FOR.find(([start]) => command.startsWith(start))?.[1] ?? "";
   return [
-    `${file} is written, with ${sources.join(", ")}`,
-    ...(repository === undefined ? [] : [`repository ${repository} is made`]),
+    `wrote ${file}, with the sources ${sources.join(", ")}`,
+    ...(repository === undefined ? [] : [`made repository ${repository}`]),
     ...(keys.made
       ? [
-          `keys are made in ${keys.directory}: move recovery-identity.txt off this machine, twice (paper, a password manager);`,
-          "without it no backup can ever be read, and with it all of them",
+          `made keys in ${keys.directory}. Move recovery-identity.txt off this machine and keep two copies (paper, a password manager):`,
+          "it opens every backup, and without it nobody can read any backup",
         ]
       : []),
     "",

@@ -43,7 +43,7 @@ export function statusInWords(report: StatusReport, paint: Paint): string {
 
 function restorable({ restore: { newest, oldest, points, rpoSeconds }, zone }: StatusReport): Row {
   const question = "Can I restore, and to when?";
-  if (!newest || !oldest) return [question, "NO: there is no complete snapshot that is whole and believed"];
+  if (!newest || !oldest) return [question, "NO: there is no complete, undamaged, trusted snapshot"];
   const late = newest.ageSeconds > rpoSeconds ? "too old: " : "";
   return [
     question,
@@ -56,8 +56,8 @@ function restorable({ restore: { newest, oldest, points, rpoSeconds }, zone }: S
 
 function proven({ drills: { last, proven: best, everySeconds, refused }, zone }: StatusReport): Row {
   const question = "Last proven when, and by what?";
-  const doubtful = refused.map(({ why }) => `not believed: ${clean(why)}`).slice(0, 3);
-  if (!last) return [question, "never: no drill has published evidence that is believed", ...doubtful];
+  const doubtful = refused.map(({ why }) => `not trusted: ${clean(why)}`).slice(0, 3);
+  if (!last) return [question, "never: no drill has published trusted evidence", ...doubtful];
   const due = `one is due every ${duration(everySeconds)}`;
   const found = best
     ? `${when(best.ended, zone)}, ${duration(best.ageSeconds)} ago, by ${by(best)}; ${due}`
@@ -68,10 +68,10 @@ function proven({ drills: { last, proven: best, everySeconds, refused }, zone }:
 
 function verified({ verifies: { last, coverage, everySeconds, refused }, zone }: StatusReport): Row {
   const question = "Stored data verified when, and how?";
-  const doubtful = refused.map(({ why }) => `not believed: ${clean(why)}`).slice(0, 3);
+  const doubtful = refused.map(({ why }) => `not trusted: ${clean(why)}`).slice(0, 3);
   const due = everySeconds === undefined ? "" : `; one is due every ${duration(everySeconds)}`;
   if (!last || !coverage)
-    return [question, `never: no verify has published evidence that is believed${due}`, ...doubtful];
+    return [question, `never: no verify has published trusted evidence${due}`, ...doubtful];
   const found = last.verdict === "intact" ? "nothing damaged" : `DAMAGED: ${counted(last.damaged, "object")}`;
   return [
     question,
@@ -86,7 +86,7 @@ function verified({ verifies: { last, coverage, everySeconds, refused }, zone }:
 type Verify = NonNullable<StatusReport["verifies"]["last"]>;
 
 function extent({ objects, compared, checksumsFrom, read }: Verify): string {
-  const how = checksumsFrom === "bytes" ? "hashed where they lie" : "by the store's checksums";
+  const how = checksumsFrom === "bytes" ? "hashed in place" : "by the store's checksums";
   const sums =
     checksumsFrom === undefined ? "names and sizes only" : `${compared.toLocaleString("en")} ${how}`;
   const packs = read ? `, ${counted(read.packs, "pack")} (${inBytes(read.bytes)}) read back` : "";

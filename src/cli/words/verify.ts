@@ -10,7 +10,7 @@ export function verifyInWords(report: VerifyReport, paint: Paint): string {
   return [
     `${counted(report.snapshots.length, "snapshot")} of ${report.policy} in ${report.store}: ` +
       `${report.damage.length === 0 ? paint.green(`${intact} intact`) : paint.red(`${intact} intact`)}`,
-    `${counted(report.objects, "object")} (${inBytes(report.objectBytes)}) looked for by name and size; ${reading(report)}`,
+    `${counted(report.objects, "object")} (${inBytes(report.objectBytes)}) checked by name and size; ${reading(report)}`,
     ...checksums(report),
     ...coverage(report),
     ...broken(report),
@@ -35,8 +35,7 @@ function reading({ packsRead, bytesRead, opened, independent }: VerifyReport): s
 function checksums({ checksums: found }: VerifyReport): string[] {
   if (!found) return [];
   const { from, compared, sizeOnly } = found;
-  const how =
-    from === "bytes" ? "hashed where they lie" : "by the checksum that the server took when it was put";
+  const how = from === "bytes" ? "hashed in place" : "by the server's checksums";
   const rest = sizeOnly > 0 ? `; SIZE ONLY: ${counted(sizeOnly, "object")}` : "";
   return [`${counted(compared, "object")} compared with their names, ${how}${rest}`];
 }

@@ -58,8 +58,8 @@ export async function bringDatabaseFiles(
 function checkFiles(plan: RestorePlan, source: string): void {
   const files = plan.files.map(({ path }) => path).sort();
   if (plan.entries === FILES.length && files.join() === FILES.join()) return;
-  throw new DropsError("data/damaged", `the manifest of ${source} does not hold the files of a database`, {
-    hint: `drops ls ${source} shows what it holds`,
+  throw new DropsError("data/damaged", `the manifest of ${source} does not list the files of a database`, {
+    hint: `drops ls SNAPSHOT ${source}  shows its files`,
   });
 }
 

@@ -27,11 +27,9 @@ export async function startServer(host: Host, policy: PostgresPolicy, how: Cance
   const argv = ["sh", "-c", WAIT, "drops-wait", String(READY_SECONDS), program, ...args];
   const { exit } = await client.runAny(argv, how);
   if (exit === 0) return;
-  throw new DropsError(
-    "source/failed",
-    `the server of ${client.label} does not answer after it was started`,
-    { hint: `its log: docker logs ${policy.container}, or podman logs ${policy.container}` },
-  );
+  throw new DropsError("source/failed", `the server of ${client.label} does not answer after its start`, {
+    hint: `its log: docker logs ${policy.container}, or podman logs ${policy.container}`,
+  });
 }
 
 const WAIT = `

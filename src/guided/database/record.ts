@@ -62,7 +62,7 @@ export class RecordDirectory {
       return DatabaseRecord.parse(JSON.parse(read.stdout.toString("utf8")));
     } catch (cause) {
       throw new DropsError("data/damaged", `${this.path}/${NAME} on ${this.#host.label} cannot be read`, {
-        hint: "it tells which databases belong to the restore; look at them by hand: psql -l",
+        hint: "this file lists the databases of the restore; look at them by hand: psql -l",
         cause,
       });
     }

@@ -141,7 +141,7 @@ async function createDatabase(
   if (made) return made.oid;
   throw new DropsError(
     "source/failed",
-    `the new database ${names.staged} is not there right after it was made`,
+    `the new database ${names.staged} is missing right after it was created`,
   );
 }
 

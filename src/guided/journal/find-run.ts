@@ -27,10 +27,10 @@ export async function findOpenRun(host: Host, run: string | undefined, how: Whic
   const [only, ...others] = open;
   if (only && others.length === 0) return only;
   if (!only)
-    throw new DropsError("snapshot/missing", `no restore is open on ${host.label}`, {
+    throw new DropsError("snapshot/missing", `there is no unfinished restore on ${host.label}`, {
       hint: known(open, unreadable),
     });
-  throw new DropsError("usage/invalid", `several restores are open on ${host.label}: which one`, {
+  throw new DropsError("usage/invalid", `several unfinished restores on ${host.label}: no run given`, {
     hint: open.map(({ meta }) => meta.run).join("  or  "),
   });
 }
@@ -50,8 +50,8 @@ export async function refuseOpenRun(
   const { resume, rollback, finish } = commands(open.meta.run);
   throw new DropsError(
     "safety/refused",
-    `restore ${open.meta.run} (snapshot ${open.meta.snapshot}) is still open on ${host.label}`,
-    { hint: `go on: ${resume}\nback: ${rollback}\ndone: ${finish}` },
+    `restore ${open.meta.run} (snapshot ${open.meta.snapshot}) is not finished on ${host.label}`,
+    { hint: `continue: ${resume}\nundo: ${rollback}\nfinish: ${finish}` },
   );
 }
 
@@ -85,5 +85,5 @@ function known(open: readonly FoundRun[], unreadable: readonly string[]): string
   if (names.length > 0) return `open: ${names.join(", ")}`;
   return unreadable.length > 0
     ? `cannot be read: ${unreadable.join(", ")}`
-    : "drops restore --date … begins one; --host says where";
+    : "drops restore --date …  starts one; --host selects the machine";
 }

@@ -56,11 +56,9 @@ function held(host: Host, command: RunningCommand): RestoreLock {
   const ended = () => {
     if (isReleased) return;
     losing.abort(
-      new DropsError(
-        "host/unreachable",
-        `the lock on ${host.label} was lost, and with it the right to go on`,
-        { hint: "drops restore --resume" },
-      ),
+      new DropsError("host/unreachable", `the lock on ${host.label} was lost: the restore stopped`, {
+        hint: "drops restore --resume",
+      }),
     );
   };
   command.ended.then(ended, ended);
@@ -80,10 +78,10 @@ async function refuse(host: Host, command: RunningCommand, answer: string, base:
   if (ended.exit !== HELD) throw commandFailed(`locking ${base} on ${host.label}`, ended);
   const [, since, pid, who] = /^held (\S+) (\d+) (.*)$/.exec(answer) ?? [];
   const holder = who === undefined ? "somebody" : `${who}, since ${since},`;
-  throw new DropsError("safety/refused", `${holder} is restoring ${host.label} at this moment`, {
+  throw new DropsError("safety/refused", `${holder} is restoring ${host.label} now`, {
     hint:
       pid === undefined
-        ? `find who holds it: fuser ${base}/lock`
+        ? `find the process that has the lock: fuser ${base}/lock`
         : `wait for it; if that connection is dead, end it on the host: kill ${pid}`,
   });
 }

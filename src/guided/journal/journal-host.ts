@@ -29,6 +29,6 @@ export async function journalOnHost(
   });
   if (ended.exit === 0 || (how.answers ?? []).includes(ended.exit ?? -1)) return ended;
   const what = `${how.what} on ${host.label}`;
-  if (ended.exit === BROKEN_OFF) throw new DropsError("host/unreachable", `${what} was broken off`);
+  if (ended.exit === BROKEN_OFF) throw new DropsError("host/unreachable", `${what} was interrupted`);
   throw writingFailed(what, ended);
 }

@@ -39,7 +39,7 @@ export function readLines(text: string, where: string): ReadLines {
   }
   if (unread > MOST_NOTES)
     notes.push(`${unread - MOST_NOTES} more lines of ${where} cannot be read and are passed over`);
-  if (torn !== "") notes.push(`the last line of ${where} was broken off, so it counts as never written`);
+  if (torn !== "") notes.push(`the last line of ${where} was interrupted, so it counts as never written`);
   return { lines: [...lines.values()].toSorted((a, b) => a.n - b.n), notes };
 }
 

@@ -80,7 +80,7 @@ export function runOf(meta: RunMeta): RunOf {
   const more = More.safeParse(meta);
   if (!more.success)
     throw new DropsError("format/unsupported", `run ${meta.run} was made by another version of drops`, {
-      hint: "continue it with the version that began it",
+      hint: "continue it with the version that started it",
       cause: more.error,
     });
   const { target, restore, rto, policy_sources, old_machine, old_addresses, real_paths, captured_paths } =

@@ -68,7 +68,7 @@ export async function createRun(host: Host, meta: RunMeta, how: RunsHow): Promis
   if (exit === SOMETHING_ELSE)
     throw refused(
       `another run ${meta.run} is on ${host.label} already`,
-      "begin again: a new id is made each time",
+      "start again: each restore gets a new id",
     );
   const { journal } = await openRun(host, meta.run, how);
   if (!journal.lines.some(({ event }) => event === "created"))
@@ -116,7 +116,7 @@ export async function openRun(
   const found = RUN_ID.test(run) ? await readRun(host, run, { signal: how.signal, base }) : undefined;
   if (found === undefined)
     throw new DropsError("snapshot/missing", `there is no run ${run} on ${host.label}`, {
-      hint: "without an id the newest open run of the host is meant",
+      hint: "without an id, the newest unfinished restore is used",
     });
   if (found.meta === undefined)
     throw new DropsError("data/damaged", `${base}/${run}/run.json on ${host.label} cannot be read`, {

@@ -130,7 +130,7 @@ export class PathHost {
         "data/damaged",
         `${this.#notes}/${this.#name} on ${this.#host.label} cannot be read`,
         {
-          hint: "it tells which paths belong to the restore; the old data is in .drops-restore-* beside them",
+          hint: "this file lists the paths of the restore; the old data is in .drops-restore-* next to them",
           cause,
         },
       );

@@ -149,7 +149,7 @@ function partOf(root: Root, mounts: readonly string[]): LaidPart {
 function samePlace(root: Root, piece: WantedPlace): DropsError {
   const other = root.pieces[0]?.source ?? "";
   return refused(
-    `${piece.source} and ${other} are both put in the place ${hostPath(root.real)}`,
+    `${piece.source} and ${other} are both restored to ${hostPath(root.real)}`,
     `restore --only ${piece.source} --to DIR`,
   );
 }

@@ -58,7 +58,7 @@ export function adoptOwner(
   return {
     adopt: { ...uid, ...gid },
     notes: [
-      `${part.real} belonged to ${who}, whom this machine does not know: it is given to ${ground.uid}:${ground.gid}, the owner of ${ground.path}`,
+      `${part.real} belonged to ${who}, whom this machine does not know: it now belongs to ${ground.uid}:${ground.gid}, the owner of ${ground.path}`,
     ],
   };
 }

@@ -56,8 +56,8 @@ export async function policiesOf(
   if (policy) return { policy, day };
   throw new DropsError(
     "policy/invalid",
-    `the policy in snapshot ${chosen.snapshot.record.id} is none for this version of drops`,
-    { hint: "write it anew and give it: --policy FILE" },
+    `the policy in snapshot ${chosen.snapshot.record.id} does not work with this version of drops`,
+    { hint: "write a new policy and use it: --policy FILE" },
   );
 }
 
@@ -77,7 +77,7 @@ export async function planRun(
   const found = { ...captured, realPaths: await realPaths(host, sources.flatMap(pathsOf), how) };
   const grouped = groupSources(sources, record, how.only, restore.bootstrap, leadsTo(found));
   if (grouped.groups.length === 0)
-    throw new DropsError("usage/invalid", "there is nothing to put in place", {
+    throw new DropsError("usage/invalid", "there is nothing to restore", {
       hint: grouped.leftOut.map(({ source, why }) => `${source}: ${why}`).join("\n") || "drops show SNAPSHOT",
     });
   const is = await hostFacts(host, [], how);

@@ -22,7 +22,10 @@ export class HostAnswers {
       const { stdout } = await host.run(["sh", "-c", SCRIPT, "drops-preflight", ...some.flat()], how);
       const fields = stdout.toString("utf8").split("\0");
       if (fields.length !== some.length * 3 + 2 || fields[some.length * 3] !== "end")
-        throw new DropsError("host/command-failed", `${host.label} answers what drops does not understand`);
+        throw new DropsError(
+          "host/command-failed",
+          `${host.label} gave an answer that drops does not understand`,
+        );
       for (const [index, question] of some.entries())
         answers.#answers.set(question.join("\0"), (fields[index * 3 + 2] ?? "").trim());
     }

@@ -113,7 +113,7 @@ function checkClock(
   { snapshot }: PreflightFacts,
 ): readonly CheckResult[] {
   if (!Number.isSafeInteger(told) || told <= 0)
-    return [failed("clock", "the host does not tell its time", "date +%s")];
+    return [failed("clock", "the host does not report its time", "date +%s")];
   // anywhere between the two moments is right
   const skew = told < asked.before ? asked.before - told : Math.max(0, told - asked.after);
   const words = `${(skew / 1000).toFixed(1)} s ${told < asked.before ? "behind" : "ahead of"} this machine`;

@@ -26,8 +26,8 @@ export class Answers {
   requireSomeone(): void {
     if (this.#how.yes || this.#how.prompt) return;
     throw refused(
-      "there is no terminal to ask for consent on",
-      "add --yes to go on without questions (and --fenced when the old machine is off), or --dry-run to see the plan",
+      "there is no terminal to ask on",
+      "add --yes to continue without questions (and --fenced if the old machine is off), or --dry-run to see the plan",
     );
   }
 
@@ -35,7 +35,7 @@ export class Answers {
   async confirm(question: string, what: string, how: Cancel): Promise<void> {
     if (this.#how.yes) return;
     if ((await this.#yesOrNo(question, how)) === "yes") return;
-    throw new DropsError("interrupted", `stopped before ${what}: nothing of it was done`);
+    throw new DropsError("interrupted", `stopped before ${what}: nothing was changed`);
   }
 
   /** Whether the old machine is off: a person's word, or --fenced. In words for the journal. Throws safety/refused. */
@@ -43,7 +43,8 @@ export class Answers {
     if (this.#how.fenced) return "said beforehand, by --fenced";
     const hint = "switch the old machine off, or stop its services for good; then --fenced, or answer off";
     const { prompt } = this.#how;
-    if (!prompt) throw refused("nobody has said that the old machine is off, and --yes does not", hint);
+    if (!prompt)
+      throw refused("no confirmation that the old machine is off: --yes does not include it", hint);
     const who =
       addresses.length === 0 ? "every other machine that runs these services" : addresses.join(", ");
     let again = "";
@@ -56,7 +57,7 @@ export class Answers {
       if (said.toLowerCase() === "off") return "said by a person at the terminal";
       if (/^no?$/i.test(said)) break;
     }
-    throw refused("the old machine may still run: nothing was begun", hint);
+    throw refused("the old machine may still run: the restore did not start", hint);
   }
 
   /** An item of the checklist. Never throws for a no. */

@@ -98,7 +98,7 @@ async function merge(from: string, to: string): Promise<void> {
     const [source, target] = [join(from, item.name), join(to, item.name)];
     const there = await lstat(target).catch(() => undefined);
     if (item.isDirectory() && there?.isDirectory()) await merge(source, target);
-    else if (there) throw refused(`two bootstrap sources hold ${item.name}`);
+    else if (there) throw refused(`two bootstrap sources have ${item.name}`);
     else await rename(source, target);
   }
 }

@@ -74,7 +74,7 @@ async function preflight(parts: PortParts, how: Cancel): Promise<readonly CheckR
   const identity = {
     name: "identity and signature",
     ok: true,
-    found: `snapshot ${snapshot.id} is signed by a key that is believed, and ${gathered.sources.length} manifests open`,
+    found: `snapshot ${snapshot.id} is signed by a trusted key, and ${gathered.sources.length} manifests open`,
   };
   const paths = groups.filter((group) => group.kind === "paths");
   const checks = await preflightHost(

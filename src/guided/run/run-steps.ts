@@ -121,7 +121,7 @@ async function compare(context: StepContext, replacement: Replacement, how: Canc
   if (differences.length === 0) return;
   await replacement.discard(how);
   const hint =
-    "it was not swapped in, and what was brought is removed: drops verify --read-data, or try again";
+    "the old data is still in place, the restored copy was removed: drops verify --read-data, or try again";
   const differing = `${replacement.label} is not as it was captured: ${inShort(differences)}`;
   throw new DropsError("data/damaged", differing, { hint });
 }
@@ -130,7 +130,7 @@ async function fitTogether({ ports, reporter }: StepContext, how: Cancel): Promi
   const checks = await ports.probes.appservice(how);
   const failed = tell(checks, reporter);
   if (failed.length === 0) return checks;
-  throw because("safety/refused", "bridge and homeserver do not fit together", failed);
+  throw because("safety/refused", "bridge and homeserver do not match", failed);
 }
 
 /** Throws safety/refused when something runs that uses the data. */
@@ -149,8 +149,8 @@ async function requireStopped({ run, ports, step }: StepContext, how: Cancel): P
   if (running.length === 0 && !isOpen) return;
   const why = running.length > 0 ? `${running.join(", ")} is running` : "the gate is open";
   throw refused(
-    `${why}: nothing is swapped under a running service`,
-    "the step stop comes first: add it to --steps, or leave --steps out",
+    `${why}: drops does not swap data under a running service`,
+    "do the step stop first: add it to --steps, or leave out --steps",
   );
 }
 
@@ -195,8 +195,8 @@ async function requireWhole(run: GuidedRun, ports: RestorePorts, how: Cancel): P
   }
   if (missing.length === 0) return;
   throw refused(
-    `nothing is started before everything is in place: ${missing.join(", ")}`,
-    "the steps that put it in place come first: leave --steps out",
+    `services do not start before all data is in place: ${missing.join(", ")}`,
+    "do the steps that restore it first: leave out --steps",
   );
 }
 
@@ -206,7 +206,7 @@ async function messages({ run, ports, answers, reporter }: StepContext, how: Can
   const said: ChecklistAnswer[] = [];
   for (const item of run.restore.checklist) said.push(await answers.check(item, how));
   if (failed.length > 0)
-    throw because("source/failed", "the service runs, and does not hold what it should", failed);
+    throw because("source/failed", "the service runs, but its data is not as expected", failed);
   const open = said.filter(({ answer }) => answer !== "yes");
   return {
     checks,

@@ -108,11 +108,11 @@ class Runner {
     if (closed !== undefined)
       throw refused(
         `run ${run} is ${closed}: there is nothing to continue`,
-        "begin a new one: drops restore --date …",
+        "start a new one: drops restore --date …",
       );
     if (isRollingBack) throw refused(`run ${run} is being rolled back`, commands.rollback);
     if (isFinishing)
-      throw refused(`run ${run} is being finished: its old data is going away`, commands.finish);
+      throw refused(`run ${run} is being finished: its old data is being removed`, commands.finish);
   }
 
   /**

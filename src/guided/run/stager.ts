@@ -60,7 +60,7 @@ export class Stager implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort(new DropsError("interrupted", "the restore ended before everything was brought"));
+    this.#stop.abort(new DropsError("interrupted", "the restore ended before all data arrived"));
     await this.#all;
   }
 

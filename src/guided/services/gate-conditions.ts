@@ -34,7 +34,7 @@ async function busctl<T>(host: Host, args: readonly string[], shape: z.ZodType<T
   } catch (error) {
     throw new DropsError(
       "host/command-failed",
-      `systemd of ${host.label} answers what drops does not understand`,
+      `systemd of ${host.label} gave an answer that drops does not understand`,
       {
         hint: "systemd 240 or later is needed",
         cause: error,

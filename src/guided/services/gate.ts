@@ -75,7 +75,7 @@ export class Gate {
     const after = await this.#look(how);
     const open = after.filter(({ gated, startable }) => startable && !gated).map(({ unit }) => unit);
     if (open.length > 0)
-      throw new DropsError("host/command-failed", `${open.join(", ")} would start in spite of the gate`, {
+      throw new DropsError("host/command-failed", `${open.join(", ")} would start despite the gate`, {
         hint: `systemctl cat ${open[0]}; does another drop-in reset ConditionPathExists, or is ${this.#directories.run} not writable?`,
       });
     return { durable: !/^(run|none) /m.test(stdout), notes: [...notesOf(stdout), ...strangers(after)] };

@@ -34,8 +34,12 @@ export async function untilEmpty(host: Host, unit: string, group: string, how: C
     if (left.length === 0) return;
     if (performance.now() < until) continue;
     const some = left.slice(0, 5).join(", ");
-    throw new DropsError("safety/refused", `${unit} was stopped, and processes of it still run: ${some}`, {
-      hint: `systemctl kill --signal=SIGKILL ${unit}`,
-    });
+    throw new DropsError(
+      "safety/refused",
+      `${unit} was stopped, but some of its processes still run: ${some}`,
+      {
+        hint: `systemctl kill --signal=SIGKILL ${unit}`,
+      },
+    );
   }
 }

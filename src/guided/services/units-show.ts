@@ -46,7 +46,7 @@ export async function showUnits(
   if (shown.length !== units.length)
     throw new DropsError(
       "host/command-failed",
-      `systemd of ${host.label} told of ${shown.length} units instead of ${units.length}: ${units.join(", ")}`,
+      `systemd of ${host.label} reported ${shown.length} units instead of ${units.length}: ${units.join(", ")}`,
     );
   return shown;
 }
@@ -72,6 +72,6 @@ function withoutSystemd(host: Host): DropsError {
   return new DropsError(
     "host/command-failed",
     `${host.label} does not run systemd, so its services cannot be stopped`,
-    { hint: "restore without services: stop them by hand and leave restore.units of the policy empty" },
+    { hint: "stop the services by hand, and leave restore.units of the policy empty" },
   );
 }

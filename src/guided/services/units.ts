@@ -144,7 +144,7 @@ export function isRunning({ active }: UnitState): boolean {
 /** Kinds of units that count nothing print nothing. */
 function count(text: string, unit: string): number {
   if (/^\d{0,9}$/.test(text)) return Number(text);
-  throw new DropsError("host/command-failed", `systemd told of ${unit} a number that is none`);
+  throw new DropsError("host/command-failed", `systemd reported an invalid number for ${unit}`);
 }
 
 function stateOf(unit: string, shown: UnitProperties): UnitState {

@@ -196,7 +196,7 @@ function tooMany({ files, bytes }: ListingBounds): DropsError {
   return new DropsError(
     "source/failed",
     `find listed more than ${files} files, or more than ${bytes} bytes of paths`,
-    { hint: "split the source into several, or exclude what need not be backed up" },
+    { hint: "split the source, or exclude files that need no backup" },
   );
 }
 

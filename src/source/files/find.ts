@@ -156,7 +156,7 @@ async function linkTarget(host: Host, path: string, source: FilesPolicy, how: Ca
   if (exit === 0 && target.startsWith("/")) return target;
   throw new DropsError(
     "source/failed",
-    `the symlink ${path} of source ${source.name} leads to nothing on ${host.label}`,
+    `the symlink ${path} of source ${source.name} has no target on ${host.label}`,
     { hint: "correct the path in the policy" },
   );
 }

@@ -64,7 +64,7 @@ async function version(
   if (found !== undefined) return found;
   const what = `${tool.program} on ${host.label}`;
   if (ended.exit === 0 || ended.exit === 127 || ended.exit === 1) {
-    throw new DropsError("source/failed", `${what} is missing or not GNU's, and files are read with it`, {
+    throw new DropsError("source/failed", `${what} is missing or not the GNU version, which drops needs`, {
       hint: `install the package ${tool.package} on the host`,
     });
   }

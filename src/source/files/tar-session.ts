@@ -142,7 +142,7 @@ export class TarSession implements AsyncDisposable {
     this.#command.stdin.end();
     const ended = await within(PATIENCE_MS, this.#ended());
     if (ended && ended.exit !== 0) throw commandFailed(this.#what, ended);
-    throw new DropsError("source/failed", `${this.#what} gave nothing whole: ${error.message}`, {
+    throw new DropsError("source/failed", `${this.#what} ended too early: ${error.message}`, {
       cause: error,
     });
   }

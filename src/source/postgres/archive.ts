@@ -39,5 +39,5 @@ export function isCustomArchive(head: Uint8Array): boolean {
 }
 
 function notAnArchive(what: string): DropsError {
-  return new DropsError("source/failed", `${what} gave no archive in the custom format`);
+  return new DropsError("source/failed", `${what} did not write an archive in the custom format`);
 }

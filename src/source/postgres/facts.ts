@@ -109,7 +109,7 @@ export function parsePostgresFacts(facts: unknown): PostgresFacts {
   if (read.success) return read.data;
   throw new DropsError(
     "format/unsupported",
-    "the facts of the source are not those of a PostgreSQL database",
+    "the facts of the source do not describe a PostgreSQL database",
     {
       cause: read.error,
     },

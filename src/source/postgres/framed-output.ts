@@ -25,7 +25,7 @@ export class FramedOutput {
     const whole = await this.rows((bytes, isLast) => {
       size += bytes.length;
       if (size > MOST_ANSWERED || lines.length >= MOST_ROWS)
-        throw new DropsError("source/failed", "psql answers without end");
+        throw new DropsError("source/failed", "psql printed too much output");
       kept.push(Buffer.from(bytes));
       if (isLast) lines.push(Buffer.concat(kept.splice(0)).toString("utf8"));
     });

@@ -36,7 +36,7 @@ export async function lockRelations(session: PsqlSession): Promise<readonly List
   const [stranger] = z.array(Named).parse(await session.json(strangersSql(tables)));
   if (stranger === undefined) return relations;
   throw new DropsError("source/failed", `table ${nameOf(stranger)} was replaced while it was being locked`, {
-    hint: "somebody changes tables meanwhile: run the backup again when that is over",
+    hint: "tables change during the backup: run it again later",
   });
 }
 

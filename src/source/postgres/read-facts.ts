@@ -37,11 +37,7 @@ export async function readFacts(session: PsqlSession): Promise<ReadFacts> {
 
 function unknownForm(cause: z.ZodError): DropsError {
   const fields = cause.issues.map(({ path }) => path.slice(1).join(".")).join(", ");
-  return new DropsError(
-    "source/failed",
-    `the server tells its ${fields} in a form that is none of PostgreSQL's`,
-    { cause },
-  );
+  return new DropsError("source/failed", `the server reports its ${fields} in an unknown form`, { cause });
 }
 
 const PROVIDERS: Readonly<Record<string, DatabaseFacts["provider"]>> = { c: "libc", i: "icu", b: "builtin" };

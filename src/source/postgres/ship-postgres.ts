@@ -99,7 +99,7 @@ async function releaseSnapshot({ session, client, signal }: PostgresShipment): P
     throw new DropsError(
       "source/failed",
       `the snapshot of ${client.label} was lost before pg_dump had ended: ${messageOf(error)}`,
-      { hint: "look for who ended the session in the server's log, then run the backup again", cause: error },
+      { hint: "see in the server's log why the session ended, then run the backup again", cause: error },
     );
   }
   await session[Symbol.asyncDispose]();

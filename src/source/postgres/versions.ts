@@ -17,7 +17,7 @@ async function versionOf(program: PostgresProgram, client: PostgresClient, how: 
   const told = await client.run(program, ["--version"], { what, signal: how.signal });
   const version = /\(PostgreSQL\) (\d[\w.+~-]*)/.exec(told.stdout.toString("utf8"))?.[1];
   if (version !== undefined) return version;
-  throw new DropsError("source/failed", `${what} told no version`);
+  throw new DropsError("source/failed", `${what} printed no version`);
 }
 
 /** The first minor version of each major one in which a dump follows no view that took a table's place (CVE-2024-7348). */

@@ -51,10 +51,10 @@ export function loadFailure(
   const more = fatal.length > 1 ? `; and ${fatal.length - 1} more` : "";
   const message = `the dump of ${database} cannot be loaded: ${first.what.trim()}: ${first.error}${more}`;
   if (OF_THE_SERVER.test(first.error)) {
-    return new DropsError("source/failed", message, { hint: "install on the host what the message names" });
+    return new DropsError("source/failed", message, { hint: "install the missing package on the host" });
   }
   return new DropsError("format/unsupported", message, {
-    hint: 'the same again ends the same way: see docs/postgres.md, "What a restore leaves out", for how to load it by hand; restore the other sources with --only',
+    hint: 'trying again does not help: load it by hand (docs/postgres.md, "What a restore leaves out"), and restore the other sources with --only',
   });
 }
 

@@ -147,7 +147,7 @@ async function peerLogin(parts: LoaderParts, how: Cancel): Promise<Login | undef
 function noWayIn({ admin, database }: LoaderParts): DropsError {
   return new DropsError(
     "source/failed",
-    `nobody but a superuser can log in to ${database} on ${admin.client.host.label}: what is in a restored database is code, and does not run as one`,
+    `only a superuser can log in to ${database} on ${admin.client.host.label}, and drops loads no dump as a superuser, because it contains code`,
     {
       hint: 'add "host all all 127.0.0.1/32 scram-sha-256" to pg_hba.conf, systemctl reload postgresql, then drops restore --resume',
     },

@@ -81,7 +81,7 @@ async function judge(at: {
   const texts = new Map<string, string>();
   for (const name of small) {
     if (sizeOf(name) > MAX_SMALL)
-      throw new DropsError("source/failed", `${name} of ${at.source.path} is absurdly large`);
+      throw new DropsError("source/failed", `${name} of ${at.source.path} is too large`);
     const parts: Buffer[] = [];
     await read(name, (chunk) => void parts.push(Buffer.from(chunk)));
     texts.set(name, Buffer.concat(parts).toString("utf8"));
@@ -120,7 +120,7 @@ function refuseLogsElsewhere(
   if (options !== undefined && plain.includes(options.walDirectory?.replace(/\/+$/, ""))) return;
   const where = options?.walDirectory ?? "an unknown directory";
   throw new DropsError("source/failed", `${at.source.path} keeps its write-ahead logs in ${where}`, {
-    hint: "remove wal_dir from the options of the database: logs must lie beside the tables",
+    hint: "remove wal_dir from the options of the database: logs must be in the directory of the tables",
   });
 }
 

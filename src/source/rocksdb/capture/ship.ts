@@ -112,7 +112,11 @@ function compare(entry: StagedEntry, before: readonly ChunkRef[], now: readonly 
   const comparable =
     before.length === now.length && before.every((chunk, at) => chunk.size === now[at]?.size);
   if (!comparable || before.every((chunk, at) => chunk.id === now[at]?.id)) return;
-  throw new DropsError("data/damaged", `${entry.name} changed on the host although tables never change`, {
-    hint: "check the disk of the host; the previous snapshot holds the table as it was",
-  });
+  throw new DropsError(
+    "data/damaged",
+    `${entry.name} changed on the host, but table files must never change`,
+    {
+      hint: "check the disk of the host; the previous snapshot has the table from before",
+    },
+  );
 }

@@ -28,7 +28,7 @@ export function inflateBlock(
     const how = dictionary === undefined ? "" : " and a dictionary";
     throw new DropsError(
       "format/unsupported",
-      `${what} is compressed with ${kind ?? type}${how}, which this drops cannot read`,
+      `${what} is compressed with ${kind ?? type}${how}, which this version of drops cannot read`,
     );
   }
   const cursor = new Cursor(stored, what);
@@ -73,7 +73,7 @@ function entriesOf(block: Buffer, what: string): Cursor {
   if ((word & SEPARATED_VALUES) !== 0) {
     throw new DropsError(
       "format/unsupported",
-      `${what} keeps keys and values apart, which this drops cannot read`,
+      `${what} keeps keys and values apart, which this version of drops cannot read`,
     );
   }
   let end = block.length - 4 - 4 * (word & RESTARTS_MASK);

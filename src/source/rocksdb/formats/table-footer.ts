@@ -46,7 +46,7 @@ export function parseFooter(
   const formatVersion = end.readUInt32LE(41);
   const checksum = end[0] as number;
   if (formatVersion > NEWEST_FORMAT || checksum >= CHECKSUM_NAMES.length) {
-    const text = `${what} has table format ${formatVersion} with checksum kind ${checksum}, which this drops cannot read`;
+    const text = `${what} has table format ${formatVersion} with checksum kind ${checksum}, which this version of drops cannot read`;
     throw new DropsError("format/unsupported", text);
   }
   const offset = fileSize - FOOTER_SIZE;

@@ -72,7 +72,7 @@ export function* readBatch(batch: Buffer, what: string): Generator<Operation> {
     if (shape === undefined) {
       throw new DropsError(
         "format/unsupported",
-        `${what} holds operation ${tag}, which this drops cannot read`,
+        `${what} holds operation ${tag}, which this version of drops cannot read`,
       );
     }
     const family = shape.hasFamily ? cursor.varint() : 0;

@@ -151,7 +151,7 @@ function checkTables(live: LiveSet, sizes: ReadonlyMap<string, number>): void {
   const elsewhere = live.tables.find((table) => table.path !== 0);
   if (elsewhere !== undefined) {
     throw new DropsError("source/failed", `table ${elsewhere.number} lies in another directory (db_paths)`, {
-      hint: "use mode stopped with a files source for databases that are spread over directories",
+      hint: "use mode stopped with a files source for databases in several directories",
     });
   }
   for (const { name, size, required } of liveFiles(live)) {

@@ -30,7 +30,7 @@ export async function checkRocksdbDirectory(
   const sizes = await files.list(how);
   const manifest = (await readCurrent(directory)).trim();
   if (!/^MANIFEST-\d+$/.test(manifest) || !sizes.has(manifest)) {
-    throw new DropsError("data/missing", `CURRENT in ${directory} names a MANIFEST that is not there`);
+    throw new DropsError("data/missing", `CURRENT in ${directory} names a MANIFEST that does not exist`);
   }
   const newest = newestOptions(sizes.keys());
   const options =
@@ -75,7 +75,7 @@ async function judgeFiles(
     return judge.verdict();
   } catch (error) {
     if (!(error instanceof Rejection)) throw error;
-    throw new DropsError("data/damaged", `${directory} is not one state of a database: ${error.message}`);
+    throw new DropsError("data/damaged", `${directory} is not a consistent database: ${error.message}`);
   }
 }
 
@@ -97,6 +97,6 @@ async function readCurrent(directory: string): Promise<string> {
   try {
     return await readFile(join(directory, "CURRENT"), "utf8");
   } catch (cause) {
-    throw new DropsError("data/missing", `${directory} holds no CURRENT`, { cause });
+    throw new DropsError("data/missing", `${directory} has no CURRENT file`, { cause });
   }
 }

@@ -116,6 +116,9 @@ export class FamilyState {
       [OPERATION.WIDE_COLUMNS]: "wide columns",
     };
     const kind = kinds[type] ?? `values of kind ${type}`;
-    return new DropsError("format/unsupported", `${this.#what} holds ${kind}, which this drops cannot read`);
+    return new DropsError(
+      "format/unsupported",
+      `${this.#what} holds ${kind}, which this version of drops cannot read`,
+    );
   }
 }

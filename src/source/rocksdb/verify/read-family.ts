@@ -63,7 +63,8 @@ async function findFamily(
   name: string,
   how: Cancel,
 ): Promise<{ family: LiveFamily; minLog: number }> {
-  if (!sizes.has("CURRENT")) throw new DropsError("data/missing", "there is no CURRENT: this is no database");
+  if (!sizes.has("CURRENT"))
+    throw new DropsError("data/missing", "there is no CURRENT file: this is not a database");
   const pointer = await readSmallFile(files, "CURRENT", MAX_POINTER, how);
   const manifest = pointer.toString("utf8").trim();
   if (!/^MANIFEST-\d{1,20}$/.test(manifest)) throw damaged("CURRENT", "it names no MANIFEST");
