@@ -225,8 +225,17 @@ function untried({ restore, drills, verifies, recoveryKey }: Facts): Concern[] {
   const found: Concern[] = [];
   if (drills.count === 0 && !drills.newestRefused)
     found.push({ kind: "never-drilled", what: "no drill has restored a snapshot yet", hint: DRILL });
+  const [refused] = verifies.refused;
   if (verifies.last === undefined && !isVerifyOverdue({ restore, verifies }))
-    found.push({ kind: "never-verified", what: "no verify has checked the stored data yet", hint: VERIFY });
+    found.push(
+      refused === undefined
+        ? { kind: "never-verified", what: "no verify has checked the stored data yet", hint: VERIFY }
+        : {
+            kind: "never-verified",
+            what: short(`no verify is believed: ${refused.why}`),
+            hint: "name a key in verify.signing_key_file of the policy that is in prune.drill_signers or prune.trusted_signers",
+          },
+    );
   if (recoveryKey.at === undefined) {
     const what = "the recovery identity was never shown to open a backup";
     found.push({ kind: "recovery-key", what, hint: "drops doctor --identity FILE" });

@@ -25,7 +25,7 @@ await nightly.install(
   ...["--calendar", "status=*:*:0/5", "--delay", "status=0"],
   ...[...given("", "metadata-identity.txt"), ...given("", "signing-key"), ...given("", "s3", "s3-writer")],
   ...[...given("prune:", "s3", "s3-janitor"), ...given("drill:", "s3", "s3-restorer")],
-  ...[...given("drill:", "drill-identity"), ...given("drill:", "drill-key")],
+  ...[...given("drill:", "drill-identity"), ...given("drill:", "drill-key"), ...given("verify:", "drill-key")],
 );
 
 describe("nights pass", () => {
@@ -80,8 +80,8 @@ describe("nights pass", () => {
   test("what a drill restored in plain is gone, its evidence stays, and status has read it", async () => {
     assert.equal(await vps.exec("find / -xdev -name 'drops-drill-*' | wc -l"), "0");
     assert.match(await vps.exec(`ls /var/lib/drops-drills/${POLICY}`), /index\.html/);
-    const { drills, state } = await statusNow();
-    assert.deepEqual([drills.count, drills.last?.verdict, state], [1, "proven", "green"]);
+    const { drills, state, concerns } = await statusNow();
+    assert.deepEqual([drills.count, drills.last?.verdict, state, concerns], [1, "proven", "green", []]);
   });
 });
 

@@ -389,6 +389,14 @@ const rows: readonly {
     says: /trusted evidence, one is due every 24 h; not trusted: v: no trusted key/,
   },
   {
+    what: "verified by somebody who is not believed, and nobody says how often",
+    seen: { verifies: [{ file: "v", refused: "v: no trusted key" }] },
+    state: "amber",
+    kinds: ["never-verified"],
+    says: /^no verify is believed: v: no trusted key$/,
+    next: "name a key in verify.signing_key_file of the policy that is in prune.drill_signers or prune.trusted_signers",
+  },
+  {
     what: "a verify that is not believed, and one in time that is",
     seen: { limits: every(8), verifies: [{ file: "v", refused: "v: no trusted key" }, verify()] },
     state: "green",

@@ -237,6 +237,8 @@ async function policyText(
       trusted_signers: [signers.snapshots],
     },
     prune: { ...policy.prune, drill_signers: [signers.drills] },
+    // where drills have a key of their own, the backup's key is not believed for verifies
+    verify: { ...policy.verify, signing_key_file: `${AT}/drill-key` },
     notify: { channels: [{ name: "desk", kind: "webhook", url: alertsTo }] },
   });
 }
