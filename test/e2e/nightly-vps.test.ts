@@ -25,7 +25,11 @@ await nightly.install(
   ...["--calendar", "status=*:*:0/5", "--delay", "status=0"],
   ...[...given("", "metadata-identity.txt"), ...given("", "signing-key"), ...given("", "s3", "s3-writer")],
   ...[...given("prune:", "s3", "s3-janitor"), ...given("drill:", "s3", "s3-restorer")],
-  ...[...given("drill:", "drill-identity"), ...given("drill:", "drill-key"), ...given("verify:", "drill-key")],
+  ...[
+    ...given("drill:", "drill-identity"),
+    ...given("drill:", "drill-key"),
+    ...given("verify:", "drill-key"),
+  ],
 );
 
 describe("nights pass", () => {
