@@ -153,7 +153,7 @@ describe("over SSH", () => {
     await fails(
       { key_file: undefined as never },
       "host/login-refused",
-      /neither an SSH agent nor a key_file/,
+      /no SSH key found for .*: no key_file, no SSH agent/,
       /ssh-add/,
     );
     const locked = join(sshd.directory, "locked");

@@ -76,7 +76,7 @@ describe("SSH as the user has it", () => {
   test("a default key with a passphrase is named when no other key is there", async () => {
     const directory = await home("");
     await makeKey(join(directory, ".ssh/id_ed25519"), { passphrase: "open sesame" });
-    await fails(direct(), directory, /no other key: the SSH key .*id_ed25519 has a passphrase/);
+    await fails(direct(), directory, /no SSH agent, and the SSH key .*id_ed25519 has a passphrase/);
   });
 
   test("the agent's keys are tried before default keys; one that does not answer is named", async () => {
@@ -289,7 +289,7 @@ describe("SSH as the user has it", () => {
         assert.equal(to.identityFiles.length, 3);
         await assert.rejects(
           sshDestination(direct(), { signal, home: await home(alias()) }),
-          /config cannot be read: there is no program ssh/,
+          /config cannot be read: there is no working ssh program/,
         );
       } finally {
         process.env["PATH"] = path;

@@ -229,7 +229,7 @@ function untried({ restore, drills, verifies, recoveryKey }: Facts): Concern[] {
   if (verifies.last === undefined && !isVerifyOverdue({ restore, verifies }))
     found.push(
       refused === undefined
-        ? { kind: "never-verified", what: "no verify has checked the stored data yet", hint: VERIFY }
+        ? { kind: "never-verified", what: "no verify has published a result yet", hint: VERIFY }
         : {
             kind: "never-verified",
             what: short(`no verify is believed: ${refused.why}`),

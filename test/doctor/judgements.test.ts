@@ -452,7 +452,7 @@ const nights: readonly {
     seen: { evidence: [], verifies: [], proofs: { refused: [] } },
     told: [
       /^warn: no drill has restored a snapshot yet$/,
-      /^warn: no verify has checked the stored data yet$/,
+      /^warn: no verify has published a result yet$/,
     ],
   },
   {

@@ -28,6 +28,7 @@ await nightly.install(
   ...[
     ...given("drill:", "drill-identity"),
     ...given("drill:", "drill-key"),
+    ...given("verify:", "s3", "s3-restorer"),
     ...given("verify:", "drill-key"),
   ],
 );

@@ -112,7 +112,7 @@ const rows: readonly Row[] = [
     name: "two in one place",
     wanted: ["a:x@/x", "b:y@/y"],
     links: { "/y": "/x" },
-    laid: /both put in the place \/x/,
+    laid: /both restored to \/x/,
   },
 ];
 

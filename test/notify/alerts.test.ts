@@ -197,7 +197,7 @@ describe("alerts", { timeout: 1_800_000 }, () => {
     await writeFile(join(site.directory, "state"), "in the way");
     const blocked = await site.drops("backup");
     assert.deepEqual([blocked.exit, events(site)], [11, ["failure store/unavailable"]]);
-    assert.match(blocked.stderr, /who was told is not remembered/);
+    assert.match(blocked.stderr, /earlier alerts are not remembered/);
   });
 
   test("a backup that systemd ends tells so before it goes", async () => {

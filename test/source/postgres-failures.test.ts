@@ -210,7 +210,7 @@ for (const spool of [true, false]) {
         name: "pg_dump succeeds with nothing",
         script: "exit 0",
         message:
-          /^(reading the archive list of the dump|pg_dump) of bridge on this machine (failed|gave no archive)/,
+          /^(reading the archive list of the dump|pg_dump) of bridge on this machine (failed|did not write an archive)/,
       },
     ];
     for (const row of rows) {

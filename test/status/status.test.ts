@@ -371,7 +371,7 @@ const rows: readonly {
     seen: { limits: every(2), verifies: [] },
     state: "amber",
     kinds: ["never-verified"],
-    says: /^no verify has checked the stored data yet$/,
+    says: /^no verify has published a result yet$/,
     next: "drops verify --routine",
   },
   {
