@@ -192,7 +192,7 @@ async function checkJobs(
   if (jobs.includes("keeper") && !policy.object_lock)
     throw new DropsError(
       "policy/invalid",
-      `policy ${policy.name} locks nothing: there is nothing to keep locked`,
+      `policy ${policy.name} has no object_lock: there is nothing to keep locked`,
       {
         hint: "object_lock: { mode: governance, margin: 14d } in the policy, for a bucket with Object Lock",
       },

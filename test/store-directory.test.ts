@@ -70,12 +70,16 @@ test("symlinks below the repository are neither followed nor listed", async () =
   await symlink("a", join(path, "p/inner"));
   assert.deepEqual(await listed(store), ["p/a"]);
   for (const key of ["p/away/secret", "p/link", "p/inner"]) {
-    await fails("data/damaged", /never holds/, store.get(key, { ...how, maxSize: 99 }));
+    await fails(
+      "data/damaged",
+      /never holds|does not belong in a repository/,
+      store.get(key, { ...how, maxSize: 99 }),
+    );
   }
-  await fails("data/damaged", /never holds/, store.put("p/away/new", bytes, how));
-  await fails("data/damaged", /never holds/, store.put("p/away/deep/new", bytes, how));
-  await fails("data/damaged", /never holds/, store.remove("p/away/secret", how));
-  await fails("store/exists", /there already/, store.put("p/link", bytes, how));
+  await fails("data/damaged", /does not belong in a repository/, store.put("p/away/new", bytes, how));
+  await fails("data/damaged", /does not belong in a repository/, store.put("p/away/deep/new", bytes, how));
+  await fails("data/damaged", /does not belong in a repository/, store.remove("p/away/secret", how));
+  await fails("store/exists", /exists already/, store.put("p/link", bytes, how));
   assert.deepEqual(await readdir(outside), ["secret"]);
 });
 
@@ -124,7 +128,7 @@ test("a failed put leaves nothing behind", async () => {
   const path = freshPath();
   await using store = await openDirectoryStore(path, { create: true });
   await store.put("p/a", bytes, how);
-  await fails("store/exists", /there already/, store.put("p/a", bytes, how));
+  await fails("store/exists", /exists already/, store.put("p/a", bytes, how));
   await fails("data/damaged", /SHA-256/, store.put("p/b", bytes, { ...how, sha256: "0".repeat(64) }));
   await fails(
     "data/damaged",

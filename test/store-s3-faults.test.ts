@@ -249,7 +249,7 @@ test("a pack that another run had stored is store/exists, one whose own answer w
   await store.put(packName, pack, { ...how, sha256: packHash });
   proxy.plan();
   await fails(
-    { code: "store/exists", exit: 22, says: /there already/, hints: /^$/ },
+    { code: "store/exists", exit: 22, says: /exists already/, hints: /^$/ },
     store.put(packName, pack, { ...how, sha256: packHash }),
   );
 });
@@ -258,7 +258,7 @@ test("what lies under a pack's name after a lost answer must have its size", asy
   await direct.put(packName, pack.subarray(1), how);
   proxy.plan({ mishap: "cut-request", method: "PUT", times: 1 });
   await fails(
-    { code: "store/exists", exit: 22, says: /there already/, hints: /^$/ },
+    { code: "store/exists", exit: 22, says: /exists already/, hints: /^$/ },
     store.put(packName, pack, { ...how, sha256: packHash }),
   );
 });
@@ -268,7 +268,7 @@ test("two writers at the same moment: the server asks to wait, and the pack is s
   await store.put(packName, pack, { ...how, sha256: packHash });
   proxy.plan({ mishap: { answer: 409, code: "ConditionalRequestConflict" }, method: "PUT", times: 1 });
   await fails(
-    { code: "store/exists", exit: 22, says: /there already/, hints: /^$/ },
+    { code: "store/exists", exit: 22, says: /exists already/, hints: /^$/ },
     store.put(recordName, record, how),
   );
 });
@@ -307,7 +307,7 @@ for (const { name, faults, puts } of oldServers) {
     assert.equal(countPuts(), puts + 1);
     for (const key of [packName, recordName]) {
       await fails(
-        { code: "store/exists", exit: 22, says: /there already/, hints: /^$/ },
+        { code: "store/exists", exit: 22, says: /exists already/, hints: /^$/ },
         store.put(key, pack, how),
       );
     }
@@ -326,7 +326,7 @@ for (const mishap of unknownChecksums) {
     proxy.plan({ mishap, method: "HEAD", header: "x-amz-checksum-mode" });
     await store.checksum(packName, how);
     await fails(
-      { code: "store/missing", exit: 20, says: /not there/, hints: /verify/ },
+      { code: "store/missing", exit: 20, says: /does not exist/, hints: /verify/ },
       store.checksum(`${packName}0`, how),
     );
   });

@@ -121,7 +121,7 @@ async function readOne(
       return {
         pack,
         isLocked: true,
-        ...(same ? {} : { problem: "does not hold the bytes that its name promises" }),
+        ...(same ? {} : { problem: "does not match the hash in its name" }),
       };
     }
     const { size, sha256 } = pack;

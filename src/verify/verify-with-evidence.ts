@@ -98,9 +98,7 @@ async function previousOf(
     const { repository, policyName } = await openCatalog(parts, how);
     const place = { repository: repository.id, policy: policyName };
     const found = await readVerifies(parts.store, place, believed, how);
-    notes.push(
-      ...found.flatMap(({ refused }) => (refused === undefined ? [] : [`not believed: ${refused}`])),
-    );
+    notes.push(...found.flatMap(({ refused }) => (refused === undefined ? [] : [`not trusted: ${refused}`])));
     return newestVerify(found);
   } catch (error) {
     if (!isFailure(error, "store/refused")) throw error;

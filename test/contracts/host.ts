@@ -273,7 +273,7 @@ export function rootHostContract(name: string, open: () => Promise<Host>): void 
     assert.equal(home, "/var/lib/postgresql");
     await assert.rejects(
       host.run(["id"], { signal, as: "nobody-of-this-name" }),
-      /this machine has no user nobody-of-this-name/,
+      /there is no user nobody-of-this-name/,
     );
   });
 }

@@ -450,10 +450,7 @@ const nights: readonly {
   {
     what: "never drilled, never verified; the recovery identity is told of elsewhere",
     seen: { evidence: [], verifies: [], proofs: { refused: [] } },
-    told: [
-      /^warn: no drill has restored a snapshot yet$/,
-      /^warn: no verify has published a result yet$/,
-    ],
+    told: [/^warn: no drill has restored a snapshot yet$/, /^warn: no verify has published a result yet$/],
   },
   {
     what: "before the first backup: nothing has failed",

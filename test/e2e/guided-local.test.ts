@@ -172,7 +172,7 @@ describe("a machine whose data went wrong", () => {
     assert.match(silent.stderr, /no terminal to ask.*\nhint: add --yes/);
     const unfenced = await drops(...restoring(), "--yes");
     assert.equal(unfenced.exit, 22, unfenced.stderr);
-    assert.match(unfenced.stderr, /step 1, .*--yes does not\nhint: .*--fenced/);
+    assert.match(unfenced.stderr, /step 1, .*--yes does not include it\nhint: .*--fenced/);
     assert.equal(await everything(), broken);
     const asked = await drops("restore", "--resume", "--yes", "--identity", site.identity);
     assert.equal(asked.exit, 22, "the fence is asked about by a resume too");

@@ -174,7 +174,7 @@ test("a store that knows nothing of the expected head is refused; one that has i
     else
       await assert.rejects(chosen, (error) => {
         assert.ok(isFailure(error, "safety/refused"), head);
-        assert.match(error.message, new RegExp(`the expected ${head}`));
+        assert.match(error.message, new RegExp(`the expected snapshot ${head}`));
         return true;
       });
   }

@@ -270,7 +270,7 @@ const attacks: readonly Attack[] = [
   {
     name: "a record copied to a later name",
     code: "data/damaged",
-    says: /made for another place/,
+    says: /belongs to another place/,
     make: async (tiny) => {
       const { record, key } = await tiny.snapshot({ name: "data", entries: [{ path: "f" }] });
       const copy = recordKey(POLICY, keyTime(new Date("2026-11-22T00:00:00Z")), "f".repeat(16));
@@ -282,7 +282,7 @@ const attacks: readonly Attack[] = [
   {
     name: "a record copied to another policy",
     code: "data/damaged",
-    says: /made for another place/,
+    says: /belongs to another place/,
     make: async (tiny) => {
       const { record, key } = await tiny.snapshot({ name: "data", entries: [{ path: "f" }] });
       await copyRecord(tiny, key, key.replace(POLICY, "other"));
@@ -292,7 +292,7 @@ const attacks: readonly Attack[] = [
   {
     name: "a record of another repository",
     code: "data/damaged",
-    says: /made for another place/,
+    says: /belongs to another place/,
     make: async (tiny) => {
       const source = await tiny.source({ name: "data", entries: [{ path: "f" }] });
       const { record } = await tiny.commit([source], { repository: "0".repeat(32) });

@@ -98,7 +98,7 @@ test("hot snapshots under constant flush and compaction open as one state", {
 test("with a pause before every step the guard finds what was lost, and the rest is right", {
   timeout: 900_000,
 }, async () => {
-  await using writer = await startRocksdbWriter({ families: 3, pauseMs: 5 });
+  await using writer = await startRocksdbWriter({ families: 3, pauseMs: 10 });
   await writer.reached(500);
   const slow = slowedHost(host, 0.05);
   for (let number = 0; number < 5; number++) await hotSnapshot(writer, slow);

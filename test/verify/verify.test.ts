@@ -287,7 +287,7 @@ const hurts: readonly {
     hurt: ({ tiny, young }) => flip(tiny, listKey(POLICY, young.list?.sha256 ?? "")),
     intact: [true, false],
     sources: ["changing"],
-    problem: /does not hold the bytes/,
+    problem: /does not match the hash in its name/,
     readShare: 0,
   },
   {
@@ -295,7 +295,7 @@ const hurts: readonly {
     hurt: ({ tiny, packs }) => flip(tiny, packs.c),
     intact: [true, false],
     sources: ["changing"],
-    problem: /does not hold the bytes/,
+    problem: /does not match the hash in its name/,
     readShare: 1,
   },
   {
@@ -303,7 +303,7 @@ const hurts: readonly {
     hurt: ({ tiny, packs }) => flip(tiny, packs.c),
     intact: [true, false],
     sources: ["changing"],
-    problem: /does not hold the bytes/,
+    problem: /does not match the hash in its name/,
     readShare: 1,
     identities: [],
   },
@@ -312,7 +312,7 @@ const hurts: readonly {
     hurt: ({ tiny, old }) => flip(tiny, manifestKey(POLICY, old.manifest?.sha256 ?? "")),
     intact: [false, true],
     sources: ["changing"],
-    problem: /does not hold the bytes/,
+    problem: /does not match the hash in its name/,
     readShare: 1,
   },
 ];
