@@ -1,6 +1,7 @@
 /** Databases of SQLite inside a files source: what is in use comes out as one state. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { chmod, chown, copyFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -192,6 +193,55 @@ test("a database in a directory that its owner cannot reach, as those of contain
   const { sink, failure } = await taken(dir);
   assert.equal(failure, undefined, String(failure));
   assert.equal(counted(await opened(sink, join(dir, "app.db"), scratch.path)), 2);
+  db.close();
+});
+
+describe("a user of the host who may swap directories gains nothing", () => {
+  test("copies are made where nobody but root can put another directory in their place", async () => {
+    await using scratch = await scratchDirectory();
+    await chmod(scratch.path, 0o755);
+    const parent = join(scratch.path, "service");
+    const dir = join(parent, "data");
+    await mkdir(dir, { recursive: true });
+    const db = inUse(join(dir, "app.db"));
+    for (const name of await readdir(dir)) await chown(join(dir, name), NOBODY, NOBODY);
+    for (const path of [dir, parent]) await chown(path, NOBODY, NOBODY);
+    const beside: string[] = [];
+    const { sink, failure } = await taken(dir, { between: () => void beside.push(...readdirSync(parent)) });
+    assert.deepEqual(beside, ["data"]);
+    assert.equal(failure, undefined, String(failure));
+    assert.equal(counted(await opened(sink, join(dir, "app.db"), scratch.path)), 2);
+    db.close();
+  });
+
+  test("root's own database, below a directory of another user, is not opened by root", async () => {
+    await using scratch = await scratchDirectory();
+    await chmod(scratch.path, 0o755);
+    const dir = join(scratch.path, "service", "data");
+    await mkdir(dir, { recursive: true });
+    const db = inUse(join(dir, "app.db"));
+    await chown(join(scratch.path, "service"), NOBODY, NOBODY);
+    const { failure } = await taken(dir);
+    assert.ok(isFailure(failure, "source/incomplete"), String(failure));
+    assert.match(failure.message, /owned by root, in or below a directory that others may write to/);
+    db.close();
+  });
+});
+
+test("a copy of which not all could be read is in no snapshot, and costs itself alone", async () => {
+  await using scratch = await scratchDirectory();
+  const db = inUse(join(scratch.path, "app.db"));
+  await writeFile(join(scratch.path, "letter"), "words");
+  for (const cut of [["head", "-c", "100"], ["false"]]) {
+    const host = alteredHost(local, (argv) => {
+      const copy = argv[0] === "dd" ? argv[1]?.replace("if=", "") : undefined;
+      return copy === undefined ? argv : [...cut, copy];
+    });
+    const { failure, sink } = await taken(scratch.path, { host });
+    assert.ok(isFailure(failure, "source/incomplete"), String(failure));
+    assert.match(failure.message, /app\.db: its copy on this machine gave (100|0) bytes instead of/);
+    assert.ok(!names(sink).includes("app.db") && names(sink).includes("letter"));
+  }
   db.close();
 });
 

@@ -42,7 +42,9 @@ export class OutsideOfPart {
 
   /** @param listing sorted; paths begin at the part */
   constructor(scope: PartScope, listing: FileListing, long: Few) {
-    this.#found = scope.outside(entriesOf(listing)).filter(({ path }) => !isOldLog(path, scope));
+    const files = new Set<string>();
+    for (const { path, isDirectory } of entriesOf(listing)) if (!isDirectory) files.add(path);
+    this.#found = scope.outside(entriesOf(listing)).filter(({ path }) => !isOldLog(path, files, scope));
     this.#long = long;
   }
 
@@ -62,10 +64,11 @@ export class OutsideOfPart {
   }
 }
 
-/** A log or journal of SQLite would be played back into a database that is not the one that it was written for. */
-function isOldLog(path: string, scope: PartScope): boolean {
+/** A log or journal of SQLite beside a file that is replaced: it would be played back into a database that it was not written for. */
+function isOldLog(path: string, files: ReadonlySet<string>, scope: PartScope): boolean {
   const database = databaseOf(path);
-  return database !== undefined && scope.taker(database, false) !== undefined;
+  if (database === undefined || !files.has(path) || !files.has(database)) return false;
+  return scope.taker(database, false) !== undefined;
 }
 
 function inWords(found: readonly Outside[]): string {

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { expectSuccess } from "../../host/expect-success.ts";
 import type { Host, RunningCommand } from "../../host/host.ts";
 import { readingPlain } from "../../host/plain-file.ts";
 import type { Cancel } from "../../lib/cancel.ts";
@@ -15,7 +14,7 @@ import { type CopiedDatabase, readAnswers, type SqliteFacts } from "./facts.ts";
 const SCRIPT = readFileSync(new URL("./host-script.sh", import.meta.url), "utf8");
 /** Left free on the file system of the copies. Bytes. */
 const MIN_FREE = 512 * 1024 * 1024;
-/** Each is a line for the host's script. A server with more databases of SQLite than this has them noted. */
+/** Each is a line for the host's script. More are read as files, which are looked at again afterwards. */
 const MOST = 10_000;
 /** Of so many the manifest has the facts: it is read whole. */
 const MOST_FACTS = 200;
@@ -106,24 +105,32 @@ export class SqliteCopies implements AsyncDisposable {
     });
   }
 
-  /** The bytes of a copy. Throws host/command-failed when they could not all be read. */
-  async *read({ path }: DatabaseCopy, how: Cancel): AsyncGenerator<Uint8Array> {
+  /** The bytes of a copy. Throws source/failed, before their end is seen, when they are not all of it. */
+  async *read({ path, size }: DatabaseCopy, how: Cancel): AsyncGenerator<Uint8Array> {
     await using command = await this.#host.start(readingPlain(path), how);
     command.stdin.end();
-    yield* releaseAfterRead(command.stdout);
-    await expectSuccess(command, `reading the copy ${path} on ${this.#host.label}`);
+    let read = 0;
+    for await (const bytes of releaseAfterRead(command.stdout)) {
+      read += bytes.length;
+      yield bytes;
+    }
+    const ended = await command.ended;
+    if (ended.exit === 0 && read === size) return;
+    throw new DropsError(
+      "source/failed",
+      `its copy on ${this.#host.label} gave ${read} bytes instead of ${size}`,
+    );
   }
 
-  /** Look again at a database that was read as a file. */
-  async look(path: Buffer, how: Cancel): Promise<LaterLook> {
-    const fields = await this.#ask(`look ${escapedPath(path)}`, how, async (answer) => {
-      return [await answer.expect(), await answer.number(), await answer.expect()] as const;
+  /** Look again at databases that were read as files; answers in their order. */
+  async look(paths: readonly Buffer[], how: Cancel): Promise<readonly LaterLook[]> {
+    if (paths.length === 0) return [];
+    const lines = paths.map((path) => `look ${escapedPath(path)}`);
+    return this.#ask(lines.join("\n"), how, async (fields) => {
+      const looks: LaterLook[] = [];
+      for (const _ of paths) looks.push(await readLook(fields));
+      return looks;
     });
-    const [ctime, log, journal] = fields;
-    const [, seconds, nanoseconds] = /^(\d{1,12})\.(\d{9})$/.exec(ctime) ?? [];
-    const time =
-      seconds === undefined ? undefined : BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds ?? 0);
-    return { ctime: time, hasLog: log > 0 || journal === "journal" };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -192,6 +199,15 @@ async function readCopied(fields: FieldReader): Promise<Copied> {
   const facts = readAnswers(await fields.expect(), { how, check });
   if (!STAGED.test(path) || facts === undefined) throw garbled("a copy is not described as it should be");
   return { kind: "copied", copy: { path, size, facts } };
+}
+
+async function readLook(fields: FieldReader): Promise<LaterLook> {
+  const [, seconds, nanoseconds] = /^(\d{1,12})\.(\d{9})$/.exec(await fields.expect()) ?? [];
+  const hasLog = (await fields.number()) > 0;
+  const hasJournal = (await fields.expect()) === "journal";
+  const ctime =
+    seconds === undefined ? undefined : BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds ?? 0);
+  return { ctime, hasLog: hasLog || hasJournal };
 }
 
 /** As printf %b of the host's shell reads it, on one line. */

@@ -30,7 +30,7 @@ trap '' PIPE
 
 tool=''
 for program in ${wanted:-sqlite3 python3}; do
-  if command -v "$program" >/dev/null && { [ "$program" = sqlite3 ] || python3 -c 'import sqlite3' 2>/dev/null; }; then
+  if command -v "$program" >/dev/null && { [ "$program" = sqlite3 ] || python3 -I -c 'import sqlite3' 2>/dev/null; }; then
     tool=$program
     break
   fi
@@ -45,10 +45,24 @@ remove_old() { # PARENT
   done
 }
 
+# Nobody but root and ourselves can put another directory in its place, nor in the place of one above it. Prints its real path.
+firm() { # DIRECTORY
+  top=$(cd -P -- "$1" 2>/dev/null && printf '%sx' "$PWD") || return 1
+  at=${top%x}
+  while :; do
+    [ -n "$(find "$at" -maxdepth 0 -type d '(' -uid 0 -o -uid "$me" ')' '(' ! -perm /022 -o -perm -1000 ')' -print)" ] || return 1
+    [ "$at" != / ] || break
+    at=${at%/*}
+    at=${at:-/}
+  done
+  printf '%s' "$top"
+}
+
 # A directory that every user may pass through, so that owners reach what is theirs in it.
 make_stage() { # PARENT...
   for parent in "$@" /var/tmp; do
-    if [ ! -d "$parent" ] || [ -L "$parent" ]; then continue; fi
+    parent=$(firm "$parent") || continue
+    parent=${parent%x}
     remove_old "$parent"
     stage=$(mktemp -d "$parent/.drops-staging-sqlite-XXXXXXXXXX" 2>/dev/null) || { stage=''; continue; }
     : >"$stage/lock"
@@ -98,7 +112,7 @@ live.backup(sqlite3.connect("copy"))'
 copy_live() {
   case $tool in
     sqlite3) on_live sh -c "$backup_sqlite3" sh -readonly ;;
-    python3) on_live python3 -c "$backup_python3" ro ;;
+    python3) on_live python3 -I -c "$backup_python3" ro ;;
   esac
 }
 
@@ -111,7 +125,7 @@ copy_crashed() {
   [ "$before" = "$(state)" ] || { echo 'it is being written to'; return 1; }
   case $tool in
     sqlite3) as_owner sh -c "$backup_sqlite3" sh -batch "$place/raw" ;;
-    python3) as_owner python3 -c "$backup_python3" rw "$place/raw" ;;
+    python3) as_owner python3 -I -c "$backup_python3" rw "$place/raw" ;;
   esac
 }
 
@@ -137,7 +151,7 @@ for line in sys.argv[1].split("\n"):
 ask() { # STATEMENTS
   case $tool in
     sqlite3) as_owner timeout 3600 sh -c "$ask_sqlite3" "$1" ;;
-    python3) as_owner timeout 3600 python3 -c "$ask_python3" "$1" ;;
+    python3) as_owner timeout 3600 python3 -I -c "$ask_python3" "$1" ;;
   esac
 }
 
@@ -157,7 +171,7 @@ give_up() { # WHY, or else the first line of what a program said
 }
 
 # Copy one database into a directory of its own: prints the answer.
-copy_one() { # NUMBER
+copy_one() { # STAGING...
   is_database || { say other; return; }
   if [ ! -s "$db-wal" ] && [ ! -e "$db-journal" ] && [ -z "$(find "$db" -maxdepth 0 -cmin -10 2>/dev/null)" ]; then
     say quiet
@@ -166,8 +180,8 @@ copy_one() { # NUMBER
   [ -n "$tool" ] || { say failed 'neither sqlite3 nor python3 is on this machine: install the package sqlite3'; return; }
   [ -n "$stage" ] || make_stage "$@" || { say failed 'no staging directory could be made'; return; }
   if [ "$me" = 0 ]; then uid=$(stat -c %u -- "$db") gid=$(stat -c %g -- "$db"); else uid=$me gid=$(id -g); fi
-  if [ "$me" = 0 ] && [ "$uid" = 0 ] && [ -n "$(find "${db%/*}/" -maxdepth 0 '(' ! -uid 0 -o -perm /022 ')')" ]; then
-    say failed 'it is owned by root, in a directory that others may write to'
+  if [ "$me" = 0 ] && [ "$uid" = 0 ] && ! firm "${db%/*}/" >/dev/null; then
+    say failed 'it is owned by root, in or below a directory that others may write to'
     return
   fi
   number=$((number + 1))
