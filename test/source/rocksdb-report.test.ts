@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type FailureCode, isFailure } from "../../src/lib/errors.ts";
-import { FieldReader, readAttempt, readHello } from "../../src/source/rocksdb/capture/report.ts";
+import { readAttempt, readHello } from "../../src/source/rocksdb/capture/report.ts";
 import { parseOptions } from "../../src/source/rocksdb/formats/options-file.ts";
+import { FieldReader } from "../../src/source/script-channel.ts";
 
 async function* cut(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);

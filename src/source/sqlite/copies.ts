@@ -6,8 +6,7 @@ import { DropsError } from "../../lib/errors.ts";
 import { releaseAfterRead } from "../../lib/release-after-read.ts";
 import { unlessAborted } from "../../lib/waiting.ts";
 import type { FileListing } from "../files/listing.ts";
-import { closeScript, reasonFor } from "../rocksdb/capture/channel.ts";
-import { FieldReader } from "../rocksdb/capture/report.ts";
+import { closeScript, FieldReader, garbled, reasonFor } from "../script-channel.ts";
 import { candidatesIn, companionsOf } from "./candidates.ts";
 import { type CopiedDatabase, readAnswers, type SqliteFacts } from "./facts.ts";
 
@@ -160,25 +159,23 @@ export class SqliteCopies implements AsyncDisposable {
     how: Cancel,
     read: (fields: FieldReader) => Promise<Answer>,
   ): Promise<Answer> {
-    this.#script ??= await this.#start();
-    const { command, fields } = this.#script;
+    const { command, fields } = await this.#running();
     try {
       command.stdin.write(`${lines}\n`);
       return await unlessAborted(read(fields), how.signal);
     } catch (error) {
       how.signal.throwIfAborted();
-      throw await reasonFor(error, command, this.#host.label);
+      throw await reasonFor(error, command, `the script for SQLite on ${this.#host.label}`);
     }
   }
 
   /** Not by a signal: to be aborted is to see its input end, so that it cleans up instead of being killed. */
-  async #start() {
+  async #running() {
+    if (this.#script) return this.#script;
     const argv = ["sh", "-c", SCRIPT, "drops-sqlite", String(MIN_FREE), "", ...this.#parents];
     const command = await this.#host.start(argv, { signal: new AbortController().signal });
-    const fields = new FieldReader(command.stdout, MOST_ANSWERS);
-    if ((await fields.expect()) !== "drops-sqlite-1") throw garbled("it does not begin as it should");
-    await fields.expect(); // the tool, for people who read along
-    return { command, fields };
+    this.#script = { command, fields: new FieldReader(command.stdout, MOST_ANSWERS) };
+    return this.#script;
   }
 }
 
@@ -225,12 +222,5 @@ function printable(text: string): string {
       .replaceAll(/[\p{Cc}\p{Cf}]/gu, " ")
       .trim()
       .slice(0, 300) || "no reason was given"
-  );
-}
-
-function garbled(why: string): DropsError {
-  return new DropsError(
-    "host/command-failed",
-    `the answer of the host's script for SQLite cannot be read: ${why}`,
   );
 }

@@ -222,7 +222,6 @@ $(ask "$counts" 2>/dev/null)"
 }
 
 number=0
-say drops-sqlite-1 "$tool"
 while IFS= read -r line; do
   db=$(printf '%bx' "${line#* }")
   db=${db%x}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { zstdCompressSync } from "node:zlib";
-import { FieldReader, readAttempt, readHello } from "../../../src/source/rocksdb/capture/report.ts";
+import { readAttempt, readHello } from "../../../src/source/rocksdb/capture/report.ts";
 import { crc32c, maskCrc } from "../../../src/source/rocksdb/formats/crc32c.ts";
 import { LogReader } from "../../../src/source/rocksdb/formats/log-file.ts";
 import { decodeLz4 } from "../../../src/source/rocksdb/formats/lz4-block.ts";
@@ -20,6 +20,7 @@ import { LiveState } from "../../../src/source/rocksdb/verify/live-set.ts";
 import { readColumnFamily } from "../../../src/source/rocksdb/verify/read-family.ts";
 import { checkTable } from "../../../src/source/rocksdb/verify/sst.ts";
 import { WalReader } from "../../../src/source/rocksdb/verify/wal.ts";
+import { FieldReader } from "../../../src/source/script-channel.ts";
 import { inPieces } from "../../support/answering-host.ts";
 import { edit, LogBuilder, prefixed, tableField, varint } from "../../support/rocksdb-bytes.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";

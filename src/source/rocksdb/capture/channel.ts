@@ -1,22 +1,14 @@
 import { readFileSync } from "node:fs";
-import { commandFailed } from "../../../host/expect-success.ts";
 import type { Host, RunningCommand } from "../../../host/host.ts";
 import type { Cancel } from "../../../lib/cancel.ts";
 import { DropsError } from "../../../lib/errors.ts";
 import { byteCount } from "../../../lib/units.ts";
-import { unlessAborted, within } from "../../../lib/waiting.ts";
+import { unlessAborted } from "../../../lib/waiting.ts";
 import type { RocksdbPolicy } from "../../../policy/schema.ts";
-import {
-  type AgainReport,
-  FieldReader,
-  type FrozenReport,
-  type Hello,
-  readAttempt,
-  readHello,
-} from "./report.ts";
+import { closeScript, FieldReader, reasonFor } from "../../script-channel.ts";
+import { type AgainReport, type FrozenReport, type Hello, readAttempt, readHello } from "./report.ts";
 
 const SCRIPT = readFileSync(new URL("./host-script.sh", import.meta.url), "utf8");
-const CLEAN_UP_MS = 30_000;
 
 /**
  * The script on the host that holds the staging directory: it exists as long as this is open. When drops dies, the
@@ -49,7 +41,7 @@ export class FreezeChannel implements AsyncDisposable {
       const hello = await unlessAborted(readHello(fields), how.signal);
       return new FreezeChannel(command, fields, hello, how.host.label);
     } catch (error) {
-      const reason = await reasonFor(error, command, how.host.label);
+      const reason = await reasonFor(error, command, scriptOn(how.host.label));
       await closeScript(command);
       throw reason;
     }
@@ -91,9 +83,13 @@ export class FreezeChannel implements AsyncDisposable {
     try {
       return await unlessAborted(answer, signal);
     } catch (error) {
-      throw await reasonFor(error, this.#command, this.#label);
+      throw await reasonFor(error, this.#command, scriptOn(this.#label));
     }
   }
+}
+
+function scriptOn(label: string): string {
+  return `the freeze script on ${label}`;
 }
 
 function ignore(): void {}
@@ -102,29 +98,4 @@ async function readFree(fields: FieldReader): Promise<number> {
   if ((await fields.expect()) !== "free")
     throw new DropsError("host/command-failed", "asking for free space failed");
   return fields.number();
-}
-
-/** Removing many links takes a moment: the script is only forced to end when it does not end by itself. */
-export async function closeScript(command: RunningCommand): Promise<void> {
-  command.stdin.end();
-  command.stdout.resume();
-  await within(
-    CLEAN_UP_MS,
-    command.ended.catch(() => undefined),
-  );
-  await command[Symbol.asyncDispose]();
-}
-
-/** A report that broke off is the symptom; how the script ended is the cause. */
-export async function reasonFor(error: unknown, command: RunningCommand, label: string): Promise<unknown> {
-  if (!(error instanceof DropsError) || error.code !== "host/command-failed" || error.hint !== undefined)
-    return error;
-  command.stdin.end();
-  command.stdout.resume();
-  try {
-    const ended = await command.ended;
-    return ended.exit === 0 ? error : commandFailed(`the freeze script on ${label}`, ended);
-  } catch (lost) {
-    return lost;
-  }
 }

@@ -1,4 +1,5 @@
 import { DropsError, type FailureCode } from "../../../lib/errors.ts";
+import { type FieldReader, garbled } from "../../script-channel.ts";
 import { fileNumber } from "../formats/file-names.ts";
 
 /** A file in the staging directory: name, size, identity and what a restore gives back. */
@@ -42,54 +43,8 @@ export interface AgainReport {
   readonly why: string;
 }
 
-const MAX_FIELD = 8192;
 const MAX_FILES = 2_000_000;
 const STAGED_NAME = /^(?:\d{1,20}\.(?:sst|blob|log)|MANIFEST-\d{1,20}|OPTIONS-\d{1,20}|IDENTITY)$/;
-
-/** Fields ended by NUL, pulled one at a time from what the host script prints. */
-export class FieldReader {
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  readonly #most: number;
-  #rest: Buffer = Buffer.alloc(0);
-  #at = 0;
-
-  /** @param most bytes of a field */
-  constructor(stdout: AsyncIterable<Uint8Array>, most = MAX_FIELD) {
-    this.#most = most;
-    this.#chunks = stdout[Symbol.asyncIterator]();
-  }
-
-  /** The next field; undefined at the end. Throws host/command-failed when it is longer than any field may be. */
-  async next(): Promise<string | undefined> {
-    for (;;) {
-      const nul = this.#rest.indexOf(0, this.#at);
-      if (nul >= 0) {
-        const field = this.#rest.toString("utf8", this.#at, nul);
-        this.#at = nul + 1;
-        return field;
-      }
-      this.#rest = this.#rest.subarray(this.#at);
-      this.#at = 0;
-      if (this.#rest.length > this.#most) throw garbled("a field is too long");
-      const more = await this.#chunks.next();
-      if (more.done === true) return undefined;
-      this.#rest = Buffer.concat([this.#rest, more.value]);
-    }
-  }
-
-  async expect(): Promise<string> {
-    const field = await this.next();
-    if (field === undefined) throw garbled("it ended early");
-    return field;
-  }
-
-  async number(): Promise<number> {
-    const field = await this.expect();
-    const value = Number(field);
-    if (!/^\d{1,16}$/.test(field) || !Number.isSafeInteger(value)) throw garbled("a number is none");
-    return value;
-  }
-}
 
 /** The script's first words. Throws what the script found wrong with the host or the policy. */
 export async function readHello(fields: FieldReader): Promise<Hello> {
@@ -194,8 +149,4 @@ async function readProblem(fields: FieldReader): Promise<DropsError> {
 
 function printable(text: string): string {
   return text.replace(/\p{Cc}+/gu, " ").slice(0, 600);
-}
-
-function garbled(why: string): DropsError {
-  return new DropsError("host/command-failed", `the report of the freeze on the host cannot be read: ${why}`);
 }
